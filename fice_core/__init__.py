@@ -1,0 +1,1 @@
+"""FICE: text-conditioned fashion image editing with guided GAN inversion."""

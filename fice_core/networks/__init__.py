@@ -1,0 +1,1 @@
+"""The five networks: architecture only, no file reading."""

@@ -1,0 +1,1 @@
+"""Training of the demonstration models, and of a network of one's own."""
