@@ -1,0 +1,113 @@
+"""The project's own files: safetensors with the network's kind and settings in the metadata."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..errors import FiceError
+
+KIND_KEY, CONFIG_KEY = "fice.kind", "fice.config"
+NETWORKS = {  # kind: (module in fice_core.networks, class)
+    "generator": ("stylegan2", "Generator"),
+    "encoder": ("e4e", "Encoder"),
+    "densepose": ("densepose", "DensePose"),
+    "segmenter": ("segmenter", "Segmenter"),
+    "clip": ("clip", "Clip"),
+}
+
+
+def network_class(kind: str) -> type[nn.Module]:
+    """The network class of a kind, imported only when asked for."""
+    module, name = NETWORKS[kind]
+    return getattr(import_module(f"..networks.{module}", __package__), name)
+
+
+def weights(network: nn.Module) -> nn.Module:
+    """The module whose state dict is stored: all of it, but for CLIP the bare open_clip model."""
+    return network.model if type(network).__name__ == "Clip" else network  # type: ignore[return-value]
+
+
+def save(
+    network: nn.Module,
+    path: str | os.PathLike[str],
+    extra_metadata: Mapping[str, str] | None = None,
+    half: bool = False,
+) -> None:
+    """Write a network so that the `load_*` functions rebuild it without being told its settings.
+
+    The file appears whole or not at all.
+
+    Args:
+        network: a generator, encoder, densepose, segmenter or clip of `fice_core.networks`.
+        path: file to write, `.safetensors`.
+        extra_metadata: further text to keep with the weights.
+        half: store matrices and filters as float16 (vectors, and tensors with values beyond its
+            range, stay float32). They are read back as float32.
+
+    Raises:
+        FiceError: the file cannot be written.
+        TypeError: the network is none of the five kinds.
+    """
+    kinds = {name: kind for kind, (_, name) in NETWORKS.items()}
+    kind = kinds.get(type(network).__name__)
+    if kind is None:
+        raise TypeError(f"cannot save a {type(network).__name__}; expected one of {list(kinds)}")
+    metadata = {
+        **(extra_metadata or {}),
+        KIND_KEY: kind,
+        CONFIG_KEY: json.dumps(network.config),
+    }
+    state = {}
+    for key, value in weights(network).state_dict().items():
+        value = value.detach().cpu()
+        state[key] = (_halved(value) if half else value).contiguous()
+    write_safetensors(state, Path(path), metadata)
+
+
+def write_safetensors(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write tensors and metadata to `path` by way of a temporary neighbour.
+
+    Raises:
+        FiceError: the folder is missing, not writable or full.
+    """
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(suffix=".part", prefix=path.name, dir=path.parent)
+        os.close(handle)
+        save_file(dict(state), temporary, metadata)
+        _share_permissions(temporary)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise FiceError(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+def _share_permissions(path: str) -> None:
+    """Give a file of mkstemp, private by default, the permissions of an ordinary new file."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
+def _halved(value: Tensor) -> Tensor:
+    """`value` as float16 where that keeps it useful."""
+    if value.dtype != torch.float32 or value.ndim < 2:
+        return value
+    half = value.half()
+    return half if bool(torch.isfinite(half).all()) else value

@@ -1,0 +1,125 @@
+"""Sentences to the token tables that a CLIP text tower reads.
+
+`WordTokenizer` serves the demonstration CLIP: one token a word, from a vocabulary that is stored
+with the weights. `BytePairTokenizer` is CLIP's own (Radford et al. 2021, section 2.4), through
+open_clip.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import FiceError
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")  # letters and digits, with an inner apostrophe
+
+
+class Tokenizer(Protocol):
+    """What `Clip` asks of a tokenizer."""
+
+    context_length: int
+    vocab_size: int
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Token table (M, context_length) int64, zero-padded.
+
+        Raises:
+            FiceError: a text needs more than `context_length` tokens.
+        """
+        ...
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words of `text` that the tokenizer has to skip, in order, each once."""
+        ...
+
+
+def split_words(text: str) -> list[str]:
+    """Lower-case words of `text`; hyphens and punctuation separate words.
+
+    >>> split_words("A long-sleeve, blue T-shirt!")
+    ['a', 'long', 'sleeve', 'blue', 't', 'shirt']
+    """
+    return _WORD.findall(text.lower())
+
+
+class WordTokenizer:
+    """One token a word, for a closed vocabulary.
+
+    Ids: 0 is padding, 1..V are the words in the order of `vocabulary`, V + 1 opens a sentence and
+    V + 2 closes it. The closing id is the largest because CLIP's text tower takes its feature at
+    the position of the largest id. Unknown words are skipped; `unknown_words` names them.
+
+    Args:
+        vocabulary: the known words, lower-case, each once, each a single word by `split_words`.
+        context_length: width of the token table, opening and closing tokens included.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], context_length: int) -> None:
+        bad = sorted(word for word in vocabulary if split_words(word) != [word])
+        if bad:
+            raise ValueError(f"vocabulary entries must be single lower-case words, not {bad}")
+        if len(set(vocabulary)) != len(vocabulary):
+            raise ValueError("vocabulary has repeated words")
+        if context_length < 3:
+            raise ValueError(f"context_length must be at least 3, not {context_length}")
+        self.vocabulary = list(vocabulary)
+        self.context_length = context_length
+        self.vocab_size = len(self.vocabulary) + 3
+        self._ids = {word: i for i, word in enumerate(self.vocabulary, start=1)}
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Token table (M, context_length) int64; see `Tokenizer`."""
+        opening, closing = self.vocab_size - 2, self.vocab_size - 1
+        rows = []
+        for text in texts:
+            ids = [self._ids[word] for word in split_words(text) if word in self._ids]
+            rows.append([opening, *ids, closing])
+        return pad_rows(rows, texts, self.context_length)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words of `text` outside the vocabulary, in order, each once."""
+        return list(dict.fromkeys(word for word in split_words(text) if word not in self._ids))
+
+
+class BytePairTokenizer:
+    """CLIP's byte-pair tokenizer, which knows every word, without its silent truncation."""
+
+    def __init__(self, context_length: int = 77) -> None:
+        # Imported here: open_clip takes over a second, and the demonstration set never needs this.
+        from open_clip.tokenizer import SimpleTokenizer
+
+        self._bpe = SimpleTokenizer(context_length=context_length)
+        self.context_length = context_length
+        self.vocab_size = self._bpe.vocab_size
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Token table (M, context_length) int64; see `Tokenizer`."""
+        opening, closing = self._bpe.sot_token_id, self._bpe.eot_token_id
+        rows = [[opening, *self._bpe.encode(text), closing] for text in texts]
+        return pad_rows(rows, texts, self.context_length)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Always empty: byte pairs spell any word."""
+        return []
+
+
+def pad_rows(rows: Sequence[Sequence[int]], texts: Sequence[str], context_length: int) -> Tensor:
+    """Token lists as one (M, context_length) int64 table, zero-padded on the right.
+
+    Raises:
+        FiceError: a row is longer than `context_length`; the message quotes its text.
+    """
+    table = torch.zeros(len(rows), context_length, dtype=torch.int64)
+    for i, (row, text) in enumerate(zip(rows, texts, strict=True)):
+        if len(row) > context_length:
+            start = " ".join(text.split())
+            start = start if len(start) <= 40 else start[:37] + "..."
+            raise FiceError(
+                f'the prompt "{start}" has {len(row)} tokens, but this CLIP model reads at most '
+                f"{context_length} (two of them mark the ends); shorten it"
+            )
+        table[i, : len(row)] = torch.tensor(row)
+    return table
