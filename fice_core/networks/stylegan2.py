@@ -1,0 +1,324 @@
+"""StyleGAN2 generator: mapping and synthesis networks, named as in the published files.
+
+Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (CVPR 2020), sections
+2.2 and 4.1, with the layer order, gains and clamps of the StyleGAN2-ADA release. The picture may be
+square or, as in StyleGAN-Human, half as wide as it is high.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import FiceError
+
+LEAKY_SLOPE = 0.2
+GAIN = math.sqrt(2.0)  # restores the variance that the leaky ReLU takes away
+EPSILON = 1e-8
+MAPPING_LR_MULTIPLIER = 0.01
+
+
+def _binomial_filter(x: Tensor, gain: float) -> Tensor:
+    """The [1, 3, 3, 1] low-pass kernel for every channel of x, (C, 1, 4, 4), summing to `gain`."""
+    # Computed where x is: a constant from the host would make a GPU wait at every call.
+    taps = 4 - 2 * (torch.arange(4, dtype=x.dtype, device=x.device) - 1.5).abs()
+    return (torch.outer(taps, taps) * (gain / 64)).expand(x.shape[1], 1, 4, 4)
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Low-pass with gain 4 after a transposed convolution: (N, C, 2H+1, 2W+1) -> (N, C, 2H, 2W)."""
+    return F.conv2d(x, _binomial_filter(x, 4.0), padding=1, groups=x.shape[1])
+
+
+def upsample(images: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, 2H, 2W) by zero-stuffing and the same low-pass; zeros lie outside."""
+    kernel = _binomial_filter(images, 4.0)
+    return F.conv_transpose2d(images, kernel, stride=2, padding=1, groups=images.shape[1])
+
+
+class EqualizedLinear(nn.Module):
+    """y = x (W * lr / sqrt(fan_in))^T + b * lr: equalised learning rate (Karras et al. 2018)."""
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: float = 0.0, lr: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr)
+        self.bias = nn.Parameter(torch.full((out_features,), bias))
+        self.weight_gain = lr / math.sqrt(in_features)
+        self.bias_gain = lr
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = self.bias if self.bias_gain == 1.0 else self.bias * self.bias_gain
+        return F.linear(x, self.weight * self.weight_gain, bias)
+
+
+class MappingNetwork(nn.Module):
+    """z (N, z_dim) -> w (N, w_dim); keeps the running mean of w, `w_avg` (w_dim,)."""
+
+    w_avg: Tensor
+
+    def __init__(self, z_dim: int, w_dim: int, layers: int) -> None:
+        super().__init__()
+        self.layers = layers
+        for i in range(layers):
+            fan_in = z_dim if i == 0 else w_dim
+            setattr(self, f"fc{i}", EqualizedLinear(fan_in, w_dim, lr=MAPPING_LR_MULTIPLIER))
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = z * torch.rsqrt(z.square().mean(1, keepdim=True) + EPSILON)
+        for i in range(self.layers):
+            x = F.leaky_relu(getattr(self, f"fc{i}")(x), LEAKY_SLOPE) * GAIN
+        return x
+
+
+class StyledConv(nn.Module):
+    """Modulated 3x3 convolution, constant noise, bias, leaky ReLU, clamp; `up` doubles the size.
+
+    Modulation scales the input channels by the style and demodulation the output channels by
+    1 / sqrt(sum (style * weight)^2 + eps). Scaling the activations instead of the weights is the
+    same mathematics without one set of weights for every sample.
+    """
+
+    noise_const: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        size: tuple[int, int],
+        up: bool,
+        clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.up = up
+        self.clamp = clamp
+        self.affine = EqualizedLinear(w_dim, in_channels, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.register_buffer("noise_const", torch.randn(size))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        style = self.affine(w)
+        x = x * style[:, :, None, None]
+        if self.up:
+            x = smooth(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2))
+        else:
+            x = F.conv2d(x, self.weight, padding=1)
+        energy = style.square() @ self.weight.square().sum((2, 3)).t()
+        demodulation = torch.rsqrt(energy + EPSILON)
+        shift = self.noise_const * self.noise_strength + self.bias[:, None, None]
+        # The leaky ReLU is positively homogeneous, so its gain may be applied before it, and the
+        # demodulation, noise, bias and gain are then one pass over the activations.
+        x = torch.addcmul(shift * GAIN, x, (demodulation * GAIN)[:, :, None, None])
+        x = F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1x1 convolution to three channels, without demodulation, noise or activation."""
+
+    def __init__(self, in_channels: int, w_dim: int, clamp: float | None) -> None:
+        super().__init__()
+        self.clamp = clamp
+        self.affine = EqualizedLinear(w_dim, in_channels, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(3, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.weight_gain = 1 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        n, c, height, width = x.shape
+        style = self.affine(w) * self.weight_gain
+        # Only 3 x C numbers a sample: here modulating the weight is the cheap side.
+        weight = self.weight[:, :, 0, 0] * style[:, None, :]
+        rgb = torch.baddbmm(self.bias[None, :, None], weight, x.reshape(n, c, height * width))
+        rgb = rgb.reshape(n, 3, height, width)
+        return rgb if self.clamp is None else rgb.clamp(-self.clamp, self.clamp)
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: (conv0 with upsampling,) conv1, torgb; the pictures of all blocks add up."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        size: tuple[int, int],
+        clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.first = in_channels == 0
+        if self.first:
+            self.const = nn.Parameter(torch.randn(out_channels, *size))
+        else:
+            self.conv0 = StyledConv(in_channels, out_channels, w_dim, size, True, clamp)
+        self.conv1 = StyledConv(out_channels, out_channels, w_dim, size, False, clamp)
+        self.torgb = ToRGB(out_channels, w_dim, clamp)
+
+    def forward(self, x: Tensor | None, rgb: Tensor | None, ws: Tensor) -> tuple[Tensor, Tensor]:
+        """ws (N, 2 or 3, w_dim): a w for every layer; torgb's is also the next block's conv0's."""
+        if x is None or rgb is None:
+            x = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0])
+            return x, self.torgb(x, ws[:, 1])
+        x = self.conv1(self.conv0(x, ws[:, 0]), ws[:, 1])
+        return x, upsample(rgb) + self.torgb(x, ws[:, 2])
+
+
+class SynthesisNetwork(nn.Module):
+    """w_plus (N, num_ws, w_dim) -> picture (N, 3, H, W) about [-1, 1]."""
+
+    def __init__(
+        self,
+        resolution: tuple[int, int],
+        w_dim: int,
+        base: int,
+        max_channels: int,
+        clamp: float | None,
+    ) -> None:
+        super().__init__()
+        height, width = resolution
+        self.heights = [2**k for k in range(2, int(math.log2(height)) + 1)]
+        channels = 0
+        for h in self.heights:
+            previous, channels = channels, min(base // h, max_channels)
+            block = SynthesisBlock(previous, channels, w_dim, (h, h * width // height), clamp)
+            setattr(self, f"b{h}", block)
+
+    def forward(self, w_plus: Tensor) -> Tensor:
+        x = rgb = None
+        for k, h in enumerate(self.heights):
+            ws = w_plus[:, :2] if k == 0 else w_plus[:, 2 * k - 1 : 2 * k + 2]
+            x, rgb = getattr(self, f"b{h}")(x, rgb, ws)
+        assert rgb is not None
+        return rgb
+
+
+class Generator(nn.Module):
+    """StyleGAN2 generator.
+
+    Args:
+        resolution: (H, W) of the picture in pixels; H a power of two from 8 up, W = H or W = H / 2.
+        z_dim, w_dim: sizes of the two latent spaces.
+        channel_base, channel_max: a block of height r has min(channel_base // r, channel_max)
+            channels.
+        mapping_layers: fully connected layers between z and w.
+        conv_clamp: activations are clamped to +-conv_clamp; None for no clamp.
+
+    Raises:
+        ValueError: for a resolution that the architecture cannot produce.
+    """
+
+    def __init__(
+        self,
+        resolution: tuple[int, int] = (256, 256),
+        z_dim: int = 512,
+        w_dim: int = 512,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+        mapping_layers: int = 2,
+        conv_clamp: float | None = 256.0,
+    ) -> None:
+        super().__init__()
+        height, width = resolution
+        if height < 8 or height & (height - 1) or width not in (height, height // 2):
+            raise ValueError(
+                f"resolution must be (2^k, 2^k) or (2^k, 2^(k-1)), k >= 3, got {tuple(resolution)}"
+            )
+        self.config = {
+            "resolution": [height, width],
+            "z_dim": z_dim,
+            "w_dim": w_dim,
+            "channel_base": channel_base,
+            "channel_max": channel_max,
+            "mapping_layers": mapping_layers,
+            "conv_clamp": conv_clamp,
+        }
+        self.resolution = (height, width)
+        self.z_dim = z_dim
+        self.w_dim = w_dim
+        self.num_ws = 2 * int(math.log2(height)) - 2
+        self.mapping = MappingNetwork(z_dim, w_dim, mapping_layers)
+        self.synthesis = SynthesisNetwork(
+            (height, width), w_dim, channel_base, channel_max, conv_clamp
+        )
+        self.register_load_state_dict_pre_hook(_drop_resample_filters)
+
+    @property
+    def w_avg(self) -> Tensor:
+        """Running mean of w, (w_dim,)."""
+        return self.mapping.w_avg
+
+    def map(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """z (N, z_dim) -> w_plus (N, num_ws, w_dim), truncated: w_avg + truncation (w - w_avg)."""
+        w = self.w_avg.lerp(self.mapping(z), truncation) if truncation != 1.0 else self.mapping(z)
+        return w[:, None].expand(-1, self.num_ws, -1)
+
+    def synthesize(self, w_plus: Tensor) -> Tensor:
+        """w_plus (N, num_ws, w_dim) -> images (N, 3, H, W), about [0, 1] but not clamped.
+
+        Raises:
+            ValueError: when w_plus has another shape.
+        """
+        if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(
+                f"w_plus must be (N, {self.num_ws}, {self.w_dim}), got {tuple(w_plus.shape)}"
+            )
+        return self.synthesis(w_plus) * 0.5 + 0.5
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z (N, z_dim) -> images (N, 3, H, W)."""
+        return self.synthesize(self.map(z))
+
+
+def _drop_resample_filters(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
+    """Published files repeat the fixed low-pass filter in every layer; it is no parameter here."""
+    for key in [key for key in state if key.endswith("resample_filter")]:
+        del state[key]
+
+
+def infer_config(state: Mapping[str, Tensor]) -> dict:
+    """Constructor arguments of the `Generator` whose state dict this is.
+
+    The clamp leaves no trace in a state dict: 256, the value of every StyleGAN2-ADA file, is
+    assumed, and a reader that knows better (from `G_kwargs`) replaces `conv_clamp`.
+
+    Raises:
+        FiceError: when keys are missing or the channel counts follow no base/maximum rule.
+    """
+    if "mapping.embed.weight" in state:
+        raise FiceError(
+            "This StyleGAN2 generator takes class labels; use one that was trained without labels."
+        )
+    heights = sorted(int(k.split(".")[1][1:]) for k in state if k.endswith(".torgb.weight"))
+    missing = {"synthesis.b4.const", "mapping.fc0.weight"} - set(state)
+    if missing or not heights or heights != [4 << k for k in range(len(heights))]:
+        raise FiceError(
+            "This is not a complete StyleGAN2 generator: "
+            f"{', '.join(sorted(missing)) or 'a synthesis block'} is missing."
+        )
+    channels = {h: state[f"synthesis.b{h}.torgb.weight"].shape[1] for h in heights}
+    height, const = heights[-1], state["synthesis.b4.const"]
+    w_dim, z_dim = state["mapping.fc0.weight"].shape
+    layers = len([k for k in state if k.startswith("mapping.fc") and k.endswith(".weight")])
+    channel_max = max(channels.values())
+    channel_base = max(c * h for h, c in channels.items())
+    if any(c != min(channel_base // h, channel_max) for h, c in channels.items()):
+        raise FiceError(
+            f"The channel counts of this StyleGAN2 generator, {channels}, follow no "
+            "min(base / height, maximum) rule; only such generators can be read."
+        )
+    return {
+        "resolution": [height, height * const.shape[2] // const.shape[1]],
+        "z_dim": z_dim,
+        "w_dim": w_dim,
+        "channel_base": channel_base,
+        "channel_max": channel_max,
+        "mapping_layers": layers,
+        "conv_clamp": 256.0,
+    }
