@@ -1,0 +1,370 @@
+"""The whole method: load the networks, and edit pictures by a sentence."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from . import checkpoints
+from .errors import FiceError
+from .framing import Frame
+from .initialization import (
+    Targets,
+    encode_latent,
+    encode_text,
+    extract_pose,
+    no_graph,
+    segment_regions,
+)
+from .inversion import InversionInterrupted, InversionResult, OnStep, StopReason, invert
+from .masks import Anatomy, allowed_mask, edit_mask, find_anatomy
+from .networks.clip import Clip
+from .networks.densepose import DensePose
+from .networks.e4e import Encoder
+from .networks.segmenter import Regions, Segmenter
+from .networks.stylegan2 import Generator
+from .settings import EditSettings
+from .stitching import stitch, stitch_head
+from .trace import Trace
+
+DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
+DEFAULT_CLIP = "RN50x4-quickgelu"
+
+# File names under which a network is looked for, the authors' own first.
+_STEMS = {
+    "generator": ("generator",),
+    "encoder": ("e4e", "encoder"),
+    "densepose": ("densepose",),
+    "segmenter": ("segmentator", "segmenter"),
+    "clip": ("RN50x4", "clip*"),
+}
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
+
+
+@dataclass(frozen=True)
+class Models:
+    """The five networks of the method, frozen and on one device."""
+
+    generator: Generator
+    encoder: Encoder
+    densepose: DensePose
+    segmenter: Segmenter
+    clip: Clip
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.generator.parameters()).device
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """Edited pictures and how they came about. Pictures are on the device of the input.
+
+    Attributes:
+        images: the edited photos, at their own size, (N, 3, H, W).
+        generated: the generator's pictures before stitching, (N, 3, *generator.resolution).
+        initial: what the generator made of the photos before the edit, the same shape.
+        w_plus: the codes of `generated`, (N, num_ws, w_dim).
+        edit_mask: where the photo was changed, at its own size, (N, 1, H, W) in [0, 1]; where it is 0,
+            `images` is the photo bit for bit.
+        trace: every loss at every step.
+        warnings: one line each.
+        steps: optimisation steps taken.
+        stopped: why the loop ended, see `InversionResult`.
+    """
+
+    images: torch.Tensor
+    generated: torch.Tensor
+    initial: torch.Tensor
+    w_plus: torch.Tensor
+    edit_mask: torch.Tensor
+    trace: Trace
+    warnings: tuple[str, ...]
+    steps: int
+    stopped: StopReason
+
+
+class EditInterrupted(KeyboardInterrupt):
+    """Ctrl-C during the optimisation. `result` is the edit as far as it had come."""
+
+    def __init__(self, result: EditResult) -> None:
+        super().__init__("interrupted")
+        self.result = result
+
+
+def load_models(
+    source: str | os.PathLike[str] = "demo",
+    device: str = "cpu",
+    clip: str | os.PathLike[str] | None = None,
+) -> Models:
+    """Load the five networks.
+
+    Args:
+        source: "demo" for the demonstration set in the package, or a folder with the authors' files
+            (`generator.pt`, `e4e.pt`, `densepose.pkl`, `segmentator.pt`) or safetensors of them.
+        device: a torch device, or "auto" for an accelerator where there is one.
+        clip: file or open_clip architecture. Without it, the folder's `RN50x4.pt` or `clip*.pt` or
+            .safetensors, or else open_clip's `RN50x4-quickgelu`.
+
+    Raises:
+        FiceError: no such folder, a file is missing or holds something else, no such device.
+    """
+    place = resolve_device(device)
+    folder = DEMO_WEIGHTS if source == "demo" else Path(source)
+    if not folder.is_dir():
+        hint = (
+            "make it with `fice train demo`, or install the package again"
+            if source == "demo"
+            else 'give the folder with the checkpoints, or "demo"'
+        )
+        raise FiceError(f"there is no folder of models {folder}: {hint}")
+    clip_source = clip or _find(folder, "clip") or DEFAULT_CLIP
+    generator = checkpoints.load_generator(_require(folder, "generator"), device=place)
+    encoder = checkpoints.load_encoder(_require(folder, "encoder"), device=place)
+    densepose = checkpoints.load_densepose(_require(folder, "densepose"), device=place)
+    segmenter = checkpoints.load_segmenter(_require(folder, "segmenter"), device=place)
+    return Models(
+        generator, encoder, densepose, segmenter, checkpoints.load_clip(clip_source, device=place)
+    )
+
+
+def resolve_device(name: str) -> str:
+    """A device that exists; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        FiceError: unknown, or not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise FiceError(
+            f"the device {name!r} is unknown or not usable here: try auto, cpu or cuda"
+        ) from error
+    return name
+
+
+def _find(folder: Path, kind: str) -> Path | None:
+    for stem in _STEMS[kind]:
+        for suffix in _SUFFIXES:
+            found = sorted(folder.glob(stem + suffix))
+            if found:
+                return found[0]
+    return None
+
+
+def _require(folder: Path, kind: str) -> Path:
+    found = _find(folder, kind)
+    if found is None:
+        names = " or ".join(f"{stem}.*" for stem in _STEMS[kind])
+        raise FiceError(
+            f"the {kind} is missing: put {names} ({', '.join(_SUFFIXES)}) into {folder}"
+        )
+    return found
+
+
+def edit(
+    models: Models,
+    images: torch.Tensor,
+    prompts: str | Sequence[str],
+    settings: EditSettings | None = None,
+    on_step: OnStep | None = None,
+    mask: torch.Tensor | None = None,
+) -> EditResult:
+    """Dress the persons in `images` as the prompts say.
+
+    Args:
+        models: from `load_models`.
+        images: photos, (N, 3, H, W) float in [0, 1], any size.
+        prompts: one for all pictures, one for each, or several for a single picture.
+        settings: default `EditSettings()`.
+        on_step: called after every optimisation step, see `invert`.
+        mask: (N or 1, 1, H, W) in [0, 1]; the edit is kept within it.
+
+    Returns:
+        One edit per pair of picture and prompt.
+
+    Raises:
+        FiceError: numbers of pictures and prompts do not go together, empty or overlong prompt,
+            a picture too small or too narrow.
+        EditInterrupted: Ctrl-C; holds the edit as far as it had come.
+    """
+    settings = settings or EditSettings()
+    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+    _check_images(images, mask)
+    with no_graph():
+        job = _prepare(models, images.detach().clone(), prompts, settings, mask)
+    warnings = _unknown_words(models.clip, prompts)
+    try:
+        result = invert(
+            models.generator,
+            job.targets,
+            settings,
+            clip=models.clip,
+            densepose=models.densepose,
+            segmenter=models.segmenter,
+            on_step=on_step,
+        )
+    except InversionInterrupted as interrupt:
+        raise EditInterrupted(
+            _finish(models, job, interrupt.result, settings, warnings)
+        ) from interrupt
+    return _finish(models, job, result, settings, warnings)
+
+
+class _Job(NamedTuple):
+    """Everything known before the optimisation; all tensors have one row per edit."""
+
+    photos: torch.Tensor
+    frame: Frame
+    targets: Targets
+    anatomy: Anatomy
+    head: torch.Tensor
+    mask: torch.Tensor | None
+
+
+def _check_images(images: torch.Tensor, mask: torch.Tensor | None) -> None:
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise ValueError(
+            f"images must be (N, 3, H, W) floating point, not {tuple(images.shape)} {images.dtype}"
+        )
+    if len(images) == 0:
+        raise FiceError("there is no picture to edit")
+    if mask is not None and (
+        mask.ndim != 4
+        or mask.shape[1] != 1
+        or mask.shape[2:] != images.shape[2:]
+        or len(mask) not in (1, len(images))
+    ):
+        raise FiceError(
+            f"the mask has shape {tuple(mask.shape)}, but pictures of {tuple(images.shape)} need one "
+            f"of (1 or {len(images)}, 1, {images.shape[2]}, {images.shape[3]})"
+        )
+
+
+def _unknown_words(clip: Clip, prompts: Sequence[str]) -> list[str]:
+    warnings = []
+    for prompt in dict.fromkeys(prompts):
+        words = clip.unknown_words(prompt)
+        if words:
+            warnings.append(
+                f"these words of {prompt!r} are unknown and ignored: {', '.join(words)}"
+            )
+    return warnings
+
+
+def _pairs(images: int, prompts: int) -> list[tuple[int, int]]:
+    """Which picture goes with which prompt."""
+    if prompts == 0:
+        raise FiceError("there is no prompt: describe the garment, as in 'a red striped shirt'")
+    if images != prompts and 1 not in (images, prompts):
+        raise FiceError(
+            f"{images} pictures and {prompts} prompts do not pair up: give one prompt for all, one for "
+            "each, or a single picture with several prompts"
+        )
+    return [(k % images, k % prompts) for k in range(max(images, prompts))]
+
+
+def _prepare(
+    models: Models,
+    photos: torch.Tensor,
+    prompts: list[str],
+    settings: EditSettings,
+    mask: torch.Tensor | None,
+) -> _Job:
+    """Stage 1: run every network once over the photos, then pair them with the prompts."""
+    pairs = _pairs(len(photos), len(prompts))
+    text_features = encode_text(models.clip, prompts)
+    frame = Frame.around((photos.shape[2], photos.shape[3]), models.generator.resolution)
+    framed = frame.fit(photos.to(models.device, torch.float32))
+    parts = extract_pose(models.densepose, framed, settings.max_batch)
+    regions = segment_regions(models.segmenter, framed, settings.max_batch)
+    anatomy = find_anatomy(parts, regions)
+    w_plus = encode_latent(models.generator, models.encoder, framed, settings.max_batch)
+    if mask is not None:
+        mask = mask.detach().clone().to(models.device, torch.float32).clamp(0, 1)
+        mask = mask.expand(len(photos), -1, -1, -1)
+    keep = _keep_mask(regions, anatomy, settings)
+    if mask is not None:
+        keep = 1 - (1 - keep) * frame.fit(mask)
+
+    picture, prompt = (
+        torch.tensor(index, device=models.device) for index in zip(*pairs, strict=True)
+    )
+    return _Job(
+        photos=photos[picture.to(photos.device)],
+        frame=frame,
+        targets=Targets(
+            images=framed[picture],
+            w_plus=w_plus[picture],
+            text_features=text_features[prompt],
+            parts=parts[picture],
+            head=regions.head[picture],
+            keep_mask=keep[picture],
+        ),
+        anatomy=Anatomy(*(region[picture] for region in anatomy)),
+        head=regions.head[picture],
+        mask=None if mask is None else mask[picture],
+    )
+
+
+def _keep_mask(regions: Regions, anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
+    """What the image term holds on to: the paper's non-body, or all but what a garment may cover."""
+    if settings.stitch == "head":
+        return 1 - regions.body
+    return 1 - allowed_mask(anatomy, settings)
+
+
+def _finish(
+    models: Models,
+    job: _Job,
+    result: InversionResult,
+    settings: EditSettings,
+    warnings: Sequence[str],
+) -> EditResult:
+    """Stage 3: stitch at the photos' own size."""
+    with no_graph():
+        photos = job.photos.to(models.device, torch.float32)
+        mask = job.frame.restore(_small_mask(models, job, result, settings))
+        if job.mask is not None:
+            mask = mask * job.mask
+        generated = job.frame.restore(result.images)
+        # A picture that is NaN from the start has nothing to offer: the photo stays.
+        mask = torch.where(generated.isfinite().all(dim=1, keepdim=True), mask, 0.0)
+        if settings.stitch == "head" and job.mask is None:
+            images = stitch_head(generated, photos, job.frame.restore(job.head))
+        else:
+            images = stitch(generated, photos, mask)
+        home = job.photos.device
+        return EditResult(
+            images=images.to(home),
+            generated=result.images.to(home),
+            initial=result.initial.to(home),
+            w_plus=result.w_plus.to(home),
+            edit_mask=mask.to(home),
+            trace=result.trace,
+            warnings=(*warnings, *result.warnings),
+            steps=result.trace.steps,
+            stopped=result.stopped,
+        )
+
+
+def _small_mask(
+    models: Models, job: _Job, result: InversionResult, settings: EditSettings
+) -> torch.Tensor:
+    """Where the photo gives way to the generated picture, at the generator's resolution."""
+    if settings.stitch == "head":
+        return 1 - job.head
+    if settings.stitch == "none":
+        return torch.ones_like(job.head)
+    after = find_anatomy(
+        extract_pose(models.densepose, result.images, settings.max_batch),
+        segment_regions(models.segmenter, result.images, settings.max_batch),
+    )
+    return edit_mask(job.anatomy, after, result.initial, result.images, settings)

@@ -1,0 +1,145 @@
+"""W+ codes: the statistics of W, saving and loading, interpolation and mixing."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+
+from .checkpoints.native import KIND_KEY, write_safetensors
+from .errors import FiceError
+from .networks.stylegan2 import Generator
+
+_KIND = "latent"
+_VARIANCE_FLOOR = 0.01
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """Mean and covariance of W, the space in which the mapping network lives.
+
+    Attributes:
+        mean: (w_dim,).
+        whitening: (w_dim, w_dim), symmetric; (w - mean) @ whitening has about unit variance.
+        std: overall standard deviation of one component of w.
+    """
+
+    mean: torch.Tensor
+    whitening: torch.Tensor
+    std: float
+
+    def whiten(self, w: torch.Tensor) -> torch.Tensor:
+        """(..., w_dim) -> (..., w_dim), about N(0, 1) per component for w of the mapping network."""
+        return (w - self.mean) @ self.whitening
+
+    def to(self, device: torch.device | str) -> "LatentStatistics":
+        return LatentStatistics(self.mean.to(device), self.whitening.to(device), self.std)
+
+
+def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatistics:
+    """Estimate the distribution of W from `samples` fixed random z (always the same ones).
+
+    Directions in which W hardly varies get a floor of 1 percent of the mean variance: without it the
+    distance would be infinite there, and no encoder's code could be optimised.
+    """
+    rng = torch.Generator().manual_seed(0)
+    with torch.inference_mode(False), torch.no_grad():
+        z = torch.randn(samples, generator.z_dim, generator=rng)
+        w = generator.mapping(z.to(next(generator.parameters()).device)).double().cpu()
+        mean = w.mean(dim=0)
+        variances, axes = torch.linalg.eigh(torch.cov(w.T))
+        average = variances.mean()
+        scale = variances.clamp_min(_VARIANCE_FLOOR * average).rsqrt()
+        whitening = (axes * scale) @ axes.T
+        device = next(generator.parameters()).device
+        return LatentStatistics(
+            mean.float().to(device), whitening.float().to(device), float(average.sqrt())
+        )
+
+
+def check_latent(w_plus: torch.Tensor, generator: Generator) -> None:
+    """Raise FiceError unless `w_plus` is a batch of this generator's codes."""
+    expected = (generator.num_ws, generator.w_dim)
+    if w_plus.ndim != 3 or tuple(w_plus.shape[1:]) != expected:
+        raise FiceError(
+            f"the latent code has shape {tuple(w_plus.shape)}, but this generator takes "
+            f"(N, {expected[0]}, {expected[1]}): use a code made with the same generator"
+        )
+
+
+def save_latent(path: str | os.PathLike[str], w_plus: torch.Tensor, **notes: str) -> None:
+    """Write codes (N, num_ws, w_dim) as safetensors, atomically; `notes` go into the metadata.
+
+    Raises:
+        FiceError: the file cannot be written.
+    """
+    if w_plus.ndim != 3:
+        raise ValueError(f"w_plus must be (N, num_ws, w_dim), not {tuple(w_plus.shape)}")
+    tensors = {"w_plus": w_plus.detach().float().cpu().contiguous()}
+    write_safetensors(tensors, Path(path), {**notes, KIND_KEY: _KIND})
+
+
+def load_latent(
+    path: str | os.PathLike[str], generator: Generator | None = None
+) -> tuple[torch.Tensor, dict[str, str]]:
+    """Read codes written by `save_latent`.
+
+    Args:
+        generator: when given, the codes must fit it.
+
+    Returns:
+        (N, num_ws, w_dim) float32, and the notes.
+
+    Raises:
+        FiceError: missing or damaged file, no latent code, wrong shape.
+    """
+    if not Path(path).is_file():
+        raise FiceError(f"there is no latent file {path}")
+    try:
+        with torch.inference_mode(False), safetensors.safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            keys = list(file.keys())
+            w_plus = file.get_tensor("w_plus").float() if "w_plus" in keys else None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise FiceError(f"{path} is not a readable safetensors file: {error}") from error
+    if w_plus is None or w_plus.ndim != 3:
+        kind = metadata.pop(KIND_KEY, "unknown")
+        raise FiceError(f"{path} holds no latent code (kind: {kind}); save one with save_latent")
+    if generator is not None:
+        check_latent(w_plus, generator)
+    metadata.pop(KIND_KEY, None)
+    return w_plus, metadata
+
+
+def interpolate(first: torch.Tensor, second: torch.Tensor, amount: float) -> torch.Tensor:
+    """Straight line between two codes: 0 gives `first`, 1 gives `second`; beyond extrapolates."""
+    _check_same_layers(first, second)
+    return torch.lerp(first, second, amount)
+
+
+def mix_layers(
+    first: torch.Tensor, second: torch.Tensor, start: int, stop: int, amount: float = 1.0
+) -> torch.Tensor:
+    """`first` with its layers start..stop-1 moved by `amount` towards those of `second`.
+
+    Coarse layers (low numbers) hold pose and shape, fine ones colour and texture.
+
+    Raises:
+        FiceError: shapes differ, or the range is not within the layers.
+    """
+    _check_same_layers(first, second)
+    num_ws = first.shape[-2]
+    if not 0 <= start < stop <= num_ws:
+        raise FiceError(f"layers {start}..{stop} are not within 0..{num_ws} (start < stop)")
+    mixed = torch.broadcast_to(first, torch.broadcast_shapes(first.shape, second.shape)).clone()
+    mixed[..., start:stop, :] = interpolate(first, second, amount)[..., start:stop, :]
+    return mixed
+
+
+def _check_same_layers(first: torch.Tensor, second: torch.Tensor) -> None:
+    if first.shape[-2:] != second.shape[-2:]:
+        raise FiceError(
+            f"the codes have {tuple(first.shape[-2:])} and {tuple(second.shape[-2:])} layers and "
+            "components: blend codes of one generator"
+        )

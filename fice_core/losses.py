@@ -1,0 +1,56 @@
+"""The loss terms of constrained GAN inversion (FICE, arXiv 2301.02110, section 3.3), unweighted.
+
+Every function returns one value per sample, shape (N,). The authors sum them over the batch, so that a
+sample's gradient does not depend on what it shares the batch with.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from .latents import LatentStatistics
+
+
+def clip_loss(image_features: torch.Tensor, text_features: torch.Tensor) -> torch.Tensor:
+    """1 - cos(image, text), in [0, 2].
+
+    Args:
+        image_features: (N, D).
+        text_features: (N, D), or (1, D) for one text for all.
+    """
+    return 1 - F.cosine_similarity(image_features, text_features, dim=-1)
+
+
+def pose_loss(parts: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of DensePose part maps, both (N, 14, h, w) in [0, 1]."""
+    return _mean_square(parts - target)
+
+
+def head_loss(head: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of soft head masks, both (N, 1, H, W) in [0, 1]."""
+    return _mean_square(head - target)
+
+
+def image_loss(images: torch.Tensor, target: torch.Tensor, keep_mask: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of pictures (N, 3, H, W) where `keep_mask` (N, 1, H, W) is 1.
+
+    The masked-out pixels count in the mean, as in the authors' code: the term weighs a kept pixel the
+    same however many are kept.
+    """
+    return _mean_square(keep_mask * (images - target))
+
+
+def latent_loss(w_plus: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of w_1, w_2, ... from w_0: pulls W+ (N, num_ws, w_dim) towards W."""
+    return _mean_square(w_plus[:, 1:] - w_plus[:, :1])
+
+
+def latent_prior_loss(w_plus: torch.Tensor, statistics: LatentStatistics) -> torch.Tensor:
+    """Squared Mahalanobis distance from W per dimension, averaged over the layers of (N, num_ws, w_dim).
+
+    About 1 for codes that the mapping network produces. Not in the paper.
+    """
+    return _mean_square(statistics.whiten(w_plus))
+
+
+def _mean_square(difference: torch.Tensor) -> torch.Tensor:
+    return difference.square().flatten(1).mean(dim=1)

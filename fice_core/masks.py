@@ -1,0 +1,121 @@
+"""Where an edit may change the picture: the garment, found from pose and regions.
+
+Masks are (N, 1, H, W) float32 in [0, 1], 1 where the picture may change. No network here knows
+garments, so they are found in two steps: the torso and the arms bound what clothing can cover, and on
+the arms only what the edit visibly changed is clothing (a bare forearm stays the photo's own).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from .networks.segmenter import Regions
+from .settings import EditSettings
+
+# Channels of `parts`, which are DensePose's parts 1-4 and 15-24.
+TORSO = slice(0, 2)
+HANDS = slice(2, 4)
+ARMS = slice(4, 12)
+HEAD = slice(12, 14)
+
+_ARM_SMOOTHING = 0.015  # radius, as a fraction of the height, over which a change is averaged
+_NEGLIGIBLE = 1 / 512  # an opacity that cannot change an 8-bit picture
+
+
+class Anatomy(NamedTuple):
+    """What is where in a picture: bool (N, 1, H, W) each, disjoint."""
+
+    torso: torch.Tensor
+    arms: torch.Tensor
+    protected: torch.Tensor  # head, hair and hands
+
+
+def find_anatomy(parts: torch.Tensor, regions: Regions) -> Anatomy:
+    """Torso, arms and what is never edited, at the size of `regions`.
+
+    Args:
+        parts: DensePose part map (N, 14, h, w).
+        regions: soft regions (N, 1, H, W).
+    """
+    size = regions.body.shape[-2:]
+
+    def probability(channels: slice) -> torch.Tensor:
+        summed = parts[:, channels].sum(dim=1, keepdim=True)
+        return F.interpolate(summed, size=size, mode="bilinear", align_corners=False)
+
+    torso, arms, hands, head = (probability(part) for part in (TORSO, ARMS, HANDS, HEAD))
+    protected = (regions.head > 0.5) | (head > 0.5) | (hands > 0.5)
+    clothed = (torso + arms > 0.5) & (regions.body > 0.5) & ~protected
+    return Anatomy(clothed & (torso >= arms), clothed & (arms > torso), protected)
+
+
+def allowed_mask(anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
+    """Everything that any garment of this person could cover: 1 there, else 0.
+
+    The image term of the inversion keeps the rest. As wide as an edit mask can become, so that the
+    loop is free wherever its picture is used.
+    """
+    reach = settings.mask_dilation + settings.mask_feather
+    grown = dilate(anatomy.torso | anatomy.arms, reach)
+    return (grown & ~anatomy.protected).float()
+
+
+def edit_mask(
+    before: Anatomy,
+    after: Anatomy,
+    initial: torch.Tensor,
+    generated: torch.Tensor,
+    settings: EditSettings,
+) -> torch.Tensor:
+    """Where the garment is before or after the edit, dilated, with a soft border outside.
+
+    The torso always belongs to it. Of the arms, only what differs between `initial` and `generated`:
+    both come from the generator, so what it cannot reproduce cancels. A bare forearm is alike in
+    both and stays the photo's; a sleeve that appears or disappears is not.
+
+    Args:
+        before: of the photo; its protected parts are never covered.
+        after: of the generated picture.
+        initial, generated: the generator's pictures before and after the edit, (N, 3, H, W).
+
+    Returns:
+        (N, 1, H, W); exactly 0 where the photo must stay.
+    """
+    change = (generated - initial).abs().mean(dim=1, keepdim=True)
+    changed = blur(change, _ARM_SMOOTHING) > settings.change_threshold
+    arms = (before.arms | after.arms) & changed
+    garment = before.torso | after.torso | arms
+    grown = dilate(garment, settings.mask_dilation + settings.mask_feather / 2)
+    soft = blur(grown.float(), settings.mask_feather / 2)
+    return torch.where(before.protected | (soft < _NEGLIGIBLE), 0.0, soft)
+
+
+def dilate(mask: torch.Tensor, radius: float) -> torch.Tensor:
+    """Grow a bool mask (N, 1, H, W) by a disk; `radius` is a fraction of the height."""
+    disk = (_distances(mask, radius) <= 1).to(torch.float32)
+    if disk.numel() == 1:
+        return mask
+    padding = (disk.shape[-2] // 2, disk.shape[-1] // 2)
+    return F.conv2d(mask.float(), disk, padding=padding) > 0.5
+
+
+def blur(values: torch.Tensor, radius: float) -> torch.Tensor:
+    """Weighted mean of (N, 1, H, W) over a disk, heavier in the middle, the border repeated outwards.
+
+    Nothing farther than `radius` (a fraction of the height) has any influence.
+    """
+    cone = (1 - _distances(values, radius)).clamp_min(0)
+    if cone.numel() == 1:
+        return values
+    reach = cone.shape[-1] // 2
+    padded = F.pad(values, (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(padded, cone / cone.sum())
+
+
+def _distances(values: torch.Tensor, radius: float) -> torch.Tensor:
+    """Distances from the middle of a (1, 1, k, k) kernel, in units of `radius` of the height."""
+    pixels = radius * values.shape[-2]
+    reach = int(pixels)
+    offsets = torch.arange(-reach, reach + 1, device=values.device, dtype=torch.float32)
+    return torch.hypot(offsets[:, None], offsets[None, :])[None, None] / max(pixels, 1)

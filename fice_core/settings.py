@@ -1,0 +1,167 @@
+"""Everything that steers an edit, in one frozen object. Imports no torch, so that `fice --help` is fast."""
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from .errors import FiceError
+
+Schedule = Literal["constant", "cosine"]
+ResultChoice = Literal["best", "last"]
+StitchMode = Literal["mask", "head", "none"]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Factors of the loss terms; 0 switches a term off, and its network is then not run at all.
+
+    `clip`, `pose`, `head`, `image` and `latent` are the paper's terms (FICE, section 3.3);
+    `latent_prior` is ours: the squared Mahalanobis distance of every layer's w from the W that the
+    mapping network produces (about 1 for a typical sample).
+    """
+
+    clip: float = 1.0
+    pose: float = 10.0
+    head: float = 1.0
+    image: float = 30.0
+    latent: float = 1.0
+    latent_prior: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            _require(_is_number(value) and value >= 0, f"weight {name!r}", value, "a number >= 0")
+        if not any(asdict(self).values()):
+            raise FiceError("all loss weights are 0, so nothing steers the edit: raise one of them")
+
+    def as_dict(self) -> dict[str, float]:
+        """Weights by term, in the order in which terms are reported."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """How one edit is computed. The default is ours; `EditSettings.paper()` is the authors' loop.
+
+    Optimisation:
+        steps: optimisation steps, >= 1.
+        seed: of `start_noise`; the rest of the method is deterministic.
+        learning_rate: Adam's, in units of w; the peak of the schedule.
+        schedule: "constant", or "cosine" (linear warm-up, then half a cosine down to 0).
+        warmup: fraction of the steps, [0, 1), over which "cosine" climbs to the peak.
+        plateau_patience: a picture is finished once its best total has not improved for that many
+            steps; None never stops early.
+        plateau_tolerance: smallest improvement that counts, as a fraction of the best total.
+        result: "best" keeps the step with the lowest total, "last" the last one rendered.
+        start_noise: standard deviation of the noise added to the encoder's code, in standard
+            deviations of W, so that different seeds give different edits; 0 adds none.
+        max_batch: pictures that are on the device's graph at once. It bounds memory and does not
+            change the result.
+
+    Pictures:
+        clamp: clamp generated pictures to [0, 1] before they are judged and stitched.
+        stitch: "mask" changes only the garment and leaves every other pixel bit-equal, "head" brings
+            only the head back from the photo (the paper), "none" returns the generated picture.
+        mask_dilation: how far the edit may reach beyond the garment, as a fraction of the height.
+        mask_feather: width of the soft border outside that, as a fraction of the height.
+        change_threshold: mean absolute difference of RGB, [0, 1], from which an arm counts as
+            changed by the edit and is taken from the generated picture.
+
+    Raises:
+        FiceError: a value outside its range; the message names the field.
+    """
+
+    steps: int = 100
+    seed: int = 0
+    learning_rate: float = 0.05
+    schedule: Schedule = "cosine"
+    warmup: float = 0.05
+    plateau_patience: int | None = 25
+    plateau_tolerance: float = 1e-3
+    result: ResultChoice = "best"
+    start_noise: float = 0.0
+    max_batch: int = 8
+    clamp: bool = True
+    stitch: StitchMode = "mask"
+    mask_dilation: float = 0.02
+    mask_feather: float = 0.015
+    change_threshold: float = 0.06
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        _require(_is_count(self.steps, 1), "steps", self.steps, "a whole number >= 1")
+        _require(_is_count(self.seed, 0), "seed", self.seed, "a whole number >= 0")
+        _require(_is_count(self.max_batch, 1), "max_batch", self.max_batch, "a whole number >= 1")
+        _require(
+            self.plateau_patience is None or _is_count(self.plateau_patience, 1),
+            "plateau_patience",
+            self.plateau_patience,
+            "a whole number >= 1, or None",
+        )
+        rate = self.learning_rate
+        _require(_is_number(rate) and rate > 0, "learning_rate", rate, "a number > 0")
+        for name in ("plateau_tolerance", "start_noise", "change_threshold"):
+            value = getattr(self, name)
+            _require(_is_number(value) and value >= 0, name, value, "a number >= 0")
+        _require(
+            _is_number(self.warmup) and 0 <= self.warmup < 1, "warmup", self.warmup, "in [0, 1)"
+        )
+        for name in ("mask_dilation", "mask_feather"):
+            value = getattr(self, name)
+            _require(_is_number(value) and 0 <= value <= 0.5, name, value, "in [0, 0.5]")
+        for name, choices in (
+            ("schedule", ("constant", "cosine")),
+            ("result", ("best", "last")),
+            ("stitch", ("mask", "head", "none")),
+        ):
+            value = getattr(self, name)
+            _require(value in choices, name, value, "one of " + ", ".join(choices))
+        if not isinstance(self.weights, LossWeights):
+            raise TypeError(f"weights must be LossWeights, not {type(self.weights).__name__}")
+
+    @classmethod
+    def paper(cls) -> "EditSettings":
+        """The authors' loop (github MartinPernus/FICE, 7354216), with its quirks: 501 steps, the
+        picture rendered before the last update, pictures not clamped, only the head stitched."""
+        return cls(
+            steps=501,
+            learning_rate=0.05,
+            schedule="constant",
+            warmup=0.0,
+            plateau_patience=None,
+            result="last",
+            start_noise=0.0,
+            clamp=False,
+            stitch="head",
+            weights=LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0),
+        )
+
+    def with_weights(self, **weights: float) -> "EditSettings":
+        """A copy with some loss weights replaced: `settings.with_weights(pose=0)`."""
+        return replace(self, weights=replace(self.weights, **weights))
+
+    def learning_rate_at(self, step: int) -> float:
+        """Learning rate of update `step`, counted from 0."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        warmup = round(self.warmup * self.steps)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / (warmup + 1)
+        progress = (step - warmup) / max(self.steps - warmup, 1)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for reports."""
+        return asdict(self)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _require(condition: bool, name: str, value: object, expected: str) -> None:
+    if not condition:
+        raise FiceError(f"{name} is {value!r}, but must be {expected}")
