@@ -1,0 +1,159 @@
+"""DeepLabV3 on a dilated ResNet (Chen et al. 2017): soft regions background, body and head.
+
+Parameter names are those of torchvision's `deeplabv3_resnet50`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import FiceError
+from .resnet import EXPANSION, AtrousPyramid, DilatedBottleneck, initialize
+
+CLASSES = ("background", "body", "head")
+
+
+class Regions(NamedTuple):
+    """Soft segmentation of a picture: three (N, 1, H, W) maps in [0, 1] that sum to 1."""
+
+    background: Tensor
+    body: Tensor
+    head: Tensor
+
+
+class DilatedResNet(nn.Module):
+    """(N, 3, H, W) -> (N, 32 width, H/8, W/8): the last two stages dilate instead of striding."""
+
+    def __init__(self, stem_channels: int, width: int, blocks: Sequence[int]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, stem_channels, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem_channels)
+        channels, dilation = stem_channels, 1
+        for i, count in enumerate(blocks):
+            inner = width * 2**i
+            stage = []
+            for j in range(count):
+                stride = 2 if i == 1 and j == 0 else 1
+                # The block that would have strided still sees undilated features.
+                stage.append(DilatedBottleneck(channels, inner, stride, dilation, project=j == 0))
+                channels = inner * EXPANSION
+                if i >= 2:
+                    dilation = 2 ** (i - 1)
+            setattr(self, f"layer{i + 1}", nn.Sequential(*stage))
+        self.stages = len(blocks)
+        self.out_channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = F.max_pool2d(x, 3, 2, 1)
+        for i in range(self.stages):
+            x = getattr(self, f"layer{i + 1}")(x)
+        return x
+
+
+class Segmenter(nn.Module):
+    """Soft regions of a picture of a person.
+
+    Args:
+        class_order: what the three output channels mean; SwagGAN's files have background, head,
+            body. Changes the meaning of the weights, not their layout.
+        stem_channels, width, blocks: of the ResNet; stage i has inner width `width * 2**i`.
+        aspp_channels, aspp_rates: of the atrous spatial pyramid.
+        dropout: probability after the pyramid, in training only.
+
+    Raises:
+        ValueError: when class_order is no order of background, body and head.
+    """
+
+    def __init__(
+        self,
+        class_order: Sequence[str] = CLASSES,
+        stem_channels: int = 64,
+        width: int = 64,
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        aspp_channels: int = 256,
+        aspp_rates: Sequence[int] = (12, 24, 36),
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if sorted(class_order) != sorted(CLASSES):
+            raise ValueError(f"class_order must be an order of {CLASSES}, got {tuple(class_order)}")
+        self.config = {
+            "class_order": list(class_order),
+            "stem_channels": stem_channels,
+            "width": width,
+            "blocks": list(blocks),
+            "aspp_channels": aspp_channels,
+            "aspp_rates": list(aspp_rates),
+            "dropout": dropout,
+        }
+        self.class_order = tuple(class_order)
+        self.backbone = DilatedResNet(stem_channels, width, blocks)
+        project = [nn.BatchNorm2d(aspp_channels), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+        self.classifier = nn.Sequential(
+            AtrousPyramid(
+                self.backbone.out_channels, aspp_channels, aspp_rates, nn.BatchNorm2d, project
+            ),
+            nn.Conv2d(aspp_channels, aspp_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(aspp_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(aspp_channels, len(CLASSES), 1),
+        )
+        initialize(self)
+        self.register_load_state_dict_pre_hook(_drop_training_parts)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """images (N, 3, H, W) in [0, 1] -> logits (N, 3, H, W) in `class_order`.
+
+        The network was trained on plain RGB: no mean or deviation is taken out.
+        """
+        low = self.classifier(self.backbone(images))
+        return F.interpolate(low, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+    def forward(self, images: Tensor) -> Regions:
+        """images (N, 3, H, W) in [0, 1] -> Regions, each (N, 1, H, W)."""
+        maps = self.logits(images).softmax(1).split(1, dim=1)
+        return Regions(**dict(zip(self.class_order, maps, strict=True)))
+
+
+def _drop_training_parts(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
+    """Files from training may still hold the class weights and an auxiliary classifier."""
+    for key in [key for key in state if key.startswith(("loss.", "aux_classifier."))]:
+        del state[key]
+
+
+def infer_config(state: Mapping[str, Tensor]) -> dict:
+    """Constructor arguments of the `Segmenter` whose state dict this is.
+
+    Class order, dilations and dropout leave no trace in it and are the published defaults.
+
+    Raises:
+        FiceError: when keys are missing or the number of classes is not three.
+    """
+    needed = {
+        "backbone.conv1.weight",
+        "backbone.layer1.0.conv3.weight",
+        "classifier.0.convs.0.0.weight",
+        "classifier.4.weight",
+    }
+    if missing := needed - set(state):
+        raise FiceError(
+            f"This is not a DeepLabV3 ResNet segmenter: {', '.join(sorted(missing))} is missing."
+        )
+    classes = state["classifier.4.weight"].shape[0]
+    if classes != len(CLASSES):
+        raise FiceError(
+            f"This segmenter has {classes} classes; three (background, body, head) were expected."
+        )
+    blocks = []
+    while f"backbone.layer{len(blocks) + 1}.0.conv1.weight" in state:
+        prefix = f"backbone.layer{len(blocks) + 1}."
+        blocks.append(len({key.split(".")[2] for key in state if key.startswith(prefix)}))
+    return {
+        "stem_channels": state["backbone.conv1.weight"].shape[0],
+        "width": state["backbone.layer1.0.conv1.weight"].shape[0],
+        "blocks": blocks,
+        "aspp_channels": state["classifier.0.convs.0.0.weight"].shape[0],
+    }
