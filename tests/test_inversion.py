@@ -1,0 +1,376 @@
+"""The optimisation, on toy networks whose answers are known."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from toys import toy_generator, toy_models, toy_targets
+
+from fice_core import losses
+from fice_core.errors import FiceError
+from fice_core.inversion import InversionInterrupted, invert
+from fice_core.latents import latent_statistics
+from fice_core.settings import EditSettings, LossWeights
+
+PLAIN = replace(EditSettings.paper(), steps=30)
+IMAGE_ONLY = LossWeights(clip=0, pose=0, head=0, image=1, latent=0)
+
+
+@pytest.fixture(params=["plain", "inference_mode"], autouse=True)
+def ambience(request):
+    """Every test runs as ordinary code and under an outer inference mode."""
+    with torch.inference_mode(request.param == "inference_mode"):
+        yield
+
+
+def run(models, targets, settings, **kwargs):
+    return invert(
+        models.generator,
+        targets,
+        settings,
+        clip=models.clip,
+        densepose=models.densepose,
+        segmenter=models.segmenter,
+        **kwargs,
+    )
+
+
+def reference_loop(models, targets, settings):
+    """The method in the plainest words: one graph, one sum, torch's Adam. -> codes at each step."""
+    weights = settings.weights
+    with torch.inference_mode(False), torch.enable_grad():
+        goal = targets.clone()
+        w_plus = goal.w_plus.clone().requires_grad_()
+        adam = torch.optim.Adam([w_plus], lr=settings.learning_rate)
+        codes, totals = [], []
+        for _ in range(settings.steps):
+            codes.append(w_plus.detach().clone())
+            images = models.generator.synthesize(w_plus)
+            features = models.clip.encode_image(images)
+            total = weights.clip * losses.clip_loss(features, goal.text_features)
+            total = total + weights.pose * losses.pose_loss(models.densepose(images), goal.parts)
+            head = models.segmenter(images).head
+            total = total + weights.head * losses.head_loss(head, goal.head)
+            kept = losses.image_loss(images, goal.images, goal.keep_mask)
+            total = total + weights.image * kept + weights.latent * losses.latent_loss(w_plus)
+            totals.append(total.detach())
+            adam.zero_grad()
+            total.sum().backward()
+            adam.step()
+        return codes, torch.stack(totals)
+
+
+def test_paper_loop_equals_the_plain_formulation():
+    models = toy_models()
+    targets = toy_targets(3, models)
+    codes, totals = reference_loop(models, targets, PLAIN)
+    result = run(models, targets, replace(PLAIN, max_batch=2))
+    torch.testing.assert_close(result.trace.total, totals, rtol=1e-5, atol=1e-6)
+    # The picture before the last update, as the authors return it.
+    torch.testing.assert_close(result.w_plus, codes[-1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        result.images, models.generator.synthesize(codes[-1]), rtol=1e-4, atol=1e-5
+    )
+    assert result.stopped == "steps"
+    assert result.trace.steps == 30
+    assert result.trace.kept_step.tolist() == [29, 29, 29]
+
+
+def test_trace_holds_every_term_of_every_picture():
+    models = toy_models()
+    trace = run(models, toy_targets(2, models), PLAIN).trace
+    assert list(trace.terms) == ["clip", "pose", "head", "image", "latent"]
+    assert all(values.shape == (30, 2) for values in trace.terms.values())
+    weighted = sum(trace.weighted(name) for name in trace.terms)
+    torch.testing.assert_close(weighted, trace.total)
+    assert trace.seconds.diff().min() >= 0
+    assert trace.as_dict()["terms"]["pose"][0][1] == pytest.approx(trace.terms["pose"][0, 1].item())
+
+
+def test_it_finds_the_code_of_a_picture_the_generator_can_make():
+    models = toy_models()
+    targets = toy_targets(2, models)
+    wanted = targets.w_plus.flip(0)
+    goal = replace(
+        targets,
+        images=models.generator.synthesize(wanted),
+        keep_mask=torch.ones_like(targets.keep_mask),
+    )
+    settings = EditSettings(steps=400, clamp=False, plateau_patience=None, weights=IMAGE_ONLY)
+    result = run(models, goal, settings)
+    torch.testing.assert_close(result.w_plus, wanted, atol=1e-3, rtol=0)
+    assert result.trace.total[-1].max() < 1e-8
+
+
+def test_latent_term_alone_makes_the_layers_equal():
+    models = toy_models()
+    settings = EditSettings(
+        steps=300,
+        plateau_patience=None,
+        weights=LossWeights(clip=0, pose=0, head=0, image=0, latent=1),
+    )
+    result = run(models, toy_targets(1, models), settings)
+    assert result.w_plus.std(dim=1, correction=0).max() < 1e-3
+
+
+def test_latent_prior_pulls_to_the_mean_of_w():
+    models = toy_models()
+    weights = LossWeights(clip=0, pose=0, head=0, image=0, latent=0, latent_prior=1)
+    settings = EditSettings(steps=500, learning_rate=0.3, plateau_patience=None, weights=weights)
+    result = run(models, toy_targets(1, models), settings)
+    mean = latent_statistics(models.generator).mean
+    torch.testing.assert_close(result.w_plus, mean.expand_as(result.w_plus), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("max_batch", [1, 2, 5])
+def test_the_result_does_not_depend_on_the_batch(max_batch):
+    models = toy_models()
+    targets = toy_targets(5, models)
+    settings = replace(EditSettings(steps=40, plateau_patience=4), max_batch=max_batch)
+    together = run(models, targets, settings)
+    for k in range(5):
+        alone = run(models, targets.select(slice(k, k + 1)), settings)
+        torch.testing.assert_close(together.w_plus[k], alone.w_plus[0], rtol=1e-4, atol=1e-5)
+        assert together.trace.kept_step[k] == alone.trace.kept_step[0]
+
+
+def test_nothing_but_the_codes_gets_a_gradient_or_changes():
+    models = toy_models()
+    for network in (models.generator, models.clip):
+        network.requires_grad_(True)  # even if a caller forgot to freeze
+    before = [p.detach().clone() for p in models.generator.parameters()]
+    targets = toy_targets(2, models)
+    start = targets.w_plus.clone()
+    run(models, targets, PLAIN)
+    for network in (models.generator, models.clip):
+        assert all(p.grad is None for p in network.parameters())
+    for old, new in zip(before, models.generator.parameters(), strict=True):
+        assert torch.equal(old, new)
+    assert torch.equal(targets.w_plus, start)
+
+
+def test_results_are_ordinary_tensors_without_a_graph():
+    models = toy_models()
+    result = run(models, toy_targets(1, models), PLAIN)
+    for tensor in (result.w_plus, result.images, result.initial, result.trace.total):
+        assert not tensor.requires_grad
+        assert not tensor.is_inference()
+
+
+def test_best_beats_last_when_the_rate_is_too_high():
+    models = toy_models()
+    targets = toy_targets(3, models)
+    wild = replace(PLAIN, learning_rate=3.0)
+    last = run(models, targets, wild)
+    best = run(models, targets, replace(wild, result="best"))
+    lowest, step = best.trace.total.min(dim=0)
+    assert torch.equal(best.trace.kept_step, step)
+    assert (lowest <= last.trace.total[-1]).all()
+    assert (lowest < last.trace.total[-1] - 0.05).any()
+    # The picture and the code that are returned belong to that step.
+    torch.testing.assert_close(models.generator.synthesize(best.w_plus), best.images)
+
+
+def test_plateau_stops_every_picture_by_itself():
+    models = toy_models()
+    targets = toy_targets(2, models)
+    done = replace(targets, images=targets.images.clone(), w_plus=targets.w_plus.clone())
+    done.images[0] = models.generator.synthesize(targets.w_plus[:1])[0]  # nothing left to gain
+    done = replace(done, keep_mask=torch.ones_like(targets.keep_mask))
+    settings = replace(PLAIN, weights=IMAGE_ONLY, plateau_patience=5, plateau_tolerance=1e-3)
+    result = run(models, done, settings)
+    finite = result.trace.total.isfinite().sum(dim=0)
+    assert finite[0] == 6  # the first one, and five without improvement
+    assert finite[1] == 30
+    assert result.stopped == "steps"
+    alone = run(models, done.select(slice(0, 1)), settings)
+    assert alone.stopped == "plateau"
+    assert alone.trace.steps == 6
+
+
+def test_a_bad_picture_is_frozen_at_its_best_and_the_others_go_on():
+    poisoned = toy_models(toy_generator(poison=3.0))
+    healthy = toy_models()
+    targets = toy_targets(2, healthy)
+    targets = replace(targets, w_plus=targets.w_plus.clamp(-2.5, 2.5))
+    goal = targets.w_plus.clone()
+    goal[0] += 2.0 * goal[0].sign()  # beyond the poison: on the way there the picture turns NaN
+    targets = replace(
+        targets,
+        images=healthy.generator.synthesize(goal),
+        keep_mask=torch.ones_like(targets.keep_mask),
+    )
+    settings = replace(PLAIN, weights=IMAGE_ONLY, result="best", steps=60)
+    result = run(poisoned, targets, settings)
+    kept = int(result.trace.kept_step[0])
+    assert 0 < kept < 59
+    assert result.images.isfinite().all()
+    assert result.w_plus.isfinite().all()
+    assert len(result.warnings) == 1
+    assert f"picture 1: the losses became NaN or infinite at step {kept + 2}" in result.warnings[0]
+    alone = run(healthy, targets.select(slice(1, 2)), settings)
+    torch.testing.assert_close(result.w_plus[1], alone.w_plus[0])
+
+
+def test_bad_from_the_start_returns_the_start():
+    models = toy_models(toy_generator(poison=0.0))
+    targets = toy_targets(1, models)
+    result = run(models, targets, PLAIN)
+    assert torch.equal(result.w_plus, targets.w_plus)
+    assert result.trace.kept_step.tolist() == [-1]
+    assert result.stopped == "diverged"
+    assert len(result.warnings) == 1
+
+
+def test_callback_sees_losses_and_pictures_and_can_stop():
+    models = toy_models()
+    seen = []
+
+    def on_step(step):
+        seen.append((step.index, step.steps, step.losses, step.preview))
+        if step.index == 3:
+            step.stop()
+
+    result = run(models, toy_targets(2, models), PLAIN, on_step=on_step)
+    assert result.stopped == "request"
+    assert result.trace.steps == len(seen) == 4
+    assert [index for index, *_ in seen] == [0, 1, 2, 3]
+    _, steps, values, preview = seen[2]
+    assert steps == 30
+    assert values["pose"] == pytest.approx(result.trace.terms["pose"][2].mean().item())
+    assert values["total"] == pytest.approx(result.trace.total[2].mean().item())
+    assert preview.shape == (2, 3, 8, 8)
+    assert 0 <= preview.min() and preview.max() <= 1
+    torch.testing.assert_close(seen[0][3], result.initial.clamp(0, 1))
+
+
+def test_an_exception_of_the_callback_cancels():
+    class Cancelled(Exception):
+        pass
+
+    def on_step(step):
+        raise Cancelled
+
+    models = toy_models()
+    with pytest.raises(Cancelled):
+        run(models, toy_targets(1, models), PLAIN, on_step=on_step)
+
+
+def test_ctrl_c_leaves_the_best_so_far():
+    models = toy_models()
+    targets = toy_targets(2, models)
+    settings = replace(PLAIN, result="best")
+
+    def on_step(step):
+        if step.index == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(models, targets, settings, on_step=on_step)
+    assert isinstance(caught.value, InversionInterrupted)
+    partial = caught.value.result
+    whole = run(models, targets, replace(settings, steps=10))
+    assert partial.stopped == "interrupt"
+    torch.testing.assert_close(partial.w_plus, whole.w_plus)
+    torch.testing.assert_close(partial.trace.total, whole.trace.total)
+
+
+def test_terms_of_weight_zero_need_no_network():
+    models = toy_models()
+    targets = replace(toy_targets(1, models), text_features=None, parts=None, head=None)
+    settings = replace(PLAIN, weights=replace(IMAGE_ONLY, latent=1.0))
+    result = invert(models.generator, targets, settings)
+    assert list(result.trace.terms) == ["image", "latent"]
+
+
+@pytest.mark.parametrize("missing", ["clip", "pose", "head", "image"])
+def test_a_weight_without_its_target_is_the_users_mistake(missing):
+    models = toy_models()
+    name = {"clip": "text_features", "pose": "parts", "head": "head", "image": "keep_mask"}[missing]
+    targets = replace(toy_targets(1, models), **{name: None})
+    with pytest.raises(FiceError, match=f"the {missing} term has a weight but no"):
+        run(models, targets, PLAIN)
+
+
+def test_codes_of_another_generator_are_the_users_mistake():
+    models = toy_models()
+    targets = toy_targets(1, models)
+    with pytest.raises(FiceError, match=r"takes \(N, 3, 4\)"):
+        run(models, replace(targets, w_plus=targets.w_plus[:, :2]), PLAIN)
+
+
+def test_seed_matters_only_with_start_noise():
+    models = toy_models()
+    targets = toy_targets(2, models)
+    still = [run(models, targets, replace(PLAIN, seed=seed)).w_plus for seed in (0, 1)]
+    assert torch.equal(*still)
+    noisy = replace(PLAIN, start_noise=0.5)
+    first, again, other = (
+        run(models, targets, replace(noisy, seed=seed)).w_plus for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+    alone = run(models, targets.select(slice(0, 1)), noisy).w_plus
+    torch.testing.assert_close(alone[0], first[0])
+
+
+def test_clamped_pictures_stay_in_range():
+    models = toy_models()
+    targets = toy_targets(1, models)
+    loud = replace(targets, w_plus=targets.w_plus * 10)
+    assert run(models, loud, PLAIN).initial.max() > 1
+    clamped = run(models, loud, replace(PLAIN, clamp=True))
+    assert 0 <= clamped.images.min() and clamped.images.max() <= 1
+
+
+def test_cosine_schedule():
+    settings = EditSettings(steps=100, learning_rate=1.0, warmup=0.1)
+    rates = [settings.learning_rate_at(step) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 11)
+    assert rates[9] == pytest.approx(10 / 11)
+    assert rates[10] == 1.0 == max(rates)
+    assert rates[55] == pytest.approx(0.5)  # half way down
+    assert rates[99] == pytest.approx(0.5 * (1 + math.cos(math.pi * 89 / 90)))
+    assert EditSettings.paper().learning_rate_at(500) == 0.05
+
+
+def test_paper_settings():
+    paper = EditSettings.paper()
+    assert (paper.steps, paper.learning_rate, paper.schedule) == (501, 0.05, "constant")
+    assert paper.weights == LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0)
+    assert (paper.result, paper.stitch, paper.clamp) == ("last", "head", False)
+    assert paper.plateau_patience is None
+    assert paper.with_weights(pose=0).weights.pose == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps", 0),
+        ("steps", -3),
+        ("steps", 1.5),
+        ("steps", True),
+        ("seed", -1),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.nan),
+        ("schedule", "linear"),
+        ("warmup", 1.0),
+        ("plateau_patience", 0),
+        ("result", "first"),
+        ("stitch", "body"),
+        ("mask_dilation", -0.1),
+        ("mask_feather", 0.6),
+        ("max_batch", 0),
+    ],
+)
+def test_settings_out_of_range_name_the_field(name, value):
+    with pytest.raises(FiceError, match=name):
+        EditSettings(**{name: value})
+
+
+def test_weights_out_of_range():
+    with pytest.raises(FiceError, match="pose"):
+        LossWeights(pose=-1)
+    with pytest.raises(FiceError, match="all loss weights are 0"):
+        LossWeights(clip=0, pose=0, head=0, image=0, latent=0)
