@@ -2,29 +2,25 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import torch
 
-from . import losses
-from .errors import FiceError
 from .initialization import Targets, synthesize
 from .latents import LatentStatistics, check_latent, latent_statistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
+from .objective import Evaluation, Objective
 from .settings import EditSettings
 from .trace import Trace
 
 # Steps after which the host asks an accelerator which pictures are finished: asking makes it wait.
 _CHECK_EVERY = 10
-
-_T = TypeVar("_T")
 StopReason = Literal["steps", "plateau", "diverged", "request", "interrupt"]
-PictureTerm = Callable[[torch.Tensor, Targets], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,7 @@ class Step:
         steps: number of steps asked for.
         values: unweighted loss by term, (N,) on the device; NaN for pictures that are finished.
         total: weighted sum, (N,) on the device.
+        images: pictures of this step, (N, 3, H, W) on the device; of finished ones, the one kept.
     """
 
     def __init__(
@@ -80,7 +77,7 @@ class Step:
         self.values = values
         self.total = total
         self.stop_requested = False
-        self._images = images
+        self.images = images
 
     @cached_property
     def losses(self) -> dict[str, float]:
@@ -94,8 +91,8 @@ class Step:
 
     @cached_property
     def preview(self) -> torch.Tensor:
-        """Pictures of this step, (N, 3, H, W) in [0, 1] on the CPU."""
-        return self._images.clamp(0, 1).cpu()
+        """`images` clamped to [0, 1], on the CPU."""
+        return self.images.clamp(0, 1).cpu()
 
     def stop(self) -> None:
         """End the loop after this step, with the result so far."""
@@ -118,9 +115,7 @@ def invert(
 ) -> InversionResult:
     """Optimise W+ codes so that their pictures follow the text and keep to the targets.
 
-    Every term's gradient is taken to the picture by itself and then all at once through the
-    generator: the same sum, with only one critic's graph in memory at a time. Samples do not
-    influence one another, so `settings.max_batch` changes memory and not the result.
+    Samples do not influence one another: `settings.max_batch` changes memory and not the result.
 
     Args:
         generator: its gradient flows to the codes alone; no network is changed.
@@ -136,53 +131,19 @@ def invert(
         InversionInterrupted: Ctrl-C; holds the result so far.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        terms = _picture_terms(settings, targets, clip, densepose, segmenter)
         check_latent(targets.w_plus, generator)
         if statistics is None and (settings.weights.latent_prior or settings.start_noise):
             statistics = latent_statistics(generator)
-        loop = _Loop(generator, targets.clone(), settings, terms, statistics)
+        objective = Objective(generator, settings, clip, densepose, segmenter, statistics)
+        objective.check(targets)
+        targets = _scattered(targets.clone(), settings, statistics)
+        initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
+        loop = _Loop(objective, targets, settings, initial)
         try:
             stopped = loop.run(on_step)
         except KeyboardInterrupt as interrupt:
             raise InversionInterrupted(loop.result("interrupt")) from interrupt
         return loop.result(stopped)
-
-
-def _picture_terms(
-    settings: EditSettings,
-    targets: Targets,
-    clip: Clip | None,
-    densepose: DensePose | None,
-    segmenter: Segmenter | None,
-) -> dict[str, PictureTerm]:
-    """The terms that judge a picture, by name, those of weight 0 left out."""
-
-    terms: dict[str, PictureTerm] = {}
-    weights = settings.weights
-    if weights.clip:
-        clip_network = _need(clip, "clip", "CLIP network")
-        _need(targets.text_features, "clip", "text")
-        terms["clip"] = lambda images, goal: losses.clip_loss(
-            clip_network.encode_image(images), goal.text_features
-        )
-    if weights.pose:
-        pose_network = _need(densepose, "pose", "DensePose network")
-        _need(targets.parts, "pose", "pose")
-        terms["pose"] = lambda images, goal: losses.pose_loss(pose_network(images), goal.parts)
-    if weights.head:
-        head_network = _need(segmenter, "head", "segmenter")
-        _need(targets.head, "head", "head mask")
-        terms["head"] = lambda images, goal: losses.head_loss(head_network(images).head, goal.head)
-    if weights.image:
-        _need(targets.keep_mask, "image", "keep mask")
-        terms["image"] = lambda images, goal: losses.image_loss(images, goal.images, goal.keep_mask)
-    return terms
-
-
-def _need(value: _T | None, term: str, what: str) -> _T:
-    if value is None:
-        raise FiceError(f"the {term} term has a weight but no {what}: give one, or set it to 0")
-    return value
 
 
 class _Kept(NamedTuple):
@@ -198,30 +159,14 @@ class _Loop:
     """The state of one inversion. All of it lives on the device; the host only queues work."""
 
     def __init__(
-        self,
-        generator: Generator,
-        targets: Targets,
-        settings: EditSettings,
-        terms: dict[str, PictureTerm],
-        statistics: LatentStatistics | None,
+        self, objective: Objective, targets: Targets, settings: EditSettings, initial: torch.Tensor
     ) -> None:
-        self.generator = generator
+        self.objective = objective
         self.targets = targets
         self.settings = settings
-        self.picture_terms = terms
-        self.statistics = statistics
-        weights = settings.weights.as_dict()
-        latent_names = [name for name in ("latent", "latent_prior") if weights[name]]
-        self.weights = {name: weights[name] for name in [*terms, *latent_names]}
-
-        count, device = len(targets), targets.w_plus.device
+        self.initial = initial
         self.w_plus = targets.w_plus.clone()
-        if settings.start_noise and statistics is not None:
-            rng = torch.Generator().manual_seed(settings.seed)
-            noise = [torch.randn(self.w_plus.shape[1:], generator=rng) for _ in range(count)]
-            spread = settings.start_noise * statistics.std
-            self.w_plus += spread * torch.stack(noise).to(device)
-        self.initial = synthesize(generator, self.w_plus, settings.clamp, settings.max_batch)
+        count, device = len(targets), self.w_plus.device
 
         def filled(*shape: int, value: float) -> torch.Tensor:
             return torch.full(shape, value, device=device)
@@ -237,7 +182,7 @@ class _Loop:
         self.plateau_total = filled(count, value=torch.inf)
         self.improved_at = torch.zeros(count, dtype=torch.long, device=device)
         self.record = {
-            name: filled(settings.steps, count, value=torch.nan) for name in self.weights
+            name: filled(settings.steps, count, value=torch.nan) for name in objective.weights
         }
         self.total = filled(settings.steps, count, value=torch.nan)
         self.seconds: list[float] = []
@@ -246,14 +191,12 @@ class _Loop:
     def run(self, on_step: OnStep | None) -> StopReason:
         """Take all steps, or fewer; the results are then in the attributes."""
         settings = self.settings
-        self.w_plus.grad = torch.zeros_like(self.w_plus)
         optimizer = torch.optim.Adam([self.w_plus.requires_grad_()], lr=settings.learning_rate)
         start = time.monotonic()
         check_every = 1 if self.w_plus.device.type == "cpu" else _CHECK_EVERY
         pieces = self._pieces(torch.arange(len(self.targets), device=self.w_plus.device))
         for index in range(settings.steps):
-            values, total, images = self._evaluate(pieces)
-            step = self._keep(index, values, total, images)
+            step = self._keep(index, self._evaluate(pieces))
             self.rates.append(settings.learning_rate_at(index))
             self.seconds.append(time.monotonic() - start)
             if on_step is not None:
@@ -279,7 +222,7 @@ class _Loop:
             steps = int(self.total.isfinite().any(dim=1).nonzero().max()) + 1
         trace = Trace(
             terms={name: values[:steps].cpu() for name, values in self.record.items()},
-            weights=dict(self.weights),
+            weights=dict(self.objective.weights),
             total=self.total[:steps].cpu(),
             kept_step=self.kept.step.cpu(),
             learning_rate=torch.tensor(self.rates[:steps]),
@@ -305,77 +248,46 @@ class _Loop:
         parts = samples.split(self.settings.max_batch)
         return [(index, self.targets.select(index)) for index in parts]
 
-    def _evaluate(
-        self, pieces: list[tuple[torch.Tensor, Targets]]
-    ) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Losses (N,), their weighted sum and the pictures at the present codes; sets the gradient."""
-        count, codes = len(self.targets), self.w_plus.detach()
-        values = {name: torch.full_like(self.kept.total, torch.nan) for name in self.weights}
-        images = self.kept.images.clone()
-        gradient = torch.zeros_like(codes)
+    def _evaluate(self, pieces: list[tuple[torch.Tensor, Targets]]) -> Evaluation:
+        """The objective at the present codes; NaN for pictures that are in no piece."""
+        codes = self.w_plus.detach()
+        nowhere = torch.full_like(self.kept.total, torch.nan)
+        whole = Evaluation(
+            terms={name: nowhere.clone() for name in self.objective.weights},
+            total=nowhere,
+            images=self.kept.images.clone(),
+            gradient=torch.zeros_like(codes),
+        )
         for index, targets in pieces:
-            terms, images[index], gradient[index] = self._evaluate_piece(codes[index], targets)
-            for name, value in terms.items():
-                values[name][index] = value
-        total = torch.zeros(count, device=codes.device)
-        for name, weight in self.weights.items():
-            total = total + weight * values[name]
-        self.w_plus.grad = gradient
-        return values, total, images
+            part = self.objective.evaluate(codes[index], targets)
+            for name, value in part.terms.items():
+                whole.terms[name][index] = value
+            whole.total[index] = part.total
+            whole.images[index] = part.images
+            whole.gradient[index] = part.gradient
+        return whole
 
-    def _evaluate_piece(
-        self, codes: torch.Tensor, targets: Targets
-    ) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Losses (n,) by term, pictures, and the gradient of the weighted sum, of n codes."""
-        codes = codes.clone().requires_grad_()
-        images = self.generator.synthesize(codes)
-        if self.settings.clamp:
-            images = images.clamp(0, 1)
-        picture = images.detach().requires_grad_()
-        pull = torch.zeros_like(picture)
-        values: dict[str, torch.Tensor] = {}
-        for name, term in self.picture_terms.items():
-            value = term(picture, targets)
-            pull += torch.autograd.grad(self.weights[name] * value.sum(), picture)[0]
-            values[name] = value.detach()
-        gradient = torch.zeros_like(codes)
-        if self.picture_terms:
-            gradient += torch.autograd.grad(images, codes, pull)[0]
-        latent_terms: dict[str, torch.Tensor] = {}
-        if "latent" in self.weights:
-            latent_terms["latent"] = losses.latent_loss(codes)
-        if "latent_prior" in self.weights:
-            assert self.statistics is not None
-            latent_terms["latent_prior"] = losses.latent_prior_loss(codes, self.statistics)
-        for name, value in latent_terms.items():
-            gradient += torch.autograd.grad(self.weights[name] * value.sum(), codes)[0]
-            values[name] = value.detach()
-        return values, picture.detach(), gradient
-
-    def _keep(
-        self, index: int, values: dict[str, torch.Tensor], total: torch.Tensor, images: torch.Tensor
-    ) -> Step:
-        """Note the losses, keep what is good, and retire pictures that are finished or bad."""
+    def _keep(self, index: int, now: Evaluation) -> Step:
+        """Note the losses, keep what is good, retire pictures that are finished or bad, and hand
+        the gradient of the others to the optimiser."""
         settings, kept, active = self.settings, self.kept, self.active
-        gradient = self.w_plus.grad
-        assert gradient is not None
         codes = self.w_plus.detach()
 
-        good = active & total.isfinite()
-        better = good if settings.result == "last" else good & (total < kept.total)
-        wide = better[:, None, None]
+        good = active & now.total.isfinite()
+        better = good if settings.result == "last" else good & (now.total < kept.total)
         self.kept = kept = _Kept(
-            torch.where(wide, codes, kept.w_plus),
-            torch.where(wide[..., None], images, kept.images),
-            torch.where(better, total, kept.total),
+            torch.where(better[:, None, None], codes, kept.w_plus),
+            torch.where(better[:, None, None, None], now.images, kept.images),
+            torch.where(better, now.total, kept.total),
             torch.where(better, index, kept.step),
         )
-        for name, value in values.items():
-            values[name] = self.record[name][index] = torch.where(active, value, torch.nan)
-        self.total[index] = shown_total = torch.where(active, total, torch.nan)
-        shown = torch.where(active[:, None, None, None] & images.isfinite(), images, kept.images)
+        terms = {name: torch.where(active, value, torch.nan) for name, value in now.terms.items()}
+        for name, value in terms.items():
+            self.record[name][index] = value
+        self.total[index] = total = torch.where(active, now.total, torch.nan)
+        shown = torch.where(good[:, None, None, None], now.images, kept.images)
 
-        usable = good & gradient.flatten(1).isfinite().all(dim=1)
+        usable = good & now.gradient.flatten(1).isfinite().all(dim=1)
         self.diverged = torch.where(active & ~usable, index, self.diverged)
         if settings.plateau_patience is not None:
             margin = settings.plateau_tolerance * self.plateau_total.abs().nan_to_num(posinf=0.0)
@@ -384,8 +296,20 @@ class _Loop:
             self.improved_at = torch.where(improved, index, self.improved_at)
             usable = usable & (index - self.improved_at < settings.plateau_patience)
         self.active = usable
-        # A bad gradient must not reach Adam's moments; a retired code then merely drifts unseen.
-        gradient.copy_(torch.where(usable[:, None, None], gradient, 0.0))
-        with torch.no_grad():
-            self.w_plus.copy_(torch.where(usable[:, None, None], codes, kept.w_plus))
-        return Step(index, settings.steps, values, shown_total, shown)
+        # A bad gradient must not reach Adam's moments. What they still move of a retired code is
+        # neither looked at nor kept.
+        self.w_plus.grad = torch.where(usable[:, None, None], now.gradient, 0.0)
+        return Step(index, settings.steps, terms, total, shown)
+
+
+def _scattered(
+    targets: Targets, settings: EditSettings, statistics: LatentStatistics | None
+) -> Targets:
+    """The targets with `start_noise` added to their codes, sample by sample."""
+    if not settings.start_noise or statistics is None:
+        return targets
+    rng = torch.Generator().manual_seed(settings.seed)
+    shape = targets.w_plus.shape
+    noise = torch.stack([torch.randn(shape[1:], generator=rng) for _ in range(shape[0])])
+    spread = settings.start_noise * statistics.std * noise.to(targets.w_plus.device)
+    return replace(targets, w_plus=targets.w_plus + spread)

@@ -1,0 +1,143 @@
+"""What the optimisation minimises: the weighted sum of the loss terms, and its gradient."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from . import losses
+from .errors import FiceError
+from .initialization import Targets
+from .latents import LatentStatistics
+from .networks.clip import Clip
+from .networks.densepose import DensePose
+from .networks.segmenter import Segmenter
+from .networks.stylegan2 import Generator
+from .settings import EditSettings
+
+Term = Callable[[torch.Tensor, Targets], torch.Tensor]
+_T = TypeVar("_T")
+
+
+class Evaluation(NamedTuple):
+    """The objective at n codes.
+
+    Attributes:
+        terms: unweighted loss by term, (n,) each.
+        total: weighted sum, (n,).
+        images: pictures of the codes, (n, 3, H, W).
+        gradient: of every sample's total with respect to its code, (n, num_ws, w_dim).
+    """
+
+    terms: dict[str, torch.Tensor]
+    total: torch.Tensor
+    images: torch.Tensor
+    gradient: torch.Tensor
+
+
+class Objective:
+    """The weighted sum of the terms whose weight is not 0.
+
+    Args:
+        generator: its gradient flows to the codes alone.
+        settings: weights, and whether pictures are clamped.
+        clip, densepose, segmenter: the critics; each needed only if its term has a weight.
+        statistics: of W; needed only if `latent_prior` has a weight.
+
+    Raises:
+        FiceError: a term has a weight but no network.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        settings: EditSettings,
+        clip: Clip | None = None,
+        densepose: DensePose | None = None,
+        segmenter: Segmenter | None = None,
+        statistics: LatentStatistics | None = None,
+    ) -> None:
+        self._generator = generator
+        self._clamp = settings.clamp
+        weights = settings.weights
+        self._picture_terms: dict[str, Term] = {}
+        self._code_terms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
+        if weights.clip:
+            self._picture_terms["clip"] = _clip_term(_need(clip, "clip", "CLIP network"))
+        if weights.pose:
+            self._picture_terms["pose"] = _pose_term(_need(densepose, "pose", "DensePose network"))
+        if weights.head:
+            self._picture_terms["head"] = _head_term(_need(segmenter, "head", "segmenter"))
+        if weights.image:
+            self._picture_terms["image"] = _image_term
+        if weights.latent:
+            self._code_terms["latent"] = losses.latent_loss
+        if weights.latent_prior:
+            known = _need(statistics, "latent_prior", "statistics of W")
+            self._code_terms["latent_prior"] = lambda w: losses.latent_prior_loss(w, known)
+        names = [*self._picture_terms, *self._code_terms]
+        self.weights = {name: getattr(weights, name) for name in names}
+
+    def check(self, targets: Targets) -> None:
+        """Raise FiceError if a term with a weight has no target."""
+        wanted = {
+            "clip": (targets.text_features, "text"),
+            "pose": (targets.parts, "pose"),
+            "head": (targets.head, "head mask"),
+            "image": (targets.keep_mask, "keep mask"),
+        }
+        for term, (value, what) in wanted.items():
+            if term in self.weights:
+                _need(value, term, what)
+
+    def evaluate(self, codes: torch.Tensor, targets: Targets) -> Evaluation:
+        """Losses, pictures and gradient at `codes` (n, num_ws, w_dim).
+
+        Every term is differentiated to the picture by itself, and their sum once through the
+        generator. That equals the gradient of the sum, with one critic's graph in memory at a time.
+        """
+        codes = codes.detach().clone().requires_grad_()
+        images = self._generator.synthesize(codes)
+        if self._clamp:
+            images = images.clamp(0, 1)
+        picture = images.detach().requires_grad_()
+        pull = torch.zeros_like(picture)
+        total = picture.new_zeros(len(picture))
+        terms: dict[str, torch.Tensor] = {}
+
+        for name, term in self._picture_terms.items():
+            value = term(picture, targets)
+            pull += torch.autograd.grad(self.weights[name] * value.sum(), picture)[0]
+            terms[name] = value.detach()
+        gradient = torch.zeros_like(codes)
+        if self._picture_terms:
+            gradient += torch.autograd.grad(images, codes, pull)[0]
+        for name, code_term in self._code_terms.items():
+            value = code_term(codes)
+            gradient += torch.autograd.grad(self.weights[name] * value.sum(), codes)[0]
+            terms[name] = value.detach()
+        for name, value in terms.items():
+            total = total + self.weights[name] * value
+        return Evaluation(terms, total, picture.detach(), gradient)
+
+
+def _clip_term(clip: Clip) -> Term:
+    return lambda images, goal: losses.clip_loss(clip.encode_image(images), goal.text_features)
+
+
+def _pose_term(densepose: DensePose) -> Term:
+    return lambda images, goal: losses.pose_loss(densepose(images), goal.parts)
+
+
+def _head_term(segmenter: Segmenter) -> Term:
+    return lambda images, goal: losses.head_loss(segmenter(images).head, goal.head)
+
+
+def _image_term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+    return losses.image_loss(images, goal.images, goal.keep_mask)
+
+
+def _need(value: _T | None, term: str, what: str) -> _T:
+    if value is None:
+        raise FiceError(f"the {term} term has a weight but no {what}: give one, or set it to 0")
+    return value
