@@ -1,0 +1,107 @@
+"""Trains the demonstration CLIP on rendered and on generated figures.
+
+The contrastive loss knows which captions are true of which figures of the batch: a caption may have
+several true pictures, and what is undecided in a picture counts neither way.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..demo import captions
+from ..networks.clip import Clip
+from .fakes import Fakes
+from .loop import Average, Schedule, Stage, cosine, set_rate
+from .pool import Pool
+
+CONFIG = {
+    "embed_dim": 128,
+    "vision_cfg": {"layers": [1, 1, 2, 1], "width": 16, "head_width": 32, "image_size": 128},
+    "text_cfg": {"context_length": captions.CONTEXT_LENGTH, "width": 128, "heads": 4, "layers": 2},
+    "quick_gelu": True,
+}
+
+
+def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, true: Tensor, false: Tensor) -> Tensor:
+    """Symmetric InfoNCE with several positives.
+
+    image (N, D), text (M, D) unit norm; true, false (M, N) bool. A row is -log of the share of
+    its true entries in the softmax over its true and false ones.
+    """
+    logits = scale * text @ image.t()
+    considered = logits.masked_fill(~(true | false), -math.inf)
+    positive = logits.masked_fill(~true, -math.inf)
+    loss = logits.new_zeros(())
+    for dim in (0, 1):
+        has = true.any(dim)
+        rows = torch.logsumexp(considered, dim) - torch.logsumexp(positive, dim)
+        loss = loss + rows[has].mean()
+    return loss / 2
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift, blur, noise and light, each picture by its own draw; none changes what a caption says."""
+    n, _, height, width = images.shape
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.rand(n, generator=generator) * (high - low) + low
+
+    zoom, dx, dy = draw(0.78, 1.12), draw(-0.07, 0.07), draw(-0.07, 0.07)
+    theta = torch.zeros(n, 2, 3)
+    mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, 0, 2], theta[:, 1, 2] = zoom * mirror, zoom, dx * 2, dy * 2
+    grid = F.affine_grid(theta, [n, 3, height, width], align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    blurred = F.interpolate(F.avg_pool2d(images, 2), size=(height, width), mode="bilinear")
+    images = torch.lerp(images, blurred, (draw(-0.5, 1.0).clamp_min(0))[:, None, None, None])
+    noise = torch.randn(images.shape, generator=generator)
+    images = images + noise * (draw(-0.03, 0.06).clamp_min(0))[:, None, None, None]
+    return images * draw(0.95, 1.05)[:, None, None, None]
+
+
+def train(pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int = 128, seed: int = 0) -> tuple[Clip, bool]:
+    """Half of each batch is rendered, half generated. Returns the averaged network and whether it is done."""
+    generator = torch.Generator().manual_seed(seed + 20)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed + 20)
+        network = Clip(**CONFIG, vocabulary=captions.vocabulary())
+    average = Average(network, 0.998)
+    decay = [p for p in network.parameters() if p.ndim > 1]
+    rest = [p for p in network.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=1.5e-3, betas=(0.9, 0.98)
+    )
+    stage = Stage("clip", folder, {"network": network, "average": average.network, "optimizer": optimizer}, generator)
+    stage.resume()
+    network.train()
+
+    def step(i: int) -> dict[str, Tensor]:
+        set_rate(optimizer, cosine(i, schedule.steps))
+        real = pool.batch(torch.randint(len(pool), (batch // 2,), generator=generator))
+        index = torch.randint(len(fakes), (batch // 2,), generator=generator)
+        images = augment(torch.cat([real.images, fakes.batch(index)]), generator)
+        figures = [captions.classes(a) for a in (real.attributes(), fakes.attributes(index))]
+        words = [captions.wording(a, generator) for a in (real.attributes(), fakes.attributes(index))]
+        said = captions.Wording(words[0].texts + words[1].texts, torch.cat([w.mentions for w in words]))
+        true, false = said.truth(torch.cat(figures))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            image = network.encode_image(images).float()
+            text = network.encode_text(said.texts).float()
+        scale = network.model.logit_scale.exp().clamp(max=60)
+        loss = contrastive_loss(image, text, scale, true, false)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        average.update(network, i)
+        with torch.no_grad():
+            best = (text @ image.t()).masked_fill(~(true | false), -2).argmax(1)
+            hit = true[torch.arange(len(best)), best].float().mean()
+        return {"loss": loss.detach(), "top1": hit, "scale": scale.detach()}
+
+    finished = stage.run(schedule, step)
+    return average.network, finished

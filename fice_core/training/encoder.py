@@ -1,0 +1,68 @@
+"""Trains the e4e encoder against a fixed generator: known codes of generated and of rendered figures.
+
+The losses are e4e's (Tov et al. 2021, section 5) as far as they apply where the true code is known:
+distance in W+, distance of the reconstruction, and small offsets of the later styles from the first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..demo.attributes import sample_codes
+from ..networks.e4e import Encoder
+from ..networks.stylegan2 import Generator
+from .fakes import Fakes
+from .generator import codes_to_w_plus, picture_loss
+from .loop import Average, Schedule, Stage, cosine, set_rate
+from .pool import Pool
+
+CONFIG = {"stages": ((24, 1), (48, 2), (96, 3), (128, 2)), "head_channels": 64}
+
+
+def train(
+    generator_network: Generator, pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int = 16, seed: int = 0
+) -> tuple[Encoder, bool]:
+    """Half of each batch is rendered, half generated. Returns the averaged encoder and whether it is done."""
+    generator = torch.Generator().manual_seed(seed + 30)
+    target_network = generator_network.eval().requires_grad_(False)
+    height, _ = target_network.resolution
+    with torch.random.fork_rng():
+        torch.manual_seed(seed + 30)
+        network = Encoder(input_size=height, num_styles=target_network.num_ws, style_dim=target_network.w_dim, **CONFIG)
+    with torch.no_grad():
+        w = target_network.mapping(sample_codes(4096, generator))
+        network.latent_avg.copy_(w.mean(0).expand_as(network.latent_avg))
+        spread = w.std(0).clamp_min(0.1 * w.std())
+    average = Average(network, 0.998)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4, betas=(0.9, 0.98))
+    stage = Stage("encoder", folder, {"network": network, "average": average.network, "optimizer": optimizer}, generator)
+    stage.resume()
+    network.train()
+
+    def step(i: int) -> dict[str, Tensor]:
+        set_rate(optimizer, cosine(i, schedule.steps))
+        real = pool.batch(torch.randint(len(pool), (batch // 2,), generator=generator))
+        index = torch.randint(len(fakes), (batch // 2,), generator=generator)
+        with torch.no_grad():
+            known = torch.cat([codes_to_w_plus(target_network, real.geometry, real.appearance), fakes.w_plus[index]])
+        images = torch.cat([real.images, fakes.batch(index)])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            w_plus = network(images).float()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            drawn = target_network.synthesize(w_plus).float()
+        code = ((w_plus - known) / spread).square().mean()
+        offset = ((w_plus[:, 1:] - w_plus[:, :1]) / spread).square().mean()
+        picture = picture_loss(drawn, images)
+        loss = 0.3 * code + 2.0 * picture + 0.002 * offset
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        average.update(network, i)
+        return {"code": code.detach(), "picture": picture.detach(), "l1": F.l1_loss(drawn, images).detach()}
+
+    finished = stage.run(schedule, step)
+    return average.network, finished

@@ -1,0 +1,70 @@
+"""The generator's own pictures, disturbed W+ codes among them.
+
+A network that will judge generated pictures during an edit has to have seen some: trained on the
+renderer alone, CLIP takes the generator's artefacts for clothes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..demo.attributes import Attributes, attributes_from_code, mix, sample_codes
+from ..networks.stylegan2 import Generator
+from .generator import codes_to_w_plus
+
+
+@dataclass(frozen=True)
+class Fakes:
+    """Generated pictures as bytes (n, 3, S, S), their w_plus (n, num_ws, w_dim) and the codes they were drawn from."""
+
+    images: Tensor
+    w_plus: Tensor
+    geometry: Tensor
+    appearance: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def attributes(self, index: Tensor) -> Attributes:
+        """What the pictures were asked to show."""
+        return mix(attributes_from_code(self.geometry[index]), attributes_from_code(self.appearance[index]))
+
+    def batch(self, index: Tensor) -> Tensor:
+        """(n, 3, S, S) in [0, 1]."""
+        return self.images[index].float() / 255
+
+
+@torch.no_grad()
+def make(network: Generator, path: Path, count: int, disturb: float = 0.5, seed: int = 7) -> Fakes:
+    """Draw `count` pictures, or read those of an earlier call; noise up to `disturb` of w's spread in every layer."""
+    if path.exists():
+        return Fakes(**{k: torch.from_numpy(v) for k, v in np.load(path).items()})
+    generator = torch.Generator().manual_seed(seed)
+    device = network.w_avg.device
+    spread = network.mapping(sample_codes(4096, generator).to(device)).std(0)
+    parts: dict[str, list[Tensor]] = {"images": [], "w_plus": [], "geometry": [], "appearance": []}
+    for chunk in tqdm(torch.arange(count).split(32), desc="draw fakes", unit="x32"):
+        n = len(chunk)
+        geometry, appearance = sample_codes(n, generator), sample_codes(n, generator)
+        appearance[: n // 3] = geometry[: n // 3]
+        w_plus = codes_to_w_plus(network, geometry.to(device), appearance.to(device))
+        amount = torch.rand(n, 1, 1, generator=generator).square() * disturb
+        noise = torch.randn(w_plus.shape, generator=generator)
+        w_plus = w_plus + (amount * noise).to(device) * spread
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            images = network.synthesize(w_plus).float()
+        parts["images"].append((images.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu())
+        for name, value in (("w_plus", w_plus), ("geometry", geometry), ("appearance", appearance)):
+            parts[name].append(value.cpu())
+    fakes = Fakes(**{k: torch.cat(v) for k, v in parts.items()})
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **{k: getattr(fakes, k).numpy() for k in parts})
+    os.replace(partial, path)
+    return fakes

@@ -1,0 +1,138 @@
+"""What every training stage shares: resuming, time budgets, moving averages, sample grids."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Schedule:
+    """How long a stage trains: `steps` in all; a session of it stops after `minutes`, to be resumed."""
+
+    steps: int
+    minutes: float | None = None
+    save_every: int = 500
+
+
+@dataclass
+class Stage:
+    """A resumable loop around one `step(i) -> dict of figures to show`.
+
+    `state` names everything with a state_dict that must survive: networks, optimisers. A checkpoint is
+    written atomically every `save_every` steps and at the end, so that a killed run loses little.
+    """
+
+    name: str
+    folder: Path
+    state: dict[str, object]
+    generator: torch.Generator
+    samples: Callable[[], Tensor] | None = None
+    done: int = field(default=0, init=False)
+
+    @property
+    def path(self) -> Path:
+        """The stage's checkpoint."""
+        return self.folder / f"{self.name}.ckpt"
+
+    def resume(self) -> int:
+        """Load the checkpoint, if there is one; the number of steps it has done."""
+        if self.path.exists():
+            saved = torch.load(self.path, map_location="cpu", weights_only=True)
+            for key, owner in self.state.items():
+                owner.load_state_dict(saved[key])  # type: ignore[attr-defined]
+            self.generator.set_state(saved["generator"])
+            self.done = int(saved["done"])
+        return self.done
+
+    def save(self) -> None:
+        """Write the checkpoint and, where the stage draws samples, its grid."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = {key: owner.state_dict() for key, owner in self.state.items()}  # type: ignore[attr-defined]
+        content |= {"generator": self.generator.get_state(), "done": self.done}
+        partial = self.path.with_suffix(".partial")
+        torch.save(content, partial)
+        os.replace(partial, self.path)
+        if self.samples is not None:
+            save_grid(self.samples(), self.folder / f"{self.name}-{self.done:06d}.png")
+
+    def run(self, schedule: Schedule, step: Callable[[int], dict[str, Tensor]]) -> bool:
+        """Train; True when all steps are done, False when the minutes ran out before."""
+        started = time.monotonic()
+        averages: dict[str, float] = {}
+        # drawing progress to a file would fill it: a line every now and then is enough there
+        with tqdm(total=schedule.steps, initial=self.done, desc=self.name, mininterval=2) as bar:
+            while self.done < schedule.steps:
+                figures = step(self.done)
+                self.done += 1
+                bar.update()
+                if self.done % 25 == 0:
+                    for key, value in figures.items():
+                        averages[key] = float(value) if key not in averages else 0.9 * averages[key] + 0.1 * float(value)
+                    bar.set_postfix({k: f"{v:.4f}" for k, v in averages.items()}, refresh=False)
+                    if not all(math.isfinite(v) for v in averages.values()):
+                        raise RuntimeError(f"{self.name}: the training diverged at step {self.done}: {averages}")
+                if self.done % schedule.save_every == 0:
+                    self.save()
+                if schedule.minutes is not None and time.monotonic() - started > 60 * schedule.minutes:
+                    break
+        self.save()
+        log.info("%s: %d steps, %s", self.name, self.done, averages)
+        return self.done >= schedule.steps
+
+
+def cosine(step: int, steps: int, warmup: int = 100, floor: float = 0.02) -> float:
+    """Learning-rate factor: linear warm-up, then half a cosine down to `floor`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    t = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * t))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Every group's learning rate = its `base_lr` times the factor."""
+    for group in optimizer.param_groups:
+        group.setdefault("base_lr", group["lr"])
+        group["lr"] = group["base_lr"] * factor
+
+
+class Average:
+    """Exponential moving average of a network's weights; buffers are copied."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards `network`; early steps count more, so that the start is forgotten soon."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
+        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+            mine.copy_(theirs)
+
+
+def save_grid(images: Tensor, path: Path, columns: int = 8) -> None:
+    """Write (N, 3, H, W) images in [0, 1] as one picture."""
+    n, _, height, width = images.shape
+    rows = (n + columns - 1) // columns
+    sheet = torch.ones(3, rows * height, columns * width)
+    for i, image in enumerate(images.float().clamp(0, 1).cpu()):
+        y, x = i // columns * height, i % columns * width
+        sheet[:, y : y + height, x : x + width] = image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((sheet.permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).numpy()).save(path)

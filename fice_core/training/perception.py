@@ -1,0 +1,93 @@
+"""Trains the demonstration DensePose and segmenter on the renderer's ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..networks.densepose import DensePose
+from ..networks.segmenter import Segmenter
+from .loop import Average, Schedule, Stage, cosine, set_rate
+from .pool import Batch, Pool
+
+DENSEPOSE = {
+    "stem_channels": 16,
+    "width": 16,
+    "blocks": (1, 1, 1, 1),
+    "fpn_channels": 48,
+    "decoder_channels": 48,
+    "head_convs": 2,
+    "head_channels": 64,
+}
+SEGMENTER = {"stem_channels": 16, "width": 16, "blocks": (1, 1, 1, 1), "aspp_channels": 48, "aspp_rates": (2, 4, 6)}
+
+
+def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur, noise and light of varying strength: what a generated picture differs in from a rendered one."""
+    n, _, height, width = images.shape
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.rand(n, 1, 1, 1, generator=generator) * (high - low) + low
+
+    blurred = F.interpolate(F.avg_pool2d(images, 2), size=(height, width), mode="bilinear")
+    images = torch.lerp(images, blurred, draw(-0.5, 1.0).clamp_min(0))
+    images = images + torch.randn(images.shape, generator=generator) * draw(-0.03, 0.06).clamp_min(0)
+    tint = torch.rand(n, 3, 1, 1, generator=generator) * 0.2 + 0.9
+    return images * tint
+
+
+def train_densepose(pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0) -> tuple[DensePose, bool]:
+    """Cross-entropy of the fine labels and of foreground, at the size of the part map."""
+    generator, network = _begin(DensePose, DENSEPOSE, seed + 10)
+
+    def loss(images: Tensor, figures: Batch) -> Tensor:
+        charts = network._predict(images, ("ann_index", "index_uv"))
+        size = charts[0].shape[-1]
+        labels = F.interpolate(figures.labels[:, None].float(), size=(size, size), mode="nearest-exact")[:, 0].long()
+        coarse = F.cross_entropy(charts[0].float(), (labels > 0).long())
+        return coarse + F.cross_entropy(charts[1].float(), labels)
+
+    return _train("densepose", network, loss, pool, folder, schedule, batch, generator)
+
+
+def train_segmenter(pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0) -> tuple[Segmenter, bool]:
+    """Cross-entropy against the renderer's soft regions."""
+    generator, network = _begin(Segmenter, SEGMENTER, seed + 11)
+
+    def loss(images: Tensor, figures: Batch) -> Tensor:
+        background = (1 - figures.body - figures.head).clamp_min(0)
+        truth = torch.cat([background, figures.body, figures.head], 1)
+        return -(truth * network.logits(images).float().log_softmax(1)).sum(1).mean()
+
+    return _train("segmenter", network, loss, pool, folder, schedule, batch, generator)
+
+
+def _begin(cls: type, config: dict, seed: int) -> tuple[torch.Generator, nn.Module]:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return torch.Generator().manual_seed(seed), cls(**config)
+
+
+def _train(name, network, loss, pool, folder, schedule, batch, generator):  # type: ignore[no-untyped-def]
+    average = Average(network, 0.995)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-3)
+    stage = Stage(name, folder, {"network": network, "average": average.network, "optimizer": optimizer}, generator)
+    stage.resume()
+    network.train()
+
+    def step(i: int) -> dict[str, Tensor]:
+        set_rate(optimizer, cosine(i, schedule.steps, warmup=50))
+        figures = pool.batch(torch.randint(len(pool), (batch,), generator=generator))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            value = loss(degrade(figures.images, generator), figures)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        average.update(network, i)
+        return {"loss": value.detach()}
+
+    finished = stage.run(schedule, step)
+    return average.network, finished
