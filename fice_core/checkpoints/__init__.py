@@ -1,9 +1,20 @@
-"""Checkpoint files to networks and back: detection, safe reading, building."""
+"""Checkpoint files to networks and back: safe reading, detection, building, saving."""
 
-from .loading import load_clip, load_densepose, load_encoder, load_generator, load_segmenter
+from .description import Description, describe
+from .loading import (
+    load,
+    load_clip,
+    load_densepose,
+    load_encoder,
+    load_generator,
+    load_segmenter,
+)
 from .native import save
 
 __all__ = [
+    "Description",
+    "describe",
+    "load",
     "load_clip",
     "load_densepose",
     "load_encoder",

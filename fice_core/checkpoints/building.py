@@ -1,5 +1,6 @@
-"""From a config and a state dict to a frozen network."""
+"""From settings and stored tensors to a frozen network."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,29 +9,52 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError
+from .detection import Stored
 from .native import network_class, weights
 
 _RANDOM_FILLS = frozenset({"normal_", "uniform_", "kaiming_uniform_", "kaiming_normal_"})
+_FACTORIES = frozenset(
+    {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye}
+)
 
 
-class _NoRandomFill(TorchFunctionMode):
-    """Leave new parameters unfilled: they are about to be replaced by the file's.
+class _TooLarge(ValueError):
+    """The settings ask for a network far larger than the stored tensors."""
 
-    Saves seconds on the full-size networks, leaves the global random state alone, and memory that
-    is never touched is not counted against the process.
+
+class _Blank(TorchFunctionMode):
+    """Build networks without filling their parameters, and none larger than the file justifies.
+
+    The file's tensors replace the parameters anyway. Not filling them saves seconds on the
+    full-size networks, leaves the global random state alone, and memory that is never touched is
+    not counted against the process.
+
+    Args:
+        elements: how many elements may be allocated.
+        tensors: in how many tensors.
     """
+
+    def __init__(self, elements: int, tensors: int) -> None:
+        super().__init__()
+        self.elements = elements
+        self.tensors = tensors
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") in _RANDOM_FILLS:
             return args[0] if args else kwargs["tensor"]
-        if func is torch.randn or func is torch.rand:
-            func = torch.empty
+        if func in _FACTORIES:
+            self.tensors -= 1
+            self.elements -= func(*args, **{**kwargs, "device": "meta"}).numel()
+            if self.tensors < 0 or self.elements < 0:
+                raise _TooLarge("they ask for a far larger network than the file's tensors make")
+            if func is torch.randn or func is torch.rand:
+                func = torch.empty
         return func(*args, **kwargs)
 
 
 def build(
-    kind: str, config: Mapping[str, Any], state: Mapping[str, Tensor], source: str, device: str
+    kind: str, config: Mapping[str, Any], state: Mapping[str, Stored], source: str, device: str
 ) -> nn.Module:
     """The network of a kind with the given weights: frozen, in eval mode, float32.
 
@@ -44,16 +68,24 @@ def build(
     Raises:
         FiceError: the settings make no network, or tensors are missing or of the wrong shape.
     """
+    elements = sum(math.prod(value.shape) for value in state.values())
     # Normal tensors even when the caller is in inference mode: gradients flow through them later.
     with torch.inference_mode(False), torch.no_grad():
         try:
-            with _NoRandomFill():
+            with _Blank(2 * elements + (1 << 22), 4 * len(state) + 256):
                 network = network_class(kind)(**config)
-        except (TypeError, ValueError, KeyError, RuntimeError, ArithmeticError) as error:
+        except (
+            ArithmeticError,
+            AssertionError,
+            AttributeError,
+            LookupError,
+            MemoryError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:  # the settings come from the file: whatever they break is the file's fault
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise FiceError(
-                f"{source}: its settings do not describe a {kind} this version can build ({reason})"
-            ) from error
+            raise FiceError(f"{source}: its settings describe no {kind} ({reason})") from error
         module = weights(network)
         module.load_state_dict(_matched(module, state, kind, source), assign=True)
         network = network.to(device)
@@ -61,7 +93,7 @@ def build(
 
 
 def _matched(
-    module: nn.Module, state: Mapping[str, Tensor], kind: str, source: str
+    module: nn.Module, state: Mapping[str, Stored], kind: str, source: str
 ) -> dict[str, Tensor]:
     """Copies of the tensors that `module` needs, in its own types; checked for completeness."""
     wanted = module.state_dict()
@@ -71,11 +103,12 @@ def _matched(
         raise FiceError(f"{source}: this {kind} lacks the tensor {missing[0]}{more}")
     matched = {}
     for key, like in wanted.items():
-        value = state.get(key, like)
-        if value.shape != like.shape:
+        stored = state.get(key, like)
+        if tuple(stored.shape) != tuple(like.shape):
             raise FiceError(
-                f"{source}: the tensor {key} of this {kind} is {tuple(value.shape)}, "
+                f"{source}: the tensor {key} of this {kind} is {tuple(stored.shape)}, "
                 f"expected {tuple(like.shape)}"
             )
+        value = stored if isinstance(stored, Tensor) else stored.to_tensor()
         matched[key] = value.detach().to(like.dtype, copy=True).contiguous()
     return matched

@@ -1,55 +1,117 @@
 """One function a network: file in, frozen network out."""
 
-import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import FiceError
+from ..networks.clip import Clip
+from ..networks.densepose import DensePose
+from ..networks.e4e import Encoder
+from ..networks.segmenter import Segmenter
+from ..networks.stylegan2 import Generator
 from .building import build
-from .native import CONFIG_KEY, KIND_KEY
+from .clip_names import architecture_config, download, split_name
+from .detection import EXPECTED, Found, as_clip, identify
+from .native import KIND_KEY, NETWORKS
+from .reader import Contents, read
 
 PathLike = str | os.PathLike[str]
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def load_generator(path: PathLike, device: str = "cpu") -> nn.Module:
-    """A StyleGAN2 `Generator`, frozen, float32."""
-    return _load(path, "generator", device)
+def load(path: PathLike, device: str = "cpu") -> nn.Module:
+    """Whichever of the five networks a file holds, frozen, float32.
+
+    Raises:
+        FiceError: the file cannot be read or holds something else.
+    """
+    contents = read(path)
+    found = identify(contents)
+    if found.kind not in NETWORKS:
+        raise FiceError(f"{contents.name} is {found.what}; one of FICE's five networks was expected")
+    return _build(found, contents, nn.Module, device)
 
 
-def load_encoder(path: PathLike, device: str = "cpu") -> nn.Module:
-    """An e4e `Encoder`, frozen, float32."""
-    return _load(path, "encoder", device)
+def load_generator(path: PathLike, device: str = "cpu") -> Generator:
+    """A StyleGAN2 generator from `generator.pt`, an NVIDIA `.pkl` or a `.safetensors`.
+
+    Returns:
+        The network on `device`: frozen, eval mode, float32; so for every loader here.
+
+    Raises:
+        FiceError: the file is missing, damaged, asks for code, or holds something else.
+    """
+    contents = read(path)
+    return _build(_expect(contents, "generator"), contents, Generator, device)
 
 
-def load_densepose(path: PathLike, device: str = "cpu") -> nn.Module:
-    """A `DensePose` network, frozen, float32."""
-    return _load(path, "densepose", device)
+def load_encoder(path: PathLike, device: str = "cpu") -> Encoder:
+    """An e4e encoder, its latent average included, from `e4e.pt` or a `.safetensors`."""
+    contents = read(path)
+    return _build(_expect(contents, "encoder"), contents, Encoder, device)
+
+
+def load_densepose(path: PathLike, device: str = "cpu") -> DensePose:
+    """A DensePose network from a detectron2 model-zoo `.pkl` or a `.safetensors`."""
+    contents = read(path)
+    return _build(_expect(contents, "densepose"), contents, DensePose, device)
 
 
 def load_segmenter(
-    path: PathLike, class_order: tuple[str, str, str] | None = None, device: str = "cpu"
-) -> nn.Module:
-    """A `Segmenter`, frozen, float32."""
-    return _load(path, "segmenter", device)
+    path: PathLike, class_order: Sequence[str] | None = None, device: str = "cpu"
+) -> Segmenter:
+    """A segmenter from `segmentator.pt` or a `.safetensors`.
+
+    Args:
+        class_order: what its three outputs mean; by default what the file says, else background,
+            body, head.
+    """
+    contents = read(path)
+    found = _expect(contents, "segmenter")
+    if class_order is not None:
+        if sorted(class_order) != ["background", "body", "head"]:
+            raise FiceError(
+                f"class_order must order background, body and head, not {tuple(class_order)}"
+            )
+        found.config["class_order"] = list(class_order)
+    return _build(found, contents, Segmenter, device)
 
 
-def load_clip(path_or_name: PathLike, architecture: str | None = None, device: str = "cpu") -> Any:
-    """A `Clip`, frozen, float32."""
-    return _load(path_or_name, "clip", device)
+def load_clip(path_or_name: PathLike, architecture: str | None = None, device: str = "cpu") -> Clip:
+    """A CLIP model from a local file, or by name from open_clip's published weights.
+
+    Args:
+        path_or_name: a file (OpenAI's TorchScript archive, a state dict as `.pt` or
+            `.safetensors`), or `architecture:tag` such as `RN50x4-quickgelu:openai`, which lets
+            open_clip fetch those weights unless its cache has them. Nothing else downloads.
+        architecture: an open_clip name, for files whose shapes do not tell everything. OpenAI's
+            weights get QuickGELU whatever the name says.
+    """
+    published: dict[str, Any] = {}
+    if not Path(path_or_name).exists() and (name := split_name(str(path_or_name))):
+        path_or_name, published = download(*name)
+        architecture = architecture or name[0]
+    contents = read(path_or_name)
+    if architecture is not None and KIND_KEY not in contents.metadata:
+        found = as_clip(contents, architecture_config(architecture))
+    else:
+        found = _expect(contents, "clip")
+    found.config.update(published)
+    return _build(found, contents, Clip, device)
 
 
-def _load(path: PathLike, kind: str, device: str) -> nn.Module:
-    name = Path(path).name
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise FiceError(f"cannot read {path}: {error}") from error
-    if metadata.get(KIND_KEY) != kind:
-        raise FiceError(f"{name} is a {metadata.get(KIND_KEY)}; a {kind} was expected")
-    return build(kind, json.loads(metadata[CONFIG_KEY]), state, name, device)
+def _expect(contents: Contents, kind: str) -> Found:
+    found = identify(contents)
+    if found.kind != kind:
+        raise FiceError(f"{contents.name} is {found.what}; {EXPECTED[kind]} was expected")
+    return found
+
+
+def _build(found: Found, contents: Contents, cls: type[Network], device: str) -> Network:
+    network = build(found.kind, found.config, found.state, contents.name, device)
+    assert isinstance(network, cls)
+    return network

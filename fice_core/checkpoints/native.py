@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -34,6 +35,26 @@ def network_class(kind: str) -> type[nn.Module]:
 def weights(network: nn.Module) -> nn.Module:
     """The module whose state dict is stored: all of it, but for CLIP the bare open_clip model."""
     return network.model if type(network).__name__ == "Clip" else network  # type: ignore[return-value]
+
+
+def parse_metadata(metadata: Mapping[str, str], source: str) -> tuple[str, dict[str, Any]] | None:
+    """Kind and constructor arguments of a file that `save` wrote; None for other files.
+
+    Raises:
+        FiceError: the kind is unknown to this version, or the settings are not readable.
+    """
+    kind = metadata.get(KIND_KEY)
+    if kind is None:
+        return None
+    if kind not in NETWORKS:
+        raise FiceError(f"{source} holds a {kind!r}, which this version of FICE does not know")
+    try:
+        config = json.loads(metadata.get(CONFIG_KEY, ""))
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise FiceError(f"{source}: the settings of its {kind} are missing or not readable")
+    return kind, config
 
 
 def save(

@@ -32,8 +32,9 @@ class Clip(nn.Module):
         quick_gelu: x * sigmoid(1.702 x) in the transformers, as all of OpenAI's weights need.
         vocabulary: words of a `WordTokenizer`; None means CLIP's byte pairs.
         mean, std: per-channel statistics subtracted and divided before the vision tower.
-        custom_text: build open_clip's `CustomTextCLIP`, whose text tower is a module of its own.
-        tokenizer: used in place of the one that `vocabulary` implies; not part of `config`.
+
+    Raises:
+        ValueError: for towers that open_clip would fetch from the network.
     """
 
     mean: Tensor
@@ -48,18 +49,17 @@ class Clip(nn.Module):
         vocabulary: Sequence[str] | None = None,
         mean: Sequence[float] = OPENAI_MEAN,
         std: Sequence[float] = OPENAI_STD,
-        custom_text: bool = False,
-        tokenizer: Tokenizer | None = None,
     ) -> None:
         super().__init__()
         # Imported here: open_clip takes over a second, and `fice --help` must not wait for it.
-        from open_clip.model import CLIP, CustomTextCLIP
+        from open_clip.model import CLIP
 
         vision, text = dict(vision_cfg), dict(text_cfg)
+        if "hf_model_name" in text or vision.get("timm_model_pretrained"):
+            raise ValueError("towers that open_clip would have to download are not supported")
         text.setdefault("context_length", 77)
-        if tokenizer is not None:
-            self.tokenizer = tokenizer
-        elif vocabulary is not None:
+        self.tokenizer: Tokenizer
+        if vocabulary is not None:
             self.tokenizer = WordTokenizer(vocabulary, text["context_length"])
             text["vocab_size"] = self.tokenizer.vocab_size
         else:
@@ -72,10 +72,8 @@ class Clip(nn.Module):
             "vocabulary": None if vocabulary is None else list(vocabulary),
             "mean": list(mean),
             "std": list(std),
-            "custom_text": custom_text,
         }
-        build = CustomTextCLIP if custom_text else CLIP
-        self.model = build(embed_dim, dict(vision), dict(text), quick_gelu=quick_gelu)
+        self.model = CLIP(embed_dim, dict(vision), dict(text), quick_gelu=quick_gelu)
         size = vision.get("image_size", 224)
         self.image_size: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)

@@ -1,0 +1,225 @@
+"""The allow-list: every global name that a checkpoint may mention, and what stands in for it.
+
+A name resolves to one of our own functions over inert records, never to the thing it names.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .records import (
+    ArrayRecord,
+    Damaged,
+    DtypeRecord,
+    LongText,
+    ObjectRecord,
+    Storage,
+    StorageType,
+    TensorRecord,
+    counts,
+    raw_bytes,
+)
+
+_SCALARS = (str, int, float, bool, bytes, type(None))
+
+
+@dataclass(frozen=True)
+class Constructor:
+    """A callable of the allow-list; `build` takes the arguments found in the file."""
+
+    name: str
+    build: Callable[..., Any]
+
+
+def key(value: Any) -> Hashable:
+    """`value`, if it may be a dictionary key or set member.
+
+    Only scalars and flat tuples: hashing a deeply nested tuple overflows the interpreter's stack.
+    """
+    if isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, tuple) and all(isinstance(item, _SCALARS) for item in value):
+        return value
+    if isinstance(value, torch.dtype):
+        return value
+    raise Damaged(f"a dictionary key is a {type(value).__name__}")
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> TensorRecord:
+    if not isinstance(storage, Storage):
+        raise Damaged("a tensor has no storage")
+    (start,) = counts((offset,))
+    shape, steps = counts(size), counts(stride)
+    if len(shape) != len(steps) or len(shape) > 32:
+        raise Damaged("a tensor's shape and stride do not match")
+    return TensorRecord(storage, start, shape, steps)
+
+
+def _tensor_v3(
+    storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
+) -> TensorRecord:
+    """A tensor whose type is not its storage's (unsigned 16 bits and wider, 8-bit floats)."""
+    if not isinstance(storage, Storage) or not isinstance(dtype, torch.dtype):
+        raise Damaged("a tensor has no storage or no type")
+    bytes_ = storage.numel * storage.dtype.itemsize
+    typed = Storage(dtype, bytes_ // dtype.itemsize, storage.data, storage.swap)
+    return _tensor(typed, offset, size, stride)
+
+
+def _ordered_dict(items: Iterable[Any] = ()) -> OrderedDict[Any, Any]:
+    result: OrderedDict[Any, Any] = OrderedDict()
+    for pair in items:
+        name, value = pair
+        result[key(name)] = value
+    return result
+
+
+def _same(value: Any = (), *_: Any) -> Any:
+    """A copy or a change of type that makes no difference here."""
+    return value
+
+
+def _dtype(code: Any, *_: Any) -> DtypeRecord:
+    return DtypeRecord(code if isinstance(code, str) else "O")
+
+
+def _array(*_: Any) -> ArrayRecord:
+    return ArrayRecord()
+
+
+def _array_from_buffer(raw: Any, element: Any, shape: Any, order: Any, *_: Any) -> ArrayRecord:
+    array = ArrayRecord()
+    array.set_state((shape, element, order == "F", raw))
+    return array
+
+
+def _numpy_scalar(element: Any, raw: Any = b"") -> Any:
+    array = ArrayRecord((), element, False, raw)
+    if not isinstance(element, DtypeRecord):
+        raise Damaged("a numpy number has no type")
+    return array.to_tensor().item() if array.dtype is not None else None
+
+
+def _encode(text: Any, *_: Any) -> Any:
+    """`_codecs.encode(text, "latin1")`, which is how protocol 2 spells bytes."""
+    return text if isinstance(text, LongText) else raw_bytes(text)
+
+
+def _reconstructor(cls: Any, *_: Any) -> Any:
+    """`copyreg._reconstructor(cls, base, state)`, how protocols 0 and 1 make an object."""
+    if not isinstance(cls, Constructor):
+        raise Damaged("an object has no class")
+    return cls.build()
+
+
+def _path(*parts: Any) -> str:
+    return "/".join(str(part) for part in parts)
+
+
+def _persistent_object(meta: Any) -> ObjectRecord:
+    """An object of NVIDIA's persistence: a dictionary with class name, source code and state.
+
+    The source stays text.
+    """
+    if not isinstance(meta, dict):
+        raise Damaged("a persistent object has no description")
+    return ObjectRecord(str(meta.get("class_name")), (), meta.get("state"))
+
+
+_NUMPY = {
+    "multiarray._reconstruct": _array,
+    "multiarray.scalar": _numpy_scalar,
+    "numeric._frombuffer": _array_from_buffer,
+}
+_BUILTINS: dict[str, Callable[..., Any]] = {
+    "list": _same,
+    "tuple": _same,
+    "dict": _ordered_dict,
+    "set": lambda *args: ObjectRecord("set", args),
+    "frozenset": lambda *args: ObjectRecord("frozenset", args),
+    "slice": lambda *args: ObjectRecord("slice", args),
+    "complex": lambda *args: ObjectRecord("complex", args),
+    "object": lambda: ObjectRecord("object"),
+    "bytearray": lambda text=b"", *_: _encode(text),
+}
+_CONSTRUCTORS: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": _ordered_dict,
+    "collections.defaultdict": lambda *_: {},
+    "copyreg._reconstructor": _reconstructor,
+    "copy_reg._reconstructor": _reconstructor,
+    "_codecs.encode": _encode,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_v3,
+    "torch._utils._rebuild_parameter": _same,
+    "torch._utils._rebuild_parameter_with_state": _same,
+    "torch._tensor._rebuild_from_type_v2": lambda make, _type, args, *_: make.build(*args),
+    "torch.Size": _same,
+    "torch.device": lambda *parts: ":".join(str(part) for part in parts),
+    "torch.serialization._get_layout": lambda name, *_: str(name),
+    "numpy.dtype": _dtype,
+    "numpy.ndarray": _array,
+    "dnnlib.util.EasyDict": _ordered_dict,
+    "dnnlib.EasyDict": _ordered_dict,
+    "torch_utils.persistence._reconstruct_persistent_obj": _persistent_object,
+    **{f"numpy.core.{name}": build for name, build in _NUMPY.items()},
+    **{f"numpy._core.{name}": build for name, build in _NUMPY.items()},
+    **{f"builtins.{name}": build for name, build in _BUILTINS.items()},
+    **{f"__builtin__.{name}": build for name, build in _BUILTINS.items()},
+    **{
+        f"torch.jit._pickle.{name}": _same
+        for name in (
+            "build_intlist",
+            "build_doublelist",
+            "build_boollist",
+            "build_tensorlist",
+            "restore_type_tag",
+        )
+    },
+    **{
+        f"{module}.{name}": _path
+        for module in ("pathlib", "pathlib._local")
+        for name in ("Path", "PurePath", "PosixPath", "PurePosixPath", "WindowsPath")
+    },
+}
+_INERT_CLASSES = frozenset({"argparse.Namespace", "types.SimpleNamespace"})
+_INERT_PACKAGES = ("torch.nn.modules.", "torch.nn.backends.")
+_STORAGES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8,
+}
+
+
+def resolve(module: str, name: str, torchscript: bool = False) -> Any | None:
+    """What stands in for `module.name`; None when the list does not have it.
+
+    Args:
+        module, name: as the pickle spells them.
+        torchscript: whether the file's own classes (`__torch__.*`) may be mentioned.
+    """
+    full = f"{module}.{name}"
+    if full in _CONSTRUCTORS:
+        return Constructor(full, _CONSTRUCTORS[full])
+    if module in ("torch", "torch.cuda", "torch.storage") and name in _STORAGES:
+        return StorageType(_STORAGES[name])
+    if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+        return getattr(torch, name)
+    if (
+        full in _INERT_CLASSES
+        or full.startswith(_INERT_PACKAGES)
+        or (torchscript and module.split(".")[0] == "__torch__")
+    ):
+        return Constructor(full, lambda *args: ObjectRecord(full, args))
+    return None

@@ -1,0 +1,184 @@
+"""The two containers that `torch.save` and `torch.jit.save` write around a pickle."""
+
+import mmap
+import struct
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from .pickles import Unpickler
+from .records import Damaged, Raw, Refused, Storage, StorageType, raw_bytes
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # the part of a zip member before its name
+_ENCRYPTED = 0x1
+_MAX_NESTING = 2  # a legacy file inside a pickle holds one storage, not further files
+
+
+def storage_of(pid: Any) -> tuple[StorageType, str, int]:
+    """Type, key and element count of a persistent id ("storage", type, key, device, count, ...).
+
+    The device is ignored: everything is read into main memory.
+    """
+    if not isinstance(pid, tuple | list) or len(pid) < 5 or pid[0] != "storage":
+        raise Damaged("it refers to data in an unknown way")
+    kind, key, numel = pid[1], pid[2], pid[4]
+    if not isinstance(kind, StorageType) or not isinstance(key, str):
+        raise Damaged("it refers to data in an unknown way")
+    if not isinstance(numel, int) or numel < 0:
+        raise Damaged("a storage has no size")
+    return kind, key, numel
+
+
+class ZipReader:
+    """A zip file over a memory map; its members are views into it.
+
+    PyTorch stores members without compression, so a compressed one among those that matter is
+    refused, and no member can unfold into more than the file holds.
+
+    Args:
+        data: the file's bytes.
+        file: the same bytes as a file object, for the directory at the end.
+        name: the file's name, for messages.
+    """
+
+    def __init__(self, data: memoryview, file: mmap.mmap, name: str) -> None:
+        self._data = data
+        self._name = name
+        try:
+            members = zipfile.ZipFile(file).infolist()  # type: ignore[arg-type]
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
+            raise Damaged("its zip directory is broken or cut off") from error
+        self._members = {member.filename: member for member in members}
+        roots = [PurePosixPath(m).parts for m in self._members if m.endswith("/data.pkl")]
+        self.root = next((parts[0] for parts in roots if len(parts) == 2), None)
+
+    def __contains__(self, path: str) -> bool:
+        return f"{self.root}/{path}" in self._members
+
+    def any_below(self, folder: str) -> bool:
+        """Whether there is a member in `folder`."""
+        return any(name.startswith(f"{self.root}/{folder}/") for name in self._members)
+
+    def read(self, path: str) -> memoryview:
+        """The bytes of a member below the archive's root folder."""
+        member = self._members.get(f"{self.root}/{path}")
+        if member is None:
+            raise Damaged(f"its member {path} is missing")
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & _ENCRYPTED:
+            raise Refused(
+                f"{self._name} compresses or encrypts its member {path}, which PyTorch never does; "
+                "refused"
+            )
+        start = member.header_offset
+        header = self._data[start : start + _LOCAL_HEADER.size]
+        if len(header) < _LOCAL_HEADER.size:
+            raise Damaged(f"its member {path} is cut off")
+        signature, *_, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+        start += _LOCAL_HEADER.size + name_length + extra_length
+        if signature != b"PK\x03\x04" or start + member.file_size > len(self._data):
+            raise Damaged(f"its member {path} is cut off")
+        return self._data[start : start + member.file_size]
+
+
+def read_zip(data: memoryview, file: mmap.mmap, name: str) -> tuple[str, Any]:
+    """Contents of a zip written by `torch.save` or `torch.jit.save`.
+
+    Returns:
+        ("PyTorch" or "TorchScript", the object: containers and records).
+
+    Raises:
+        Refused, Damaged: see `Unpickler`.
+    """
+    archive = ZipReader(data, file, name)
+    if archive.root is None:
+        raise Damaged("it is a zip archive without a PyTorch checkpoint in it")
+    order = bytes(archive.read("byteorder")) if "byteorder" in archive else b"little"
+    if order not in (b"little", b"big"):
+        raise Damaged("its byte order is neither little nor big")
+    swap = order.decode() != sys.byteorder
+    torchscript = "constants.pkl" in archive or archive.any_below("code")
+    storages: dict[str, Storage] = {}
+
+    def persistent_load(pid: Any) -> Storage:
+        kind, key, numel = storage_of(pid)
+        if key not in storages:
+            payload = archive.read(f"data/{key}")
+            if numel * kind.dtype.itemsize > len(payload):
+                raise Damaged(
+                    f"a tensor of {numel * kind.dtype.itemsize} bytes is declared where the file "
+                    f"has {len(payload)}"
+                )
+            storages[key] = Storage(kind.dtype, numel, payload, swap)
+        return storages[key]
+
+    unpickler = Unpickler(
+        archive.read("data.pkl"), name, torchscript, persistent_load, nested_storage(name)
+    )
+    return ("TorchScript" if torchscript else "PyTorch"), unpickler.load()
+
+
+@dataclass
+class _LegacyStorages:
+    """Storages of a legacy file, announced while unpickling and filled from what follows."""
+
+    by_key: dict[str, Storage] = field(default_factory=dict)
+
+    def __call__(self, pid: Any) -> Any:
+        if isinstance(pid, tuple) and pid[:1] == ("module",) and len(pid) > 1:
+            return pid[1]  # a whole network was saved, with its source code, which is left alone
+        kind, key, numel = storage_of(pid)
+        if len(pid) > 5 and pid[5] is not None:
+            raise Damaged("it was written by a very old PyTorch; load and save it there again")
+        return self.by_key.setdefault(key, Storage(kind.dtype, numel))
+
+
+def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
+    """Contents of a file by `torch.save` before zip archives (PyTorch 1.5 and older).
+
+    Magic number, version and system record, the object, the list of storage keys: a pickle each;
+    then, for each storage, its element count (8 bytes) and elements.
+
+    Raises:
+        Refused, Damaged: see `Unpickler`.
+    """
+    storages = _LegacyStorages()
+    unpickler = Unpickler(data, name, False, storages, nested_storage(name, depth))
+    magic, _version, system = unpickler.load(), unpickler.load(), unpickler.load()
+    if magic != LEGACY_MAGIC or not isinstance(system, dict):
+        raise Damaged("it is not a legacy PyTorch file")
+    swap = system.get("little_endian", True) != (sys.byteorder == "little")
+    result = unpickler.load()
+    keys = unpickler.load()
+    if not isinstance(keys, list):
+        raise Damaged("its list of storages is missing")
+    position = unpickler.position
+    for key in keys:
+        storage = storages.by_key.get(key) if isinstance(key, str) else None
+        if storage is None:
+            raise Damaged("it stores a tensor that it does not describe")
+        order = "big" if swap == (sys.byteorder == "little") else "little"
+        numel = int.from_bytes(data[position : position + 8], order)
+        end = position + 8 + storage.numel * storage.dtype.itemsize
+        if numel != storage.numel or end > len(data):
+            raise Damaged("it ends too early")
+        storage.data, storage.swap = data[position + 8 : end], swap
+        position = end
+    return result
+
+
+def nested_storage(name: str, depth: int = 0) -> Any:
+    """Reader of `torch.storage._load_from_bytes`: a storage as a legacy file inside a pickle."""
+
+    def load(payload: Raw) -> Storage:
+        if depth >= _MAX_NESTING:
+            raise Damaged("it nests files in files")
+        raw = raw_bytes(payload)
+        found = read_legacy(memoryview(raw), name, depth + 1)
+        if not isinstance(found, Storage):
+            raise Damaged("a storage was expected inside its pickle")
+        return found
+
+    return load

@@ -1,0 +1,291 @@
+"""What network a file holds, told from the names and shapes of its tensors alone."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import FiceError
+from ..networks.clip import is_openai
+from .native import NETWORKS, parse_metadata
+from .reader import Contents
+from .records import ArrayRecord, ObjectRecord, TensorRecord
+
+Stored = Tensor | TensorRecord | ArrayRecord
+_MAX_DEPTH = 40  # of containers; the deepest published file has about ten
+
+EXPECTED = {
+    "generator": "a StyleGAN2 generator",
+    "encoder": "an e4e encoder",
+    "densepose": "a DensePose network",
+    "segmenter": "a DeepLabV3 segmenter",
+    "clip": "a CLIP model",
+}
+# The tensors that give a network away, most telling first. The order of kinds matters: an e4e file
+# repeats its generator, and a segmenter contains what an ImageNet classifier has.
+_MARKS = {
+    "encoder": ("input_layer.0.weight", "styles.0.convs.0.weight", "body.0.res_layer.3.weight"),
+    "densepose": ("roi_heads.densepose_predictor.index_uv_lowres.weight",),
+    "clip": ("visual.conv1.weight", "token_embedding.weight"),
+    "segmenter": ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),
+    "generator": ("synthesis.b4.const", "mapping.fc0.weight"),
+}
+# Files that are often at hand in this field and are none of the above.
+_OTHERS = (
+    (("synthesis.input.freqs",), "a StyleGAN3 generator"),
+    (("to_rgb1.conv.weight", "conv1.conv.weight"), "a StyleGAN2 generator in rosinality's layout"),
+    (("b4.mbstd", "b4.out.weight"), "a StyleGAN2 discriminator"),
+    (("b4.out.weight", "b4.fc.weight"), "a StyleGAN2 discriminator"),
+    (("input_layer.0.weight", "output_layer.3.weight"), "an IR-SE face recogniser (ArcFace)"),
+    (("roi_heads.box_head.fc1.weight",), "a detectron2 detector without a DensePose head"),
+    (("text_model.embeddings.token_embedding.weight",), "a CLIP model in transformers' layout"),
+    (("visual.trunk.patch_embed.proj.weight",), "a CLIP model with a timm vision tower"),
+    (("text.cls_emb",), "a CoCa model"),
+    (("image_encoder.patch_embed.proj.weight",), "a Segment Anything model"),
+    (("model.diffusion_model.input_blocks.0.0.weight",), "a Stable Diffusion checkpoint"),
+    (("first_stage_model.decoder.conv_in.weight",), "a diffusion autoencoder (VAE)"),
+    (("backbone.conv1.weight", "classifier.0.weight"), "an FCN segmenter"),
+    (("conv1.weight", "layer1.0.conv1.weight", "fc.weight"), "an ImageNet ResNet classifier"),
+    (("features.0.weight", "classifier.6.weight"), "an ImageNet VGG or AlexNet classifier"),
+    (("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"), "a vision transformer"),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A network recognised in a file.
+
+    Attributes:
+        kind: one of `native.NETWORKS`, "other" or "unknown".
+        what: the network in a few words, with its article ("an e4e encoder (14 styles, 512)").
+        config: constructor arguments of the network class; empty for other kinds.
+        state: its tensors by the network's own keys, not read yet.
+        details: for `fice inspect`: name to value, ready to print.
+    """
+
+    kind: str
+    what: str
+    config: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Stored] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def identify(contents: Contents) -> Found:
+    """Recognise the network in a file.
+
+    Raises:
+        FiceError: it is a known kind of network that cannot be used (class-conditional, incomplete,
+            settings missing), or its tensors claim far more memory than the file could hold.
+    """
+    tensors = flatten(contents.tree)
+    _check_volume(tensors, contents)
+    if native := parse_metadata(contents.metadata, contents.name):
+        kind, config = native
+        return Found(kind, _sentence(kind, config), config, tensors)
+    for kind, marks in _MARKS.items():
+        if (prefix := _locate(tensors, marks)) is not None:
+            return _known(kind, prefix, tensors, contents)
+    for marks, what in _OTHERS:
+        if _locate(tensors, marks) is not None:
+            return Found("other", what, state=tensors)
+    if not tensors:
+        return Found("unknown", "a file without any tensors")
+    first = ", ".join(list(tensors)[:3])
+    return Found("unknown", f"an unknown network ({len(tensors)} tensors: {first}...)", {}, tensors)
+
+
+def as_clip(contents: Contents, config: dict[str, Any]) -> Found:
+    """The file taken as a CLIP model of a named architecture.
+
+    Raises:
+        FiceError: it is no CLIP model at all.
+    """
+    tensors = flatten(contents.tree)
+    _check_volume(tensors, contents)
+    prefix = _locate(tensors, ("logit_scale",))
+    if prefix is None:
+        found = identify(contents)
+        raise FiceError(f"{contents.name} is {found.what}; {EXPECTED['clip']} was expected")
+    state = _clip_state(_below(tensors, prefix))
+    shapes = {key: _shape_only(t) for key, t in state.items()}
+    config = {**config, "quick_gelu": config["quick_gelu"] or is_openai(shapes)}
+    return Found("clip", _sentence("clip", config), config, state)
+
+
+def flatten(tree: Any) -> dict[str, Stored]:
+    """All tensors of a file by their dotted path.
+
+    Walks dictionaries and the state of recorded objects (for modules: parameters, buffers and
+    children); every container once, however often the file refers to it.
+    """
+    found: dict[str, Stored] = {}
+    seen: set[int] = set()
+    pending = [("", tree, 0)]
+    while pending:
+        path, node, depth = pending.pop()
+        if isinstance(node, Tensor | TensorRecord) or (
+            isinstance(node, ArrayRecord) and node.dtype is not None
+        ):
+            found.setdefault(path, node)
+            continue
+        if id(node) in seen or depth > _MAX_DEPTH:
+            continue
+        seen.add(id(node))
+        children = [
+            (f"{path}.{name}" if path else str(name), child, depth + 1)
+            for name, child in _children(node)
+        ]
+        pending.extend(reversed(children))
+    return found
+
+
+def _children(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Named children of a container."""
+    if isinstance(node, ObjectRecord):
+        node = node.state
+        if isinstance(node, dict) and "_parameters" in node:
+            for part in ("_parameters", "_buffers", "_modules"):
+                if isinstance(node.get(part), dict):
+                    yield from node[part].items()
+            return
+    if isinstance(node, dict):
+        yield from node.items()
+
+
+def _check_volume(tensors: Mapping[str, Stored], contents: Contents) -> None:
+    """Refuse a file whose tensors, copied out, would be many times its own size."""
+    claimed = sum(math.prod(t.shape) * (t.dtype.itemsize if t.dtype else 1) for t in tensors.values())
+    if claimed > 4 * contents.size + (1 << 20):
+        raise FiceError(
+            f"{contents.name} declares {claimed / 1e9:.1f} GB of tensors in a file of "
+            f"{contents.size / 1e9:.3f} GB; refused"
+        )
+
+
+def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> str | None:
+    """Prefix below which all of `marks` are present, an averaged ("ema") copy preferred."""
+    mark = marks[0]
+    prefixes = [key.removesuffix(mark) for key in tensors if f".{key}".endswith(f".{mark}")]
+    complete = [p for p in prefixes if all(p + mark in tensors for mark in marks)]
+    return min(complete, key=lambda prefix: "ema" not in prefix, default=None)
+
+
+def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Contents) -> Found:
+    """A network of the five kinds: its own tensors and its settings."""
+    state = _below(tensors, prefix)
+    if kind == "encoder":
+        state["latent_avg"] = _latent_average(state, tensors, contents)
+    elif kind == "clip":
+        state = _clip_state(state)
+    shapes = {key: _shape_only(t) for key, t in state.items()}
+    try:
+        config = import_module(f"..networks.{NETWORKS[kind][0]}", __package__).infer_config(shapes)
+    except FiceError as error:
+        raise FiceError(f"{contents.name}: {error}") from error
+    except (LookupError, ValueError, ArithmeticError) as error:
+        reason = str(error).strip("'\"") or type(error).__name__
+        raise FiceError(
+            f"{contents.name} looks like {EXPECTED[kind]}, but is incomplete: {reason}"
+        ) from error
+    if kind == "generator":
+        settings = _generator_settings(prefix, contents.tree)
+        if settings is not None:
+            config["conv_clamp"] = settings.get("conv_clamp")
+    return Found(kind, _sentence(kind, config), config, state)
+
+
+def _below(tensors: Mapping[str, Stored], prefix: str) -> dict[str, Stored]:
+    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+
+
+def _clip_state(state: dict[str, Stored]) -> dict[str, Stored]:
+    """CLIP's tensors by OpenAI's keys, where a newer file keeps the text tower below `text.`."""
+    if "text.token_embedding.weight" not in state:
+        return state
+    return {key.removeprefix("text."): t for key, t in state.items()}
+
+
+def _shape_only(stored: Stored) -> Tensor:
+    """A tensor of the same shape and type without data."""
+    return torch.empty(tuple(stored.shape), dtype=stored.dtype, device="meta")
+
+
+def _latent_average(
+    state: Mapping[str, Stored], tensors: Mapping[str, Stored], contents: Contents
+) -> Stored:
+    """The encoder's offset, (num_styles, style_dim), wherever the file keeps it.
+
+    Published shapes are (1, n, d), (n, d) and (d,).
+    """
+    candidates = (t for key, t in tensors.items() if key.split(".")[-1] == "latent_avg")
+    average = state.get("latent_avg", next(candidates, None))
+    dim = state["styles.0.linear.weight"].shape[0]
+    styles = len({key.split(".")[1] for key in state if key.startswith("styles.")})
+    if average is None:
+        if _lookup(contents.tree, ("opts", "start_from_latent_avg")) is False:
+            return torch.zeros(styles, dim)
+        raise FiceError(f"{contents.name} is an e4e encoder without its latent_avg")
+    values = average if isinstance(average, Tensor) else average.to_tensor()
+    if values.numel() not in (dim, styles * dim):
+        raise FiceError(
+            f"{contents.name}: latent_avg is {tuple(values.shape)}, expected ({styles}, {dim})"
+        )
+    return values.reshape(-1, dim).expand(styles, dim)
+
+
+def _generator_settings(prefix: str, tree: Any) -> Mapping[str, Any] | None:
+    """The synthesis settings that a file keeps beside the weights, if any.
+
+    `{"G": state, "G_kwargs": settings}` in the authors' file; the constructor's arguments in the
+    recorded state of NVIDIA's module.
+    """
+    name = prefix.rstrip(".")
+    kwargs = _lookup(tree, (f"{name}_kwargs",))
+    if kwargs is None:
+        kwargs = _lookup(tree, (*name.split("."), "_init_kwargs"))
+    if not isinstance(kwargs, Mapping):
+        return None
+    synthesis = kwargs.get("synthesis_kwargs", kwargs)
+    return synthesis if isinstance(synthesis, Mapping) else None
+
+
+def _lookup(tree: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path of names, or None."""
+    for name in path:
+        node = tree.state if isinstance(tree, ObjectRecord) else tree
+        if not isinstance(node, dict):
+            return None
+        tree = node.get(name)
+    return tree
+
+
+def _sentence(kind: str, config: Mapping[str, Any]) -> str:
+    """A network in a few words; settings that are missing or odd are left to the builder."""
+    try:
+        return f"{EXPECTED[kind]} ({_SENTENCES[kind](config)})"
+    except (LookupError, TypeError, ValueError):
+        return EXPECTED[kind]
+
+
+def _generator(config: Mapping[str, Any]) -> str:
+    height, width = config["resolution"]
+    return f"{height} x {width}, {2 * int(math.log2(height)) - 2} styles of {config['w_dim']}"
+
+
+def _clip(config: Mapping[str, Any]) -> str:
+    vision = config["vision_cfg"]
+    tower = "residual" if isinstance(vision["layers"], list) else "transformer"
+    return f"{tower} tower, {vision['image_size']} px, {config['embed_dim']} features"
+
+
+_SENTENCES = {
+    "generator": _generator,
+    "encoder": lambda config: f"{config['num_styles']} styles, {config['style_dim']}",
+    "densepose": lambda config: f"R{3 * sum(config['blocks']) + 2}-FPN, {config['head']} head",
+    "segmenter": lambda config: f"ResNet-{3 * sum(config['blocks']) + 2}, 3 classes",
+    "clip": _clip,
+}

@@ -1,0 +1,321 @@
+"""A pickle reader that cannot run anything.
+
+Python's own unpickler calls whatever a file names, sets attributes on it, and reserves as much
+memory as a file asks for. This one knows the instructions that checkpoints use, resolves names
+through `allowlist`, and takes no length on trust. Long payloads stay in the file's
+memory map.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .allowlist import Constructor, key, resolve
+from .records import ArrayRecord, Damaged, DtypeRecord, LongText, ObjectRecord, Refused
+
+_LONG = 4096  # bytes from which text and byte strings stay in the file
+_MAX_INSTRUCTIONS = 3_000_000  # full-size checkpoints have some ten thousand
+_MAX_INTEGER_BYTES = 64
+_MARK = object()
+
+
+class Unpickler:
+    """Reads consecutive pickles from a buffer.
+
+    Args:
+        data: the file's bytes.
+        name: the file's name, for messages.
+        torchscript: whether classes of a TorchScript archive are recorded rather than refused.
+        persistent_load: what to make of a persistent id; without it they are malformed.
+        load_storage: reads the bytes of a `torch.storage._load_from_bytes`.
+    """
+
+    def __init__(
+        self,
+        data: memoryview,
+        name: str,
+        torchscript: bool = False,
+        persistent_load: Callable[[Any], Any] | None = None,
+        load_storage: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.position = 0
+        self._data = data
+        self._name = name
+        self._torchscript = torchscript
+        self._persistent_load = persistent_load
+        self._load_storage = load_storage
+        self._instructions = 0
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+
+    def load(self) -> Any:
+        """The next pickled object, made of plain containers and records.
+
+        Raises:
+            Refused: it names something outside the allow-list.
+            Damaged: it is not a well-formed pickle.
+        """
+        self._stack, self._memo = [], {}
+        try:
+            while True:
+                self._instructions += 1
+                if self._instructions > _MAX_INSTRUCTIONS:
+                    raise Damaged("it has far more entries than any checkpoint")
+                code = self._read(1)[0]
+                if code == 0x2E:  # STOP
+                    return self._pop()
+                action = self._ACTIONS.get(code)
+                if action is None:
+                    raise Damaged(f"it has the unknown pickle instruction {bytes([code])!r}")
+                action(self)
+        # A malformed pickle hands instructions and constructors values of the wrong kind or number.
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+            if isinstance(error, Damaged | Refused):
+                raise
+            raise Damaged("its pickle is malformed") from error
+
+    # Reading
+
+    def _read(self, size: int) -> memoryview:
+        end = self.position + size
+        if end > len(self._data):
+            raise Damaged("it ends too early")
+        view = self._data[self.position : end]
+        self.position = end
+        return view
+
+    def _number(self, layout: str) -> Any:
+        return struct.unpack(layout, self._read(struct.calcsize(layout)))[0]
+
+    def _line(self) -> str:
+        end = self.position
+        limit = min(len(self._data), end + _LONG)
+        while end < limit and self._data[end] != 0x0A:
+            end += 1
+        text = str(self._read(end - self.position), "utf-8")
+        self._read(1)
+        return text
+
+    def _text(self, layout: str) -> None:
+        view = self._read(self._number(layout))
+        self._stack.append(str(view, "utf-8") if len(view) < _LONG else LongText(view))
+
+    def _old_text(self, layout: str) -> None:
+        """Python 2's byte string: a name when short, an array's data when long."""
+        view = self._read(self._number(layout))
+        self._stack.append(str(view, "latin-1") if len(view) < _LONG else view)
+
+    def _bytes(self, layout: str) -> None:
+        view = self._read(self._number(layout))
+        self._stack.append(bytes(view) if len(view) < _LONG else view)
+
+    def _integer(self, layout: str) -> None:
+        size = self._number(layout)
+        if not 0 <= size <= _MAX_INTEGER_BYTES:
+            raise Damaged("it has an absurdly large integer")
+        self._stack.append(int.from_bytes(self._read(size), "little", signed=True))
+
+    # The stack
+
+    def _pop(self) -> Any:
+        value = self._stack.pop()
+        if value is _MARK:
+            raise Damaged("its pickle is malformed")
+        return value
+
+    def _pop_mark(self) -> list[Any]:
+        stack = self._stack
+        start = len(stack) - 1
+        while stack[start] is not _MARK:
+            start -= 1
+            if start < 0:
+                raise Damaged("its pickle is malformed")
+        items = stack[start + 1 :]
+        del stack[start:]
+        return items
+
+    def _tuple(self, size: int) -> None:
+        items = tuple(self._pop() for _ in range(size))
+        self._stack.append(items[::-1])
+
+    def _append(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, list):
+            raise Damaged("its pickle is malformed")
+        target.extend(items)
+
+    def _set_items(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, dict) or len(items) % 2:
+            raise Damaged("its pickle is malformed")
+        for name, value in zip(items[::2], items[1::2], strict=True):
+            target[key(name)] = value
+
+    def _dict(self, items: list[Any]) -> None:
+        self._stack.append({})
+        self._set_items(items)
+
+    def _add_items(self) -> None:
+        items = self._pop_mark()
+        target = self._stack[-1]
+        if not isinstance(target, set):
+            raise Damaged("its pickle is malformed")
+        target.update(key(item) for item in items)
+
+    def _memoize(self, index: int) -> None:
+        self._memo[index] = self._stack[-1]
+
+    def _pop_key_value(self) -> list[Any]:
+        value = self._pop()
+        return [self._pop(), value]
+
+    # Names and objects
+
+    def _global(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" == "torch.storage._load_from_bytes" and self._load_storage:
+            return Constructor(name, self._load_storage)
+        found = resolve(module, name, self._torchscript)
+        if found is None:
+            raise Refused(
+                f"{self._name} asks for {printable(f'{module}.{name}')}, "
+                "which a checkpoint never needs; refused"
+            )
+        return found
+
+    def _stack_global(self) -> None:
+        name, module = self._pop(), self._pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise Damaged("its pickle is malformed")
+        self._stack.append(self._global(module, name))
+
+    def _construct(self, cls: Any, args: Any) -> None:
+        if not isinstance(cls, Constructor) or not isinstance(args, tuple | list):
+            raise Damaged("its pickle is malformed")
+        # A constructor may copy its arguments, and a memo may offer the same long list many times.
+        self._instructions += len(args) + sum(len(a) for a in args if isinstance(a, list | dict))
+        self._stack.append(cls.build(*args))
+
+    def _reduce(self) -> None:
+        args = self._pop()
+        self._construct(self._pop(), args)
+
+    def _new_with_keywords(self) -> None:
+        keywords, args = self._pop(), self._pop()
+        self._construct(self._pop(), args)
+        if isinstance(self._stack[-1], ObjectRecord):
+            self._stack[-1].state = keywords
+
+    def _instance(self) -> None:
+        """INST of protocol 0: class by name, arguments above the mark."""
+        cls = self._global(self._line(), self._line())
+        self._construct(cls, self._pop_mark())
+
+    def _object(self) -> None:
+        """OBJ of protocol 1: class and arguments above the mark."""
+        cls, *args = self._pop_mark()
+        self._construct(cls, args)
+
+    def _build(self) -> None:
+        state = self._pop()
+        target = self._stack[-1]
+        if isinstance(target, ObjectRecord | ArrayRecord | DtypeRecord):
+            target.set_state(state)
+        elif not isinstance(target, dict):  # an OrderedDict's attributes are of no interest
+            raise Damaged("its pickle is malformed")
+
+    def _persistent(self, pid: Any) -> None:
+        if self._persistent_load is None:
+            raise Damaged("it refers to data outside itself")
+        self._stack.append(self._persistent_load(pid))
+
+    def _protocol(self) -> None:
+        version = self._read(1)[0]
+        if version > 5:
+            raise Damaged(f"it has pickle protocol {version}")
+
+    _ACTIONS: ClassVar[dict[int, Callable[["Unpickler"], None]]] = {
+        ord(code): action
+        for code, action in {
+            "\x80": lambda u: u._protocol(),
+            "\x95": lambda u: u._number("<Q"),  # FRAME: only a hint
+            "(": lambda u: u._stack.append(_MARK),
+            "0": lambda u: u._stack.pop(),
+            "1": lambda u: u._pop_mark(),
+            "2": lambda u: u._stack.append(u._stack[-1]),
+            "N": lambda u: u._stack.append(None),
+            "\x88": lambda u: u._stack.append(True),
+            "\x89": lambda u: u._stack.append(False),
+            "I": lambda u: u._stack.append(_integer_line(u._line())),
+            "L": lambda u: u._stack.append(_integer_line(u._line())),
+            "F": lambda u: u._stack.append(float(u._line())),
+            "K": lambda u: u._stack.append(u._number("<B")),
+            "M": lambda u: u._stack.append(u._number("<H")),
+            "J": lambda u: u._stack.append(u._number("<i")),
+            "G": lambda u: u._stack.append(u._number(">d")),
+            "\x8a": lambda u: u._integer("<B"),
+            "\x8b": lambda u: u._integer("<i"),
+            "S": lambda u: u._stack.append(_quoted_line(u._line())),
+            "V": lambda u: u._stack.append(u._line()),
+            "U": lambda u: u._old_text("<B"),
+            "T": lambda u: u._old_text("<I"),
+            "\x8c": lambda u: u._text("<B"),
+            "X": lambda u: u._text("<I"),
+            "\x8d": lambda u: u._text("<Q"),
+            "C": lambda u: u._bytes("<B"),
+            "B": lambda u: u._bytes("<I"),
+            "\x8e": lambda u: u._bytes("<Q"),
+            "\x96": lambda u: u._bytes("<Q"),
+            ")": lambda u: u._stack.append(()),
+            "\x85": lambda u: u._tuple(1),
+            "\x86": lambda u: u._tuple(2),
+            "\x87": lambda u: u._tuple(3),
+            "t": lambda u: u._stack.append(tuple(u._pop_mark())),
+            "]": lambda u: u._stack.append([]),
+            "l": lambda u: u._stack.append(u._pop_mark()),
+            "a": lambda u: u._append([u._pop()]),
+            "e": lambda u: u._append(u._pop_mark()),
+            "}": lambda u: u._stack.append({}),
+            "d": lambda u: u._dict(u._pop_mark()),
+            "s": lambda u: u._set_items(u._pop_key_value()),
+            "u": lambda u: u._set_items(u._pop_mark()),
+            "\x8f": lambda u: u._stack.append(set()),
+            "\x90": lambda u: u._add_items(),
+            "\x91": lambda u: u._stack.append({key(item) for item in u._pop_mark()}),
+            "g": lambda u: u._stack.append(u._memo[_integer_line(u._line())]),
+            "h": lambda u: u._stack.append(u._memo[u._number("<B")]),
+            "j": lambda u: u._stack.append(u._memo[u._number("<I")]),
+            "p": lambda u: u._memoize(_integer_line(u._line())),
+            "q": lambda u: u._memoize(u._number("<B")),
+            "r": lambda u: u._memoize(u._number("<I")),
+            "\x94": lambda u: u._memoize(len(u._memo)),
+            "c": lambda u: u._stack.append(u._global(u._line(), u._line())),
+            "\x93": lambda u: u._stack_global(),
+            "i": lambda u: u._instance(),
+            "o": lambda u: u._object(),
+            "R": lambda u: u._reduce(),
+            "\x81": lambda u: u._reduce(),
+            "\x92": lambda u: u._new_with_keywords(),
+            "b": lambda u: u._build(),
+            "P": lambda u: u._persistent(u._line()),
+            "Q": lambda u: u._persistent(u._pop()),
+        }.items()
+    }
+
+
+def printable(name: str) -> str:
+    """A name of the file, made fit for one line of a message."""
+    shown = "".join(c if c.isprintable() else "?" for c in name)
+    return shown if len(shown) <= 100 else shown[:97] + "..."
+
+
+def _integer_line(text: str) -> int:
+    digits = text.removesuffix("L")
+    if len(digits) > 2 * _MAX_INTEGER_BYTES:
+        raise Damaged("it has an absurdly large integer")
+    return int(digits)
+
+
+def _quoted_line(text: str) -> str:
+    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
+        raise Damaged("its pickle is malformed")
+    return text[1:-1]

@@ -1,0 +1,117 @@
+"""Any checkpoint file to plain containers and inert records, whatever its format.
+
+Nothing of a file is ever executed; see `pickles` and `allowlist`.
+"""
+
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from ..errors import FiceError
+from .archives import LEGACY_MAGIC, nested_storage, read_legacy, read_zip
+from .pickles import Unpickler
+from .records import Damaged, Refused
+
+PathLike = str | os.PathLike[str]
+_LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
+_LOOKS = {  # beginnings of files that are often mistaken for checkpoints
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself; fetch it with git lfs pull",
+    b"<!DOCTYPE": "a web page, not a checkpoint; the download went wrong",
+    b"<!doctype": "a web page, not a checkpoint; the download went wrong",
+    b"<html": "a web page, not a checkpoint; the download went wrong",
+    b"\x89PNG": "a PNG picture, not a checkpoint",
+    b"\xff\xd8\xff": "a JPEG picture, not a checkpoint",
+    b"\x89HDF": "an HDF5 file (Keras?); a PyTorch checkpoint was expected",
+    b"GGUF": "a GGUF language model, not a checkpoint of an image network",
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
+
+    Attributes:
+        path: the file.
+        format: "safetensors", "PyTorch", "TorchScript", "legacy PyTorch" or "pickle".
+        tree: containers, tensors and records as stored.
+        metadata: text beside the weights; only safetensors has any.
+        size: bytes of the file.
+    """
+
+    path: Path
+    format: str
+    tree: Any
+    metadata: Mapping[str, str]
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self.path.name
+
+
+def read(path: PathLike) -> Contents:
+    """Read a `.pt`, `.pth`, `.pkl` or `.safetensors` file; the content decides, not the suffix.
+
+    Raises:
+        FiceError: the file is missing, damaged, no checkpoint, or asks for code.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise FiceError(f"{path} is a folder; a checkpoint file was expected")
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise FiceError(f"{path.name} is empty (0 bytes); copy or download it again")
+            # A private map: tensors may be views of it, and the file is never written.
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except FileNotFoundError as error:
+        raise FiceError(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, FiceError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise FiceError(f"cannot read {path}: {reason}") from error
+    try:
+        kind, tree, metadata = _parse(path, mapped)
+    except Refused:
+        raise
+    except Damaged as error:
+        raise FiceError(
+            f"{path.name} is no readable checkpoint: {error} (damaged, or an incomplete download?)"
+        ) from error
+    return Contents(path, kind, tree, metadata, size)
+
+
+def _parse(path: Path, mapped: mmap.mmap) -> tuple[str, Any, Mapping[str, str]]:
+    """Format, tree and metadata of a mapped file."""
+    name, data = path.name, memoryview(mapped)
+    start = bytes(data[:32])
+    for beginning, what in _LOOKS.items():
+        if start.startswith(beginning):
+            raise FiceError(f"{name} is {what}")
+    if start.startswith(b"PK\x03\x04"):
+        kind, tree = read_zip(data, mapped, name)
+        return kind, tree, {}
+    if start.startswith(_LEGACY_START):
+        return "legacy PyTorch", read_legacy(data, name), {}
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < len(data):
+        return "safetensors", *_read_safetensors(path)
+    unpickler = Unpickler(data, name, load_storage=nested_storage(name))
+    return "pickle", unpickler.load(), {}
+
+
+def _read_safetensors(path: Path) -> tuple[Any, Mapping[str, str]]:
+    """Tensors, mapped rather than read, and metadata of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(str(error).splitlines()[0]) from error

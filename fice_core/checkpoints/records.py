@@ -1,0 +1,234 @@
+"""Inert stand-ins for what a checkpoint describes: tensors, arrays, objects.
+
+The readers build these and nothing else, so that a file can be looked at without running any of
+it and without reading its weights. `to_tensor` turns a described tensor into a real one, checked
+against the bytes that are truly there.
+"""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import FiceError
+
+
+class Damaged(FiceError):
+    """The bytes do not follow their format."""
+
+
+class Refused(FiceError):
+    """The file asks for something that a checkpoint never needs."""
+
+
+@dataclass(frozen=True)
+class LongText:
+    """A long string of the file, left encoded (UTF-8) and in place until it is wanted."""
+
+    view: memoryview
+
+
+Raw = bytes | bytearray | memoryview | str | LongText
+
+
+def raw_bytes(raw: Raw) -> bytes | bytearray | memoryview:
+    """The bytes meant by a payload; text stands for its Latin-1 bytes, as old pickles write them.
+
+    Raises:
+        Damaged: `raw` is no such payload.
+    """
+    try:
+        if isinstance(raw, LongText):
+            return str(raw.view, "utf-8").encode("latin-1")
+        if isinstance(raw, str):
+            return raw.encode("latin-1")
+    except UnicodeError as error:
+        raise Damaged("a byte string is not encoded as Latin-1") from error
+    if not isinstance(raw, bytes | bytearray | memoryview):
+        raise Damaged("bytes were expected for an array")
+    return raw
+
+
+def from_bytes(raw: Raw, dtype: torch.dtype, numel: int, swap: bool = False) -> Tensor:
+    """A (numel,) tensor over the bytes, without a copy where possible.
+
+    Args:
+        raw: at least numel elements.
+        dtype: of the elements.
+        numel: how many.
+        swap: whether the bytes of an element are in the other order than this machine's.
+
+    Raises:
+        Damaged: there are fewer bytes.
+    """
+    data = raw_bytes(raw)
+    size = numel * dtype.itemsize
+    if size > len(data):
+        raise Damaged(f"an array of {size} bytes is declared where the file has {len(data)}")
+    if numel == 0:
+        return torch.empty(0, dtype=dtype)
+    if swap or isinstance(data, bytes) or memoryview(data).readonly:
+        data = bytearray(data[:size])
+    tensor = torch.frombuffer(data, dtype=dtype, count=numel)
+    if swap:
+        tensor.untyped_storage().byteswap(dtype)
+    return tensor
+
+
+@dataclass(frozen=True)
+class StorageType:
+    """`torch.FloatStorage` and the like; None for `UntypedStorage`, whose elements are bytes."""
+
+    dtype: torch.dtype
+
+
+@dataclass
+class Storage:
+    """A run of elements somewhere in the file; `data` may be filled in after unpickling."""
+
+    dtype: torch.dtype
+    numel: int
+    data: Raw | None = None
+    swap: bool = False
+
+    def to_tensor(self) -> Tensor:
+        """All elements, (numel,)."""
+        if self.data is None:
+            raise Damaged("a tensor's data is missing")
+        return from_bytes(self.data, self.dtype, self.numel, self.swap)
+
+
+def counts(values: Any) -> tuple[int, ...]:
+    """`values` as a tuple of non-negative integers, as shapes and strides must be."""
+    if not isinstance(values, tuple | list) or not all(
+        isinstance(value, int) and value >= 0 for value in values
+    ):
+        raise Damaged("a tensor's shape is not a row of counts")
+    return tuple(values)
+
+
+@dataclass
+class TensorRecord:
+    """A view into a storage, as `torch` pickles a tensor."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Element type."""
+        return self.storage.dtype
+
+    def to_tensor(self) -> Tensor:
+        """The tensor, sharing the file's memory where it can.
+
+        Raises:
+            Damaged: the view reaches beyond its storage, or repeats elements of it.
+        """
+        numel, available = math.prod(self.shape), self.storage.numel
+        last = self.offset + sum(
+            (n - 1) * s for n, s in zip(self.shape, self.stride, strict=True) if n
+        )
+        if numel > available or (numel and last >= available):
+            raise Damaged(
+                f"a tensor of shape {self.shape} is declared over {available} stored elements"
+            )
+        if numel == 0:
+            return torch.empty(self.shape, dtype=self.dtype)
+        return self.storage.to_tensor().as_strided(self.shape, self.stride, self.offset)
+
+
+_NUMPY_TYPES = {
+    "f2": torch.float16,
+    "f4": torch.float32,
+    "f8": torch.float64,
+    "i1": torch.int8,
+    "i2": torch.int16,
+    "i4": torch.int32,
+    "i8": torch.int64,
+    "u1": torch.uint8,
+    "b1": torch.bool,
+}
+
+
+@dataclass
+class DtypeRecord:
+    """A numpy dtype: its code, and the byte order that its state adds."""
+
+    code: str
+    order: str = "="
+
+    def set_state(self, state: Any) -> None:
+        """Take numpy's dtype state, of which only the byte order matters here."""
+        if isinstance(state, tuple) and len(state) > 1 and isinstance(state[1], str):
+            self.order = state[1]
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The torch type, or None for strings, objects and structures."""
+        return _NUMPY_TYPES.get(self.code.lstrip("<>=|"))
+
+    @property
+    def swap(self) -> bool:
+        """Whether elements are in the other byte order than this machine's."""
+        order = self.code[0] if self.code[:1] in "<>" else self.order
+        return order == ("<" if sys.byteorder == "big" else ">")
+
+
+@dataclass
+class ArrayRecord:
+    """A numpy array."""
+
+    shape: tuple[int, ...] = ()
+    element: DtypeRecord = field(default_factory=lambda: DtypeRecord("O"))
+    fortran: bool = False
+    raw: Any = b""
+
+    def set_state(self, state: Any) -> None:
+        """Take numpy's array state: (version, shape, dtype, Fortran order, data)."""
+        if not isinstance(state, tuple) or len(state) < 4 or len(state) > 5:
+            raise Damaged("a numpy array's state has an unknown form")
+        shape, element, fortran, self.raw = state[-4:]
+        if not isinstance(element, DtypeRecord):
+            raise Damaged("a numpy array has no element type")
+        self.shape, self.element, self.fortran = counts(shape), element, bool(fortran)
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Element type, None where torch has none for it."""
+        return self.element.dtype
+
+    def to_tensor(self) -> Tensor:
+        """The array as a tensor, sharing the file's memory where it can.
+
+        Raises:
+            Damaged: fewer bytes than the shape needs, or elements that are not numbers.
+        """
+        if self.dtype is None:
+            raise Damaged("a numpy array of other things than numbers stands for a tensor")
+        flat = from_bytes(self.raw, self.dtype, math.prod(self.shape), self.element.swap)
+        if self.fortran and len(self.shape) > 1:
+            return flat.reshape(self.shape[::-1]).permute(*reversed(range(len(self.shape))))
+        return flat.reshape(self.shape)
+
+
+@dataclass
+class ObjectRecord:
+    """An object of the file: the class it names, its arguments and its state. Never an instance."""
+
+    name: str
+    args: Sequence[Any] = ()
+    state: Any = None
+
+    def set_state(self, state: Any) -> None:
+        """Keep the state as it is."""
+        self.state = state
+
+
+Described = TensorRecord | ArrayRecord
