@@ -20,6 +20,7 @@ ARMS = slice(4, 12)
 HEAD = slice(12, 14)
 
 _ARM_SMOOTHING = 0.015  # radius, as a fraction of the height, over which a change is averaged
+_SLIVER = 0.008  # half the width, as a fraction of the height, below which a change is no sleeve
 _NEGLIGIBLE = 1 / 512  # an opacity that cannot change an 8-bit picture
 
 
@@ -84,11 +85,16 @@ def edit_mask(
     """
     change = (generated - initial).abs().mean(dim=1, keepdim=True)
     changed = blur(change, _ARM_SMOOTHING) > settings.change_threshold
-    arms = (before.arms | after.arms) & changed
+    arms = _without_slivers((before.arms | after.arms) & changed)
     garment = before.torso | after.torso | arms
     grown = dilate(garment, settings.mask_dilation + settings.mask_feather / 2)
     soft = blur(grown.float(), settings.mask_feather / 2)
     return torch.where(before.protected | (soft < _NEGLIGIBLE), 0.0, soft)
+
+
+def _without_slivers(mask: torch.Tensor) -> torch.Tensor:
+    """A bool mask without lines thinner than a sleeve's edge: an arm that moved by a pixel."""
+    return dilate(~dilate(~mask, _SLIVER), _SLIVER)
 
 
 def dilate(mask: torch.Tensor, radius: float) -> torch.Tensor:

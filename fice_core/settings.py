@@ -82,8 +82,8 @@ class EditSettings:
     max_batch: int = 8
     clamp: bool = True
     stitch: StitchMode = "mask"
-    mask_dilation: float = 0.02
-    mask_feather: float = 0.015
+    mask_dilation: float = 0.01
+    mask_feather: float = 0.02
     change_threshold: float = 0.06
     weights: LossWeights = field(default_factory=LossWeights)
 

@@ -1,0 +1,115 @@
+"""How good an edit is: measures that need no network, only pictures, masks and part maps."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+
+def part_labels(parts: torch.Tensor) -> torch.Tensor:
+    """The likeliest part of every pixel, 1..14, or 0 where none reaches one half.
+
+    Args:
+        parts: part map (N, 14, h, w) in [0, 1].
+
+    Returns:
+        (N, h, w) int64.
+    """
+    confidence, label = parts.max(dim=1)
+    return torch.where(parts.sum(dim=1) > 0.5, label + 1, 0) * (confidence > 0)
+
+
+def part_iou(parts: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Intersection over union of two part maps (N, 14, h, w), averaged over the parts that occur in
+    either; 1 where neither shows a person. (N,)."""
+    first, second = part_labels(parts), part_labels(target)
+    kinds = torch.arange(1, parts.shape[1] + 1, device=parts.device).view(1, -1, 1, 1)
+    a, b = first[:, None] == kinds, second[:, None] == kinds
+    both = (a & b).flatten(2).sum(dim=2)
+    either = (a | b).flatten(2).sum(dim=2)
+    score = (both / either.clamp_min(1)).sum(dim=1)
+    occurring = (either > 0).sum(dim=1)
+    return torch.where(occurring > 0, score / occurring.clamp_min(1), 1.0)
+
+
+def mask_iou(mask: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Intersection over union of masks (N, 1, H, W), cut at one half; 1 where both are empty. (N,)."""
+    a, b = (mask > 0.5).flatten(1), (target > 0.5).flatten(1)
+    either = (a | b).sum(dim=1)
+    return torch.where(either > 0, (a & b).sum(dim=1) / either.clamp_min(1), 1.0)
+
+
+def to_lab(colours: np.ndarray) -> np.ndarray:
+    """sRGB in [0, 1], (..., 3), to CIELAB (D65, 2 degrees), (..., 3)."""
+    from skimage.color import rgb2lab  # here, because it takes long to import
+
+    return rgb2lab(np.clip(colours, 0, 1))
+
+
+def colour_votes(
+    images: torch.Tensor,
+    mask: torch.Tensor,
+    palette: Mapping[str, Sequence[float]],
+) -> list[dict[str, float]]:
+    """The share of the masked pixels whose nearest named colour in CIELAB is each of the palette.
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+        mask: (N, 1, H, W); pixels above one half vote.
+        palette: sRGB in [0, 1] by name.
+
+    Returns:
+        For every picture the shares by name, largest first; empty where the mask is.
+    """
+    names = list(palette)
+    wanted = to_lab(np.array([palette[name] for name in names], dtype=np.float64))
+    shares = []
+    for pixels in _masked_pixels(images, mask):
+        distances = ((to_lab(pixels)[:, None] - wanted[None]) ** 2).sum(axis=-1)
+        counts = np.bincount(distances.argmin(axis=1), minlength=len(names))
+        order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
+        shares.append({names[k]: float(counts[k] / len(pixels)) for k in order})
+    return shares
+
+
+def nearest_colours(
+    images: torch.Tensor,
+    mask: torch.Tensor,
+    palette: Mapping[str, Sequence[float]],
+) -> list[str | None]:
+    """The named colour nearest, in CIELAB, to the median of the masked pixels; None without pixels.
+
+    The median, component by component, is the ground colour of a garment whose pattern covers less
+    than half of it, and is not moved by a few dark folds. Arguments as of `colour_votes`.
+    """
+    names = list(palette)
+    wanted = to_lab(np.array([palette[name] for name in names], dtype=np.float64))
+    found: list[str | None] = []
+    for pixels in _masked_pixels(images, mask):
+        if len(pixels) == 0:
+            found.append(None)
+            continue
+        middle = np.median(to_lab(pixels), axis=0)
+        found.append(names[int(((wanted - middle) ** 2).sum(axis=1).argmin())])
+    return found
+
+
+def unchanged_outside(
+    images: torch.Tensor, original: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Whether every pixel where `mask` (N, 1, H, W) is 0 equals the original bit for bit. (N,) bool."""
+    return ((images == original) | (mask > 0)).flatten(1).all(dim=1)
+
+
+def mean_difference(images: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of pictures (N, 3, H, W) over a soft mask (N, 1, H, W). (N,)."""
+    difference = ((images - target).abs().mean(dim=1, keepdim=True) * mask).flatten(1).sum(dim=1)
+    return difference / mask.flatten(1).sum(dim=1).clamp_min(1e-8)
+
+
+def _masked_pixels(images: torch.Tensor, mask: torch.Tensor) -> list[np.ndarray]:
+    """The pixels of every picture where the mask is above one half, (K, 3) float64 each."""
+    return [
+        image.permute(1, 2, 0)[chosen[0] > 0.5].double().cpu().numpy()
+        for image, chosen in zip(images.detach(), mask, strict=True)
+    ]

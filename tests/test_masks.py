@@ -1,0 +1,188 @@
+"""Where an edit may change the picture, on drawn figures whose garments are known."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fice_core.demo.attributes import sample_attributes
+from fice_core.demo.renderer import Rendering, render
+from fice_core.masks import (
+    ARMS,
+    HANDS,
+    HEAD,
+    TORSO,
+    Anatomy,
+    allowed_mask,
+    blur,
+    dilate,
+    edit_mask,
+    find_anatomy,
+)
+from fice_core.networks.segmenter import Regions
+from fice_core.settings import EditSettings
+
+SETTINGS = EditSettings()
+COUNT = 6
+
+
+def anatomy_of(figures: Rendering) -> Anatomy:
+    regions = Regions(figures.background, figures.body, figures.head)
+    return find_anatomy(figures.parts(), regions)
+
+
+def dressed(sleeve: float, colour: tuple[float, float, float]) -> Rendering:
+    """The same plain figures, arms hanging, in another garment."""
+    people = sample_attributes(COUNT, torch.Generator().manual_seed(3))
+    return render(
+        people.replace(
+            sleeve=torch.full((COUNT,), sleeve),
+            knit=torch.zeros(COUNT),
+            colour=torch.tensor(colour).expand(COUNT, 3),
+            pattern=torch.zeros_like(people.pattern),
+            elbow_angle=torch.zeros_like(people.elbow_angle),
+            arm_angle=torch.full_like(people.arm_angle, 0.5),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Rendering]:
+    red, blue = (0.8, 0.1, 0.1), (0.1, 0.3, 0.8)
+    return {
+        "red short": dressed(0.36, red),
+        "blue short": dressed(0.36, blue),
+        "blue long": dressed(1.0, blue),
+        "red long": dressed(1.0, red),
+    }
+
+
+def mask_between(figures, before: str, after: str) -> torch.Tensor:
+    first, second = figures[before], figures[after]
+    return edit_mask(anatomy_of(first), anatomy_of(second), first.images, second.images, SETTINGS)
+
+
+def bare_forearms(*figures: Rendering) -> torch.Tensor:
+    """Pixels well inside the lower arms that no garment touches."""
+    lower = figures[0].parts(128)[:, 8:12].sum(dim=1, keepdim=True) > 0.5
+    garment = torch.cat([figure.garment for figure in figures], dim=1).amax(dim=1, keepdim=True)
+    return lower & ~dilate(garment > 0.01, 0.05)
+
+
+def share(inside: torch.Tensor, of: torch.Tensor) -> float:
+    assert of.any()
+    return ((inside & of).sum() / of.sum()).item()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("red short", "blue short"),
+        ("red short", "blue long"),
+        ("blue long", "red short"),
+        ("red long", "blue long"),
+    ],
+)
+def test_the_mask_covers_the_garment_before_and_after(figures, before, after):
+    mask = mask_between(figures, before, after)
+    garment = torch.maximum(figures[before].garment, figures[after].garment) > 0.5
+    coverable = garment & ~anatomy_of(figures[before]).protected
+    assert share(mask > 0.9, coverable) > 0.985
+
+
+def test_bare_forearms_are_left_alone_when_only_the_colour_changes(figures):
+    mask = mask_between(figures, "red short", "blue short")
+    skin = bare_forearms(figures["red short"], figures["blue short"])
+    assert skin.sum() > 500
+    assert share(mask > 0, skin) == 0
+
+
+def test_forearms_belong_to_it_when_sleeves_grow_or_vanish(figures):
+    skin = bare_forearms(figures["red short"], figures["blue short"])
+    for before, after in (("red short", "blue long"), ("blue long", "red short")):
+        mask = mask_between(figures, before, after)
+        covered = skin & ~anatomy_of(figures[before]).protected
+        assert share(mask > 0.9, covered) > 0.95
+
+
+@pytest.mark.parametrize("after", ["blue short", "blue long", "red long"])
+def test_head_and_hands_and_far_background_are_never_inside(figures, after):
+    mask = mask_between(figures, "red short", after)
+    figure = figures["red short"]
+    assert (mask[figure.head > 0.5] == 0).all()
+    hands = F.interpolate(figure.parts()[:, HANDS].sum(1, keepdim=True), 128, mode="bilinear")
+    assert (mask[hands > 0.5] == 0).all()
+    garment = torch.maximum(figure.garment, figures[after].garment) > 0.01
+    torso = anatomy_of(figure).torso | anatomy_of(figures[after]).torso
+    reach = SETTINGS.mask_dilation + SETTINGS.mask_feather + 0.01
+    assert (mask[~dilate(garment | torso, reach)] == 0).all()
+
+
+def test_an_edit_that_changes_nothing_takes_the_torso_alone(figures):
+    mask = mask_between(figures, "red short", "red short")
+    anatomy = anatomy_of(figures["red short"])
+    assert (mask[anatomy.torso] > 0.9).float().mean() > 0.99
+    assert share(mask > 0, anatomy.arms & ~dilate(anatomy.torso, 0.05)) == 0
+
+
+def test_the_loop_is_free_wherever_the_mask_can_be(figures):
+    """In the source's own body the keep mask never holds what the edit mask replaces."""
+    source = anatomy_of(figures["red short"])
+    allowed = allowed_mask(source, SETTINGS)
+    mask = mask_between(figures, "red short", "red long")  # the same pose
+    assert set(allowed.unique().tolist()) == {0.0, 1.0}
+    assert share(allowed > 0.5, mask > 0.5) > 0.99
+    assert (allowed[source.protected] == 0).all()
+
+
+def test_anatomy_follows_parts_and_regions():
+    parts = torch.zeros(1, 14, 8, 8)
+    parts[0, TORSO.start, 2:6, 2:4] = 0.9
+    parts[0, ARMS.start + 3, 2:6, 4] = 0.8
+    parts[0, HANDS.start, 6, 4] = 0.9
+    parts[0, HEAD.start, 0:2, 2:4] = 0.9
+    body = torch.ones(1, 1, 8, 8)
+    body[..., 5, :] = 0.2  # the segmenter sees no body in this row
+    head = torch.zeros(1, 1, 8, 8)
+    head[..., 2, 2] = 0.8  # hair over the torso
+    found = find_anatomy(parts, Regions(1 - body, body, head))
+    torso = torch.zeros(8, 8, dtype=torch.bool)
+    torso[2:5, 2:4] = True
+    torso[2, 2] = False
+    assert torch.equal(found.torso[0, 0], torso)
+    assert found.arms[0, 0].nonzero().tolist() == [[2, 4], [3, 4], [4, 4]]
+    assert found.protected[0, 0].sum() == 4 + 1 + 1
+
+
+def test_dilate_grows_by_a_disk():
+    mask = torch.zeros(1, 1, 10, 10, dtype=torch.bool)
+    mask[..., 5, 5] = True
+    assert dilate(mask, 0.1).sum() == 5  # one pixel: a cross
+    assert dilate(mask, 0.2).sum() == 13
+    assert torch.equal(dilate(mask, 0.0), mask)
+
+
+def test_blur_keeps_constants_and_stays_within_its_radius():
+    assert torch.allclose(blur(torch.full((1, 1, 10, 10), 0.3), 0.25), torch.tensor(0.3))
+    point = torch.zeros(1, 1, 20, 20)
+    point[..., 10, 10] = 1
+    spread = blur(point, 0.15)  # three pixels
+    assert spread.sum().item() == pytest.approx(1)
+    rows, columns = spread[0, 0].nonzero().T
+    assert torch.hypot(rows - 10.0, columns - 10.0).max() < 3
+    assert spread.max() == spread[..., 10, 10]
+    assert torch.equal(blur(point, 0.0), point)
+
+
+def test_feather_is_soft_and_ends(figures):
+    soft = mask_between(figures, "red short", "blue short")
+    between = (soft > 0) & (soft < 1)
+    assert 0.005 < between.float().mean() < 0.1
+    first, second = figures["red short"], figures["blue short"]
+    sharp = edit_mask(
+        anatomy_of(first),
+        anatomy_of(second),
+        first.images,
+        second.images,
+        EditSettings(mask_feather=0.0),
+    )
+    assert set(sharp.unique().tolist()) == {0.0, 1.0}
