@@ -89,6 +89,7 @@ def edit_mask(
     garment = before.torso | after.torso | arms
     grown = dilate(garment, settings.mask_dilation + settings.mask_feather / 2)
     soft = blur(grown.float(), settings.mask_feather / 2)
+    soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
     return torch.where(before.protected | (soft < _NEGLIGIBLE), 0.0, soft)
 
 

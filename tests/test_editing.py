@@ -1,0 +1,224 @@
+"""The whole method on toy networks: pairing, stitching, warnings, interruption, loading."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from toys import SIZE, toy_generator, toy_models
+
+import fice_core
+from fice_core import editing
+from fice_core.editing import EditInterrupted, edit, load_models, resolve_device
+from fice_core.errors import FiceError
+from fice_core.framing import Frame
+from fice_core.settings import EditSettings
+
+FAST = EditSettings(steps=5, mask_dilation=0.0, mask_feather=0.0, change_threshold=0.0)
+PHOTO = 24
+
+
+def photos(count: int = 2, height: int = PHOTO, width: int = PHOTO) -> torch.Tensor:
+    return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(4))
+
+
+@pytest.mark.parametrize("outer", [False, True])
+@pytest.mark.parametrize("size", [(24, 24), (24, 40), (40, 25)])
+def test_the_edit_changes_the_mask_and_nothing_else(outer, size):
+    with torch.inference_mode(outer):
+        images = photos(2, *size)
+        original = images.clone()
+        result = edit(toy_models(), images, "a red shirt", FAST)
+    assert torch.equal(images, original)
+    assert result.images.shape == images.shape
+    assert result.edit_mask.shape == (2, 1, *size)
+    outside = (result.edit_mask == 0).expand_as(images)
+    assert 0.2 < outside.float().mean() < 0.95
+    assert torch.equal(result.images[outside], images[outside])
+    assert not torch.equal(result.images[~outside], images[~outside])
+    assert result.generated.shape == result.initial.shape == (2, 3, SIZE, SIZE)
+    assert result.steps == result.trace.steps == 5
+    assert result.stopped == "steps"
+    assert result.warnings == ()
+
+
+def test_inside_the_mask_is_the_generated_picture_at_its_own_size():
+    images = photos(1, SIZE * 2, SIZE * 2)
+    result = edit(toy_models(), images, "a red shirt", FAST)
+    full = (result.edit_mask == 1).expand_as(images)
+    assert full.any()
+    enlarged = Frame.around((SIZE * 2, SIZE * 2), (SIZE, SIZE)).restore(result.generated)
+    assert torch.equal(result.images[full], enlarged[full])
+
+
+@pytest.mark.parametrize(
+    ("pictures", "prompts", "pairs"),
+    [
+        (2, ["one"], [(0, 0), (1, 0)]),
+        (1, ["one", "two"], [(0, 0), (0, 1)]),
+        (2, ["one", "two"], [(0, 0), (1, 1)]),
+    ],
+)
+def test_pictures_and_prompts_pair_up(pictures, prompts, pairs):
+    models, images = toy_models(), photos(pictures)
+    together = edit(models, images, prompts, FAST)
+    assert len(together.images) == len(pairs)
+    for row, (picture, prompt) in enumerate(pairs):
+        alone = edit(models, images[picture : picture + 1], prompts[prompt], FAST)
+        torch.testing.assert_close(together.images[row], alone.images[0])
+
+
+@pytest.mark.parametrize(
+    ("pictures", "prompts", "message"),
+    [
+        (2, ["a", "b", "c"], "2 pictures and 3 prompts do not pair up"),
+        (3, ["a", "b"], "3 pictures and 2 prompts do not pair up"),
+        (1, [], "there is no prompt"),
+        (1, "", "the prompt is empty"),
+        (2, ["a shirt", "  "], "the prompt is empty"),
+    ],
+)
+def test_prompts_that_do_not_fit(pictures, prompts, message):
+    with pytest.raises(FiceError, match=message):
+        edit(toy_models(), photos(pictures), prompts, FAST)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (10, 10_000), (15, 15)])
+def test_pictures_that_cannot_show_a_person(height, width):
+    with pytest.raises(FiceError, match=f"the picture is {width} x {height} pixels"):
+        edit(toy_models(), torch.zeros(1, 3, height, width), "a shirt", FAST)
+
+
+def test_no_pictures_and_wrong_layouts():
+    with pytest.raises(FiceError, match="no picture"):
+        edit(toy_models(), torch.zeros(0, 3, 24, 24), "a shirt", FAST)
+    with pytest.raises(ValueError, match="must be"):
+        edit(toy_models(), torch.zeros(1, 24, 24, 3), "a shirt", FAST)
+    with pytest.raises(ValueError, match="floating point"):
+        edit(toy_models(), torch.zeros(1, 3, 24, 24, dtype=torch.uint8), "a shirt", FAST)
+
+
+def test_unknown_words_are_named_once():
+    result = edit(toy_models(), photos(), ["a xyzzy shirt", "a xyzzy shirt"], FAST)
+    assert len(result.warnings) == 1
+    assert "xyzzy" in result.warnings[0]
+
+
+def test_a_mask_of_ones_own_restricts_the_edit():
+    models, images = toy_models(), photos(2)
+    left = torch.zeros(1, 1, PHOTO, PHOTO)
+    left[..., : PHOTO // 2] = 1
+    for stitch in ("mask", "head", "none"):
+        result = edit(models, images, "a red shirt", replace(FAST, stitch=stitch), mask=left)
+        assert torch.equal(result.images[..., PHOTO // 2 :], images[..., PHOTO // 2 :])
+        assert (result.edit_mask[..., PHOTO // 2 :] == 0).all()
+        assert (result.edit_mask[..., : PHOTO // 2] > 0).any()
+    with pytest.raises(FiceError, match="the mask has shape"):
+        edit(models, images, "a red shirt", FAST, mask=left[..., 1:])
+
+
+def test_the_papers_stitch_brings_back_the_head_alone():
+    models, images = toy_models(), photos(1, SIZE * 2, SIZE * 2)
+    images = torch.nn.functional.interpolate(images, SIZE * 2)
+    settings = replace(EditSettings.paper(), steps=5)
+    result = edit(models, images, "a red shirt", settings)
+    frame = Frame.around((SIZE * 2, SIZE * 2), (SIZE, SIZE))
+    head = frame.restore(models.segmenter(frame.fit(images)).head)
+    generated = frame.restore(result.generated)
+    torch.testing.assert_close(result.images, head * images + (1 - head) * generated)
+    torch.testing.assert_close(result.edit_mask, 1 - head)
+
+
+def test_without_a_stitch_the_generated_picture_is_returned():
+    result = edit(toy_models(), photos(1), "a red shirt", replace(FAST, stitch="none"))
+    assert (result.edit_mask == 1).all()
+
+
+def test_a_generator_that_fails_leaves_the_photo():
+    models = toy_models(toy_generator(poison=0.0))
+    images = photos(1)
+    result = edit(models, images, "a red shirt", FAST)
+    assert torch.equal(result.images, images)
+    assert any("NaN" in warning for warning in result.warnings)
+
+
+def test_ctrl_c_leaves_an_edit():
+    def on_step(step):
+        if step.index == 2:
+            raise KeyboardInterrupt
+
+    models, images = toy_models(), photos(1)
+    with pytest.raises(EditInterrupted) as caught:
+        edit(models, images, "a red shirt", FAST, on_step=on_step)
+    partial = caught.value.result
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert partial.steps == 3
+    assert partial.stopped == "interrupt"
+    assert partial.images.shape == images.shape
+    outside = (partial.edit_mask == 0).expand_as(images)
+    assert torch.equal(partial.images[outside], images[outside])
+
+
+def test_a_folder_without_models_says_what_to_do(tmp_path):
+    with pytest.raises(FiceError, match="no folder of models"):
+        load_models(tmp_path / "missing")
+    with pytest.raises(FiceError, match=r"generator is missing: put generator\.\*"):
+        load_models(tmp_path)
+    (tmp_path / "generator.pt").write_bytes(b"")
+    with pytest.raises(FiceError):
+        load_models(tmp_path)
+
+
+def test_the_authors_file_names_are_found(tmp_path):
+    names = ("generator.pt", "e4e.pt", "densepose.pkl", "segmentator.pt", "clip_rn50x4.pt")
+    for name in names:
+        (tmp_path / name).touch()
+    kinds = ("generator", "encoder", "densepose", "segmenter", "clip")
+    assert [editing._find(tmp_path, kind).name for kind in kinds] == list(names)
+
+
+def test_devices():
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("auto") in {"cpu", "cuda", "mps"}
+    for name in ("warp", "cuda:99", ""):
+        with pytest.raises(FiceError, match="device"):
+            resolve_device(name)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (30, 20), (17, 40), (64, 64)])
+@pytest.mark.parametrize("resolution", [(8, 8), (16, 8)])
+def test_a_frame_gives_back_what_it_took(size, resolution):
+    frame = Frame.around((max(size[0], 16), max(size[1], 16)), resolution)
+    constant = torch.full((1, 3, *frame.size), 0.25)
+    framed = frame.fit(constant)
+    assert framed.shape == (1, 3, *resolution)
+    restored = frame.restore(framed)
+    assert restored.shape == constant.shape
+    torch.testing.assert_close(restored, constant)
+    # The same proportions as the generator's, up to rounding: nothing is squeezed.
+    left, right, top, bottom = frame.padding
+    height, width = frame.size[0] + top + bottom, frame.size[1] + left + right
+    assert height / width == pytest.approx(resolution[0] / resolution[1], rel=0.07)
+    assert 0 in (left + right, top + bottom)
+
+
+def test_pictures_of_the_right_size_are_not_touched():
+    frame = Frame.around((16, 16), (16, 16))
+    images = photos(1, 16, 16)
+    assert frame.fit(images) is images
+    assert torch.equal(frame.restore(images), images)
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, fice_core, fice_core.settings; fice_core.EditSettings(); "
+    code += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_public_names_exist():
+    for name in fice_core.__all__:
+        assert getattr(fice_core, name) is not None
+    assert fice_core.edit is edit
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        getattr(fice_core, "nonsense")  # noqa: B009
