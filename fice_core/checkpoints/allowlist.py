@@ -20,6 +20,7 @@ from .records import (
     StorageType,
     TensorRecord,
     counts,
+    extents,
     raw_bytes,
 )
 
@@ -52,8 +53,8 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     if not isinstance(storage, Storage):
         raise Damaged("a tensor has no storage")
     (start,) = counts((offset,))
-    shape, steps = counts(size), counts(stride)
-    if len(shape) != len(steps) or len(shape) > 32:
+    shape, steps = extents(size), counts(stride)
+    if len(shape) != len(steps):
         raise Damaged("a tensor's shape and stride do not match")
     return TensorRecord(storage, start, shape, steps)
 

@@ -1,6 +1,6 @@
 """The two containers that `torch.save` and `torch.jit.save` write around a pickle."""
 
-import mmap
+import io
 import struct
 import sys
 import zipfile
@@ -32,6 +32,33 @@ def storage_of(pid: Any) -> tuple[StorageType, str, int]:
     return kind, key, numel
 
 
+class _View(io.RawIOBase):
+    """A buffer as a file, without the copy that `io.BytesIO` makes."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._position = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = (0, self._position, len(self._data))[whence]
+        if base + offset < 0:
+            raise OSError("seek before the start")
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._data) if size < 0 else self._position + size
+        chunk = bytes(self._data[self._position : end])
+        self._position += len(chunk)
+        return chunk
+
+
 class ZipReader:
     """A zip file over a memory map; its members are views into it.
 
@@ -40,15 +67,14 @@ class ZipReader:
 
     Args:
         data: the file's bytes.
-        file: the same bytes as a file object, for the directory at the end.
         name: the file's name, for messages.
     """
 
-    def __init__(self, data: memoryview, file: mmap.mmap, name: str) -> None:
+    def __init__(self, data: memoryview, name: str) -> None:
         self._data = data
         self._name = name
         try:
-            members = zipfile.ZipFile(file).infolist()  # type: ignore[arg-type]
+            members = zipfile.ZipFile(_View(data)).infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
             raise Damaged("its zip directory is broken or cut off") from error
         self._members = {member.filename: member for member in members}
@@ -83,7 +109,7 @@ class ZipReader:
         return self._data[start : start + member.file_size]
 
 
-def read_zip(data: memoryview, file: mmap.mmap, name: str) -> tuple[str, Any]:
+def read_zip(data: memoryview, name: str) -> tuple[str, Any]:
     """Contents of a zip written by `torch.save` or `torch.jit.save`.
 
     Returns:
@@ -92,7 +118,7 @@ def read_zip(data: memoryview, file: mmap.mmap, name: str) -> tuple[str, Any]:
     Raises:
         Refused, Damaged: see `Unpickler`.
     """
-    archive = ZipReader(data, file, name)
+    archive = ZipReader(data, name)
     if archive.root is None:
         raise Damaged("it is a zip archive without a PyTorch checkpoint in it")
     order = bytes(archive.read("byteorder")) if "byteorder" in archive else b"little"
@@ -149,7 +175,8 @@ def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
     magic, _version, system = unpickler.load(), unpickler.load(), unpickler.load()
     if magic != LEGACY_MAGIC or not isinstance(system, dict):
         raise Damaged("it is not a legacy PyTorch file")
-    swap = system.get("little_endian", True) != (sys.byteorder == "little")
+    little = bool(system.get("little_endian", True))
+    swap = little != (sys.byteorder == "little")
     result = unpickler.load()
     keys = unpickler.load()
     if not isinstance(keys, list):
@@ -159,8 +186,7 @@ def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
         storage = storages.by_key.get(key) if isinstance(key, str) else None
         if storage is None:
             raise Damaged("it stores a tensor that it does not describe")
-        order = "big" if swap == (sys.byteorder == "little") else "little"
-        numel = int.from_bytes(data[position : position + 8], order)
+        numel = int.from_bytes(data[position : position + 8], "little" if little else "big")
         end = position + 8 + storage.numel * storage.dtype.itemsize
         if numel != storage.numel or end > len(data):
             raise Damaged("it ends too early")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError
-from .detection import Stored
+from .detection import Stored, read_tensor
 from .native import network_class, weights
 
 _RANDOM_FILLS = frozenset({"normal_", "uniform_", "kaiming_uniform_", "kaiming_normal_"})
@@ -66,7 +66,8 @@ def build(
         device: where the network shall live.
 
     Raises:
-        FiceError: the settings make no network, or tensors are missing or of the wrong shape.
+        FiceError: the settings make no network, tensors are missing or of the wrong shape, or
+            there is no such device.
     """
     elements = sum(math.prod(value.shape) for value in state.values())
     # Normal tensors even when the caller is in inference mode: gradients flow through them later.
@@ -88,7 +89,11 @@ def build(
             raise FiceError(f"{source}: its settings describe no {kind} ({reason})") from error
         module = weights(network)
         module.load_state_dict(_matched(module, state, kind, source), assign=True)
-        network = network.to(device)
+        try:
+            network = network.to(device)
+        except (RuntimeError, AssertionError) as error:  # torch's two ways to say so
+            reason = str(error).splitlines()[0]
+            raise FiceError(f"device {device!r} is not available: {reason}") from error
     return network.eval().requires_grad_(False)
 
 
@@ -109,6 +114,6 @@ def _matched(
                 f"{source}: the tensor {key} of this {kind} is {tuple(stored.shape)}, "
                 f"expected {tuple(like.shape)}"
             )
-        value = stored if isinstance(stored, Tensor) else stored.to_tensor()
-        matched[key] = value.detach().to(like.dtype, copy=True).contiguous()
+        value = read_tensor(stored, source).detach()
+        matched[key] = value.to(like.dtype, copy=True).contiguous()
     return matched

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..errors import FiceError
 from ..networks.clip import is_openai
-from .native import NETWORKS, parse_metadata
+from .native import KIND_KEY, NETWORKS, parse_config
 from .reader import Contents
-from .records import ArrayRecord, ObjectRecord, TensorRecord
+from .records import ArrayRecord, Damaged, ObjectRecord, TensorRecord
 
 Stored = Tensor | TensorRecord | ArrayRecord
 _MAX_DEPTH = 40  # of containers; the deepest published file has about ten
@@ -83,9 +83,12 @@ def identify(contents: Contents) -> Found:
     """
     tensors = flatten(contents.tree)
     _check_volume(tensors, contents)
-    if native := parse_metadata(contents.metadata, contents.name):
-        kind, config = native
-        return Found(kind, _sentence(kind, config), config, tensors)
+    own = contents.metadata.get(KIND_KEY)
+    if own in NETWORKS:
+        config = parse_config(contents.metadata, contents.name)
+        return Found(own, _sentence(own, config), config, tensors)
+    if own is not None:
+        return Found("other", f"a FICE {own} file", state=tensors)
     for kind, marks in _MARKS.items():
         if (prefix := _locate(tensors, marks)) is not None:
             return _known(kind, prefix, tensors, contents)
@@ -154,6 +157,20 @@ def _children(node: Any) -> Iterator[tuple[Any, Any]]:
             return
     if isinstance(node, dict):
         yield from node.items()
+
+
+def read_tensor(stored: Stored, source: str) -> Tensor:
+    """The stored tensor itself, sharing the file's memory where it can.
+
+    Raises:
+        FiceError: its bytes are missing or too few.
+    """
+    if isinstance(stored, Tensor):
+        return stored
+    try:
+        return stored.to_tensor()
+    except Damaged as error:
+        raise FiceError(f"{source} is no readable checkpoint: {error}") from error
 
 
 def _check_volume(tensors: Mapping[str, Stored], contents: Contents) -> None:
@@ -229,7 +246,7 @@ def _latent_average(
         if _lookup(contents.tree, ("opts", "start_from_latent_avg")) is False:
             return torch.zeros(styles, dim)
         raise FiceError(f"{contents.name} is an e4e encoder without its latent_avg")
-    values = average if isinstance(average, Tensor) else average.to_tensor()
+    values = read_tensor(average, contents.name)
     if values.numel() not in (dim, styles * dim):
         raise FiceError(
             f"{contents.name}: latent_avg is {tuple(values.shape)}, expected ({styles}, {dim})"

@@ -37,24 +37,19 @@ def weights(network: nn.Module) -> nn.Module:
     return network.model if type(network).__name__ == "Clip" else network  # type: ignore[return-value]
 
 
-def parse_metadata(metadata: Mapping[str, str], source: str) -> tuple[str, dict[str, Any]] | None:
-    """Kind and constructor arguments of a file that `save` wrote; None for other files.
+def parse_config(metadata: Mapping[str, str], source: str) -> dict[str, Any]:
+    """Constructor arguments in the metadata of a network that `save` wrote.
 
     Raises:
-        FiceError: the kind is unknown to this version, or the settings are not readable.
+        FiceError: they are missing or not readable.
     """
-    kind = metadata.get(KIND_KEY)
-    if kind is None:
-        return None
-    if kind not in NETWORKS:
-        raise FiceError(f"{source} holds a {kind!r}, which this version of FICE does not know")
     try:
         config = json.loads(metadata.get(CONFIG_KEY, ""))
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise FiceError(f"{source}: the settings of its {kind} are missing or not readable")
-    return kind, config
+        raise FiceError(f"{source}: the settings of its network are missing or not readable")
+    return config
 
 
 def save(

@@ -63,8 +63,9 @@ def read(path: PathLike) -> Contents:
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            raise FiceError(f"{path} is a folder; a checkpoint file was expected")
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise FiceError(f"{path} is {what}; a checkpoint file was expected")
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
@@ -97,14 +98,19 @@ def _parse(path: Path, mapped: mmap.mmap) -> tuple[str, Any, Mapping[str, str]]:
         if start.startswith(beginning):
             raise FiceError(f"{name} is {what}")
     if start.startswith(b"PK\x03\x04"):
-        kind, tree = read_zip(data, mapped, name)
+        kind, tree = read_zip(data, name)
         return kind, tree, {}
     if start.startswith(_LEGACY_START):
         return "legacy PyTorch", read_legacy(data, name), {}
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < len(data):
         return "safetensors", *_read_safetensors(path)
     unpickler = Unpickler(data, name, load_storage=nested_storage(name))
-    return "pickle", unpickler.load(), {}
+    try:
+        return "pickle", unpickler.load(), {}
+    except Damaged as error:
+        if start.startswith(b"\x80"):  # how every pickle of protocol 2 or later begins
+            raise
+        raise Damaged("it is neither PyTorch, TorchScript, pickle nor safetensors") from error
 
 
 def _read_safetensors(path: Path) -> tuple[Any, Mapping[str, str]]:

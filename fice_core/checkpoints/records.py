@@ -102,13 +102,25 @@ class Storage:
         return from_bytes(self.data, self.dtype, self.numel, self.swap)
 
 
+_MAX_COUNT = 1 << 48  # far beyond any file, and far from overflow
+_MAX_DIMS = 32
+
+
 def counts(values: Any) -> tuple[int, ...]:
-    """`values` as a tuple of non-negative integers, as shapes and strides must be."""
+    """`values` as a tuple of non-negative integers, as strides and offsets must be."""
     if not isinstance(values, tuple | list) or not all(
-        isinstance(value, int) and value >= 0 for value in values
+        isinstance(value, int) and 0 <= value < _MAX_COUNT for value in values
     ):
         raise Damaged("a tensor's shape is not a row of counts")
     return tuple(values)
+
+
+def extents(values: Any) -> tuple[int, ...]:
+    """`values` as the shape of a tensor that could exist."""
+    shape = counts(values)
+    if len(shape) > _MAX_DIMS or math.prod(max(n, 1) for n in shape) >= _MAX_COUNT:
+        raise Damaged("a tensor's shape is absurdly large")
+    return shape
 
 
 @dataclass
@@ -197,7 +209,7 @@ class ArrayRecord:
         shape, element, fortran, self.raw = state[-4:]
         if not isinstance(element, DtypeRecord):
             raise Damaged("a numpy array has no element type")
-        self.shape, self.element, self.fortran = counts(shape), element, bool(fortran)
+        self.shape, self.element, self.fortran = extents(shape), element, bool(fortran)
 
     @property
     def dtype(self) -> torch.dtype | None:

@@ -52,7 +52,7 @@ class Clip(nn.Module):
     ) -> None:
         super().__init__()
         # Imported here: open_clip takes over a second, and `fice --help` must not wait for it.
-        from open_clip.model import CLIP
+        from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
         vision, text = dict(vision_cfg), dict(text_cfg)
         if "hf_model_name" in text or vision.get("timm_model_pretrained"):
@@ -73,7 +73,8 @@ class Clip(nn.Module):
             "mean": list(mean),
             "std": list(std),
         }
-        self.model = CLIP(embed_dim, dict(vision), dict(text), quick_gelu=quick_gelu)
+        towers = CLIPVisionCfg(**vision), CLIPTextCfg(**text)
+        self.model = CLIP(embed_dim, *towers, quick_gelu=quick_gelu)
         size = vision.get("image_size", 224)
         self.image_size: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
