@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 
 from .errors import FiceError
-from .images import resize
 
 _SMALLEST_SIDE = 16
 _LARGEST_RATIO = 4.0
@@ -59,3 +58,13 @@ class Frame:
         if images.shape[-2:] != padded:
             images = resize(images, padded)
         return images[..., top : top + height, left : left + width]
+
+
+def resize(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(N, C, H, W) -> (N, C, *size): an axis is averaged over areas to shrink, else interpolated."""
+    shrunk = (min(images.shape[-2], size[0]), min(images.shape[-1], size[1]))
+    if shrunk != images.shape[-2:]:
+        images = F.interpolate(images, size=shrunk, mode="area")
+    if shrunk != size:
+        images = F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+    return images
