@@ -316,8 +316,8 @@ class DensePose(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """32 groups, or as many as divide the channels of a small network."""
-    return nn.GroupNorm(math.gcd(32, channels), channels)
+    """32 groups; in a small network as many as leave two channels or more in a group."""
+    return nn.GroupNorm(max(1, math.gcd(64, channels) // 2), channels)
 
 
 def _drop_unused(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:

@@ -211,7 +211,7 @@ class Generator(nn.Module):
         conv_clamp: activations are clamped to +-conv_clamp; None for no clamp.
 
     Raises:
-        ValueError: for a resolution that the architecture cannot produce.
+        ValueError: for a resolution that the architecture cannot produce, or no channels for it.
     """
 
     def __init__(
@@ -229,6 +229,10 @@ class Generator(nn.Module):
         if height < 8 or height & (height - 1) or width not in (height, height // 2):
             raise ValueError(
                 f"resolution must be (2^k, 2^k) or (2^k, 2^(k-1)), k >= 3, got {tuple(resolution)}"
+            )
+        if channel_base < height:
+            raise ValueError(
+                f"channel_base must be at least the height {height}, got {channel_base}"
             )
         self.config = {
             "resolution": [height, width],

@@ -1,0 +1,155 @@
+"""Segmenter: equality with torchvision's network, order of classes, inferred settings."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.models.segmentation import deeplabv3_resnet50
+
+from fice_core.errors import FiceError
+from fice_core.networks.segmenter import Segmenter, infer_config
+
+TINY = {"stem_channels": 4, "width": 2, "blocks": (1, 1, 2, 2), "aspp_channels": 4}
+
+
+def tiny(seed=0, **kwargs) -> Segmenter:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = Segmenter(**(TINY | {"aspp_rates": (1, 2, 3)} | kwargs))
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_var"):
+                torch.nn.init.uniform_(buffer, 0.5, 2)
+    return network.eval()
+
+
+def pictures(*shape, seed=1) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """torchvision's network with running statistics and biases that matter."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=3)
+        for name, value in network.state_dict().items():
+            if name.endswith("running_var"):
+                value.uniform_(0.5, 2)
+            elif name.endswith(("bias", "running_mean")):
+                value.normal_(std=0.1)
+    return network.eval()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (72, 41)])
+def test_equals_torchvision(reference, size):
+    network = Segmenter(**infer_config(reference.state_dict())).eval()
+    network.load_state_dict(reference.state_dict())
+    images = pictures(2, 3, *size)
+    with torch.inference_mode():
+        expected = reference(images)["out"]
+        logits = network.logits(images)
+        regions = network(images)
+    assert logits.shape == (2, 3, *size)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+    maps = expected.softmax(1).split(1, dim=1)
+    torch.testing.assert_close(list(regions), list(maps), rtol=1e-4, atol=1e-5)
+
+
+def test_keys_are_torchvisions():
+    with torch.device("meta"):
+        ours = Segmenter().state_dict()
+        theirs = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=3)
+    expected = {key: value.shape for key, value in theirs.state_dict().items()}
+    assert {key: value.shape for key, value in ours.items()} == expected
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 3, 33, 50)])
+def test_regions_are_a_partition(shape):
+    regions = tiny()(pictures(*shape))
+    assert all(m.shape == (shape[0], 1, *shape[2:]) for m in regions)
+    assert all((m >= 0).all() for m in regions)
+    torch.testing.assert_close(sum(regions), torch.ones(shape[0], 1, *shape[2:]))
+
+
+def test_class_order_renames_the_channels():
+    usual, swapped = tiny(), tiny(class_order=("background", "head", "body"))
+    images = pictures(1, 3, 32, 32)
+    a, b = usual(images), swapped(images)
+    assert torch.equal(a.background, b.background)
+    assert torch.equal(a.body, b.head)
+    assert torch.equal(a.head, b.body)
+    assert not torch.equal(a.body, a.head)
+
+
+@pytest.mark.parametrize("order", [("background", "body"), ("background", "body", "face"), "abc"])
+def test_wrong_class_order_is_refused(order):
+    with pytest.raises(ValueError, match="class_order"):
+        Segmenter(class_order=order)
+
+
+def test_samples_do_not_influence_each_other():
+    network, images = tiny(), pictures(3, 3, 40, 40)
+    together = torch.cat(network(images), 1)
+    alone = torch.cat([torch.cat(network(image[None]), 1) for image in images])
+    torch.testing.assert_close(together, alone)
+
+
+def test_gradients():
+    network = tiny(width=1, stem_channels=2, blocks=(1, 1, 1, 1), aspp_channels=2).double()
+    images = pictures(1, 3, 16, 16).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: torch.cat(network(x), 1), images, fast_mode=True)
+
+
+def test_every_parameter_can_learn():
+    network = tiny().train()
+    torch.cat(network(pictures(3, 3, 64, 64)), 1).square().sum().backward()
+    silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+def test_inference_mode():
+    network, images = tiny(), pictures(1, 3, 32, 32)
+    with torch.inference_mode():
+        regions = network(images)
+    torch.testing.assert_close(tuple(regions), tuple(network(images)))
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    stem=st.integers(1, 6),
+    width=st.integers(1, 4),
+    blocks=st.lists(st.integers(1, 3), min_size=4, max_size=4),
+    aspp=st.integers(1, 6),
+)
+def test_settings_are_inferred(stem, width, blocks, aspp):
+    network = Segmenter(stem_channels=stem, width=width, blocks=blocks, aspp_channels=aspp).eval()
+    rebuilt = Segmenter(**infer_config(network.state_dict())).eval()
+    rebuilt.load_state_dict(network.state_dict())
+    assert rebuilt.config == network.config
+    images = pictures(1, 3, 16, 16)
+    assert torch.equal(rebuilt.logits(images), network.logits(images))
+
+
+def test_config_rebuilds():
+    network = tiny(class_order=("head", "body", "background"), dropout=0.25)
+    assert Segmenter(**network.config).config == network.config
+
+
+def test_leftovers_of_training_are_ignored():
+    network = tiny()
+    state = network.state_dict() | {"loss.weight": torch.ones(3)}
+    network.load_state_dict(state | {"aux_classifier.0.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("key", ["backbone.conv1.weight", "classifier.4.weight"])
+def test_missing_key_is_named(key):
+    state = tiny().state_dict()
+    del state[key]
+    with pytest.raises(FiceError, match=key):
+        infer_config(state)
+
+
+def test_other_numbers_of_classes_are_refused():
+    state = tiny().state_dict() | {"classifier.4.weight": torch.zeros(21, 4, 1, 1)}
+    with pytest.raises(FiceError, match="21 classes"):
+        infer_config(state)
