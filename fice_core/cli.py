@@ -1,0 +1,80 @@
+"""The `fice` command: its name, its subcommands, and how it ends.
+
+Exit codes: 0 done, 2 a user's mistake (one line on stderr), 130 interrupted (one line). Whatever
+else escapes is a defect and keeps its traceback. Nothing here or in the heads of the commands
+imports torch, so that `fice --help` is fast.
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from .commands import convert, demo, edit, evaluate, inspect, train
+from .errors import FiceError
+
+_MISTAKE, _INTERRUPTED = 2, 130
+
+
+class Program(click.Group):
+    """A click group that tells every mistake in one line."""
+
+    def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> NoReturn:
+        """Run a command line and exit."""
+        if not sys.warnoptions:  # those of libraries mean nothing to a user of the command
+            warnings.simplefilter("ignore")
+        options["standalone_mode"] = False  # click would print several lines
+        try:
+            code = super().main(args, *positional, **options)
+        except click.exceptions.Exit as end:
+            code = end.exit_code
+        except click.ClickException as mistake:
+            code = _complain(mistake.format_message() + _usage_hint(mistake), _MISTAKE)
+        except FiceError as mistake:
+            code = _complain(str(mistake), _MISTAKE)
+        except (_Interrupted, click.Abort, KeyboardInterrupt) as interrupt:
+            code = _complain(str(interrupt) or "interrupted", _INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command; keep click from adding a line of its own to an interrupt."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise _Interrupted(str(interrupt)) from interrupt
+
+
+class _Interrupted(Exception):
+    """Ctrl-C, as an ordinary exception."""
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo("fice: " + " ".join(message.split()), err=True)
+    return code
+
+
+def _usage_hint(mistake: click.ClickException) -> str:
+    context = getattr(mistake, "ctx", None)
+    return f" (see {context.command_path} --help)" if context is not None else ""
+
+
+@click.group(
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="comfyui-fice", message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Dress the person in a photo as a sentence says; face, pose and background stay.
+
+    Begin with `fice demo`, which needs no photo and no download.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for _command in (demo, edit, inspect, convert, evaluate, train):
+    main.add_command(_command.command)

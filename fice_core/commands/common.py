@@ -1,0 +1,86 @@
+"""What the commands share: options, the progress bar, lines for the user."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from ..editing import Models
+    from ..settings import EditSettings
+
+models_option = click.option(
+    "--models",
+    "source",
+    default="demo",
+    show_default=True,
+    metavar="demo|DIR",
+    help="The demonstration models, or a folder with the authors' files.",
+)
+clip_option = click.option(
+    "--clip",
+    metavar="FILE|NAME",
+    help="Another CLIP: a file, or open_clip's ARCHITECTURE:WEIGHTS.",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps..."
+)
+preset_option = click.option(
+    "--preset",
+    type=click.Choice(["default", "paper"]),
+    default="default",
+    show_default=True,
+    help="The project's settings, or the authors' loop of 501 steps.",
+)
+steps_option = click.option(
+    "--steps", type=int, help="Optimisation steps.  [default: the preset's]"
+)
+seed_option = click.option("--seed", type=int, default=0, show_default=True)
+
+
+def settings_of(preset: str, steps: int | None, seed: int) -> EditSettings:
+    """The settings that the options stand for."""
+    from dataclasses import replace
+
+    from ..settings import EditSettings
+
+    settings = EditSettings.paper() if preset == "paper" else EditSettings()
+    return replace(settings, seed=seed, steps=settings.steps if steps is None else steps)
+
+
+def models_of(source: str, clip: str | None, device: str) -> Models:
+    """The models that the options stand for; "demo" is a name, `./demo` a folder."""
+    from .. import editing
+
+    with bar("loading the models"):
+        return editing.load_models(source, device=device, clip=clip)
+
+
+def bar(what: str, total: int | None = None, unit: str = "step") -> tqdm[Any]:
+    """A progress bar on stderr that vanishes when done; none where stderr is not a terminal."""
+    from tqdm import tqdm
+
+    layout = None if total else "{desc}..."
+    return tqdm(
+        desc=what,
+        total=total,
+        unit=unit,
+        bar_format=layout,
+        leave=False,
+        disable=None,
+        file=sys.stderr,
+    )
+
+
+def say(line: str) -> None:
+    """A line of the command's result."""
+    click.echo(line)
+
+
+def warn(line: str) -> None:
+    """A line that the user should know, in addition to the result."""
+    click.echo(f"fice: warning: {' '.join(line.split())}", err=True)

@@ -1,0 +1,35 @@
+"""`fice convert`: any checkpoint that is read, as safetensors."""
+
+from pathlib import Path
+
+import click
+
+from ..errors import FiceError
+from .common import bar, say
+
+
+@click.command("convert")
+@click.argument("file")
+@click.argument("out", metavar="OUT.safetensors")
+@click.option("--half", is_flag=True, help="Store filters and matrices as float16.")
+def command(file: str, out: str, half: bool) -> None:
+    """Write the network in a checkpoint FILE as safetensors.
+
+    The new file holds this network alone, with its kind and settings, and loads faster.
+    """
+    from .. import checkpoints
+    from ..files import check_writable
+
+    if Path(out).suffix.lower() != ".safetensors":
+        raise FiceError(f"the output is {out}, but its name must end in .safetensors")
+    check_writable(out)
+    with bar(f"reading {file}"):
+        network = checkpoints.load(file)
+    with bar(f"writing {out}"):
+        checkpoints.save(network, out, half=half)
+    say(checkpoints.describe(out).summary)
+    say(f"{_megabytes(file)} -> {_megabytes(out)}")
+
+
+def _megabytes(path: str) -> str:
+    return f"{Path(path).stat().st_size / 1e6:.1f} MB"

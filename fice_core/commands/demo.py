@@ -1,0 +1,53 @@
+"""`fice demo`: edit the bundled figures and show every stage."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from .common import bar, device_option, models_of, say, seed_option, settings_of, steps_option
+
+COLUMNS = ("original", "initialisation", "generated", "stitched")
+
+
+@click.command("demo")
+@click.option("-o", "--output", default="fice-demo", show_default=True, metavar="DIR")
+@steps_option
+@seed_option
+@device_option
+def command(output: str, steps: int | None, seed: int, device: str) -> None:
+    """Edit bundled figures and write a picture of every stage.
+
+    Needs no photo, no download and no graphics card.
+    """
+    from .. import editing, plots
+    from ..demo import figures
+    from ..files import check_writable, make_folder
+
+    settings = settings_of("default", steps, seed)
+    folder = make_folder(output)
+    picture, losses = folder / "edits.png", folder / "losses.png"
+    for path in (picture, losses):
+        check_writable(path)
+    start = time.monotonic()
+    models = models_of("demo", None, device)
+    loaded = time.monotonic()
+    samples = figures()
+    with bar(f"editing {len(samples.prompts)} figures", settings.steps) as progress:
+        result = editing.edit(
+            models, samples.images, samples.prompts, settings, lambda step: progress.update()
+        )
+    done = time.monotonic()
+    stages = zip(samples.images, result.initial, result.generated, result.images, strict=True)
+    rows = [
+        plots.Row(prompt, images) for prompt, images in zip(samples.prompts, stages, strict=True)
+    ]
+    plots.write_plot(picture, plots.comparison(COLUMNS, rows, blocks=2))
+    plots.write_plot(losses, plots.loss_plot(result.trace))
+    say(
+        f"{len(rows)} edits of {result.steps} steps took {done - loaded:.0f} s, "
+        f"loading the models {loaded - start:.0f} s"
+    )
+    say(f"{picture.resolve()}  every stage of every edit")
+    say(f"{losses.resolve()}  how the losses fell")

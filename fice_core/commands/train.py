@@ -1,0 +1,38 @@
+"""`fice train`: make networks of one's own."""
+
+from pathlib import Path
+
+import click
+
+from .common import device_option
+
+
+@click.group("train")
+def command() -> None:
+    """Train networks."""
+
+
+@command.command("demo")
+@click.option("-o", "--output", default="runs/demo", show_default=True, metavar="DIR")
+@click.option(
+    "--stage", "stages", multiple=True, metavar="NAME", help="Only these stages; repeat it."
+)
+@click.option("--minutes", type=float, help="Stop a stage after this time; --resume goes on.")
+@click.option("--resume", is_flag=True, help="Go on where the last run in DIR ended.")
+@device_option
+def demo(
+    output: str, stages: tuple[str, ...], minutes: float | None, resume: bool, device: str
+) -> None:
+    """Train the five demonstration networks from nothing.
+
+    Checkpoints, sample pictures and the finished set go to DIR.
+    """
+    from ..training import train_demo
+
+    train_demo.run(
+        out=Path(output),
+        stages=list(stages) or None,
+        minutes=minutes,
+        resume=resume,
+        device=device,
+    )

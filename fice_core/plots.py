@@ -1,0 +1,131 @@
+"""Pictures about edits: the comparison of the stages, and the course of the losses."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from .files import write_bytes
+from .images import to_bytes
+from .trace import Trace
+
+_FONT = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
+_PAPER, _INK, _FAINT = (255, 255, 255), (34, 34, 40), (120, 120, 130)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a comparison: a sentence and its pictures, each (3, H, W) in [0, 1]."""
+
+    title: str
+    images: Sequence[torch.Tensor]
+
+
+def comparison(
+    columns: Sequence[str], rows: Sequence[Row], height: int = 256, blocks: int = 1
+) -> Image.Image:
+    """Rows of pictures below one another, each under its sentence.
+
+    Args:
+        columns: what the pictures of a row are, left to right.
+        rows: at least one, with as many pictures as there are columns.
+        height: of every picture as shown, in pixels; 256 doubles the demonstration figures.
+        blocks: the rows are set in that many blocks side by side.
+    """
+    pictures = [[_enlarged(image, height) for image in row.images] for row in rows]
+    if not rows or any(len(line) != len(columns) for line in pictures):
+        raise ValueError(f"every row must have {len(columns)} pictures, and there must be a row")
+    gap, margin, text = height // 32, height // 8, max(height // 14, 11)
+    head_font, row_font = _font(round(text * 0.85)), _font(text)
+    heading, caption = round(text * 2.0), round(text * 2.1)
+    width = max(picture.width for line in pictures for picture in line)
+    block_width = len(columns) * (width + gap) - gap
+    per_block = -(-len(rows) // blocks)
+    size = (
+        margin + blocks * (block_width + margin),
+        heading + per_block * (caption + height) + margin,
+    )
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for block in range(blocks):
+        left = margin + block * (block_width + margin)
+        for column, name in enumerate(columns):
+            middle = left + column * (width + gap) + width // 2
+            draw.text((middle, heading), name, _FAINT, head_font, anchor="ms")
+        lines = slice(block * per_block, (block + 1) * per_block)
+        for line, (row, images) in enumerate(zip(rows[lines], pictures[lines], strict=True)):
+            top = heading + line * (caption + height) + caption
+            title = _fitted(row.title, row_font, block_width)
+            draw.text((left, top - round(text * 0.5)), title, _INK, row_font, anchor="ls")
+            for column, picture in enumerate(images):
+                sheet.paste(picture, (left + column * (width + gap), top))
+    return sheet
+
+
+def loss_plot(trace: Trace) -> Image.Image:
+    """Every weighted loss over the steps: the mean of all edits, in a band from least to most."""
+    figure = Figure(figsize=(7.5, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    curves = {name: trace.weighted(name) for name in trace.terms}
+    for name, values in {**curves, "total": trace.total}.items():
+        known = values.isfinite().any(dim=1)
+        steps = torch.arange(len(values))[known].numpy()
+        values = values[known].double()
+        values = torch.where(values.isfinite(), values, torch.nan)
+        (line,) = axes.plot(
+            steps,
+            values.nanmean(dim=1).numpy(),
+            label=name,
+            color="black" if name == "total" else None,
+            linewidth=2.0 if name == "total" else 1.4,
+        )
+        if values.shape[1] > 1:
+            least = values.nan_to_num(nan=torch.inf).amin(dim=1).numpy()
+            most = values.nan_to_num(nan=-torch.inf).amax(dim=1).numpy()
+            axes.fill_between(steps, least, most, color=line.get_color(), alpha=0.12, linewidth=0)
+    axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss times its weight")
+    count = trace.total.shape[1]
+    axes.set_title("One edit" if count == 1 else f"{count} edits: mean, least and most")
+    axes.legend(frameon=False, ncols=2)
+    axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return Image.open(buffer).convert("RGB")
+
+
+def write_plot(path: str | os.PathLike[str], picture: Image.Image) -> None:
+    """Write a plot as PNG, whole or not at all.
+
+    Raises:
+        FiceError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    write_bytes(path, buffer.getvalue())
+
+
+def _enlarged(image: torch.Tensor, height: int) -> Image.Image:
+    picture = Image.fromarray(to_bytes(image))
+    width = round(picture.width * height / picture.height)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(_FONT, size)
+
+
+def _fitted(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """`text`, cut with an ellipsis where it is wider than `width` pixels."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
