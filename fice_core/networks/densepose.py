@@ -152,10 +152,10 @@ class Decoder(nn.Module):
         self.predictor = nn.Conv2d(channels, channels, 1)
 
     def forward(self, pyramid: Mapping[int, Tensor]) -> Tensor:
-        x = self.p2(pyramid[2])
-        for level in LEVELS[1:]:
-            x = x + getattr(self, f"p{level}")(pyramid[level])
-        return self.predictor(x)
+        first, *others = (getattr(self, f"p{level}")(pyramid[level]) for level in LEVELS)
+        for other in others:
+            first = first + other
+        return self.predictor(first)
 
 
 class Head(nn.Module):

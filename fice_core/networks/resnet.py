@@ -109,7 +109,7 @@ class AtrousPyramid(nn.Module):
         channels: int,
         rates: Sequence[int],
         norm: Callable[[int], nn.Module],
-        project: list[nn.Module],
+        project: Sequence[nn.Module],
     ) -> None:
         super().__init__()
         branches = [nn.Sequential(nn.Conv2d(in_channels, channels, 1, bias=False), norm(channels))]

@@ -147,7 +147,7 @@ def infer_config(state: Mapping[str, Tensor]) -> dict:
         raise FiceError(
             f"This segmenter has {classes} classes; three (background, body, head) were expected."
         )
-    blocks = []
+    blocks: list[int] = []
     while f"backbone.layer{len(blocks) + 1}.0.conv1.weight" in state:
         prefix = f"backbone.layer{len(blocks) + 1}."
         blocks.append(len({key.split(".")[2] for key in state if key.startswith(prefix)}))
