@@ -18,6 +18,10 @@ from .settings import EditSettings
 Term = Callable[[torch.Tensor, Targets], torch.Tensor]
 _T = TypeVar("_T")
 
+# From this many pixels on, pictures are rendered twice rather than keeping the generator's graph in
+# memory beside a critic's: a tenth of the time, and 0.4 GB of a full-size step.
+_RENDER_TWICE = 2**16
+
 
 class Evaluation(NamedTuple):
     """The objective at n codes.
@@ -94,12 +98,13 @@ class Objective:
         """Losses, pictures and gradient at `codes` (n, num_ws, w_dim).
 
         Every term is differentiated to the picture by itself, and their sum once through the
-        generator. That equals the gradient of the sum, with one critic's graph in memory at a time.
+        generator. That equals the gradient of the sum, with one network's graph in memory at a time.
         """
         codes = codes.detach().clone().requires_grad_()
-        images = self._generator.synthesize(codes)
-        if self._clamp:
-            images = images.clamp(0, 1)
+        height, width = self._generator.resolution
+        keep_graph = len(codes) * height * width < _RENDER_TWICE
+        with torch.set_grad_enabled(keep_graph):
+            images = self._render(codes)
         picture = images.detach().requires_grad_()
         pull = torch.zeros_like(picture)
         total = picture.new_zeros(len(picture))
@@ -111,6 +116,8 @@ class Objective:
             terms[name] = value.detach()
         gradient = torch.zeros_like(codes)
         if self._picture_terms:
+            if not keep_graph:
+                images = self._render(codes)
             gradient += torch.autograd.grad(images, codes, pull)[0]
         for name, code_term in self._code_terms.items():
             value = code_term(codes)
@@ -119,6 +126,10 @@ class Objective:
         for name, value in terms.items():
             total = total + self.weights[name] * value
         return Evaluation(terms, total, picture.detach(), gradient)
+
+    def _render(self, codes: torch.Tensor) -> torch.Tensor:
+        images = self._generator.synthesize(codes)
+        return images.clamp(0, 1) if self._clamp else images
 
 
 def _clip_term(clip: Clip) -> Term:

@@ -77,6 +77,16 @@ def test_paper_loop_equals_the_plain_formulation():
     assert result.trace.kept_step.tolist() == [29, 29, 29]
 
 
+def test_rendering_twice_to_save_memory_changes_nothing(monkeypatch):
+    models = toy_models()
+    targets = toy_targets(2, models)
+    once = run(models, targets, PLAIN)
+    monkeypatch.setattr("fice_core.objective._RENDER_TWICE", 0)
+    twice = run(models, targets, PLAIN)
+    assert torch.equal(once.w_plus, twice.w_plus)
+    assert torch.equal(once.trace.total, twice.trace.total)
+
+
 def test_trace_holds_every_term_of_every_picture():
     models = toy_models()
     trace = run(models, toy_targets(2, models), PLAIN).trace
