@@ -43,7 +43,7 @@ def to_lab(colours: np.ndarray) -> np.ndarray:
     """sRGB in [0, 1], (..., 3), to CIELAB (D65, 2 degrees), (..., 3)."""
     from skimage.color import rgb2lab  # here, because it takes long to import
 
-    return rgb2lab(np.clip(colours, 0, 1))
+    return np.asarray(rgb2lab(np.clip(colours, 0, 1)))
 
 
 def colour_votes(

@@ -133,18 +133,31 @@ class Objective:
 
 
 def _clip_term(clip: Clip) -> Term:
-    return lambda images, goal: losses.clip_loss(clip.encode_image(images), goal.text_features)
+    def term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+        assert goal.text_features is not None  # `check` has seen to it, here and below
+        return losses.clip_loss(clip.encode_image(images), goal.text_features)
+
+    return term
 
 
 def _pose_term(densepose: DensePose) -> Term:
-    return lambda images, goal: losses.pose_loss(densepose(images), goal.parts)
+    def term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+        assert goal.parts is not None
+        return losses.pose_loss(densepose(images), goal.parts)
+
+    return term
 
 
 def _head_term(segmenter: Segmenter) -> Term:
-    return lambda images, goal: losses.head_loss(segmenter(images).head, goal.head)
+    def term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+        assert goal.head is not None
+        return losses.head_loss(segmenter(images).head, goal.head)
+
+    return term
 
 
 def _image_term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+    assert goal.keep_mask is not None
     return losses.image_loss(images, goal.images, goal.keep_mask)
 
 

@@ -251,7 +251,7 @@ def test_callback_sees_losses_and_pictures_and_can_stop():
     assert values["pose"] == pytest.approx(result.trace.terms["pose"][2].mean().item())
     assert values["total"] == pytest.approx(result.trace.total[2].mean().item())
     assert preview.shape == (2, 3, 8, 8)
-    assert 0 <= preview.min() and preview.max() <= 1
+    assert preview.min() >= 0 and preview.max() <= 1
     torch.testing.assert_close(seen[0][3], result.initial.clamp(0, 1))
 
 
@@ -331,7 +331,7 @@ def test_clamped_pictures_stay_in_range():
     loud = replace(targets, w_plus=targets.w_plus * 10)
     assert run(models, loud, PLAIN).initial.max() > 1
     clamped = run(models, loud, replace(PLAIN, clamp=True))
-    assert 0 <= clamped.images.min() and clamped.images.max() <= 1
+    assert clamped.images.min() >= 0 and clamped.images.max() <= 1
 
 
 def test_cosine_schedule():

@@ -64,7 +64,7 @@ def test_bad_files_are_told_in_one_line(tmp_path):
     from fice_core.checkpoints.native import KIND_KEY, write_safetensors
 
     write_safetensors({"weight": torch.zeros(2)}, other, {KIND_KEY: "generator"})
-    with pytest.raises(FiceError, match="holds no latent code .kind: generator"):
+    with pytest.raises(FiceError, match=r"holds no latent code \(kind: generator"):
         load_latent(other)
     with pytest.raises(FiceError, match="cannot write"):
         save_latent(tmp_path / "missing" / "code.safetensors", codes())
