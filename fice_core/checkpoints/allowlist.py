@@ -12,7 +12,7 @@ import torch
 
 from .records import (
     ArrayRecord,
-    Damaged,
+    DamagedError,
     DtypeRecord,
     LongText,
     ObjectRecord,
@@ -46,16 +46,16 @@ def key(value: Any) -> Hashable:
         return value
     if isinstance(value, torch.dtype):
         return value
-    raise Damaged(f"a dictionary key is a {type(value).__name__}")
+    raise DamagedError(f"a dictionary key is a {type(value).__name__}")
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> TensorRecord:
     if not isinstance(storage, Storage):
-        raise Damaged("a tensor has no storage")
+        raise DamagedError("a tensor has no storage")
     (start,) = counts((offset,))
     shape, steps = extents(size), counts(stride)
     if len(shape) != len(steps):
-        raise Damaged("a tensor's shape and stride do not match")
+        raise DamagedError("a tensor's shape and stride do not match")
     return TensorRecord(storage, start, shape, steps)
 
 
@@ -64,7 +64,7 @@ def _tensor_v3(
 ) -> TensorRecord:
     """A tensor whose type is not its storage's (unsigned 16 bits and wider, 8-bit floats)."""
     if not isinstance(storage, Storage) or not isinstance(dtype, torch.dtype):
-        raise Damaged("a tensor has no storage or no type")
+        raise DamagedError("a tensor has no storage or no type")
     bytes_ = storage.numel * storage.dtype.itemsize
     typed = Storage(dtype, bytes_ // dtype.itemsize, storage.data, storage.swap)
     return _tensor(typed, offset, size, stride)
@@ -100,7 +100,7 @@ def _array_from_buffer(raw: Any, element: Any, shape: Any, order: Any, *_: Any) 
 def _numpy_scalar(element: Any, raw: Any = b"") -> Any:
     array = ArrayRecord((), element, False, raw)
     if not isinstance(element, DtypeRecord):
-        raise Damaged("a numpy number has no type")
+        raise DamagedError("a numpy number has no type")
     return array.to_tensor().item() if array.dtype is not None else None
 
 
@@ -112,7 +112,7 @@ def _encode(text: Any, *_: Any) -> Any:
 def _reconstructor(cls: Any, *_: Any) -> Any:
     """`copyreg._reconstructor(cls, base, state)`, how protocols 0 and 1 make an object."""
     if not isinstance(cls, Constructor):
-        raise Damaged("an object has no class")
+        raise DamagedError("an object has no class")
     return cls.build()
 
 
@@ -126,7 +126,7 @@ def _persistent_object(meta: Any) -> ObjectRecord:
     The source stays text.
     """
     if not isinstance(meta, dict):
-        raise Damaged("a persistent object has no description")
+        raise DamagedError("a persistent object has no description")
     return ObjectRecord(str(meta.get("class_name")), (), meta.get("state"))
 
 
@@ -144,6 +144,7 @@ _BUILTINS: dict[str, Callable[..., Any]] = {
     "slice": lambda *args: ObjectRecord("slice", args),
     "complex": lambda *args: ObjectRecord("complex", args),
     "object": lambda: ObjectRecord("object"),
+    "bytes": lambda text=b"", *_: _encode(text),
     "bytearray": lambda text=b"", *_: _encode(text),
 }
 _CONSTRUCTORS: dict[str, Callable[..., Any]] = {

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from .pickles import Unpickler
-from .records import Damaged, Raw, Refused, Storage, StorageType, raw_bytes
+from .records import DamagedError, Raw, RefusedError, Storage, StorageType, raw_bytes
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # the part of a zip member before its name
@@ -23,12 +23,12 @@ def storage_of(pid: Any) -> tuple[StorageType, str, int]:
     The device is ignored: everything is read into main memory.
     """
     if not isinstance(pid, tuple | list) or len(pid) < 5 or pid[0] != "storage":
-        raise Damaged("it refers to data in an unknown way")
+        raise DamagedError("it refers to data in an unknown way")
     kind, key, numel = pid[1], pid[2], pid[4]
     if not isinstance(kind, StorageType) or not isinstance(key, str):
-        raise Damaged("it refers to data in an unknown way")
+        raise DamagedError("it refers to data in an unknown way")
     if not isinstance(numel, int) or numel < 0:
-        raise Damaged("a storage has no size")
+        raise DamagedError("a storage has no size")
     return kind, key, numel
 
 
@@ -75,8 +75,14 @@ class ZipReader:
         self._name = name
         try:
             members = zipfile.ZipFile(_View(data)).infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
-            raise Damaged("its zip directory is broken or cut off") from error
+        except (
+            zipfile.BadZipFile,
+            RuntimeError,
+            ValueError,
+            OSError,
+            struct.error,
+        ) as error:
+            raise DamagedError("its zip directory is broken or cut off") from error
         self._members = {member.filename: member for member in members}
         roots = [PurePosixPath(m).parts for m in self._members if m.endswith("/data.pkl")]
         self.root = next((parts[0] for parts in roots if len(parts) == 2), None)
@@ -92,20 +98,20 @@ class ZipReader:
         """The bytes of a member below the archive's root folder."""
         member = self._members.get(f"{self.root}/{path}")
         if member is None:
-            raise Damaged(f"its member {path} is missing")
+            raise DamagedError(f"its member {path} is missing")
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & _ENCRYPTED:
-            raise Refused(
+            raise RefusedError(
                 f"{self._name} compresses or encrypts its member {path}, which PyTorch never does; "
                 "refused"
             )
         start = member.header_offset
         header = self._data[start : start + _LOCAL_HEADER.size]
         if len(header) < _LOCAL_HEADER.size:
-            raise Damaged(f"its member {path} is cut off")
+            raise DamagedError(f"its member {path} is cut off")
         signature, *_, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         start += _LOCAL_HEADER.size + name_length + extra_length
         if signature != b"PK\x03\x04" or start + member.file_size > len(self._data):
-            raise Damaged(f"its member {path} is cut off")
+            raise DamagedError(f"its member {path} is cut off")
         return self._data[start : start + member.file_size]
 
 
@@ -116,14 +122,14 @@ def read_zip(data: memoryview, name: str) -> tuple[str, Any]:
         ("PyTorch" or "TorchScript", the object: containers and records).
 
     Raises:
-        Refused, Damaged: see `Unpickler`.
+        RefusedError, DamagedError: see `Unpickler`.
     """
     archive = ZipReader(data, name)
     if archive.root is None:
-        raise Damaged("it is a zip archive without a PyTorch checkpoint in it")
+        raise DamagedError("it is a zip archive without a PyTorch checkpoint in it")
     order = bytes(archive.read("byteorder")) if "byteorder" in archive else b"little"
     if order not in (b"little", b"big"):
-        raise Damaged("its byte order is neither little nor big")
+        raise DamagedError("its byte order is neither little nor big")
     swap = order.decode() != sys.byteorder
     torchscript = "constants.pkl" in archive or archive.any_below("code")
     storages: dict[str, Storage] = {}
@@ -133,7 +139,7 @@ def read_zip(data: memoryview, name: str) -> tuple[str, Any]:
         if key not in storages:
             payload = archive.read(f"data/{key}")
             if numel * kind.dtype.itemsize > len(payload):
-                raise Damaged(
+                raise DamagedError(
                     f"a tensor of {numel * kind.dtype.itemsize} bytes is declared where the file "
                     f"has {len(payload)}"
                 )
@@ -157,7 +163,7 @@ class _LegacyStorages:
             return pid[1]  # a whole network was saved, with its source code, which is left alone
         kind, key, numel = storage_of(pid)
         if len(pid) > 5 and pid[5] is not None:
-            raise Damaged("it was written by a very old PyTorch; load and save it there again")
+            raise DamagedError("it was written by a very old PyTorch; load and save it there again")
         return self.by_key.setdefault(key, Storage(kind.dtype, numel))
 
 
@@ -168,28 +174,28 @@ def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
     then, for each storage, its element count (8 bytes) and elements.
 
     Raises:
-        Refused, Damaged: see `Unpickler`.
+        RefusedError, DamagedError: see `Unpickler`.
     """
     storages = _LegacyStorages()
     unpickler = Unpickler(data, name, False, storages, nested_storage(name, depth))
     magic, _version, system = unpickler.load(), unpickler.load(), unpickler.load()
     if magic != LEGACY_MAGIC or not isinstance(system, dict):
-        raise Damaged("it is not a legacy PyTorch file")
+        raise DamagedError("it is not a legacy PyTorch file")
     little = bool(system.get("little_endian", True))
     swap = little != (sys.byteorder == "little")
     result = unpickler.load()
     keys = unpickler.load()
     if not isinstance(keys, list):
-        raise Damaged("its list of storages is missing")
+        raise DamagedError("its list of storages is missing")
     position = unpickler.position
     for key in keys:
         storage = storages.by_key.get(key) if isinstance(key, str) else None
         if storage is None:
-            raise Damaged("it stores a tensor that it does not describe")
+            raise DamagedError("it stores a tensor that it does not describe")
         numel = int.from_bytes(data[position : position + 8], "little" if little else "big")
         end = position + 8 + storage.numel * storage.dtype.itemsize
         if numel != storage.numel or end > len(data):
-            raise Damaged("it ends too early")
+            raise DamagedError("it ends too early")
         storage.data, storage.swap = data[position + 8 : end], swap
         position = end
     return result
@@ -200,11 +206,11 @@ def nested_storage(name: str, depth: int = 0) -> Any:
 
     def load(payload: Raw) -> Storage:
         if depth >= _MAX_NESTING:
-            raise Damaged("it nests files in files")
+            raise DamagedError("it nests files in files")
         raw = raw_bytes(payload)
         found = read_legacy(memoryview(raw), name, depth + 1)
         if not isinstance(found, Storage):
-            raise Damaged("a storage was expected inside its pickle")
+            raise DamagedError("a storage was expected inside its pickle")
         return found
 
     return load

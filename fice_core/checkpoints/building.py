@@ -18,7 +18,7 @@ _FACTORIES = frozenset(
 )
 
 
-class _TooLarge(ValueError):
+class _OversizeError(ValueError):
     """The settings ask for a network far larger than the stored tensors."""
 
 
@@ -47,7 +47,9 @@ class _Blank(TorchFunctionMode):
             self.tensors -= 1
             self.elements -= func(*args, **{**kwargs, "device": "meta"}).numel()
             if self.tensors < 0 or self.elements < 0:
-                raise _TooLarge("they ask for a far larger network than the file's tensors make")
+                raise _OversizeError(
+                    "they ask for a far larger network than the file's tensors make"
+                )
             if func is torch.randn or func is torch.rand:
                 func = torch.empty
         return func(*args, **kwargs)

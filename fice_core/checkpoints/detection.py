@@ -13,7 +13,7 @@ from ..errors import FiceError
 from ..networks.clip import is_openai
 from .native import KIND_KEY, NETWORKS, parse_config
 from .reader import Contents
-from .records import ArrayRecord, Damaged, ObjectRecord, TensorRecord
+from .records import ArrayRecord, DamagedError, ObjectRecord, TensorRecord
 
 Stored = Tensor | TensorRecord | ArrayRecord
 _MAX_DEPTH = 40  # of containers; the deepest published file has about ten
@@ -27,13 +27,20 @@ EXPECTED = {
 }
 # The tensors that give a network away, most telling first. The order of kinds matters: an e4e file
 # repeats its generator, and a segmenter contains what an ImageNet classifier has.
-_MARKS = {
-    "encoder": ("input_layer.0.weight", "styles.0.convs.0.weight", "body.0.res_layer.3.weight"),
-    "densepose": ("roi_heads.densepose_predictor.index_uv_lowres.weight",),
-    "clip": ("visual.conv1.weight", "token_embedding.weight"),
-    "segmenter": ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),
-    "generator": ("synthesis.b4.const", "mapping.fc0.weight"),
-}
+_MARKS = (
+    (
+        "encoder",
+        ("input_layer.0.weight", "styles.0.convs.0.weight", "body.0.res_layer.3.weight"),
+    ),
+    ("densepose", ("roi_heads.densepose_predictor.index_uv_lowres.weight",)),
+    ("clip", ("visual.conv1.weight", "token_embedding.weight")),
+    ("clip", ("visual.conv1.weight", "text.token_embedding.weight")),
+    (
+        "segmenter",
+        ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),
+    ),
+    ("generator", ("synthesis.b4.const", "mapping.fc0.weight")),
+)
 # Files that are often at hand in this field and are none of the above.
 _OTHERS = (
     (("synthesis.input.freqs",), "a StyleGAN3 generator"),
@@ -44,7 +51,6 @@ _OTHERS = (
     (("roi_heads.box_head.fc1.weight",), "a detectron2 detector without a DensePose head"),
     (("text_model.embeddings.token_embedding.weight",), "a CLIP model in transformers' layout"),
     (("visual.trunk.patch_embed.proj.weight",), "a CLIP model with a timm vision tower"),
-    (("text.cls_emb",), "a CoCa model"),
     (("image_encoder.patch_embed.proj.weight",), "a Segment Anything model"),
     (("model.diffusion_model.input_blocks.0.0.weight",), "a Stable Diffusion checkpoint"),
     (("first_stage_model.decoder.conv_in.weight",), "a diffusion autoencoder (VAE)"),
@@ -89,7 +95,9 @@ def identify(contents: Contents) -> Found:
         return Found(own, _sentence(own, config), config, tensors)
     if own is not None:
         return Found("other", f"a FICE {own} file", state=tensors)
-    for kind, marks in _MARKS.items():
+    if "text.cls_emb" in tensors:
+        return Found("other", "a CoCa model", state=tensors)
+    for kind, marks in _MARKS:
         if (prefix := _locate(tensors, marks)) is not None:
             return _known(kind, prefix, tensors, contents)
     for marks, what in _OTHERS:
@@ -169,13 +177,15 @@ def read_tensor(stored: Stored, source: str) -> Tensor:
         return stored
     try:
         return stored.to_tensor()
-    except Damaged as error:
+    except DamagedError as error:
         raise FiceError(f"{source} is no readable checkpoint: {error}") from error
 
 
 def _check_volume(tensors: Mapping[str, Stored], contents: Contents) -> None:
     """Refuse a file whose tensors, copied out, would be many times its own size."""
-    claimed = sum(math.prod(t.shape) * (t.dtype.itemsize if t.dtype else 1) for t in tensors.values())
+    claimed = sum(
+        math.prod(t.shape) * (t.dtype.itemsize if t.dtype else 1) for t in tensors.values()
+    )
     if claimed > 4 * contents.size + (1 << 20):
         raise FiceError(
             f"{contents.name} declares {claimed / 1e9:.1f} GB of tensors in a file of "

@@ -32,7 +32,9 @@ def load(path: PathLike, device: str = "cpu") -> nn.Module:
     contents = read(path)
     found = identify(contents)
     if found.kind not in NETWORKS:
-        raise FiceError(f"{contents.name} is {found.what}; one of FICE's five networks was expected")
+        raise FiceError(
+            f"{contents.name} is {found.what}; one of FICE's five networks was expected"
+        )
     return _build(found, contents, nn.Module, device)
 
 
@@ -101,7 +103,12 @@ def load_clip(path_or_name: PathLike, architecture: str | None = None, device: s
     else:
         found = _expect(contents, "clip")
     found.config.update(published)
-    return _build(found, contents, Clip, device)
+    try:
+        return _build(found, contents, Clip, device)
+    except FiceError as error:
+        if architecture is None:
+            raise
+        raise FiceError(f"as {architecture}, {error}") from error
 
 
 def _expect(contents: Contents, kind: str) -> Found:

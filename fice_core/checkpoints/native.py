@@ -29,7 +29,8 @@ NETWORKS = {  # kind: (module in fice_core.networks, class)
 def network_class(kind: str) -> type[nn.Module]:
     """The network class of a kind, imported only when asked for."""
     module, name = NETWORKS[kind]
-    return getattr(import_module(f"..networks.{module}", __package__), name)
+    cls: type[nn.Module] = getattr(import_module(f"..networks.{module}", __package__), name)
+    return cls
 
 
 def weights(network: nn.Module) -> nn.Module:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .allowlist import Constructor, key, resolve
-from .records import ArrayRecord, Damaged, DtypeRecord, LongText, ObjectRecord, Refused
+from .records import ArrayRecord, DamagedError, DtypeRecord, LongText, ObjectRecord, RefusedError
 
 _LONG = 4096  # bytes from which text and byte strings stay in the file
 _MAX_INSTRUCTIONS = 3_000_000  # full-size checkpoints have some ten thousand
@@ -52,34 +52,34 @@ class Unpickler:
         """The next pickled object, made of plain containers and records.
 
         Raises:
-            Refused: it names something outside the allow-list.
-            Damaged: it is not a well-formed pickle.
+            RefusedError: it names something outside the allow-list.
+            DamagedError: it is not a well-formed pickle.
         """
         self._stack, self._memo = [], {}
         try:
             while True:
                 self._instructions += 1
                 if self._instructions > _MAX_INSTRUCTIONS:
-                    raise Damaged("it has far more entries than any checkpoint")
+                    raise DamagedError("it has far more entries than any checkpoint")
                 code = self._read(1)[0]
                 if code == 0x2E:  # STOP
                     return self._pop()
                 action = self._ACTIONS.get(code)
                 if action is None:
-                    raise Damaged(f"it has the unknown pickle instruction {bytes([code])!r}")
+                    raise DamagedError(f"it has the unknown pickle instruction {bytes([code])!r}")
                 action(self)
         # A malformed pickle hands instructions and constructors values of the wrong kind or number.
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
-            if isinstance(error, Damaged | Refused):
+            if isinstance(error, DamagedError | RefusedError):
                 raise
-            raise Damaged("its pickle is malformed") from error
+            raise DamagedError("its pickle is malformed") from error
 
     # Reading
 
     def _read(self, size: int) -> memoryview:
         end = self.position + size
         if end > len(self._data):
-            raise Damaged("it ends too early")
+            raise DamagedError("it ends too early")
         view = self._data[self.position : end]
         self.position = end
         return view
@@ -87,14 +87,12 @@ class Unpickler:
     def _number(self, layout: str) -> Any:
         return struct.unpack(layout, self._read(struct.calcsize(layout)))[0]
 
-    def _line(self) -> str:
-        end = self.position
-        limit = min(len(self._data), end + _LONG)
-        while end < limit and self._data[end] != 0x0A:
-            end += 1
-        text = str(self._read(end - self.position), "utf-8")
-        self._read(1)
-        return text
+    def _line(self, encoding: str = "utf-8") -> str:
+        """Text up to a line feed, as protocol 0 writes everything and GLOBAL still does."""
+        size = bytes(self._data[self.position : self.position + _LONG]).find(b"\n")
+        if size < 0:
+            raise DamagedError("it has an endless line")
+        return str(self._read(size + 1)[:-1], encoding)
 
     def _text(self, layout: str) -> None:
         view = self._read(self._number(layout))
@@ -112,7 +110,7 @@ class Unpickler:
     def _integer(self, layout: str) -> None:
         size = self._number(layout)
         if not 0 <= size <= _MAX_INTEGER_BYTES:
-            raise Damaged("it has an absurdly large integer")
+            raise DamagedError("it has an absurdly large integer")
         self._stack.append(int.from_bytes(self._read(size), "little", signed=True))
 
     # The stack
@@ -120,7 +118,7 @@ class Unpickler:
     def _pop(self) -> Any:
         value = self._stack.pop()
         if value is _MARK:
-            raise Damaged("its pickle is malformed")
+            raise DamagedError("its pickle is malformed")
         return value
 
     def _pop_mark(self) -> list[Any]:
@@ -129,7 +127,7 @@ class Unpickler:
         while stack[start] is not _MARK:
             start -= 1
             if start < 0:
-                raise Damaged("its pickle is malformed")
+                raise DamagedError("its pickle is malformed")
         items = stack[start + 1 :]
         del stack[start:]
         return items
@@ -141,13 +139,13 @@ class Unpickler:
     def _append(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if not isinstance(target, list):
-            raise Damaged("its pickle is malformed")
+            raise DamagedError("its pickle is malformed")
         target.extend(items)
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if not isinstance(target, dict) or len(items) % 2:
-            raise Damaged("its pickle is malformed")
+            raise DamagedError("its pickle is malformed")
         for name, value in zip(items[::2], items[1::2], strict=True):
             target[key(name)] = value
 
@@ -159,7 +157,7 @@ class Unpickler:
         items = self._pop_mark()
         target = self._stack[-1]
         if not isinstance(target, set):
-            raise Damaged("its pickle is malformed")
+            raise DamagedError("its pickle is malformed")
         target.update(key(item) for item in items)
 
     def _memoize(self, index: int) -> None:
@@ -176,7 +174,7 @@ class Unpickler:
             return Constructor(name, self._load_storage)
         found = resolve(module, name, self._torchscript)
         if found is None:
-            raise Refused(
+            raise RefusedError(
                 f"{self._name} asks for {printable(f'{module}.{name}')}, "
                 "which a checkpoint never needs; refused"
             )
@@ -185,12 +183,12 @@ class Unpickler:
     def _stack_global(self) -> None:
         name, module = self._pop(), self._pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise Damaged("its pickle is malformed")
+            raise DamagedError("its pickle is malformed")
         self._stack.append(self._global(module, name))
 
     def _construct(self, cls: Any, args: Any) -> None:
         if not isinstance(cls, Constructor) or not isinstance(args, tuple | list):
-            raise Damaged("its pickle is malformed")
+            raise DamagedError("its pickle is malformed")
         # A constructor may copy its arguments, and a memo may offer the same long list many times.
         self._instructions += len(args) + sum(len(a) for a in args if isinstance(a, list | dict))
         self._stack.append(cls.build(*args))
@@ -221,17 +219,17 @@ class Unpickler:
         if isinstance(target, ObjectRecord | ArrayRecord | DtypeRecord):
             target.set_state(state)
         elif not isinstance(target, dict):  # an OrderedDict's attributes are of no interest
-            raise Damaged("its pickle is malformed")
+            raise DamagedError("its pickle is malformed")
 
     def _persistent(self, pid: Any) -> None:
         if self._persistent_load is None:
-            raise Damaged("it refers to data outside itself")
+            raise DamagedError("it refers to data outside itself")
         self._stack.append(self._persistent_load(pid))
 
     def _protocol(self) -> None:
         version = self._read(1)[0]
         if version > 5:
-            raise Damaged(f"it has pickle protocol {version}")
+            raise DamagedError(f"it has pickle protocol {version}")
 
     _ACTIONS: ClassVar[dict[int, Callable[["Unpickler"], None]]] = {
         ord(code): action
@@ -255,7 +253,7 @@ class Unpickler:
             "\x8a": lambda u: u._integer("<B"),
             "\x8b": lambda u: u._integer("<i"),
             "S": lambda u: u._stack.append(_quoted_line(u._line())),
-            "V": lambda u: u._stack.append(u._line()),
+            "V": lambda u: u._stack.append(u._line("raw-unicode-escape")),
             "U": lambda u: u._old_text("<B"),
             "T": lambda u: u._old_text("<I"),
             "\x8c": lambda u: u._text("<B"),
@@ -311,11 +309,11 @@ def printable(name: str) -> str:
 def _integer_line(text: str) -> int:
     digits = text.removesuffix("L")
     if len(digits) > 2 * _MAX_INTEGER_BYTES:
-        raise Damaged("it has an absurdly large integer")
+        raise DamagedError("it has an absurdly large integer")
     return int(digits)
 
 
 def _quoted_line(text: str) -> str:
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
-        raise Damaged("its pickle is malformed")
+        raise DamagedError("its pickle is malformed")
     return text[1:-1]

@@ -15,12 +15,12 @@ from safetensors import SafetensorError, safe_open
 from ..errors import FiceError
 from .archives import LEGACY_MAGIC, nested_storage, read_legacy, read_zip
 from .pickles import Unpickler
-from .records import Damaged, Refused
+from .records import DamagedError, RefusedError
 
 PathLike = str | os.PathLike[str]
 _LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
 _LOOKS = {  # beginnings of files that are often mistaken for checkpoints
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself; fetch it with git lfs pull",
+    b"version https://git-lfs": "a Git LFS pointer, not the file; fetch that with git lfs pull",
     b"<!DOCTYPE": "a web page, not a checkpoint; the download went wrong",
     b"<!doctype": "a web page, not a checkpoint; the download went wrong",
     b"<html": "a web page, not a checkpoint; the download went wrong",
@@ -81,9 +81,9 @@ def read(path: PathLike) -> Contents:
         raise FiceError(f"cannot read {path}: {reason}") from error
     try:
         kind, tree, metadata = _parse(path, mapped)
-    except Refused:
+    except RefusedError:
         raise
-    except Damaged as error:
+    except DamagedError as error:
         raise FiceError(
             f"{path.name} is no readable checkpoint: {error} (damaged, or an incomplete download?)"
         ) from error
@@ -107,10 +107,10 @@ def _parse(path: Path, mapped: mmap.mmap) -> tuple[str, Any, Mapping[str, str]]:
     unpickler = Unpickler(data, name, load_storage=nested_storage(name))
     try:
         return "pickle", unpickler.load(), {}
-    except Damaged as error:
+    except DamagedError as error:
         if start.startswith(b"\x80"):  # how every pickle of protocol 2 or later begins
             raise
-        raise Damaged("it is neither PyTorch, TorchScript, pickle nor safetensors") from error
+        raise DamagedError("it is neither PyTorch, TorchScript, pickle nor safetensors") from error
 
 
 def _read_safetensors(path: Path) -> tuple[Any, Mapping[str, str]]:
@@ -120,4 +120,4 @@ def _read_safetensors(path: Path) -> tuple[Any, Mapping[str, str]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise Damaged(str(error).splitlines()[0]) from error
+        raise DamagedError(str(error).splitlines()[0]) from error

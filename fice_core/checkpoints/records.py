@@ -17,11 +17,11 @@ from torch import Tensor
 from ..errors import FiceError
 
 
-class Damaged(FiceError):
+class DamagedError(FiceError):
     """The bytes do not follow their format."""
 
 
-class Refused(FiceError):
+class RefusedError(FiceError):
     """The file asks for something that a checkpoint never needs."""
 
 
@@ -39,7 +39,7 @@ def raw_bytes(raw: Raw) -> bytes | bytearray | memoryview:
     """The bytes meant by a payload; text stands for its Latin-1 bytes, as old pickles write them.
 
     Raises:
-        Damaged: `raw` is no such payload.
+        DamagedError: `raw` is no such payload.
     """
     try:
         if isinstance(raw, LongText):
@@ -47,9 +47,9 @@ def raw_bytes(raw: Raw) -> bytes | bytearray | memoryview:
         if isinstance(raw, str):
             return raw.encode("latin-1")
     except UnicodeError as error:
-        raise Damaged("a byte string is not encoded as Latin-1") from error
+        raise DamagedError("a byte string is not encoded as Latin-1") from error
     if not isinstance(raw, bytes | bytearray | memoryview):
-        raise Damaged("bytes were expected for an array")
+        raise DamagedError("bytes were expected for an array")
     return raw
 
 
@@ -63,19 +63,19 @@ def from_bytes(raw: Raw, dtype: torch.dtype, numel: int, swap: bool = False) -> 
         swap: whether the bytes of an element are in the other order than this machine's.
 
     Raises:
-        Damaged: there are fewer bytes.
+        DamagedError: there are fewer bytes.
     """
     data = raw_bytes(raw)
     size = numel * dtype.itemsize
     if size > len(data):
-        raise Damaged(f"an array of {size} bytes is declared where the file has {len(data)}")
+        raise DamagedError(f"an array of {size} bytes is declared where the file has {len(data)}")
     if numel == 0:
         return torch.empty(0, dtype=dtype)
     if swap or isinstance(data, bytes) or memoryview(data).readonly:
         data = bytearray(data[:size])
     tensor = torch.frombuffer(data, dtype=dtype, count=numel)
     if swap:
-        tensor.untyped_storage().byteswap(dtype)
+        tensor.untyped_storage().byteswap(dtype)  # type: ignore[no-untyped-call]
     return tensor
 
 
@@ -98,7 +98,7 @@ class Storage:
     def to_tensor(self) -> Tensor:
         """All elements, (numel,)."""
         if self.data is None:
-            raise Damaged("a tensor's data is missing")
+            raise DamagedError("a tensor's data is missing")
         return from_bytes(self.data, self.dtype, self.numel, self.swap)
 
 
@@ -111,7 +111,7 @@ def counts(values: Any) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or not all(
         isinstance(value, int) and 0 <= value < _MAX_COUNT for value in values
     ):
-        raise Damaged("a tensor's shape is not a row of counts")
+        raise DamagedError("a tensor's shape is not a row of counts")
     return tuple(values)
 
 
@@ -119,7 +119,7 @@ def extents(values: Any) -> tuple[int, ...]:
     """`values` as the shape of a tensor that could exist."""
     shape = counts(values)
     if len(shape) > _MAX_DIMS or math.prod(max(n, 1) for n in shape) >= _MAX_COUNT:
-        raise Damaged("a tensor's shape is absurdly large")
+        raise DamagedError("a tensor's shape is absurdly large")
     return shape
 
 
@@ -141,14 +141,14 @@ class TensorRecord:
         """The tensor, sharing the file's memory where it can.
 
         Raises:
-            Damaged: the view reaches beyond its storage, or repeats elements of it.
+            DamagedError: the view reaches beyond its storage, or repeats elements of it.
         """
         numel, available = math.prod(self.shape), self.storage.numel
         last = self.offset + sum(
             (n - 1) * s for n, s in zip(self.shape, self.stride, strict=True) if n
         )
         if numel > available or (numel and last >= available):
-            raise Damaged(
+            raise DamagedError(
                 f"a tensor of shape {self.shape} is declared over {available} stored elements"
             )
         if numel == 0:
@@ -205,10 +205,10 @@ class ArrayRecord:
     def set_state(self, state: Any) -> None:
         """Take numpy's array state: (version, shape, dtype, Fortran order, data)."""
         if not isinstance(state, tuple) or len(state) < 4 or len(state) > 5:
-            raise Damaged("a numpy array's state has an unknown form")
+            raise DamagedError("a numpy array's state has an unknown form")
         shape, element, fortran, self.raw = state[-4:]
         if not isinstance(element, DtypeRecord):
-            raise Damaged("a numpy array has no element type")
+            raise DamagedError("a numpy array has no element type")
         self.shape, self.element, self.fortran = extents(shape), element, bool(fortran)
 
     @property
@@ -220,10 +220,10 @@ class ArrayRecord:
         """The array as a tensor, sharing the file's memory where it can.
 
         Raises:
-            Damaged: fewer bytes than the shape needs, or elements that are not numbers.
+            DamagedError: fewer bytes than the shape needs, or elements that are not numbers.
         """
         if self.dtype is None:
-            raise Damaged("a numpy array of other things than numbers stands for a tensor")
+            raise DamagedError("a numpy array of other things than numbers stands for a tensor")
         flat = from_bytes(self.raw, self.dtype, math.prod(self.shape), self.element.swap)
         if self.fortran and len(self.shape) > 1:
             return flat.reshape(self.shape[::-1]).permute(*reversed(range(len(self.shape))))

@@ -4,6 +4,7 @@ The towers are open_clip's; this module adds the differentiable preprocessing, t
 the reading of an architecture from the shapes of its weights.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -191,7 +192,7 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
 
 def _grid(positions: Tensor) -> int:
     """Side of the square patch grid of a position table (1 + side^2, width)."""
-    side = round((positions.shape[0] - 1) ** 0.5)
+    side = math.isqrt(positions.shape[0] - 1)
     if side * side + 1 != positions.shape[0]:
         raise KeyError(f"a position table of {positions.shape[0]} rows is not 1 + a square")
     return side

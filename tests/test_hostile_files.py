@@ -1,0 +1,535 @@
+"""Files made to harm: none runs anything, none exhausts memory, each is refused in one line."""
+
+import io
+import os
+import pickle
+import struct
+import sys
+import tracemalloc
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoint_writers import (
+    nvidia_modules,
+    persistent_module,
+    randomized,
+    rewrite_zip,
+    safetensors_bytes,
+    saved,
+    tiny_generator,
+    write_detectron2,
+    write_nvidia,
+)
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from make_checkpoints import save_jit
+
+from fice_core import checkpoints
+from fice_core.checkpoints.records import Storage
+from fice_core.errors import FiceError
+
+SYSTEM = "posix.system" if os.name == "posix" else "nt.system"
+
+
+class Call:
+    """Pickles to a call of `function(*args)` on loading."""
+
+    def __init__(self, function, *args) -> None:
+        self.call = (function, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.fixture
+def trap(tmp_path):
+    """A hostile object, and a check that it never went off."""
+    sentinel = tmp_path / "sentinel"
+    yield Call(os.system, f"{sys.executable} -c \"open(r'{sentinel}', 'w')\"")
+    assert not sentinel.exists()
+
+
+def refusal(path: Path) -> str:
+    """The one line with which every way of opening refuses the file."""
+    messages = set()
+    for opening in (checkpoints.describe, checkpoints.load, checkpoints.load_generator):
+        with pytest.raises(FiceError) as caught:
+            opening(path)
+        messages.add(str(caught.value))
+    (message,) = messages
+    assert "\n" not in message
+    assert path.name in message
+    assert len(message) < 400
+    return message
+
+
+def refused(tmp_path: Path, data: bytes, name: str = "x.pt") -> str:
+    (tmp_path / name).write_bytes(data)
+    return refusal(tmp_path / name)
+
+
+def never_needs(what: str, name: str = "x.pt") -> str:
+    return f"{name} asks for {what}, which a checkpoint never needs; refused"
+
+
+# Code
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_that_runs_a_program(tmp_path, trap, protocol):
+    data = pickle.dumps({"model": trap}, protocol=protocol)
+    assert refused(tmp_path, data, "x.pkl") == never_needs(SYSTEM, "x.pkl")
+
+
+def test_the_same_really_runs_elsewhere(tmp_path):
+    """The trap of these tests is armed: Python's own unpickler falls into it."""
+    sentinel = tmp_path / "sentinel"
+    pickle.loads(pickle.dumps(Call(os.system, f"{sys.executable} -c \"open(r'{sentinel}', 'w')\"")))
+    assert sentinel.exists()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_inside_a_torch_file(tmp_path, trap, legacy):
+    data = saved({"state": {"weight": torch.zeros(2)}, "opts": [trap]}, legacy)
+    assert refused(tmp_path, data) == never_needs(SYSTEM)
+
+
+def test_inside_a_torchscript_archive(tmp_path, trap):
+    save_jit(str(tmp_path / "x.pt"), {"weight": torch.zeros(2)})
+    poison = pickle.dumps(trap, protocol=2)
+    data = rewrite_zip(
+        (tmp_path / "x.pt").read_bytes(), lambda name, old: poison if name == "data.pkl" else old
+    )
+    assert refused(tmp_path, data) == never_needs(SYSTEM)
+
+
+def test_inside_nvidias_recorded_state(tmp_path, trap):
+    with nvidia_modules():
+        module = persistent_module({"w_avg": torch.zeros(2)}, "Generator", "", {"hook": trap})
+        data = pickle.dumps({"G_ema": module})
+    assert refused(tmp_path, data, "x.pkl") == never_needs(SYSTEM, "x.pkl")
+
+
+def test_inside_a_storage_inside_a_pickle(tmp_path, trap):
+    inner = saved(trap, legacy=True)
+    data = pickle.dumps(Call(torch.storage._load_from_bytes, inner))
+    assert refused(tmp_path, data) == never_needs(SYSTEM)
+
+
+def test_inside_an_array_of_objects(tmp_path, trap):
+    import numpy as np
+
+    array = np.empty(1, dtype=object)
+    array[0] = trap
+    assert refused(tmp_path, pickle.dumps({"model": array})) == never_needs(SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "name"),
+    [
+        (eval, ("1 + 1",), "builtins.eval"),
+        (exec, ("x = 1",), "builtins.exec"),
+        (compile, ("1", "", "eval"), "builtins.compile"),
+        (__import__, ("os",), "builtins.__import__"),
+        (getattr, (int, "real"), "builtins.getattr"),
+        (torch.load, ("other.pt",), "torch.serialization.load"),
+        (torch.hub.load, ("a/b", "c"), "torch.hub.load"),
+        (pickle.loads, (b"N.",), "_pickle.loads"),
+        (os.remove, ("x",), f"{os.name}.remove" if os.name == "nt" else "posix.remove"),
+    ],
+)
+def test_other_functions(tmp_path, function, args, name):
+    data = pickle.dumps(Call(function, *args), protocol=4)
+    assert refused(tmp_path, data) == never_needs(name)
+
+
+def test_a_chain_of_calls(tmp_path, trap):
+    """Only allowed steps until the last one: OrderedDict(OrderedDict([("a", trap)]).items())."""
+    chain = Call(OrderedDict, [("a", Call(OrderedDict, [("b", trap)]))])
+    assert refused(tmp_path, pickle.dumps(chain)) == never_needs(SYSTEM)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"cos\nsystem\n(S'touch sentinel'\ntR.",
+        b"(S'touch sentinel'\nios\nsystem\n.",
+        b"(cos\nsystem\nS'touch sentinel'\no.",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x01x\x85R.",
+        b"\x80\x02cos\nsystem\n\x81.",
+    ],
+)
+def test_every_spelling_of_a_call(tmp_path, data):
+    assert refused(tmp_path, data) == never_needs("os.system")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "shown"),
+    [
+        ("torch._utils", "_import_dotted_name", "torch._utils._import_dotted_name"),
+        ("torch", "serialization.load", "torch.serialization.load"),
+        ("torch.nn", "Module", "torch.nn.Module"),
+        ("__torch__.evil", "Module", "__torch__.evil.Module"),
+        ("os\nimport", "x", None),
+        ("a" * 5000, "b" * 5000, None),
+        ("\x1b[31m", "evil", "?[31m.evil"),
+    ],
+)
+def test_names_near_the_allowed_ones(tmp_path, module, name, shown):
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+    message = refused(tmp_path, b"\x80\x04" + text(module) + text(name) + b"\x93.")
+    if shown is not None:
+        assert message == never_needs(shown)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        # (None, {"__setstate__": 1}): attributes for the class or function that a name stands for
+        b"ctorch._utils\n_rebuild_tensor_v2\nN}X\x0c\x00\x00\x00__defaults__Ns\x86b.",
+        b"ccollections\nOrderedDict\n}X\x05\x00\x00\x00itemsNsb.",
+        b"ctorch\nFloatStorage\n}X\x05\x00\x00\x00dtypeNsb.",
+        b"}}X\x01\x00\x00\x00aNs\x86b.",
+        b"](X\x01\x00\x00\x00ab.",
+    ],
+)
+def test_attributes_cannot_be_set_on_what_is_ours(tmp_path, build):
+    assert "no readable checkpoint" in refused(tmp_path, b"\x80\x02" + build)
+    network = tiny_generator()
+    checkpoints.save(network, tmp_path / "g.safetensors")
+    torch.save({"G": network.state_dict()}, tmp_path / "g.pt")
+    checkpoints.load_generator(tmp_path / "g.pt")  # still in order
+
+
+# Memory and time
+
+
+def peak_memory(action) -> int:
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_zip_bomb(tmp_path):
+    """50 MB of zeros in 50 kB: PyTorch does not compress, so neither may a file."""
+    data = saved({"G": {"w": torch.zeros(4)}})
+    bomb = rewrite_zip(
+        data, lambda name, old: bytes(50_000_000) if name == "data/0" else old, zipfile.ZIP_DEFLATED
+    )
+    assert len(bomb) < 100_000
+    peak = peak_memory(lambda: refused(tmp_path, bomb))
+    assert peak < 5_000_000
+    message = refused(tmp_path, bomb)
+    assert message.startswith("x.pt compresses or encrypts its member")
+    assert "refused" in message
+
+
+def test_many_tensors_over_the_same_bytes(tmp_path):
+    """A small file whose tensors, once copied, would fill the memory."""
+    base = torch.zeros(100_000)
+    data = saved({f"weight{i}": base for i in range(500)})
+    assert len(data) < 600_000
+    message = refused(tmp_path, data)
+    assert "declares 0.2 GB of tensors in a file of 0.000 GB; refused" in message
+
+
+def tensor_pickle(storage_size: int, shape: tuple, stride: tuple, offset: int = 0) -> bytes:
+    """A torch file with one tensor of the declared geometry over eight real bytes."""
+
+    def number(n: int) -> bytes:
+        size = (n.bit_length() + 8) // 8
+        return b"\x8a" + bytes([size]) + n.to_bytes(size, "little", signed=True)
+
+    def numbers(values: tuple) -> bytes:
+        return b"(" + b"".join(number(n) for n in values) + b"t"
+
+    pid = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu"
+    pid += number(storage_size) + b"tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + pid + number(offset)
+    tensor += numbers(shape) + numbers(stride) + b"\x89}tR"
+    body = b"\x80\x02}X\x12\x00\x00\x00mapping.fc0.weight" + tensor
+    body += b"s."
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("x/data.pkl", body)
+        archive.writestr("x/data/0", b"\0" * 8)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("storage", "shape", "stride", "offset"),
+    [
+        (2**40, (2,), (1,), 0),
+        (2, (2**40,), (0,), 0),
+        (2, (2**60, 2**60), (0, 0), 0),
+        (2, (-1,), (1,), 0),
+        (2, (2,), (-1,), 0),
+        (2, (0, 2**62), (1, 1), 0),
+        (2, (1,) * 40, (1,) * 40, 0),
+        (2, (2,), (1, 1), 0),
+        (2, (2,), (1,), -5),
+        (-2, (2,), (1,), 0),
+    ],
+)
+def test_absurd_tensor_geometry(tmp_path, storage, shape, stride, offset):
+    refused(tmp_path, tensor_pickle(storage, shape, stride, offset))
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "offset"),
+    [((2,), (1,), 1), ((2,), (5,), 0), ((3,), (0,), 0), ((1,), (1,), 9)],
+)
+def test_views_beyond_their_storage(tmp_path, shape, stride, offset):
+    """Found when the tensor is wanted; nothing else of the file has to be read before."""
+    from fice_core.checkpoints.detection import flatten, read_tensor
+    from fice_core.checkpoints.reader import read
+
+    (tmp_path / "x.pt").write_bytes(tensor_pickle(2, shape, stride, offset))
+    (record,) = flatten(read(tmp_path / "x.pt").tree).values()
+    with pytest.raises(FiceError, match=r"x\.pt is no readable checkpoint: a tensor of shape"):
+        read_tensor(record, "x.pt")
+    with pytest.raises(FiceError, match="data is missing"):
+        Storage(torch.float32, 2).to_tensor()
+
+
+def test_a_huge_declared_array(tmp_path):
+    shape = b"(J" + struct.pack("<i", 2**31 - 1) + b"J" + struct.pack("<i", 2**16) + b"t"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n" + shape + b"U\x01btR"
+    dtype = b"cnumpy\ndtype\n(U\x02f8K\x00K\x01tR"
+    data = (
+        b"\x80\x02}U\x01w" + array + b"(K\x01" + shape + dtype + b"\x89U\x08" + bytes(8) + b"tbs."
+    )
+    peak = peak_memory(lambda: refused(tmp_path, data))
+    assert "refused" in refused(tmp_path, data)
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x04\x8e" + struct.pack("<Q", 2**62),  # byte string of 4 EiB
+        b"\x80\x04\x8d" + struct.pack("<Q", 2**40) + b"abc",
+        b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b"abc",
+        b"\x80\x02B" + struct.pack("<I", 2**32 - 1),
+        b"\x80\x02T" + struct.pack("<i", -5),
+        b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"\1" * 9,  # integer of 2 GB
+        b"\x80\x02\x8b" + struct.pack("<i", 70) + b"\1" * 70 + b".",
+        b"\x80\x04\x95" + struct.pack("<Q", 2**63),  # frame
+        b"I" + b"9" * 3000 + b"\n.",
+    ],
+)
+def test_absurd_lengths_are_not_believed(tmp_path, data):
+    peak = peak_memory(lambda: refused(tmp_path, data))
+    assert peak < 5_000_000
+
+
+def test_a_far_memo_slot_costs_nothing(tmp_path):
+    """Python's own unpickler makes room for all slots up to number 4294967295."""
+    data = b"\x80\x02]r\xff\xff\xff\xff."
+    assert peak_memory(lambda: harmless(tmp_path, data)) < 5_000_000
+
+
+@pytest.mark.parametrize("depth", [200_000])
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        (b"", b""),
+        (b"](", b"e"),
+        (b"}K\x00", b"s"),
+        (b"N", b"\x85"),
+    ],
+)
+def test_deep_nesting(tmp_path, depth, opening, closing):
+    if not opening:
+        data = b"\x80\x02" + b"N" + b"\x85" * depth + b"."
+    elif closing == b"\x85":
+        data = b"\x80\x02}" + b"N" + b"\x85" * depth + b"Ns."  # as a dictionary key, to be hashed
+    else:
+        data = b"\x80\x02" + opening * depth + b"N" + closing * depth + b"."
+    harmless(tmp_path, data)
+
+
+def harmless(tmp_path: Path, data: bytes) -> None:
+    """The file is either refused in one line or holds no network."""
+    (tmp_path / "x.pkl").write_bytes(data)
+    kind, message = "unknown", ""
+    try:
+        kind = checkpoints.describe(tmp_path / "x.pkl").kind
+    except FiceError as error:
+        message = str(error)
+    assert kind == "unknown"
+    assert "\n" not in message
+
+
+def test_files_that_refer_to_themselves(tmp_path):
+    tree: dict = {"weight": torch.zeros(2)}
+    tree["self"] = tree
+    tree["list"] = [tree]
+    torch.save(tree, tmp_path / "x.pt")
+    assert checkpoints.describe(tmp_path / "x.pt").details["tensors"] == 1
+
+
+def test_doubling_by_reference(tmp_path):
+    """Forty dictionaries, each holding the next one twice: a million million paths."""
+    tree: dict = {"weight": torch.zeros(2)}
+    for _ in range(38):
+        tree = {"a": tree, "b": tree}
+    (tmp_path / "x.pt").write_bytes(saved(tree))
+    assert checkpoints.describe(tmp_path / "x.pt").details["tensors"] == 1
+
+
+def test_copying_the_same_list_again_and_again(tmp_path):
+    pairs = b"(" + b"(NNl" * 50_000 + b"l" + b"q\x01"
+    data = (
+        b"\x80\x02" + pairs + b"ccollections\nOrderedDict\nq\x02" + b"h\x02h\x01\x85R" * 5000 + b"."
+    )
+    assert "far more entries" in refused(tmp_path, data)
+
+
+def test_files_in_files_in_files(tmp_path):
+    inner = b"N."
+    for _ in range(5):
+        inner = saved(Call(torch.storage._load_from_bytes, inner), legacy=True)
+    data = pickle.dumps(Call(torch.storage._load_from_bytes, inner))
+    assert "nests files in files" in refused(tmp_path, data)
+
+
+# Byte order, encryption, missing parts
+
+
+def test_unknown_byte_order(tmp_path):
+    data = rewrite_zip(
+        saved({"w": torch.zeros(2)}), lambda name, old: b"middle" if name == "byteorder" else old
+    )
+    assert "byte order is neither little nor big" in refused(tmp_path, data)
+
+
+@pytest.mark.parametrize("member", ["data/0", "data.pkl"])
+def test_missing_members(tmp_path, member):
+    data = rewrite_zip(
+        saved({"w": torch.zeros(2)}), lambda name, old: None if name == member else old
+    )
+    refused(tmp_path, data)
+
+
+def test_encrypted_members(tmp_path):
+    data = bytearray(rewrite_zip(saved({"w": torch.zeros(2)}), lambda name, old: old))
+    start = data.find(b"PK\x01\x02")
+    while start >= 0:  # the flag in every entry of the directory
+        data[start + 8] |= 1
+        start = data.find(b"PK\x01\x02", start + 1)
+    assert "encrypts" in refused(tmp_path, bytes(data))
+
+
+def test_other_archives(tmp_path):
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("word/document.xml", "<w/>")
+    assert "a zip archive without a PyTorch checkpoint" in refused(tmp_path, target.getvalue())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        safetensors_bytes(
+            {"w": {"dtype": "F32", "shape": [2**50], "data_offsets": [0, 8]}}, b"12345678"
+        ),
+        safetensors_bytes(
+            {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 2**50]}}, b"12345678"
+        ),
+        safetensors_bytes(
+            {"w": {"dtype": "X9", "shape": [2], "data_offsets": [0, 8]}}, b"12345678"
+        ),
+        safetensors_bytes({"w": 3}, b""),
+        (30).to_bytes(8, "little") + b"{" * 60,
+        (2**60).to_bytes(8, "little") + b'{"a": 1}',
+    ],
+)
+def test_broken_safetensors(tmp_path, data):
+    refused(tmp_path, data, "x.safetensors")
+
+
+# Anything at all
+
+
+def written_forms(folder: Path) -> dict[str, bytes]:
+    """One small generator in every format."""
+    network = randomized(tiny_generator((8, 8)))
+    state = dict(network.state_dict())
+    path = folder / "f"
+    forms = {"zip": saved({"G": state}), "legacy": saved({"G": state}, legacy=True)}
+    write_nvidia(path, state)
+    forms["nvidia"] = path.read_bytes()
+    write_detectron2(path, state)
+    forms["detectron2"] = path.read_bytes()
+    save_jit(str(path), state)
+    forms["torchscript"] = path.read_bytes()
+    checkpoints.save(network, path)
+    forms["safetensors"] = path.read_bytes()
+    return forms
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory) -> dict[str, bytes]:
+    return written_forms(tmp_path_factory.mktemp("forms"))
+
+
+def survives(folder: Path, data: bytes) -> None:
+    """Loading succeeds or raises FiceError with one line; anything else fails the test."""
+    path = folder / "fuzzed.bin"
+    path.write_bytes(data)
+    message = ""
+    try:
+        checkpoints.load(path)
+    except FiceError as error:
+        message = str(error)
+    assert "\n" not in message
+
+
+FORMS = st.sampled_from(["zip", "legacy", "nvidia", "detectron2", "torchscript", "safetensors"])
+BEGINNINGS = st.sampled_from(
+    [b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x04\x95", b"\x08" + b"\0" * 7]
+)
+FUZZ = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@FUZZ
+@given(start=BEGINNINGS, data=st.binary(max_size=400))
+@example(start=b"", data=b"")
+def test_random_bytes(tmp_path, start, data):
+    survives(tmp_path, start + data)
+
+
+@FUZZ
+@given(form=FORMS, fraction=st.floats(0, 1, exclude_max=True))
+def test_truncated_files(tmp_path, forms, form, fraction):
+    data = forms[form]
+    (tmp_path / "cut.bin").write_bytes(data[: int(len(data) * fraction)])
+    with pytest.raises(FiceError, match=r"^cut\.bin"):
+        checkpoints.load(tmp_path / "cut.bin")
+
+
+@FUZZ
+@given(
+    form=FORMS,
+    changes=st.lists(
+        st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=9
+    ),
+    from_end=st.booleans(),
+)
+def test_altered_files(tmp_path, forms, form, changes, from_end):
+    data = bytearray(forms[form])
+    for position, value in changes:
+        position %= len(data)
+        data[-1 - position if from_end else position] = value
+    survives(tmp_path, bytes(data))
