@@ -75,7 +75,7 @@ def from_bytes(raw: Raw, dtype: torch.dtype, numel: int, swap: bool = False) -> 
         data = bytearray(data[:size])
     tensor = torch.frombuffer(data, dtype=dtype, count=numel)
     if swap:
-        tensor.untyped_storage().byteswap(dtype)  # type: ignore[no-untyped-call]
+        tensor.untyped_storage().byteswap(dtype)
     return tensor
 
 
