@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +89,10 @@ def parity_generator() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def parity_encoder() -> Iterator[nn.Module]:
+def parity_encoder() -> nn.Module:
     from fice_core.networks import e4e
 
-    yield parity_network(e4e, e4e.Encoder, "e4e")
+    return parity_network(e4e, e4e.Encoder, "e4e")
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +127,6 @@ def parity_clip() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def parity_clip_vit() -> Iterator[nn.Module]:
+def parity_clip_vit() -> nn.Module:
     """ViT-B/32."""
-    yield parity_clip_network("clip_vitb32")
+    return parity_clip_network("clip_vitb32")

@@ -7,7 +7,7 @@ Region proposals and box heads are left out: the person fills the picture.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -152,10 +152,11 @@ class Decoder(nn.Module):
         self.predictor = nn.Conv2d(channels, channels, 1)
 
     def forward(self, pyramid: Mapping[int, Tensor]) -> Tensor:
-        first, *others = (getattr(self, f"p{level}")(pyramid[level]) for level in LEVELS)
-        for other in others:
-            first = first + other
-        return self.predictor(first)
+        total: Tensor | int = 0
+        for level in LEVELS:
+            total = total + getattr(self, f"p{level}")(pyramid[level])
+        joined: Tensor = self.predictor(total)
+        return joined
 
 
 class Head(nn.Module):
@@ -275,7 +276,6 @@ class DensePose(nn.Module):
         )
         initialize(self)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
-        self.register_load_state_dict_pre_hook(_drop_unused)
 
     def forward(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) in [0, 1] -> parts (N, 14, S, S) in [0, 1], S = 4 pooler_size.
@@ -294,10 +294,19 @@ class DensePose(nn.Module):
         """images (N, 3, H, W) in [0, 1] -> logits and chart coordinates of the whole body."""
         return Charts(*self._predict(images, PREDICTORS))
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As `nn.Module.load_state_dict`; the detection heads and confidences of
+        whole detectron2 models, which a fixed box needs not, are passed over."""
+        own = {key: value for key, value in state_dict.items() if not key.startswith(UNUSED)}
+        return super().load_state_dict(own, strict, assign)
+
     def _predict(self, images: Tensor, names: Sequence[str]) -> list[Tensor]:
         pooled = self._pool(images)
         features = self.roi_heads.densepose_head(pooled)
-        return self.roi_heads.densepose_predictor(features, names)
+        maps: list[Tensor] = self.roi_heads.densepose_predictor(features, names)
+        return maps
 
     def _pool(self, images: Tensor) -> Tensor:
         """images -> features of the whole picture, (N, C, pooler_size, pooler_size)."""
@@ -320,13 +329,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(max(1, math.gcd(64, channels) // 2), channels)
 
 
-def _drop_unused(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
-    """Whole detectron2 models hold detection heads and confidences, which a fixed box needs not."""
-    for key in [key for key in state if key.startswith(UNUSED)]:
-        del state[key]
-
-
-def infer_config(state: Mapping[str, Tensor]) -> dict:
+def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `DensePose` whose state dict this is.
 
     The pooled size leaves no trace in it: 28 with a decoder and 14 without (legacy) are assumed.

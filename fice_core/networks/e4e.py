@@ -5,8 +5,10 @@ is the IR-SE-50 of ArcFace (Deng et al., CVPR 2019). Parameter names are those o
 files.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,11 +58,13 @@ class BodyBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        shortcut: Tensor
         if self.shortcut_layer is not None:
             shortcut = self.shortcut_layer(x)
         else:
             shortcut = x[:, :, :: self.stride, :: self.stride]  # max pooling over one pixel
-        return self.res_layer(x) + shortcut
+        residual: Tensor = self.res_layer(x)
+        return residual + shortcut
 
 
 class ScaledLinear(nn.Module):
@@ -89,7 +93,8 @@ class StyleHead(nn.Module):
         self.linear = ScaledLinear(channels, style_dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.linear(self.convs(features).flatten(1))
+        style: Tensor = self.linear(self.convs(features).flatten(1))
+        return style
 
 
 class Encoder(nn.Module):
@@ -118,7 +123,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         widths = [channels for channels, _ in stages]
-        if len(stages) != 4 or any(a == b for a, b in zip(widths, widths[1:], strict=False)):
+        if len(stages) != 4 or any(a == b for a, b in itertools.pairwise(widths)):
             raise ValueError(f"stages must be four with changing channel counts, got {stages}")
         if input_size < 32 or input_size & (input_size - 1):
             raise ValueError(f"input_size must be a power of two from 32 up, got {input_size}")
@@ -159,7 +164,6 @@ class Encoder(nn.Module):
         self.styles = nn.ModuleList(heads)
         initialize(self.styles, negative_slope=0.01)
         self.register_buffer("latent_avg", torch.zeros(num_styles, style_dim))
-        self.register_load_state_dict_pre_hook(_expand_latent_avg)
 
     def forward(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) in [0, 1] -> w_plus (N, num_styles, style_dim), average included."""
@@ -177,6 +181,17 @@ class Encoder(nn.Module):
             codes.append(w0 + head(features))
         return torch.stack(codes, 1) + self.latent_avg
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As `nn.Module.load_state_dict`; `latent_avg` may be (1, n, d), (n, d), or
+        (d,) for all styles alike."""
+        own = dict(state_dict)
+        average = own.get("latent_avg")
+        if average is not None and average.numel() in (self.style_dim, self.latent_avg.numel()):
+            own["latent_avg"] = average.reshape(-1, self.style_dim).expand_as(self.latent_avg)
+        return super().load_state_dict(own, strict, assign)
+
     def _features(self, x: Tensor) -> list[Tensor]:
         """Normalised images -> feature maps at 1/4, 1/8 and 1/16 of the input."""
         x = self.input_layer(x)
@@ -192,16 +207,7 @@ def _resize_to(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=True)
 
 
-def _expand_latent_avg(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
-    """Files hold the average as (1, n, d), (n, d), or (d,) for all styles alike."""
-    average = state.get("latent_avg")
-    if average is not None and isinstance(module, Encoder):
-        shape = (module.num_styles, module.style_dim)
-        if average.numel() in (shape[1], shape[0] * shape[1]):
-            state["latent_avg"] = average.reshape(-1, shape[1]).expand(shape)
-
-
-def infer_config(state: Mapping[str, Tensor]) -> dict:
+def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Encoder` whose state dict this is.
 
     Raises:

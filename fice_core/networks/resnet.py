@@ -38,7 +38,8 @@ class ConvNorm(nn.Conv2d):
         self.norm = norm if norm is not None else nn.BatchNorm2d(out_channels)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.norm(super().forward(input))
+        normalized: Tensor = self.norm(super().forward(input))
+        return normalized
 
 
 class StridedBottleneck(nn.Module):
@@ -132,4 +133,5 @@ class AtrousPyramid(nn.Module):
         branches = [F.relu(conv(x), inplace=True) for conv in self.convs]
         # The global branch is one pixel; spreading it is what its bilinear resize amounts to.
         branches[-1] = branches[-1].expand_as(branches[0])
-        return self.project(torch.cat(branches, 1))
+        joined: Tensor = self.project(torch.cat(branches, 1))
+        return joined

@@ -4,7 +4,7 @@ Parameter names are those of torchvision's `deeplabv3_resnet50`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -102,7 +102,6 @@ class Segmenter(nn.Module):
             nn.Conv2d(aspp_channels, len(CLASSES), 1),
         )
         initialize(self)
-        self.register_load_state_dict_pre_hook(_drop_training_parts)
 
     def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) in [0, 1] -> logits (N, 3, H, W) in `class_order`.
@@ -117,14 +116,17 @@ class Segmenter(nn.Module):
         maps = self.logits(images).softmax(1).split(1, dim=1)
         return Regions(**dict(zip(self.class_order, maps, strict=True)))
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As `nn.Module.load_state_dict`; the class weights and the auxiliary
+        classifier that training leaves behind are passed over."""
+        training = ("loss.", "aux_classifier.")
+        own = {key: value for key, value in state_dict.items() if not key.startswith(training)}
+        return super().load_state_dict(own, strict, assign)
 
-def _drop_training_parts(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
-    """Files from training may still hold the class weights and an auxiliary classifier."""
-    for key in [key for key in state if key.startswith(("loss.", "aux_classifier."))]:
-        del state[key]
 
-
-def infer_config(state: Mapping[str, Tensor]) -> dict:
+def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Segmenter` whose state dict this is.
 
     Class order, dilations and dropout leave no trace in it and are the published defaults.

@@ -7,6 +7,7 @@ square or, as in StyleGAN-Human, half as wide as it is high.
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -163,11 +164,12 @@ class SynthesisBlock(nn.Module):
 
     def forward(self, x: Tensor | None, rgb: Tensor | None, ws: Tensor) -> tuple[Tensor, Tensor]:
         """ws (N, 2 or 3, w_dim): a w for every layer; torgb's is also the next block's conv0's."""
+        y: Tensor
         if x is None or rgb is None:
-            x = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0])
-            return x, self.torgb(x, ws[:, 1])
-        x = self.conv1(self.conv0(x, ws[:, 0]), ws[:, 1])
-        return x, upsample(rgb) + self.torgb(x, ws[:, 2])
+            y = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0])
+            return y, self.torgb(y, ws[:, 1])
+        y = self.conv1(self.conv0(x, ws[:, 0]), ws[:, 1])
+        return y, upsample(rgb) + self.torgb(y, ws[:, 2])
 
 
 class SynthesisNetwork(nn.Module):
@@ -191,7 +193,8 @@ class SynthesisNetwork(nn.Module):
             setattr(self, f"b{h}", block)
 
     def forward(self, w_plus: Tensor) -> Tensor:
-        x = rgb = None
+        x: Tensor | None = None
+        rgb: Tensor | None = None
         for k, h in enumerate(self.heights):
             ws = w_plus[:, :2] if k == 0 else w_plus[:, 2 * k - 1 : 2 * k + 2]
             x, rgb = getattr(self, f"b{h}")(x, rgb, ws)
@@ -251,7 +254,6 @@ class Generator(nn.Module):
         self.synthesis = SynthesisNetwork(
             (height, width), w_dim, channel_base, channel_max, conv_clamp
         )
-        self.register_load_state_dict_pre_hook(_drop_resample_filters)
 
     @property
     def w_avg(self) -> Tensor:
@@ -273,20 +275,23 @@ class Generator(nn.Module):
             raise ValueError(
                 f"w_plus must be (N, {self.num_ws}, {self.w_dim}), got {tuple(w_plus.shape)}"
             )
-        return self.synthesis(w_plus) * 0.5 + 0.5
+        signed: Tensor = self.synthesis(w_plus)
+        return signed * 0.5 + 0.5
 
     def forward(self, z: Tensor) -> Tensor:
         """z (N, z_dim) -> images (N, 3, H, W)."""
         return self.synthesize(self.map(z))
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As `nn.Module.load_state_dict`; the fixed low-pass filters that files repeat
+        in every layer are no parameters here and are passed over."""
+        own = {k: v for k, v in state_dict.items() if not k.endswith("resample_filter")}
+        return super().load_state_dict(own, strict, assign)
 
-def _drop_resample_filters(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
-    """Published files repeat the fixed low-pass filter in every layer; it is no parameter here."""
-    for key in [key for key in state if key.endswith("resample_filter")]:
-        del state[key]
 
-
-def infer_config(state: Mapping[str, Tensor]) -> dict:
+def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Generator` whose state dict this is.
 
     The clamp leaves no trace in a state dict: 256, the value of every StyleGAN2-ADA file, is
