@@ -18,8 +18,8 @@ from .objective import Evaluation, Objective
 from .settings import EditSettings
 from .trace import Trace
 
-# Steps after which the host asks an accelerator which pictures are finished: asking makes it wait.
-_CHECK_EVERY = 10
+# Steps after which the host asks which pictures are finished; asking makes it wait for a device.
+_CHECK_EVERY = {"cpu": 1}
 StopReason = Literal["steps", "plateau", "diverged", "request", "interrupt"]
 
 
@@ -193,10 +193,10 @@ class _Loop:
         settings = self.settings
         optimizer = torch.optim.Adam([self.w_plus.requires_grad_()], lr=settings.learning_rate)
         start = time.monotonic()
-        check_every = 1 if self.w_plus.device.type == "cpu" else _CHECK_EVERY
+        check_every = _CHECK_EVERY.get(self.w_plus.device.type, 10)
         pieces = self._pieces(torch.arange(len(self.targets), device=self.w_plus.device))
         for index in range(settings.steps):
-            step = self._keep(index, self._evaluate(pieces))
+            step = self._keep(index, self._evaluate(index, pieces))
             self.rates.append(settings.learning_rate_at(index))
             self.seconds.append(time.monotonic() - start)
             if on_step is not None:
@@ -248,7 +248,7 @@ class _Loop:
         parts = samples.split(self.settings.max_batch)
         return [(index, self.targets.select(index)) for index in parts]
 
-    def _evaluate(self, pieces: list[tuple[torch.Tensor, Targets]]) -> Evaluation:
+    def _evaluate(self, step: int, pieces: list[tuple[torch.Tensor, Targets]]) -> Evaluation:
         """The objective at the present codes; NaN for pictures that are in no piece."""
         codes = self.w_plus.detach()
         nowhere = torch.full_like(self.kept.total, torch.nan)
@@ -259,7 +259,7 @@ class _Loop:
             gradient=torch.zeros_like(codes),
         )
         for index, targets in pieces:
-            part = self.objective.evaluate(codes[index], targets)
+            part = self.objective.evaluate(codes[index], targets, step)
             for name, value in part.terms.items():
                 whole.terms[name][index] = value
             whole.total[index] = part.total

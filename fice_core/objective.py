@@ -14,8 +14,9 @@ from .networks.densepose import DensePose
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 from .settings import EditSettings
+from .views import draw_views, take_views
 
-Term = Callable[[torch.Tensor, Targets], torch.Tensor]
+Term = Callable[[torch.Tensor, Targets, int], torch.Tensor]
 _T = TypeVar("_T")
 
 # From this many pixels on, pictures are rendered twice rather than keeping the generator's graph in
@@ -67,7 +68,9 @@ class Objective:
         self._picture_terms: dict[str, Term] = {}
         self._code_terms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
         if weights.clip:
-            self._picture_terms["clip"] = _clip_term(_need(clip, "clip", "CLIP network"))
+            self._picture_terms["clip"] = _clip_term(
+                _need(clip, "clip", "CLIP network"), settings.clip_views, settings.seed
+            )
         if weights.pose:
             self._picture_terms["pose"] = _pose_term(_need(densepose, "pose", "DensePose network"))
         if weights.head:
@@ -94,8 +97,8 @@ class Objective:
             if term in self.weights:
                 _need(value, term, what)
 
-    def evaluate(self, codes: torch.Tensor, targets: Targets) -> Evaluation:
-        """Losses, pictures and gradient at `codes` (n, num_ws, w_dim).
+    def evaluate(self, codes: torch.Tensor, targets: Targets, step: int = 0) -> Evaluation:
+        """Losses, pictures and gradient at `codes` (n, num_ws, w_dim); `step` seeds the views.
 
         Every term is differentiated to the picture by itself, and their sum once through the
         generator. That equals the gradient of the sum, with one network's graph in memory at a time.
@@ -111,7 +114,7 @@ class Objective:
         terms: dict[str, torch.Tensor] = {}
 
         for name, term in self._picture_terms.items():
-            value = term(picture, targets)
+            value = term(picture, targets, step)
             pull += torch.autograd.grad(self.weights[name] * value.sum(), picture)[0]
             terms[name] = value.detach()
         gradient = torch.zeros_like(codes)
@@ -132,16 +135,24 @@ class Objective:
         return images.clamp(0, 1) if self._clamp else images
 
 
-def _clip_term(clip: Clip) -> Term:
-    def term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+def _clip_term(clip: Clip, views: int, seed: int) -> Term:
+    """1 - cosine of the whole picture and, averaged with it, of `views` random views."""
+
+    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.text_features is not None  # `check` has seen to it, here and below
-        return losses.clip_loss(clip.encode_image(images), goal.text_features)
+        whole = losses.clip_loss(clip.encode_image(images), goal.text_features)
+        if views == 0:
+            return whole
+        pieces = take_views(images, draw_views(views, seed, step))
+        texts = goal.text_features.repeat_interleave(views, dim=0)
+        others = losses.clip_loss(clip.encode_image(pieces), texts).unflatten(0, (-1, views))
+        return (whole + others.sum(dim=1)) / (1 + views)
 
     return term
 
 
 def _pose_term(densepose: DensePose) -> Term:
-    def term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.parts is not None
         return losses.pose_loss(densepose(images), goal.parts)
 
@@ -149,14 +160,14 @@ def _pose_term(densepose: DensePose) -> Term:
 
 
 def _head_term(segmenter: Segmenter) -> Term:
-    def term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.head is not None
         return losses.head_loss(segmenter(images).head, goal.head)
 
     return term
 
 
-def _image_term(images: torch.Tensor, goal: Targets) -> torch.Tensor:
+def _image_term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
     assert goal.keep_mask is not None
     return losses.image_loss(images, goal.images, goal.keep_mask)
 

@@ -44,7 +44,7 @@ class EditSettings:
 
     Optimisation:
         steps: optimisation steps, >= 1.
-        seed: of `start_noise`; the rest of the method is deterministic.
+        seed: of `start_noise` and `clip_views`; the rest of the method is deterministic.
         learning_rate: Adam's, in units of w; the peak of the schedule.
         schedule: "constant", or "cosine" (linear warm-up, then half a cosine down to 0).
         warmup: fraction of the steps, [0, 1), over which "cosine" climbs to the peak.
@@ -54,6 +54,7 @@ class EditSettings:
         result: "best" keeps the step with the lowest total, "last" the last one rendered.
         start_noise: standard deviation of the noise added to the encoder's code, in standard
             deviations of W, so that different seeds give different edits; 0 adds none.
+        clip_views: random crops that CLIP judges at every step beside the whole picture.
         max_batch: pictures that are on the device's graph at once. It bounds memory and does not
             change the result.
 
@@ -79,6 +80,7 @@ class EditSettings:
     plateau_tolerance: float = 1e-3
     result: ResultChoice = "best"
     start_noise: float = 0.0
+    clip_views: int = 0
     max_batch: int = 8
     clamp: bool = True
     stitch: StitchMode = "mask"
@@ -90,6 +92,9 @@ class EditSettings:
     def __post_init__(self) -> None:
         _require(_is_count(self.steps, 1), "steps", self.steps, "a whole number >= 1")
         _require(_is_count(self.seed, 0), "seed", self.seed, "a whole number >= 0")
+        _require(
+            _is_count(self.clip_views, 0), "clip_views", self.clip_views, "a whole number >= 0"
+        )
         _require(_is_count(self.max_batch, 1), "max_batch", self.max_batch, "a whole number >= 1")
         _require(
             self.plateau_patience is None or _is_count(self.plateau_patience, 1),
@@ -130,6 +135,7 @@ class EditSettings:
             plateau_patience=None,
             result="last",
             start_noise=0.0,
+            clip_views=0,
             clamp=False,
             stitch="head",
             weights=LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0),

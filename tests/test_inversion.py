@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from toys import toy_generator, toy_models, toy_targets
 
 from fice_core import losses
@@ -12,6 +13,7 @@ from fice_core.errors import FiceError
 from fice_core.inversion import InversionInterrupted, invert
 from fice_core.latents import latent_statistics
 from fice_core.settings import EditSettings, LossWeights
+from fice_core.views import draw_views, take_views
 
 PLAIN = replace(EditSettings.paper(), steps=30)
 IMAGE_ONLY = LossWeights(clip=0, pose=0, head=0, image=1, latent=0)
@@ -85,6 +87,67 @@ def test_rendering_twice_to_save_memory_changes_nothing(monkeypatch):
     twice = run(models, targets, PLAIN)
     assert torch.equal(once.w_plus, twice.w_plus)
     assert torch.equal(once.trace.total, twice.trace.total)
+
+
+def test_no_step_makes_the_host_wait_for_the_device(monkeypatch):
+    """On a CPU nothing waits, but reading a value on the host is the same operation there."""
+
+    class Reads(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            waits = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal")
+            Reads.count += func.overloadpacket.__name__ in waits
+            return func(*args, **(kwargs or {}))
+
+    class Descent(torch.optim.SGD):  # Adam on a CPU reads its own step counter
+        pass
+
+    monkeypatch.setattr("fice_core.inversion._CHECK_EVERY", {"cpu": 1000})
+    monkeypatch.setattr("torch.optim.Adam", Descent)
+    models = toy_models()
+    targets = toy_targets(3, models)
+    settings = EditSettings(max_batch=2, plateau_patience=5, start_noise=0.1)
+    counts = []
+    for steps in (5, 50):
+        Reads.count = 0
+        with Reads():
+            run(models, targets, replace(settings, steps=steps))
+        counts.append(Reads.count)
+    assert counts[0] == counts[1] > 0  # the few reads of the beginning and the end
+
+
+def test_views_are_whole_and_crops_averaged():
+    models = toy_models()
+    targets = toy_targets(2, models)
+    settings = replace(PLAIN, clip_views=3, seed=5, steps=2)
+    boxes = draw_views(3, seed=5, step=1)
+    result = run(models, targets, settings)
+    images, text = result.images, targets.text_features
+    expected = losses.clip_loss(models.clip.encode_image(images), text)
+    for box in boxes.split(1):
+        features = models.clip.encode_image(take_views(images, box))
+        expected = expected + losses.clip_loss(features, text)
+    torch.testing.assert_close(result.trace.terms["clip"][1], expected / 4)
+    other = run(models, targets, replace(settings, seed=6))
+    assert not torch.equal(other.trace.total, result.trace.total)
+    again = run(models, targets, replace(settings, max_batch=1))
+    torch.testing.assert_close(again.w_plus, result.w_plus)
+
+
+def test_a_view_is_the_box_it_says():
+    rows = torch.linspace(-1, 1, 9) * 8 / 9  # coordinates of the pixels' middles
+    picture = rows.expand(9, 9)[None, None]
+    whole, shifted, half = take_views(
+        picture, torch.tensor([[1.0, 0, 0], [1, 2 / 9, 0], [0.5, 0, 0]])
+    )
+    torch.testing.assert_close(whole[0], picture[0, 0])
+    torch.testing.assert_close(shifted[0, :, :-1], picture[0, 0, :, 1:])
+    torch.testing.assert_close(shifted[0, :, -1], picture[0, 0, :, -1])
+    torch.testing.assert_close(half[0], picture[0, 0] / 2)
+    boxes = draw_views(200, seed=0, step=0)
+    assert boxes[:, 0].min() >= 0.7 and boxes[:, 0].max() <= 1
+    assert (boxes[:, 1:].abs() + boxes[:, :1]).max() <= 1.1 + 1e-6
 
 
 def test_trace_holds_every_term_of_every_picture():
