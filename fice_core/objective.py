@@ -145,7 +145,7 @@ def _clip_term(clip: Clip, views: int, seed: int) -> Term:
             return whole
         pieces = take_views(images, draw_views(views, seed, step))
         texts = goal.text_features.repeat_interleave(views, dim=0)
-        others = losses.clip_loss(clip.encode_image(pieces), texts).unflatten(0, (-1, views))
+        others = losses.clip_loss(clip.encode_image(pieces), texts).view(-1, views)
         return (whole + others.sum(dim=1)) / (1 + views)
 
     return term

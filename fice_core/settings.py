@@ -91,7 +91,12 @@ class EditSettings:
 
     def __post_init__(self) -> None:
         _require(_is_count(self.steps, 1), "steps", self.steps, "a whole number >= 1")
-        _require(_is_count(self.seed, 0), "seed", self.seed, "a whole number >= 0")
+        _require(
+            _is_count(self.seed, 0) and self.seed < 2**64,
+            "seed",
+            self.seed,
+            "a whole number from 0 to 2^64 - 1",
+        )
         _require(
             _is_count(self.clip_views, 0), "clip_views", self.clip_views, "a whole number >= 0"
         )

@@ -16,7 +16,7 @@ def draw_views(count: int, seed: int, step: int) -> torch.Tensor:
 
     They follow from seed and step alone, so that every picture of any batch gets the same ones.
     """
-    rng = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    rng = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
     size = _SMALLEST + (1 - _SMALLEST) * torch.rand(count, 1, generator=rng)
     room = 1 - size + 2 * _BEYOND
     middle = (2 * torch.rand(count, 2, generator=rng) - 1) * room

@@ -131,6 +131,7 @@ def test_views_are_whole_and_crops_averaged():
     torch.testing.assert_close(result.trace.terms["clip"][1], expected / 4)
     other = run(models, targets, replace(settings, seed=6))
     assert not torch.equal(other.trace.total, result.trace.total)
+    run(models, targets, replace(settings, seed=2**64 - 1, start_noise=0.1))
     again = run(models, targets, replace(settings, max_batch=1))
     torch.testing.assert_close(again.w_plus, result.w_plus)
 
@@ -425,6 +426,8 @@ def test_paper_settings():
         ("steps", 1.5),
         ("steps", True),
         ("seed", -1),
+        ("seed", 2**64),
+        ("clip_views", -1),
         ("learning_rate", 0.0),
         ("learning_rate", math.nan),
         ("schedule", "linear"),
