@@ -142,7 +142,7 @@ def resolve_device(name: str) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).item()  # "meta" can be allocated, but holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise FiceError(
             f"the device {name!r} is unknown or not usable here: try auto, cpu or cuda"

@@ -22,7 +22,6 @@ def command(output: str, steps: int | None, seed: int, device: str) -> None:
     Needs no photo, no download and no graphics card.
     """
     from .. import editing, plots
-    from ..demo import figures
     from ..files import check_writable, make_folder
 
     settings = settings_of("default", steps, seed)
@@ -33,6 +32,8 @@ def command(output: str, steps: int | None, seed: int, device: str) -> None:
     start = time.monotonic()
     models = models_of("demo", None, device)
     loaded = time.monotonic()
+    from ..demo import figures  # renders them, so not before it is known that the work can begin
+
     samples = figures()
     with bar(f"editing {len(samples.prompts)} figures", settings.steps) as progress:
         result = editing.edit(

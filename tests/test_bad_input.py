@@ -1,0 +1,354 @@
+"""Every mistake a user can make ends in one clear line and exit code 2, and leaves nothing behind."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from checkpoint_writers import VOCABULARY, tiny_clip, tiny_generator, tiny_openai_clip
+from click.testing import CliRunner
+from PIL import Image
+from test_images import png
+from toys import toy_models
+
+from fice_core import checkpoints, editing
+from fice_core.cli import main
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, editing.Models]:
+    """Toy networks in place of the demonstration set; `["now"]` may be exchanged."""
+    stock = {"now": toy_models()}
+    real = editing.load_models
+
+    def load_models(source: str, device: str, clip: str | None) -> editing.Models:
+        if source != "demo":
+            return real(source, device=device, clip=clip)
+        editing.resolve_device(device)
+        return stock["now"]
+
+    monkeypatch.setattr(editing, "load_models", load_models)
+    return stock
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def mistake(*arguments: object) -> str:
+    """Run a command line that must fail; the line it says, without "fice: "."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if not isinstance(result.exception, SystemExit):
+        raise AssertionError(f"no mistake was found: {result.output!r}") from result.exception
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("fice: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.endswith("\n")
+    return result.stderr.removeprefix("fice: ").rstrip()
+
+
+def edit(photo: object, out: object, *more: object, prompt: str = "a shirt") -> str:
+    return mistake("edit", photo, "--prompt", prompt, "-o", out, "--steps", 2, *more)
+
+
+# Pictures
+
+
+def missing(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def text(path: Path) -> None:
+    path.write_text("This is a text.\n")
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def bomb(path: Path) -> None:
+    path.write_bytes(png(30000, 30000, 8, 2, b"\0"))
+
+
+def truncated(path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(
+        path
+    )
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+def one_pixel(path: Path) -> None:
+    Image.new("RGB", (1, 1)).save(path)
+
+
+def sliver(path: Path) -> None:
+    Image.new("RGB", (10000, 10)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (missing, "there is no file"),
+        (folder, "is a folder"),
+        (text, "is not a picture"),
+        (empty, "is empty"),
+        (bomb, "million"),
+        (truncated, "damaged"),
+        (one_pixel, "1 x 1 pixels"),
+        (sliver, "10000 x 10 pixels"),
+    ],
+)
+def test_bad_picture(
+    models: object, tmp_path: Path, photo: Path, make: Callable[[Path], None], words: str
+) -> None:
+    path, out = tmp_path / "bad.png", tmp_path / "out.png"
+    make(path)
+    message = edit(path, out)
+    assert words in message
+    assert str(path) in message
+    assert not out.exists()
+    # Among good ones it is named, and nothing is done by halves.
+    message = edit(photo, tmp_path / "edits", path)
+    assert str(path) in message
+    assert list((tmp_path / "edits").glob("*")) == []
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "CMYK", "1"])
+def test_unusual_pictures_are_edited(models: object, tmp_path: Path, mode: str) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
+    if mode == "I;16":
+        picture = Image.fromarray(levels.astype(np.uint16) * 257)
+    else:
+        picture = Image.fromarray(levels).convert(mode)
+    path, out = tmp_path / f"in.{'tif' if mode == 'CMYK' else 'png'}", tmp_path / "out.png"
+    picture.save(path)
+    line = ["edit", str(path), "--prompt", "a shirt", "-o", str(out), "--steps", "2"]
+    result = CliRunner().invoke(main, line, catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    assert Image.open(out).size == (24, 24)
+
+
+def test_turned_picture_is_edited_upright(models: object, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 24)).save(tmp_path / "in.jpg", exif=exif)
+    line = ["edit", str(tmp_path / "in.jpg"), "--prompt", "a", "-o", str(tmp_path / "o.png")]
+    result = CliRunner().invoke(main, [*line, "--steps", "2"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert Image.open(tmp_path / "o.png").size == (24, 40)
+
+
+# Prompts
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "\n"])
+def test_empty_prompt(models: object, photo: Path, tmp_path: Path, prompt: str) -> None:
+    assert "prompt is empty" in edit(photo, tmp_path / "o.png", prompt=prompt)
+
+
+@pytest.mark.parametrize("kind", ["words", "byte pairs"])
+def test_prompt_of_300_words(
+    models: dict[str, editing.Models], photo: Path, tmp_path: Path, kind: str
+) -> None:
+    clip: Any = tiny_clip() if kind == "words" else tiny_openai_clip(residual=False)
+    assert clip.tokenizer.context_length == (
+        77 if kind != "words" else clip.tokenizer.context_length
+    )
+    now = models["now"]
+    models["now"] = editing.Models(now.generator, now.encoder, now.densepose, now.segmenter, clip)
+    message = edit(photo, tmp_path / "o.png", prompt=" ".join(list(VOCABULARY)[:1] * 300))
+    assert (
+        f"302 tokens, but this CLIP model reads at most {clip.tokenizer.context_length}" in message
+    )
+    assert len(message) < 250
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_no_prompt(models: object, photo: Path, tmp_path: Path) -> None:
+    assert "--prompt" in mistake("edit", photo, "-o", tmp_path / "o.png")
+
+
+# Numbers and names
+
+
+@pytest.mark.parametrize("steps", ["0", "-3", "many", "1.5", ""])
+def test_steps(models: object, photo: Path, tmp_path: Path, steps: str) -> None:
+    message = mistake(
+        *("edit", photo, "--prompt", "a", "-o", tmp_path / "o.png", f"--steps={steps}")
+    )
+    assert "steps" in message
+    assert not (tmp_path / "o.png").exists()
+    assert "steps" in mistake("demo", "-o", tmp_path / "demo", f"--steps={steps}")
+
+
+@pytest.mark.parametrize("seed", ["-1", "x"])
+def test_seed(models: object, photo: Path, tmp_path: Path, seed: str) -> None:
+    assert "seed" in edit(photo, tmp_path / "o.png", f"--seed={seed}")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "", "meta", "nonsense:1"])
+def test_device(models: object, photo: Path, tmp_path: Path, device: str) -> None:
+    message = edit(photo, tmp_path / "o.png", "--device", device)
+    assert repr(device) in message
+    assert "cpu" in message
+
+
+def test_preset(models: object, photo: Path, tmp_path: Path) -> None:
+    message = edit(photo, tmp_path / "o.png", "--preset", "fast")
+    assert "default" in message
+    assert "paper" in message
+
+
+def test_models(models: object, photo: Path, tmp_path: Path) -> None:
+    message = edit(photo, tmp_path / "o.png", "--models", tmp_path / "none")
+    assert str(tmp_path / "none") in message
+    (tmp_path / "bare").mkdir()
+    assert "generator" in edit(photo, tmp_path / "o.png", "--models", tmp_path / "bare")
+    (tmp_path / "bare" / "generator.pt").write_text("hello")
+    assert "generator.pt" in edit(photo, tmp_path / "o.png", "--models", tmp_path / "bare")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["nonsense"], ["--nonsense"], ["edit"], ["edit", "--nonsense"], ["inspect"], ["convert", "a"]],
+)
+def test_usage(line: list[str]) -> None:
+    assert "--help" in mistake(*line)
+
+
+# Outputs
+
+
+def test_missing_output_folder(models: object, photo: Path, tmp_path: Path) -> None:
+    assert "make the folder" in edit(photo, tmp_path / "none" / "o.png")
+    assert "make the folder" in edit(
+        photo, tmp_path / "o.png", "--report", tmp_path / "none" / "r.json"
+    )
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["photo.png"]
+
+
+def test_output_below_a_file(models: object, photo: Path) -> None:
+    assert "cannot write" in edit(photo, photo / "o.png")
+    assert "cannot make the folder" in edit(photo, f"{photo}/folder/")
+
+
+def test_unwritable_output_is_found_before_the_work(
+    models: object, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(editing, "load_models", work)
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", denied)
+    assert "Permission denied" in edit(photo, tmp_path / "o.png")
+    assert "Permission denied" in mistake("demo", "-o", tmp_path / "demo")
+
+
+def test_output_of_unknown_format(models: object, photo: Path, tmp_path: Path) -> None:
+    assert ".png" in edit(photo, tmp_path / "o.xyz")
+
+
+def test_several_edits_into_one_file(models: object, photo: Path, tmp_path: Path) -> None:
+    assert "folder" in edit(photo, tmp_path / "o.png", "--prompt", "a top")
+
+
+def test_output_over_an_input(models: object, photo: Path, tmp_path: Path) -> None:
+    before = photo.read_bytes()
+    assert "overwrite" in edit(photo, photo)
+    assert "overwrite" in edit(photo, tmp_path)
+    assert photo.read_bytes() == before
+
+
+def test_two_outputs_of_one_name(models: object, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / "photo.png"
+    twin.write_bytes(photo.read_bytes())
+    assert "overwrite" in edit(photo, tmp_path / "out", twin)
+
+
+def test_full_disk_at_the_end(models: object, photo: Path, tmp_path: Path) -> None:
+    """A write beyond the limit of the process fails as on a full disk, in the middle of the file."""
+    out = tmp_path / "o.png"
+    out.write_bytes(b"an older picture")
+    script = (
+        "import resource, sys\n"
+        "from fice_core import editing, images\n"
+        "from fice_core.cli import main\n"
+        "from toys import toy_models\n"
+        "def load_models(*a, **k):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\n"
+        "    return toy_models()\n"
+        "editing.load_models = load_models\n"
+        "main(prog_name='fice')\n"
+    )
+    line = ["edit", str(photo), "--prompt", "a", "-o", str(out), "--steps", "2"]
+    run = subprocess.run(
+        [sys.executable, "-c", script, *line],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 2, run.stderr
+    assert run.stderr.startswith(f"fice: cannot write {out}: ")
+    assert run.stderr.count("\n") == 1
+    assert out.read_bytes() == b"an older picture"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["o.png", "photo.png"]
+
+
+# Checkpoints
+
+
+@pytest.mark.parametrize("make", [missing, folder, text, empty])
+@pytest.mark.parametrize("name", ["x.pt", "x.pkl", "x.safetensors"])
+def test_bad_checkpoint(tmp_path: Path, make: Callable[[Path], None], name: str) -> None:
+    path, out = tmp_path / name, tmp_path / "out.safetensors"
+    make(path)
+    assert name in mistake("inspect", path)
+    assert name in mistake("convert", path, out)
+    assert not out.exists()
+
+
+def test_convert_of_what_is_no_network(tmp_path: Path) -> None:
+    torch.save({"x": torch.zeros(2)}, tmp_path / "x.pt")
+    assert "x.pt" in mistake("convert", tmp_path / "x.pt", tmp_path / "o.safetensors")
+
+
+def test_convert_output(tmp_path: Path) -> None:
+    checkpoints.save(tiny_generator(), tmp_path / "g.safetensors")
+    before = (tmp_path / "g.safetensors").read_bytes()
+    assert ".safetensors" in mistake("convert", tmp_path / "g.safetensors", tmp_path / "o.pt")
+    assert "make the folder" in mistake(
+        "convert", tmp_path / "g.safetensors", tmp_path / "none" / "o.safetensors"
+    )
+    assert (tmp_path / "g.safetensors").read_bytes() == before
+
+
+def test_real_process_says_one_line(tmp_path: Path) -> None:
+    line = ["edit", str(tmp_path / "none.png"), "--prompt", "a", "-o", str(tmp_path / "o.png")]
+    run = subprocess.run(
+        [sys.executable, "-m", "fice_core", *line], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr == f"fice: there is no file {tmp_path / 'none.png'}\n"
