@@ -349,10 +349,20 @@ def _finish(
             w_plus=result.w_plus.to(home),
             edit_mask=mask.to(home),
             trace=result.trace,
-            warnings=(*warnings, *result.warnings),
+            warnings=(*warnings, *result.warnings, *_unchanged(mask)),
             steps=result.trace.steps,
             stopped=result.stopped,
         )
+
+
+def _unchanged(mask: torch.Tensor) -> list[str]:
+    """A warning for every picture of which nothing may change."""
+    empty = (mask.flatten(1).amax(dim=1) == 0).tolist()
+    return [
+        f"picture {sample + 1} is unchanged: no upper body was found in it within the mask"
+        for sample, nothing in enumerate(empty)
+        if nothing
+    ]
 
 
 def _small_mask(

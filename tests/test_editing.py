@@ -118,6 +118,17 @@ def test_a_mask_of_ones_own_restricts_the_edit():
         edit(models, images, "a red shirt", FAST, mask=left[..., 1:])
 
 
+def test_a_mask_off_the_garment_warns_that_nothing_changed():
+    models, images = toy_models(), photos(2)
+    corner = torch.zeros(2, 1, PHOTO, PHOTO)
+    corner[0, ..., 0, 0] = 1
+    corner[1] = 1
+    result = edit(models, images, "a red shirt", FAST, mask=corner)
+    assert torch.equal(result.images[0], images[0])
+    assert len(result.warnings) == 1
+    assert result.warnings[0].startswith("picture 1 is unchanged")
+
+
 def test_the_papers_stitch_brings_back_the_head_alone():
     models, images = toy_models(), photos(1, SIZE * 2, SIZE * 2)
     images = torch.nn.functional.interpolate(images, SIZE * 2)
