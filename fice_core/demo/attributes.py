@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -37,10 +38,37 @@ PATTERNS = ("plain", "stripes", "dots", "checks", "print")
 NECKLINES = ("crew", "v", "collar")
 SLEEVES = ("sleeveless", "short", "long")
 
-_SKIN = ((0.98, 0.86, 0.77), (0.94, 0.77, 0.64), (0.85, 0.64, 0.49), (0.70, 0.48, 0.34), (0.52, 0.34, 0.24), (0.36, 0.23, 0.17))
-_HAIR = ((0.10, 0.09, 0.10), (0.22, 0.14, 0.10), (0.40, 0.24, 0.13), (0.58, 0.27, 0.14), (0.82, 0.65, 0.38), (0.62, 0.60, 0.60))
-_BOTTOM = ((0.16, 0.17, 0.22), (0.20, 0.28, 0.45), (0.37, 0.47, 0.63), (0.46, 0.46, 0.49), (0.64, 0.57, 0.46), (0.83, 0.79, 0.71))
-_BACKGROUND = ((0.93, 0.91, 0.88), (0.90, 0.92, 0.94), (0.94, 0.94, 0.94), (0.93, 0.90, 0.91), (0.89, 0.92, 0.89))
+_SKIN = (
+    (0.98, 0.86, 0.77),
+    (0.94, 0.77, 0.64),
+    (0.85, 0.64, 0.49),
+    (0.70, 0.48, 0.34),
+    (0.52, 0.34, 0.24),
+    (0.36, 0.23, 0.17),
+)
+_HAIR = (
+    (0.10, 0.09, 0.10),
+    (0.22, 0.14, 0.10),
+    (0.40, 0.24, 0.13),
+    (0.58, 0.27, 0.14),
+    (0.82, 0.65, 0.38),
+    (0.62, 0.60, 0.60),
+)
+_BOTTOM = (
+    (0.16, 0.17, 0.22),
+    (0.20, 0.28, 0.45),
+    (0.37, 0.47, 0.63),
+    (0.46, 0.46, 0.49),
+    (0.64, 0.57, 0.46),
+    (0.83, 0.79, 0.71),
+)
+_BACKGROUND = (
+    (0.93, 0.91, 0.88),
+    (0.90, 0.92, 0.94),
+    (0.94, 0.94, 0.94),
+    (0.93, 0.90, 0.91),
+    (0.89, 0.92, 0.89),
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +142,7 @@ def _uniform(z: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 def _ramp(u: Tensor, points: tuple[tuple[float, float], ...]) -> Tensor:
     """Piecewise linear through (u, value) points; constant beyond the ends."""
     value = torch.full_like(u, points[0][1])
-    for (u0, v0), (u1, v1) in zip(points, points[1:], strict=False):
+    for (u0, v0), (u1, v1) in pairwise(points):
         value = value + ((u - u0) / (u1 - u0)).clamp(0, 1) * (v1 - v0)
     return value
 
@@ -134,7 +162,9 @@ def _simplex_vertices(dim: int) -> Tensor:
     for i in range(dim):
         points[i, i] = math.sqrt(1 - float(points[i, :i].square().sum()))
         for j in range(i + 1, dim + 1):
-            points[j, i] = (-1 / dim - float((points[i, :i] * points[j, :i]).sum())) / float(points[i, i])
+            points[j, i] = (-1 / dim - float((points[i, :i] * points[j, :i]).sum())) / float(
+                points[i, i]
+            )
     return points
 
 
@@ -144,7 +174,13 @@ def _icosahedron() -> Tensor:
     for sign, turn in ((1, 0.0), (-1, math.pi / 5)):
         for k in range(5):
             angle = 2 * math.pi * k / 5 + turn
-            points.append((math.cos(ring) * math.cos(angle), math.cos(ring) * math.sin(angle), sign * math.sin(ring)))
+            points.append(
+                (
+                    math.cos(ring) * math.cos(angle),
+                    math.cos(ring) * math.sin(angle),
+                    sign * math.sin(ring),
+                )
+            )
     points.append((0.0, 0.0, -1.0))
     return torch.tensor(points, dtype=torch.float64)
 
@@ -162,7 +198,7 @@ def _strength(weights: Tensor) -> Tensor:
 
 
 def attributes_from_code(z: Tensor) -> Attributes:
-    """The figures that the codes z (N, CODE_DIM) stand for; z is normalised first, as in the mapping network."""
+    """The figures that codes z (N, CODE_DIM) stand for; z is normalised as in the mapping network."""
     z = normalise_code(z)
     column = iter(range(CODE_DIM))
 
@@ -189,13 +225,15 @@ def attributes_from_code(z: Tensor) -> Attributes:
         ink=ink,
         pattern=pattern,
         neckline=neckline,
-        centre=_uniform(take(), 0.487, 0.513),
-        scale=_uniform(take(), 0.97, 1.03),
+        centre=_uniform(take(), 0.497, 0.503),
+        scale=_uniform(take(), 0.99, 1.01),
         body_width=_uniform(take(), 0.90, 1.12),
         waist=_uniform(take(), 0.80, 0.96),
         arm_angle=_uniform(take(2), math.radians(7), math.radians(34)),
-        elbow_angle=torch.deg2rad(_ramp(_uniform(take(2)), ((0.0, -4.0), (0.6, 22.0), (0.8, 50.0), (1.0, 78.0)))),
-        head_tilt=_uniform(take(), -0.10, 0.10),
+        elbow_angle=torch.deg2rad(
+            _ramp(_uniform(take(2)), ((0.0, -4.0), (0.6, 22.0), (0.8, 50.0), (1.0, 78.0)))
+        ),
+        head_tilt=_uniform(take(), -0.03, 0.03),
         hair_length=_ramp(_uniform(take()), ((0.0, 0.0), (0.35, 0.08), (0.5, 0.55), (1.0, 1.0))),
         hair_volume=_uniform(take()),
         hair_part=_uniform(take(), -1, 1),

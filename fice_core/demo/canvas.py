@@ -7,6 +7,8 @@ parameters (N,) or floats.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -74,7 +76,9 @@ class Canvas:
         """Multiply the picture by 1 - amount (N, H, W): shadows and creases."""
         self.rgb = self.rgb * (1 - amount[:, None])
 
-    def ellipse(self, cx: Tensor | float, cy: Tensor | float, rx: Tensor | float, ry: Tensor | float) -> Tensor:
+    def ellipse(
+        self, cx: Tensor | float, cy: Tensor | float, rx: Tensor | float, ry: Tensor | float
+    ) -> Tensor:
         """Signed distance to an ellipse, first-order accurate at the edge."""
         cx, cy, rx, ry = (column(v) for v in (cx, cy, rx, ry))
         dx, dy = self.x - cx, self.y - cy
@@ -105,7 +109,7 @@ def bump(x: Tensor, centre: float | Tensor, width: float) -> Tensor:
 def knots(y: Tensor, points: list[tuple[Tensor | float, Tensor | float]]) -> Tensor:
     """A smooth profile through (y, value) points: cosine-eased between them, constant beyond."""
     value = torch.zeros_like(y) + column(points[0][1])
-    for (y0, v0), (y1, v1) in zip(points, points[1:], strict=False):
+    for (y0, v0), (y1, v1) in pairwise(points):
         y0, v0, y1, v1 = (column(v) for v in (y0, v0, y1, v1))
         t = ((y - y0) / (y1 - y0)).clamp(0, 1)
         value = value + t * t * (3 - 2 * t) * (v1 - v0)

@@ -11,7 +11,16 @@ from skimage.color import rgb2lab
 from torch import Tensor
 
 from ..networks.tokenizer import split_words
-from .attributes import COLOURS, NECKLINES, PATTERNS, SLEEVES, Attributes, neckline_class, pattern_class, sleeve_class
+from .attributes import (
+    COLOURS,
+    NECKLINES,
+    PATTERNS,
+    SLEEVES,
+    Attributes,
+    neckline_class,
+    pattern_class,
+    sleeve_class,
+)
 
 CONTEXT_LENGTH = 28
 
@@ -37,20 +46,31 @@ _PATTERN_AFTER = {
 }
 _NOUNS = {
     "sleeveless": ("tank top", "sleeveless top", "sleeveless shirt", "tank"),
-    "short": ("t-shirt", "tee", "short sleeve shirt", "short-sleeved top", "short sleeve top", "tshirt"),
+    "short": (
+        "t-shirt",
+        "tee",
+        "short sleeve shirt",
+        "short-sleeved top",
+        "short sleeve top",
+        "tshirt",
+    ),
     "long": ("long sleeve shirt", "long-sleeved top", "long sleeve top", "long sleeve tee"),
     "sweater": ("sweater", "long sleeve sweater", "jumper", "knitted sweater", "pullover"),
     "any": ("shirt", "top", "garment"),
 }
-_NECK_BEFORE = {"crew": ("crew neck", "round neck"), "v": ("v-neck", "v neck"), "collar": ("collared",)}
+_NECK_BEFORE = {
+    "crew": ("crew neck", "round neck"),
+    "v": ("v-neck", "v neck"),
+    "collar": ("collared",),
+}
 _NECK_AFTER = {
     "crew": ("with a round neck", "with a crew neckline"),
     "v": ("with a v-neck", "with a v neckline"),
     "collar": ("with a collar", "with a collar and buttons"),
 }
 _OPENINGS = (
-    "", "", "a", "a", "a", "a person in a", "a person wearing a", "someone wearing a", "a photo of a person wearing a",
-    "a woman in a", "a man in a", "a picture of a", "she wears a", "he is wearing a", "wearing a",
+    "", "", "a", "a", "a", "a person in a", "a person wearing a", "someone wearing a",
+    "a photo of a person wearing a",    "a woman in a", "a man in a", "a picture of a", "she wears a", "he is wearing a", "wearing a",
 )  # fmt: skip
 
 
@@ -60,7 +80,9 @@ def nearest_colour(rgb: Tensor) -> tuple[list[str], Tensor]:
     rgb (N, 3) in [0, 1] -> N names, margins (N,) in CIELAB units (CIE 1976 distance).
     """
     names = list(COLOURS)
-    table = torch.from_numpy(rgb2lab(torch.tensor(list(COLOURS.values()), dtype=torch.float64).numpy()))
+    table = torch.from_numpy(
+        rgb2lab(torch.tensor(list(COLOURS.values()), dtype=torch.float64).numpy())
+    )
     lab = torch.from_numpy(rgb2lab(rgb.double().numpy()))
     nearest, index = torch.cdist(lab, table).topk(2, largest=False)
     return [names[i] for i in index[:, 0]], (nearest[:, 1] - nearest[:, 0]).to(rgb)
@@ -93,7 +115,14 @@ def classes(attributes: Attributes) -> Tensor:
     colour = torch.where(margins > 4, colour, torch.full_like(colour, -1))
     knit = torch.where(attributes.knit > 0.7, 1, torch.where(attributes.knit < 0.3, 0, -1))
     return torch.stack(
-        [colour, pattern_class(attributes), sleeve_class(attributes), neckline_class(attributes), knit], 1
+        [
+            colour,
+            pattern_class(attributes),
+            sleeve_class(attributes),
+            neckline_class(attributes),
+            knit,
+        ],
+        1,
     )
 
 
@@ -128,7 +157,9 @@ def _sentence(figure: list[int], dice: _Dice) -> tuple[str, list[int]]:
         mentions[0] = colour
     if pattern >= 0 and dice.chance(0.92):
         name = PATTERNS[pattern]
-        words = dice.one(_PATTERN_BEFORE[name]) if dice.chance(0.65) else dice.one(_PATTERN_AFTER[name])
+        words = (
+            dice.one(_PATTERN_BEFORE[name]) if dice.chance(0.65) else dice.one(_PATTERN_AFTER[name])
+        )
         (after if words.startswith(("with", "in ")) else before).append(words)
         mentions[1] = pattern if words else -1
     if neck >= 0 and dice.chance(0.35):
@@ -139,7 +170,9 @@ def _sentence(figure: list[int], dice: _Dice) -> tuple[str, list[int]]:
             after.append(dice.one(_NECK_AFTER[name]))
         mentions[3] = neck
     if kind == "any" and sleeve >= 0 and dice.chance(0.5):
-        after.append({0: "without sleeves", 1: "with short sleeves", 2: "with long sleeves"}[sleeve])
+        after.append(
+            {0: "without sleeves", 1: "with short sleeves", 2: "with long sleeves"}[sleeve]
+        )
         mentions[2] = sleeve
     if dice.chance(0.25):
         before.reverse()
@@ -151,7 +184,9 @@ def wording(attributes: Attributes, generator: torch.Generator, each: int = 1) -
     """`each` captions for every figure, in order, with what they say."""
     dice = _Dice(generator)
     pairs = [_sentence(row, dice) for row in classes(attributes).tolist() for _ in range(each)]
-    return Wording([text for text, _ in pairs], torch.tensor([said for _, said in pairs]).reshape(-1, 5))
+    return Wording(
+        [text for text, _ in pairs], torch.tensor([said for _, said in pairs]).reshape(-1, 5)
+    )
 
 
 def captions(attributes: Attributes, generator: torch.Generator, each: int = 1) -> list[list[str]]:
@@ -163,8 +198,15 @@ def captions(attributes: Attributes, generator: torch.Generator, each: int = 1) 
 def prompt(colour: str, pattern: str, sleeve: str) -> str:
     """The plain prompt for a wish: "a red striped long sleeve shirt"."""
     noun = {"sleeveless": "tank top", "short": "t-shirt", "long": "long sleeve shirt"}[sleeve]
-    words = " ".join(word for word in (colour, _PATTERN_BEFORE[pattern][-1] if pattern == "plain" else
-                                       _PATTERN_BEFORE[pattern][0], noun) if word)
+    words = " ".join(
+        word
+        for word in (
+            colour,
+            _PATTERN_BEFORE[pattern][-1] if pattern == "plain" else _PATTERN_BEFORE[pattern][0],
+            noun,
+        )
+        if word
+    )
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 

@@ -67,7 +67,9 @@ def arm(attributes: Attributes, side: str) -> Arm:
     ex = sx + sign * torch.sin(a.arm_angle[:, i]) * upper
     ey = sy + torch.cos(a.arm_angle[:, i]) * upper
     turn = a.arm_angle[:, i] - a.elbow_angle[:, i]
-    return Arm((sx, sy), (ex, ey), (ex + sign * torch.sin(turn) * lower, ey + torch.cos(turn) * lower))
+    return Arm(
+        (sx, sy), (ex, ey), (ex + sign * torch.sin(turn) * lower, ey + torch.cos(turn) * lower)
+    )
 
 
 def render(attributes: Attributes, size: int = 128) -> Rendering:
@@ -82,12 +84,21 @@ def _oval(x: Tensor, y: Tensor, rx: float, ry: float) -> Tensor:
     return (1 - level) / slope
 
 
+def pattern_maps(attributes: Attributes, size: int = 128) -> Tensor:
+    """Where each pattern has ink on the torso: (N, 4, S, S) in [0, 1], stripes, dots, checks, print."""
+    figure = _Figure(attributes, size)
+    woven = figure._patterns(figure.canvas.y - SHOULDER_Y, figure.dx)
+    return torch.stack([*woven, figure._print()], 1)
+
+
 class _Figure:
     def __init__(self, attributes: Attributes, size: int) -> None:
         self.a = attributes
         self.canvas = Canvas(len(attributes), size, attributes.background)
         c = self.canvas
-        c.masks = {name: torch.zeros(len(attributes), size, size) for name in ("body", "head", "garment")}
+        c.masks = {
+            name: torch.zeros(len(attributes), size, size) for name in ("body", "head", "garment")
+        }
         self.cx = column(attributes.centre)
         self.dx = (c.x - self.cx) / column(attributes.scale)
         self.head_x = attributes.centre + 0.045 * attributes.head_tilt
@@ -107,7 +118,9 @@ class _Figure:
         self._head()
         body = (c.masks["body"] + c.masks["garment"]).clamp(0, 1)[:, None]
         head = torch.minimum(c.masks["head"][:, None], 1 - body)
-        return Rendering(c.rgb.clamp(0, 1), c.labels, 1 - body - head, body, head, c.masks["garment"][:, None])
+        return Rendering(
+            c.rgb.clamp(0, 1), c.labels, 1 - body - head, body, head, c.masks["garment"][:, None]
+        )
 
     # -- scenery ----------------------------------------------------------------------------------
     def _wall(self) -> None:
@@ -166,9 +179,16 @@ class _Figure:
         trousers = 1.0 - 0.26 * (2 * u - 1).clamp(-1, 1) ** 2 * (1 - flare)
         pleats = 0.05 * flare * torch.sin(self.dx / outer * 15) * ((c.y - 0.72) / 0.2).clamp(0, 1)
         shade = trousers * (1.02 - 0.06 * self.dx / 0.15) + pleats
-        side = torch.where(self.dx < 0, torch.full_like(c.labels, RIGHT_LEG), torch.full_like(c.labels, LEFT_LEG))
+        side = torch.where(
+            self.dx < 0, torch.full_like(c.labels, RIGHT_LEG), torch.full_like(c.labels, LEFT_LEG)
+        )
         c.paint(c.coverage(legs), a.bottom, shade, side, "body")
-        fly = bump(self.dx, 0.0, 0.004) * (1 - flare) * c.coverage(c.y - 0.74) * c.coverage(0.88 - c.y)
+        fly = (
+            bump(self.dx, 0.0, 0.004)
+            * (1 - flare)
+            * c.coverage(c.y - 0.74)
+            * c.coverage(0.88 - c.y)
+        )
         c.darken(0.16 * fly)
 
     # -- garment ----------------------------------------------------------------------------------
@@ -201,25 +221,31 @@ class _Figure:
         """The cloth's colour at its own coordinates (heights): (N, 3, H, W)."""
         a = self.a
         base = a.colour[:, :, None, None]
-        ink = a.ink[:, :, None, None]
+        strength = sum(
+            column(a.pattern[:, k + 1]) * p for k, p in enumerate(self._patterns(along, across))
+        )
+        return base + (a.ink[:, :, None, None] - base) * strength[:, None] * 0.92
+
+    def _patterns(self, along: Tensor, across: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where stripes, dots and checks have ink, each (N, H, W) in [0, 1]."""
         stripes = self.canvas.soft(0.021 - (torch.remainder(along, 0.076) - 0.038).abs(), 0.012)
         row = torch.floor(along / 0.066)
         shifted = across + 0.033 * torch.remainder(row, 2)
         dot_x = torch.remainder(shifted, 0.066) - 0.033
         dot_y = torch.remainder(along, 0.066) - 0.033
         dots = self.canvas.soft(0.0185 - (dot_x**2 + dot_y**2).clamp_min(1e-9).sqrt(), 0.010)
-        line_x = self.canvas.soft(0.017 - (torch.remainder(across + 0.035, 0.070) - 0.035).abs(), 0.010)
+        line_x = self.canvas.soft(
+            0.017 - (torch.remainder(across + 0.035, 0.070) - 0.035).abs(), 0.010
+        )
         line_y = self.canvas.soft(0.017 - (torch.remainder(along, 0.070) - 0.035).abs(), 0.010)
-        checks = 0.5 * (line_x + line_y)
-        strength = 0.0
-        for k, pattern in ((1, stripes), (2, dots), (3, checks)):
-            strength = strength + column(a.pattern[:, k]) * pattern
-        return base + (ink - base) * strength[:, None] * 0.92
+        return stripes, dots, 0.5 * (line_x + line_y)
 
     def _folds(self) -> Tensor:
         c, a = self.canvas, self.a
         phase = column(a.fold_phase)
-        drape = torch.sin((c.y * 26 + self.dx.abs() * 30) + phase) * ((c.y - 0.44) / 0.2).clamp(0, 1)
+        drape = torch.sin((c.y * 26 + self.dx.abs() * 30) + phase) * ((c.y - 0.44) / 0.2).clamp(
+            0, 1
+        )
         side = (self.dx.abs() / 0.13).clamp(0, 1) ** 2
         pull = bump(c.y - 0.36 + self.dx.abs() * 0.3, 0.0, 0.02) * side
         return (0.030 * drape * side + 0.07 * pull) * (1 - 0.5 * self.knit)
@@ -230,7 +256,9 @@ class _Figure:
         alpha = c.coverage(distance)
         c.darken(0.20 * c.soft(distance + 0.012, 0.030) * (1 - alpha) * c.masks["body"])
         cloth = self._figure_cloth(c.y - SHOULDER_Y, self.dx)
-        cloth = cloth + column(a.pattern[:, 4])[:, None] * self._print()[:, None] * (a.ink[:, :, None, None] - cloth)
+        cloth = cloth + column(a.pattern[:, 4])[:, None] * self._print()[:, None] * (
+            a.ink[:, :, None, None] - cloth
+        )
         knit = self.knit * (0.05 * torch.sin(self.dx * 240) * bump(c.y, HEM, 0.022))
         shade = self._round(self._half_width(0.016)) - self._folds() + knit
         c.paint(alpha, cloth, shade, TORSO, "garment")
@@ -270,12 +298,18 @@ class _Figure:
         # coordinate along the arm, in heights from the shoulder
         length1, length2 = 0.178 * k, 0.165 * k
         along = torch.where(on_lower, length1 + t2 * length2, t1 * length1)
-        shade = 1.03 - 0.17 * (across / radius).clamp(-1, 1) ** 2 + 0.05 * (across / radius).clamp(-1, 1)
+        shade = (
+            1.03
+            - 0.17 * (across / radius).clamp(-1, 1) ** 2
+            + 0.05 * (across / radius).clamp(-1, 1)
+        )
         # at the shoulder the arm takes over the torso's light, so that no edge shows there
         joined = (1 - along / 0.05).clamp(0, 1) * ((0.02 - across * -sign * 1.0) / 0.04).clamp(0, 1)
         shade = shade + joined * (self._round(self._half_width(0.0)) - shade)
         # a soft shadow of the arm on what lies behind it
-        c.darken(0.13 * c.soft(skin_arm + 0.008, 0.032) * (1 - c.coverage(skin_arm)) * c.masks["garment"])
+        c.darken(
+            0.13 * c.soft(skin_arm + 0.008, 0.032) * (1 - c.coverage(skin_arm)) * c.masks["garment"]
+        )
 
         hx, hy = joints.wrist
         ex, ey = joints.elbow
@@ -297,13 +331,20 @@ class _Figure:
         reach_s = s * (length1 + length2 * 0.99)
         short = ((0.8 - s) / 0.3).clamp(0, 1)
         present = (s / 0.10).clamp(0, 1)
-        ease = (0.0040 + 0.004 * column(a.fit) + 0.006 * self.knit + 0.007 * short * (along / 0.12).clamp(0, 1)) * present
+        ease = (
+            0.0040
+            + 0.004 * column(a.fit)
+            + 0.006 * self.knit
+            + 0.007 * short * (along / 0.12).clamp(0, 1)
+        ) * present
         ease = ease - 0.05 * (1 - present)
         cut = reach_s - along
         sleeve = torch.minimum(torch.maximum(upper + ease, lower + ease * 0.9), cut)
         alpha = c.coverage(sleeve)
         cloth = self._figure_cloth(along + 0.02, across)
-        wrinkles = bump(along - length1, 0.0, 0.012) * 0.07 + 0.035 * torch.sin(along * 95 + across * 40) * (1 - short)
+        wrinkles = bump(along - length1, 0.0, 0.012) * 0.07 + 0.035 * torch.sin(
+            along * 95 + across * 40
+        ) * (1 - short)
         cuff = bump(cut, 0.013, 0.004) * (0.14 + 0.05 * self.knit)
         c.darken(0.16 * c.soft(sleeve + 0.010, 0.022) * (1 - alpha) * c.coverage(skin_arm))
         c.paint(alpha, cloth, shade - wrinkles - cuff, arm_label, "garment")
@@ -318,12 +359,30 @@ class _Figure:
         y = c.y
         # each flap: a kite between the neck, the shoulder and a point on the chest
         flap = torch.minimum(
-            torch.minimum(x - 0.004 - (0.318 - y) * 0.10, (0.342 - y) - (0.062 - x).clamp_min(0) * 0.55 + 0.004),
-            torch.minimum(0.074 - x - (0.262 - y).clamp_min(0) * 0.4, y - 0.240 - (0.058 - x).clamp_min(0) * 0.85),
+            torch.minimum(
+                x - 0.004 - (0.318 - y) * 0.10,
+                (0.342 - y) - (0.062 - x).clamp_min(0) * 0.55 + 0.004,
+            ),
+            torch.minimum(
+                0.074 - x - (0.262 - y).clamp_min(0) * 0.4,
+                y - 0.240 - (0.058 - x).clamp_min(0) * 0.85,
+            ),
         )
         alpha = c.coverage(flap) * strength
-        c.darken(0.25 * strength * c.soft(flap + 0.008, 0.016) * (1 - c.coverage(flap)) * c.masks["garment"])
-        c.paint(alpha, (a.colour * 0.90 + 0.09).clamp(0, 1), 1.03 - 1.2 * (x - 0.04).clamp_min(0), TORSO, "garment")
+        c.darken(
+            0.25
+            * strength
+            * c.soft(flap + 0.008, 0.016)
+            * (1 - c.coverage(flap))
+            * c.masks["garment"]
+        )
+        c.paint(
+            alpha,
+            (a.colour * 0.90 + 0.09).clamp(0, 1),
+            1.03 - 1.2 * (x - 0.04).clamp_min(0),
+            TORSO,
+            "garment",
+        )
         placket = bump(self.dx, 0.010, 0.003) * c.coverage(y - 0.31) * c.coverage(0.47 - y)
         c.darken(0.20 * strength * placket * c.masks["garment"])
         for k in range(3):
@@ -334,7 +393,12 @@ class _Figure:
     def _hair_top(self, grow: float) -> Tensor:
         c, a = self.canvas, self.a
         volume = a.hair_volume
-        return c.ellipse(self.head_x, self.head_y - 0.012 - 0.006 * volume, 0.086 + 0.010 * volume + grow, 0.108 + 0.010 * volume + grow)
+        return c.ellipse(
+            self.head_x,
+            self.head_y - 0.012 - 0.006 * volume,
+            0.086 + 0.010 * volume + grow,
+            0.108 + 0.010 * volume + grow,
+        )
 
     def _back_hair(self) -> None:
         c, a = self.canvas, self.a
@@ -347,7 +411,9 @@ class _Figure:
         fall = torch.minimum(torch.minimum(half - hx.abs(), bottom - c.y), c.y - self.head_y)
         alpha = c.coverage(torch.maximum(fall, self._hair_top(0.0)))
         strands = 0.80 + 0.05 * torch.sin(hx * 210)
-        label = torch.where(hx < 0, torch.full_like(c.labels, RIGHT_HEAD), torch.full_like(c.labels, LEFT_HEAD))
+        label = torch.where(
+            hx < 0, torch.full_like(c.labels, RIGHT_HEAD), torch.full_like(c.labels, LEFT_HEAD)
+        )
         c.paint(alpha, a.hair, strands, label, "head")
 
     def _head(self) -> None:
@@ -358,14 +424,22 @@ class _Figure:
         # face coordinates, turned with the head
         fx = hx * torch.cos(tilt) + (c.y - hy) * torch.sin(tilt)
         fy = (c.y - hy) * torch.cos(tilt) - hx * torch.sin(tilt)
-        side = torch.where(hx < 0, torch.full_like(c.labels, RIGHT_HEAD), torch.full_like(c.labels, LEFT_HEAD))
+        side = torch.where(
+            hx < 0, torch.full_like(c.labels, RIGHT_HEAD), torch.full_like(c.labels, LEFT_HEAD)
+        )
         cranium = _oval(fx, fy + 0.012, 0.0765, 0.088)
         oval = torch.maximum(cranium, _oval(fx, fy - 0.030, 0.0600, 0.0765))
         for s in (-1.0, 1.0):
             ear = c.soft(0.017 - ((fx - s * 0.076) ** 2 + ((fy - 0.008) * 0.75) ** 2).sqrt(), 0.008)
             c.paint(ear, a.skin, 0.90, side, "head")
         u = (fx / 0.075).clamp(-1, 1)
-        c.paint(c.coverage(oval), a.skin, 1.05 - 0.13 * u * u - 0.05 * u - 0.5 * (fy - 0.06).clamp_min(0), side, "head")
+        c.paint(
+            c.coverage(oval),
+            a.skin,
+            1.05 - 0.13 * u * u - 0.05 * u - 0.5 * (fy - 0.06).clamp_min(0),
+            side,
+            "head",
+        )
 
         dark = a.hair * 0.55
         blush_colour = a.skin * a.skin.new_tensor([0.98, 0.72, 0.68])
@@ -374,31 +448,52 @@ class _Figure:
         smile = column(a.smile)
         for s in (-1.0, 1.0):
             ex = fx - s * 0.030
-            white = c.soft(0.0105 - (ex**2 + ((fy - 0.002) * 1.55) ** 2).clamp_min(1e-9).sqrt(), 0.004)
+            white = c.soft(
+                0.0105 - (ex**2 + ((fy - 0.002) * 1.55) ** 2).clamp_min(1e-9).sqrt(), 0.004
+            )
             c.paint(white, a.skin * 0.10 + 0.86)
             iris = c.soft(0.0066 - (ex**2 + (fy - 0.002) ** 2).clamp_min(1e-9).sqrt(), 0.004)
             c.paint(iris, dark * 0.55 + 0.04)
-            lid = c.soft(0.0028 - (fy + 0.0050 - 16.0 * ex**2).abs(), 0.003) * c.soft(0.014 - ex.abs(), 0.004)
+            lid = c.soft(0.0028 - (fy + 0.0050 - 16.0 * ex**2).abs(), 0.003) * c.soft(
+                0.014 - ex.abs(), 0.004
+            )
             c.paint(lid * 0.75, dark * 0.5)
-            brow = c.soft(0.0034 - (fy - brow_y - 7.0 * ex**2).abs(), 0.004) * c.soft(0.018 - ex.abs(), 0.008)
+            brow = c.soft(0.0034 - (fy - brow_y - 7.0 * ex**2).abs(), 0.004) * c.soft(
+                0.018 - ex.abs(), 0.008
+            )
             c.paint(brow * 0.85, dark)
-            cheek = c.soft(0.022 - ((fx - s * 0.040) ** 2 + (fy - 0.034) ** 2).clamp_min(1e-9).sqrt(), 0.034)
+            cheek = c.soft(
+                0.022 - ((fx - s * 0.040) ** 2 + (fy - 0.034) ** 2).clamp_min(1e-9).sqrt(), 0.034
+            )
             c.paint(cheek * (0.18 + 0.30 * column(a.blush)), blush_colour)
         nose = bump(fy, 0.031, 0.004) * bump(fx, 0.002, 0.0085)
         c.darken(0.20 * nose * c.coverage(oval))
         mouth_y = 0.057 - (4.0 + 22.0 * smile) * (fx**2) * 0.9 + 0.004 * smile
-        mouth = c.soft(0.0045 + 0.002 * smile - (fy - mouth_y).abs(), 0.005) * c.soft(0.023 + 0.004 * smile - fx.abs(), 0.008)
+        mouth = c.soft(0.0045 + 0.002 * smile - (fy - mouth_y).abs(), 0.005) * c.soft(
+            0.023 + 0.004 * smile - fx.abs(), 0.008
+        )
         c.paint(mouth * 0.9, lips)
 
         # hair over the brow: a cap minus the face's opening, parted
         cap = self._hair_top(0.004)
         part = column(a.hair_part)
-        line = -0.050 - 0.018 * torch.cos((fx / 0.075) * 1.6) + 0.35 * part * fx + 0.012 * (fx / 0.07) ** 2
-        sides = 0.0665 - 0.006 * column(a.hair_length) + 0.05 * (fy + 0.02).clamp_min(0) * (1 - column(a.hair_length))
+        line = (
+            -0.050
+            - 0.018 * torch.cos((fx / 0.075) * 1.6)
+            + 0.35 * part * fx
+            + 0.012 * (fx / 0.07) ** 2
+        )
+        sides = (
+            0.0665
+            - 0.006 * column(a.hair_length)
+            + 0.05 * (fy + 0.02).clamp_min(0) * (1 - column(a.hair_length))
+        )
         front = torch.maximum(line - fy, fx.abs() - sides)
         short = (0.035 - fy) + 0.16 * column(a.hair_length)
         alpha = c.coverage(torch.minimum(torch.minimum(cap, front), short))
         strands = 1.0 + 0.06 * torch.sin(fx * 190 + fy * 60)
         sheen = 0.22 * bump(fy + 0.072 + 2.0 * (fx + 0.015) ** 2, 0.0, 0.012)
-        c.darken(0.15 * c.soft(torch.minimum(cap, front) + 0.006, 0.014) * (1 - alpha) * c.coverage(oval))
+        c.darken(
+            0.15 * c.soft(torch.minimum(cap, front) + 0.006, 0.014) * (1 - alpha) * c.coverage(oval)
+        )
         c.paint(alpha, a.hair, strands + sheen, side, "head")

@@ -27,7 +27,9 @@ CONFIG = {
 }
 
 
-def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, true: Tensor, false: Tensor) -> Tensor:
+def contrastive_loss(
+    image: Tensor, text: Tensor, scale: Tensor, true: Tensor, false: Tensor
+) -> Tensor:
     """Symmetric InfoNCE with several positives.
 
     image (N, D), text (M, D) unit norm; true, false (M, N) bool. A row is -log of the share of
@@ -54,7 +56,12 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     zoom, dx, dy = draw(0.78, 1.12), draw(-0.07, 0.07), draw(-0.07, 0.07)
     theta = torch.zeros(n, 2, 3)
     mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, 0, 2], theta[:, 1, 2] = zoom * mirror, zoom, dx * 2, dy * 2
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, 0, 2], theta[:, 1, 2] = (
+        zoom * mirror,
+        zoom,
+        dx * 2,
+        dy * 2,
+    )
     grid = F.affine_grid(theta, [n, 3, height, width], align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     blurred = F.interpolate(F.avg_pool2d(images, 2), size=(height, width), mode="bilinear")
@@ -64,7 +71,9 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return images * draw(0.95, 1.05)[:, None, None, None]
 
 
-def train(pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int = 128, seed: int = 0) -> tuple[Clip, bool]:
+def train(
+    pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int = 128, seed: int = 0
+) -> tuple[Clip, bool]:
     """Half of each batch is rendered, half generated. Returns the averaged network and whether it is done."""
     generator = torch.Generator().manual_seed(seed + 20)
     with torch.random.fork_rng():
@@ -74,9 +83,16 @@ def train(pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int
     decay = [p for p in network.parameters() if p.ndim > 1]
     rest = [p for p in network.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=1.5e-3, betas=(0.9, 0.98)
+        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}],
+        lr=1.5e-3,
+        betas=(0.9, 0.98),
     )
-    stage = Stage("clip", folder, {"network": network, "average": average.network, "optimizer": optimizer}, generator)
+    stage = Stage(
+        "clip",
+        folder,
+        {"network": network, "average": average.network, "optimizer": optimizer},
+        generator,
+    )
     stage.resume()
     network.train()
 
@@ -86,8 +102,12 @@ def train(pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int
         index = torch.randint(len(fakes), (batch // 2,), generator=generator)
         images = augment(torch.cat([real.images, fakes.batch(index)]), generator)
         figures = [captions.classes(a) for a in (real.attributes(), fakes.attributes(index))]
-        words = [captions.wording(a, generator) for a in (real.attributes(), fakes.attributes(index))]
-        said = captions.Wording(words[0].texts + words[1].texts, torch.cat([w.mentions for w in words]))
+        words = [
+            captions.wording(a, generator) for a in (real.attributes(), fakes.attributes(index))
+        ]
+        said = captions.Wording(
+            words[0].texts + words[1].texts, torch.cat([w.mentions for w in words])
+        )
         true, false = said.truth(torch.cat(figures))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             image = network.encode_image(images).float()

@@ -42,7 +42,9 @@ class Discriminator(nn.Module):
         self.from_rgb = _conv(3, channels(size), 1)
         self.blocks = nn.Sequential(*[_Block(channels(h), channels(h // 2)) for h in heights])
         self.last = _conv(channels(4) + 1, channels(4), 3)
-        self.head = nn.Sequential(nn.Linear(channels(4) * 16, channels(4)), nn.LeakyReLU(0.2), nn.Linear(channels(4), 1))
+        self.head = nn.Sequential(
+            nn.Linear(channels(4) * 16, channels(4)), nn.LeakyReLU(0.2), nn.Linear(channels(4), 1)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.blocks(F.leaky_relu(self.from_rgb(images * 2 - 1), 0.2))

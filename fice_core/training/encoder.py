@@ -24,7 +24,13 @@ CONFIG = {"stages": ((24, 1), (48, 2), (96, 3), (128, 2)), "head_channels": 64}
 
 
 def train(
-    generator_network: Generator, pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int = 16, seed: int = 0
+    generator_network: Generator,
+    pool: Pool,
+    fakes: Fakes,
+    folder: Path,
+    schedule: Schedule,
+    batch: int = 16,
+    seed: int = 0,
 ) -> tuple[Encoder, bool]:
     """Half of each batch is rendered, half generated. Returns the averaged encoder and whether it is done."""
     generator = torch.Generator().manual_seed(seed + 30)
@@ -32,14 +38,26 @@ def train(
     height, _ = target_network.resolution
     with torch.random.fork_rng():
         torch.manual_seed(seed + 30)
-        network = Encoder(input_size=height, num_styles=target_network.num_ws, style_dim=target_network.w_dim, **CONFIG)
+        network = Encoder(
+            input_size=height,
+            num_styles=target_network.num_ws,
+            style_dim=target_network.w_dim,
+            **CONFIG,
+        )
     with torch.no_grad():
         w = target_network.mapping(sample_codes(4096, generator))
         network.latent_avg.copy_(w.mean(0).expand_as(network.latent_avg))
         spread = w.std(0).clamp_min(0.1 * w.std())
     average = Average(network, 0.998)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4, betas=(0.9, 0.98))
-    stage = Stage("encoder", folder, {"network": network, "average": average.network, "optimizer": optimizer}, generator)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=2e-3, weight_decay=1e-4, betas=(0.9, 0.98)
+    )
+    stage = Stage(
+        "encoder",
+        folder,
+        {"network": network, "average": average.network, "optimizer": optimizer},
+        generator,
+    )
     stage.resume()
     network.train()
 
@@ -48,7 +66,12 @@ def train(
         real = pool.batch(torch.randint(len(pool), (batch // 2,), generator=generator))
         index = torch.randint(len(fakes), (batch // 2,), generator=generator)
         with torch.no_grad():
-            known = torch.cat([codes_to_w_plus(target_network, real.geometry, real.appearance), fakes.w_plus[index]])
+            known = torch.cat(
+                [
+                    codes_to_w_plus(target_network, real.geometry, real.appearance),
+                    fakes.w_plus[index],
+                ]
+            )
         images = torch.cat([real.images, fakes.batch(index)])
         with torch.autocast("cpu", dtype=torch.bfloat16):
             w_plus = network(images).float()
@@ -62,7 +85,11 @@ def train(
         loss.backward()
         optimizer.step()
         average.update(network, i)
-        return {"code": code.detach(), "picture": picture.detach(), "l1": F.l1_loss(drawn, images).detach()}
+        return {
+            "code": code.detach(),
+            "picture": picture.detach(),
+            "l1": F.l1_loss(drawn, images).detach(),
+        }
 
     finished = stage.run(schedule, step)
     return average.network, finished

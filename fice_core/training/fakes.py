@@ -22,7 +22,7 @@ from .generator import codes_to_w_plus
 
 @dataclass(frozen=True)
 class Fakes:
-    """Generated pictures as bytes (n, 3, S, S), their w_plus (n, num_ws, w_dim) and the codes they were drawn from."""
+    """Generated pictures as bytes (n, 3, S, S), their w_plus and the codes they were drawn from."""
 
     images: Tensor
     w_plus: Tensor
@@ -34,7 +34,9 @@ class Fakes:
 
     def attributes(self, index: Tensor) -> Attributes:
         """What the pictures were asked to show."""
-        return mix(attributes_from_code(self.geometry[index]), attributes_from_code(self.appearance[index]))
+        return mix(
+            attributes_from_code(self.geometry[index]), attributes_from_code(self.appearance[index])
+        )
 
     def batch(self, index: Tensor) -> Tensor:
         """(n, 3, S, S) in [0, 1]."""
@@ -43,7 +45,10 @@ class Fakes:
 
 @torch.no_grad()
 def make(network: Generator, path: Path, count: int, disturb: float = 0.5, seed: int = 7) -> Fakes:
-    """Draw `count` pictures, or read those of an earlier call; noise up to `disturb` of w's spread in every layer."""
+    """Draw `count` pictures, or read those of an earlier call.
+
+    Every layer's w is disturbed by noise of up to `disturb` of w's spread.
+    """
     if path.exists():
         return Fakes(**{k: torch.from_numpy(v) for k, v in np.load(path).items()})
     generator = torch.Generator().manual_seed(seed)

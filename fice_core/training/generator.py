@@ -1,10 +1,12 @@
 """Trains the StyleGAN2 generator: first to draw what its code says, then against a discriminator.
 
 The warm start is supervised: the demonstration figures are a continuous function of a Gaussian code,
-so the generator can be asked for exactly the picture that belongs to its z. A mixture's coarse layers
-get the w of its geometry and its fine layers the w of its appearance. The adversarial part (non-
-saturating loss, R1 penalty, moving average of the weights; Karras et al. 2020) then sharpens what a
-pixel loss leaves soft, with the supervised loss still holding each code to its figure.
+so the generator can be asked for exactly the picture that belongs to it. A mixture's coarse layers
+get the w of its geometry and its fine layers the w of its appearance. W itself is made from the
+attributes (`wardrobe.py`), and the mapping network learns to reach it from z afterwards. The
+adversarial part (non-saturating loss, R1 penalty, moving average of the weights; Karras et al. 2020)
+then sharpens what a pixel loss leaves soft, with the supervised loss still holding each code to its
+figure.
 """
 
 from __future__ import annotations
@@ -15,22 +17,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..demo.attributes import CODE_DIM
+from ..demo.attributes import CODE_DIM, attributes_from_code, sample_attributes, sample_codes
 from ..networks.stylegan2 import Generator
 from .discriminator import Discriminator
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Batch, Pool
+from .wardrobe import Wardrobe
 
 #: layers from here on take the w of a mixture's appearance: those of 32 x 32 pixels and more
 APPEARANCE_LAYER = 5
-CONFIG = {"z_dim": CODE_DIM, "w_dim": 128, "channel_base": 3072, "channel_max": 256, "mapping_layers": 4}
+CONFIG = {
+    "z_dim": CODE_DIM,
+    "w_dim": 192,
+    "channel_base": 3072,
+    "channel_max": 256,
+    "mapping_layers": 8,
+}
+
+
+def spread_over_layers(geometry: Tensor, appearance: Tensor, num_ws: int) -> Tensor:
+    """The two w (N, w_dim) of a mixture -> w_plus (N, num_ws, w_dim)."""
+    coarse = geometry[:, None].expand(-1, APPEARANCE_LAYER, -1)
+    return torch.cat([coarse, appearance[:, None].expand(-1, num_ws - APPEARANCE_LAYER, -1)], 1)
 
 
 def codes_to_w_plus(network: Generator, geometry: Tensor, appearance: Tensor) -> Tensor:
     """The two codes of a mixture -> w_plus (N, num_ws, w_dim)."""
-    w_plus = network.map(geometry).clone()
-    w_plus[:, APPEARANCE_LAYER:] = network.map(appearance)[:, APPEARANCE_LAYER:]
-    return w_plus
+    return spread_over_layers(
+        network.mapping(geometry), network.mapping(appearance), network.num_ws
+    )
 
 
 def picture_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -54,7 +69,7 @@ def jitter(w_plus: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     return w_plus + amount * spread * noise
 
 
-def _optimizer(network: Generator, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+def _optimizer(network: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
     """Adam with steps in proportion to what each kind of parameter is made of.
 
     Weights are stored with unit spread (those of the mapping network 100 times larger still, by its
@@ -63,8 +78,10 @@ def _optimizer(network: Generator, rate: float, betas: tuple[float, float]) -> t
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         scale = 1.0 if name.endswith(("weight", "const")) else 0.25
-        groups.setdefault(scale * (100 if name.startswith("mapping.") else 1), []).append(parameter)
-    return torch.optim.Adam([{"params": p, "lr": rate * scale} for scale, p in groups.items()], betas=betas)
+        groups.setdefault(scale * (100 if "fc" in name else 1), []).append(parameter)
+    return torch.optim.Adam(
+        [{"params": p, "lr": rate * scale} for scale, p in groups.items()], betas=betas
+    )
 
 
 def _soften(network: Generator) -> None:
@@ -93,87 +110,141 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = Generator(resolution=(size, size), **CONFIG).to(device)
+        wardrobe = Wardrobe(network.w_dim).to(device)
     _soften(network)
-    average = Average(network, 0.999)
+    average, teacher = Average(network, 0.999), Average(wardrobe, 0.999)
     batches = pool.batches(batch, generator)
     fixed = pool.batch(torch.arange(0, len(pool), max(1, len(pool) // 16))[:16])
 
+    def taught(net: Wardrobe, figures: Batch) -> Tensor:
+        pair = (attributes_from_code(c.to(device)) for c in (figures.geometry, figures.appearance))
+        geometry, appearance = (net(attributes) for attributes in pair)
+        return spread_over_layers(geometry, appearance, network.num_ws)
+
     def samples() -> Tensor:
         with torch.no_grad():
-            net = average.network
-            w_plus = codes_to_w_plus(net, fixed.geometry.to(device), fixed.appearance.to(device))
-            drawn = net.synthesize(w_plus)
-            random = net(torch.randn(16, CODE_DIM, generator=torch.Generator().manual_seed(1)).to(device))
-        return torch.cat([fixed.images[:8], drawn[:8].cpu(), fixed.images[8:], drawn[8:].cpu(), random.cpu()])
+            drawn = average.network.synthesize(taught(teacher.network, fixed))
+            random = average.network(
+                torch.randn(16, CODE_DIM, generator=torch.Generator().manual_seed(1)).to(device)
+            )
+        return torch.cat(
+            [fixed.images[:8], drawn[:8].cpu(), fixed.images[8:], drawn[8:].cpu(), random.cpu()]
+        )
 
-    def forward(figures: Batch, noise: float) -> Tensor:
-        w_plus = codes_to_w_plus(network, figures.geometry.to(device), figures.appearance.to(device))
-        # half of the batch is disturbed, half is exact
-        disturbed = jitter(w_plus, noise, generator)
-        w_plus = torch.cat([w_plus[::2], disturbed[1::2]])
+    def forward(figures: Batch, noise: float) -> tuple[Tensor, Tensor]:
+        """Pictures of half exact and half disturbed codes, and the pictures that they should be."""
+        w_plus = taught(wardrobe, figures)
+        w_plus = torch.cat([w_plus[::2], jitter(w_plus, noise, generator)[1::2]])
         with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
-            return network.synthesize(w_plus).float()
-
-    def ordered(x: Tensor) -> Tensor:
-        return torch.cat([x[::2], x[1::2]]).to(device)
-
-    def update_average(step: int, figures: Batch) -> None:
-        with torch.no_grad():
-            network.mapping.w_avg.lerp_(network.mapping(figures.geometry.to(device)).mean(0), 0.01)
-        average.update(network, step)
+            output = network.synthesize(w_plus).float()
+        return output, torch.cat([figures.images[::2], figures.images[1::2]]).to(device)
 
     optimizer = _optimizer(network, 8e-3, (0.9, 0.99))
-    state = {"network": network, "average": average.network, "optimizer": optimizer}
+    teacher_optimizer = torch.optim.Adam(wardrobe.parameters(), lr=1e-3, betas=(0.9, 0.99))
+    state: dict[str, object] = {
+        "network": network,
+        "average": average.network,
+        "wardrobe": wardrobe,
+        "teacher": teacher.network,
+        "optimizer": optimizer,
+        "teacher_optimizer": teacher_optimizer,
+    }
     stage = Stage("generator-warm", folder, dict(state), generator, samples)
     stage.resume()
 
-    def warm_step(i: int) -> dict[str, Tensor]:
-        set_rate(optimizer, cosine(i, warm.steps, floor=0.05))
-        figures = next(batches)
-        output = forward(figures, 0.1)
-        loss = picture_loss(output, ordered(figures.images))
+    def learn(loss: Tensor, i: int) -> None:
         optimizer.zero_grad()
+        teacher_optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        update_average(i, figures)
+        teacher_optimizer.step()
+        average.update(network, i)
+        teacher.update(wardrobe, i)
+
+    def warm_step(i: int) -> dict[str, Tensor]:
+        for group in (optimizer, teacher_optimizer):
+            set_rate(group, cosine(i, warm.steps, floor=0.03))
+        loss = picture_loss(*forward(next(batches), 0.08))
+        learn(loss, i)
         return {"loss": loss.detach()}
 
     if not stage.run(warm, warm_step):
         return average.network, False
-    if adversarial.steps == 0:
-        return average.network, True
 
-    with torch.random.fork_rng():
-        torch.manual_seed(seed + 2)
-        critic = Discriminator(size).to(device)
-    optimizer = _optimizer(network, 1e-3, (0.0, 0.99))
-    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
-    state |= {"optimizer": optimizer, "critic": critic, "critic_optimizer": critic_optimizer}
-    stage = Stage("generator-adversarial", folder, dict(state), generator, samples)
+    if adversarial.steps:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed + 2)
+            critic = Discriminator(size).to(device)
+        optimizer = _optimizer(network, 1e-3, (0.0, 0.99))
+        teacher_optimizer = torch.optim.Adam(wardrobe.parameters(), lr=1e-4, betas=(0.0, 0.99))
+        critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
+        state |= {"optimizer": optimizer, "teacher_optimizer": teacher_optimizer}
+        state |= {"critic": critic, "critic_optimizer": critic_optimizer}
+        stage = Stage("generator-adversarial", folder, dict(state), generator, samples)
+        stage.resume()
+
+        def adversarial_step(i: int) -> dict[str, Tensor]:
+            for group in (optimizer, teacher_optimizer):
+                set_rate(group, cosine(i, adversarial.steps, floor=0.05))
+            fake, real = forward(next(batches), 0.15)
+            critic.requires_grad_(False)
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
+                fooled = F.softplus(-critic(fake).float()).mean()
+            loss = picture_loss(fake, real)
+            learn(4 * loss + 0.25 * fooled, i)
+            critic.requires_grad_(True)
+            critic_loss = _critic_step(
+                critic, critic_optimizer, real, fake.detach(), i, device, half
+            )
+            return {"loss": loss.detach(), "fooled": fooled.detach(), "critic": critic_loss}
+
+        if not stage.run(adversarial, adversarial_step):
+            return average.network, False
+
+    teach_mapping(average.network, teacher.network, folder, seed)
+    return average.network, True
+
+
+def teach_mapping(
+    network: Generator, wardrobe: Wardrobe, folder: Path, seed: int, steps: int = 5000
+) -> None:
+    """Regress the mapping network onto the teacher's w, and set w_avg. Resumable like any stage."""
+    generator = torch.Generator().manual_seed(seed + 3)
+    device = network.w_avg.device
+    mapping = network.mapping.requires_grad_(True)
+    optimizer = _optimizer(network.mapping, 2e-3, (0.9, 0.99))
+    with torch.no_grad():
+        typical = wardrobe(sample_attributes(4096, generator)).to(device)
+        variance = typical.var(0).mean()
+        mapping.w_avg.copy_(typical.mean(0))
+    stage = Stage(
+        "generator-mapping", folder, {"mapping": mapping, "optimizer": optimizer}, generator
+    )
     stage.resume()
 
-    def adversarial_step(i: int) -> dict[str, Tensor]:
-        set_rate(optimizer, cosine(i, adversarial.steps, floor=0.05))
-        figures = next(batches)
-        real = ordered(figures.images)
-        fake = forward(figures, 0.25)
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
-            critic.requires_grad_(False)
-            fooled = F.softplus(-critic(fake).float()).mean()
-        loss = picture_loss(fake, real) * 4 + 0.25 * fooled
+    def step(i: int) -> dict[str, Tensor]:
+        set_rate(optimizer, cosine(i, steps, floor=0.01))
+        code = sample_codes(512, generator).to(device)
+        with torch.no_grad():
+            wanted = wardrobe(attributes_from_code(code))
+        loss = (mapping(code) - wanted).square().mean() / variance
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        critic.requires_grad_(True)
-        critic_loss = _critic_step(critic, critic_optimizer, real, fake.detach(), i, device, half)
-        update_average(i, figures)
-        return {"loss": loss.detach(), "fooled": fooled.detach(), "critic": critic_loss}
+        return {"unexplained": loss.detach()}
 
-    return average.network, stage.run(adversarial, adversarial_step)
+    stage.run(Schedule(steps, save_every=2500), step)
+    mapping.requires_grad_(False)
 
 
 def _critic_step(
-    critic: nn.Module, optimizer: torch.optim.Optimizer, real: Tensor, fake: Tensor, i: int, device: str, half: bool
+    critic: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    real: Tensor,
+    fake: Tensor,
+    i: int,
+    device: str,
+    half: bool,
 ) -> Tensor:
     """One step of the discriminator, with the lazy R1 penalty every 16th (gamma 1)."""
     every, gamma = 16, 1.0

@@ -71,6 +71,8 @@ class Stage:
 
     def run(self, schedule: Schedule, step: Callable[[int], dict[str, Tensor]]) -> bool:
         """Train; True when all steps are done, False when the minutes ran out before."""
+        if self.done >= schedule.steps:
+            return True
         started = time.monotonic()
         averages: dict[str, float] = {}
         # drawing progress to a file would fill it: a line every now and then is enough there
@@ -81,13 +83,22 @@ class Stage:
                 bar.update()
                 if self.done % 25 == 0:
                     for key, value in figures.items():
-                        averages[key] = float(value) if key not in averages else 0.9 * averages[key] + 0.1 * float(value)
+                        averages[key] = (
+                            float(value)
+                            if key not in averages
+                            else 0.9 * averages[key] + 0.1 * float(value)
+                        )
                     bar.set_postfix({k: f"{v:.4f}" for k, v in averages.items()}, refresh=False)
                     if not all(math.isfinite(v) for v in averages.values()):
-                        raise RuntimeError(f"{self.name}: the training diverged at step {self.done}: {averages}")
+                        raise RuntimeError(
+                            f"{self.name}: the training diverged at step {self.done}: {averages}"
+                        )
                 if self.done % schedule.save_every == 0:
                     self.save()
-                if schedule.minutes is not None and time.monotonic() - started > 60 * schedule.minutes:
+                if (
+                    schedule.minutes is not None
+                    and time.monotonic() - started > 60 * schedule.minutes
+                ):
                     break
         self.save()
         log.info("%s: %d steps, %s", self.name, self.done, averages)

@@ -14,15 +14,22 @@ from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Batch, Pool
 
 DENSEPOSE = {
-    "stem_channels": 16,
-    "width": 16,
+    "stem_channels": 12,
+    "width": 12,
     "blocks": (1, 1, 1, 1),
-    "fpn_channels": 48,
-    "decoder_channels": 48,
+    "fpn_channels": 32,
+    "decoder_channels": 32,
     "head_convs": 2,
-    "head_channels": 64,
+    "head_channels": 48,
 }
-SEGMENTER = {"stem_channels": 16, "width": 16, "blocks": (1, 1, 1, 1), "aspp_channels": 48, "aspp_rates": (2, 4, 6)}
+JUDGE = {**DENSEPOSE, "stem_channels": 16, "width": 8, "blocks": (1, 2, 1, 1), "head_channels": 40}
+SEGMENTER = {
+    "stem_channels": 12,
+    "width": 10,
+    "blocks": (1, 1, 1, 1),
+    "aspp_channels": 32,
+    "aspp_rates": (2, 4, 6),
+}
 
 
 def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -34,26 +41,47 @@ def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
 
     blurred = F.interpolate(F.avg_pool2d(images, 2), size=(height, width), mode="bilinear")
     images = torch.lerp(images, blurred, draw(-0.5, 1.0).clamp_min(0))
-    images = images + torch.randn(images.shape, generator=generator) * draw(-0.03, 0.06).clamp_min(0)
+    images = images + torch.randn(images.shape, generator=generator) * draw(-0.03, 0.06).clamp_min(
+        0
+    )
     tint = torch.rand(n, 3, 1, 1, generator=generator) * 0.2 + 0.9
     return images * tint
 
 
-def train_densepose(pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0) -> tuple[DensePose, bool]:
-    """Cross-entropy of the fine labels and of foreground, at the size of the part map."""
-    generator, network = _begin(DensePose, DENSEPOSE, seed + 10)
+def train_densepose(
+    pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0
+) -> tuple[DensePose, bool]:
+    """The part network that steers edits: cross-entropy of the labels and of foreground."""
+    return _train_parts("densepose", DENSEPOSE, pool, folder, schedule, batch, seed + 10)
+
+
+def train_judge(
+    pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0
+) -> tuple[DensePose, bool]:
+    """A part network of another shape and seed that only measures, so that no edit is tuned to please it."""
+    return _train_parts("judge", JUDGE, pool, folder, schedule, batch, seed + 12)
+
+
+def _train_parts(
+    name: str, config: dict, pool: Pool, folder: Path, schedule: Schedule, batch: int, seed: int
+) -> tuple[DensePose, bool]:
+    generator, network = _begin(DensePose, config, seed)
 
     def loss(images: Tensor, figures: Batch) -> Tensor:
         charts = network._predict(images, ("ann_index", "index_uv"))
         size = charts[0].shape[-1]
-        labels = F.interpolate(figures.labels[:, None].float(), size=(size, size), mode="nearest-exact")[:, 0].long()
+        labels = F.interpolate(
+            figures.labels[:, None].float(), size=(size, size), mode="nearest-exact"
+        )[:, 0].long()
         coarse = F.cross_entropy(charts[0].float(), (labels > 0).long())
         return coarse + F.cross_entropy(charts[1].float(), labels)
 
-    return _train("densepose", network, loss, pool, folder, schedule, batch, generator)
+    return _train(name, network, loss, pool, folder, schedule, batch, generator)
 
 
-def train_segmenter(pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0) -> tuple[Segmenter, bool]:
+def train_segmenter(
+    pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0
+) -> tuple[Segmenter, bool]:
     """Cross-entropy against the renderer's soft regions."""
     generator, network = _begin(Segmenter, SEGMENTER, seed + 11)
 
@@ -74,7 +102,12 @@ def _begin(cls: type, config: dict, seed: int) -> tuple[torch.Generator, nn.Modu
 def _train(name, network, loss, pool, folder, schedule, batch, generator):  # type: ignore[no-untyped-def]
     average = Average(network, 0.995)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-3)
-    stage = Stage(name, folder, {"network": network, "average": average.network, "optimizer": optimizer}, generator)
+    stage = Stage(
+        name,
+        folder,
+        {"network": network, "average": average.network, "optimizer": optimizer},
+        generator,
+    )
     stage.resume()
     network.train()
 

@@ -28,7 +28,7 @@ FIELDS = ("geometry", "appearance", "images", "labels", "body", "head", "garment
 
 @dataclass(frozen=True)
 class Batch:
-    """n figures: the two codes (n, CODE_DIM), images (n, 3, S, S) in [0, 1], labels (n, S, S), masks (n, 1, S, S)."""
+    """n figures: two codes (n, CODE_DIM), images (n, 3, S, S) in [0, 1], labels (n, S, S), masks (n, 1, S, S)."""
 
     geometry: Tensor
     appearance: Tensor
@@ -55,7 +55,9 @@ def _render_shard(path: Path, seed: int, size: int) -> None:
     appearance[SHARD // 2 :] = sample_codes(SHARD - SHARD // 2, generator)
     chunks: dict[str, list[np.ndarray]] = {name: [] for name in FIELDS[2:]}
     for part in torch.arange(SHARD).split(25):
-        figures = render(mix(attributes_from_code(geometry[part]), attributes_from_code(appearance[part])), size)
+        figures = render(
+            mix(attributes_from_code(geometry[part]), attributes_from_code(appearance[part])), size
+        )
         chunks["labels"].append(figures.labels.to(torch.uint8).numpy())
         for name in ("images", "body", "head", "garment"):
             chunks[name].append(_bytes(getattr(figures, name)))
@@ -84,8 +86,13 @@ class Pool:
 
     def __init__(self, folder: Path, count: int, size: int, seed: int = 0) -> None:
         build(folder, count, size, seed)
-        shards = [np.load(path) for path in sorted(folder.glob(f"{size}-{seed}-*.npz"))[: -(-count // SHARD)]]
-        self.data = {name: torch.from_numpy(np.concatenate([s[name] for s in shards])) for name in FIELDS}
+        shards = [
+            np.load(path)
+            for path in sorted(folder.glob(f"{size}-{seed}-*.npz"))[: -(-count // SHARD)]
+        ]
+        self.data = {
+            name: torch.from_numpy(np.concatenate([s[name] for s in shards])) for name in FIELDS
+        }
 
     def __len__(self) -> int:
         return len(self.data["images"])

@@ -1,0 +1,125 @@
+"""`fice train demo`: the demonstration set from nothing, in resumable stages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from ..checkpoints import save
+from ..errors import FiceError
+from ..networks.stylegan2 import Generator
+from . import clip, encoder, generator, perception
+from .fakes import Fakes, make
+from .loop import Schedule
+from .pool import Pool
+
+log = logging.getLogger(__name__)
+
+SIZE = 128
+FIGURES = 24_000
+FAKES = 12_000
+#: optimisation steps of every stage
+STEPS = {"densepose": 1200, "segmenter": 1200, "judge": 1200, "generator": 9000, "adversarial": 2500,
+         "encoder": 3000, "clip": 3000}  # fmt: skip
+STAGES = ("generator", "densepose", "segmenter", "judge", "encoder", "clip")
+METADATA = {
+    "fice.source": "trained by `fice train demo` on figures drawn by fice_core.demo",
+    "license": "MIT",
+}
+
+
+@dataclass
+class _Run:
+    """The folder of one training run, and what its stages share."""
+
+    out: Path
+    minutes: float | None
+    device: str
+    seed: int = 0
+
+    @cached_property
+    def pool(self) -> Pool:
+        return Pool(self.out / "pool", FIGURES, SIZE)
+
+    @cached_property
+    def network(self) -> Generator:
+        """The trained generator, for the stages that need its pictures."""
+        network, finished = generator.train(
+            self.pool,
+            self.out,
+            self.schedule("generator"),
+            self.schedule("adversarial"),
+            device=self.device,
+        )
+        if not finished:
+            raise FiceError(
+                f"the generator is not finished: go on with `fice train demo -o {self.out} --resume`"
+            )
+        return network.to("cpu")
+
+    @cached_property
+    def fakes(self) -> Fakes:
+        return make(self.network, self.out / "fakes.npz", FAKES)
+
+    def schedule(self, stage: str) -> Schedule:
+        return Schedule(STEPS[stage], self.minutes)
+
+
+def run(
+    out: Path,
+    stages: list[str] | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+) -> None:
+    """Train the stages in order and write the finished networks to `out`/weights.
+
+    Args:
+        out: folder of the run: pool of figures, checkpoints, sample grids, `weights/`.
+        stages: some of `STAGES`; None for all.
+        minutes: longest time for each stage; what is not finished then can be resumed.
+        resume: go on with the checkpoints in `out`; otherwise they must not exist.
+        device: for the generator, the costliest stage; the others train on the CPU.
+
+    Raises:
+        FiceError: unknown stage, or checkpoints in the way.
+    """
+    unknown = [name for name in stages or () if name not in STAGES]
+    if unknown:
+        raise FiceError(
+            f"there is no training stage {unknown[0]!r}: choose from {', '.join(STAGES)}"
+        )
+    if not resume and list(out.glob("*.ckpt")):
+        raise FiceError(
+            f"{out} holds checkpoints of an earlier run: add --resume, or give another folder with -o"
+        )
+    from ..editing import resolve_device
+
+    state = _Run(out, minutes, resolve_device(device))
+    weights = out / "weights"
+    weights.mkdir(parents=True, exist_ok=True)
+    for name in stages or STAGES:
+        network, finished = _TRAINERS[name](state)
+        if not finished:
+            log.warning("%s is not finished; --resume goes on with it", name)
+            continue
+        save(network, weights / f"{name}.safetensors", METADATA, half=True)
+
+
+def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
+    return state.network, True
+
+
+_TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {
+    "generator": _train_generator,
+    "densepose": lambda s: perception.train_densepose(s.pool, s.out, s.schedule("densepose")),
+    "segmenter": lambda s: perception.train_segmenter(s.pool, s.out, s.schedule("segmenter")),
+    "judge": lambda s: perception.train_judge(s.pool, s.out, s.schedule("judge")),
+    "encoder": lambda s: encoder.train(s.network, s.pool, s.fakes, s.out, s.schedule("encoder")),
+    "clip": lambda s: clip.train(s.pool, s.fakes, s.out, s.schedule("clip")),
+}
