@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from .common import (
-    bar,
-    device_option,
-    models_of,
-    models_option,
-    preset_option,
-    say,
-    seed_option,
-    settings_of,
-    steps_option,
-)
+from .common import bar, device_option, models_of, models_option, say, settings_of, steps_option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @click.command("evaluate")
@@ -26,46 +22,72 @@ from .common import (
     "variants",
     multiple=True,
     metavar="NAME",
-    help="Only these rows of the table; repeat it.  [default: all]",
+    help="Only this row of the table, as in 'default' or 'no pose term'; repeat it.  [default: all]",
 )
 @models_option
-@preset_option
 @steps_option
-@seed_option
+@click.option("--seed", type=int, default=0, show_default=True, help="Another draw of the pairs.")
 @device_option
 @click.option("--report", metavar="FILE.json", help="Write every figure here.")
+@click.option("--pictures", metavar="DIR", help="Write a sheet of all edits of every variant here.")
 def command(
     count: int,
     variants: tuple[str, ...],
     source: str,
-    preset: str,
     steps: int | None,
     seed: int,
     device: str,
     report: str | None,
+    pictures: str | None,
 ) -> None:
     """Measure edits of drawn figures that no network was trained on.
 
     Prints a table with one row for each variant of the method.
     """
     from .. import evaluation
-    from ..files import check_writable
+    from ..files import check_writable, make_folder
     from ..report import write_json
 
-    settings = settings_of(preset, steps, seed)
+    settings = settings_of("default", steps, 0)
     if report:
         check_writable(report)
+    folder = make_folder(pictures) if pictures else None
     models = models_of(source, None, device)
-    with bar("evaluating", 1) as progress:
+    edits: dict[str, list[tuple[Tensor, Tensor]]] = {}
+
+    def keep(variant: str, originals: Tensor, edited: Tensor) -> None:
+        edits.setdefault(variant, []).extend(zip(originals, edited, strict=True))
+
+    with bar("evaluating", count, unit="edit") as progress:
 
         def advance(done: int, total: int) -> None:
             progress.total = total
             progress.update(done - progress.n)
 
-        result = evaluation.evaluate(
-            models, count, settings, variants=list(variants) or None, progress=advance
+        found = evaluation.evaluate(
+            models,
+            count,
+            settings,
+            variants=list(variants) or None,
+            progress=advance,
+            seed=seed,
+            keep=keep if folder else None,
         )
-    say(result.table())
+    say(found.table())
     if report:
-        write_json(report, result.to_dict())
+        write_json(report, found.to_dict())
         say(f"{report}: every figure")
+    if folder:
+        for variant, pairs in edits.items():
+            sheet = folder / f"{variant.replace(' ', '-')}.png"
+            _write_sheet(sheet, evaluation.cases(count, seed).prompts, pairs)
+            say(f"{sheet}: the edits of {variant!r}")
+
+
+def _write_sheet(path: Path, prompts: list[str], pairs: list[tuple[Tensor, Tensor]]) -> None:
+    """Every original beside its edit."""
+    from .. import plots
+
+    rows = [plots.Row(prompt, pair) for prompt, pair in zip(prompts, pairs, strict=True)]
+    columns = ("original", "edited")
+    plots.write_plot(path, plots.comparison(columns, rows, height=192, blocks=min(len(rows), 6)))

@@ -1,0 +1,143 @@
+"""The shape of the repository: what is installed, how ComfyUI loads it, and that its pages are true."""
+
+import ast
+import asyncio
+import importlib.util
+import re
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from setuptools import find_packages
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest brings it along
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "fice_core").rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def pages() -> list[Path]:
+    return sorted(
+        [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("workflows/*.md")]
+    )
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Level and module of every import statement of a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or ""
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_core_knows_nothing_of_comfyui_and_imports_itself_relatively(path: Path) -> None:
+    foreign = {"comfy", "comfy_api", "comfy_extras", "folder_paths", "nodes", "server", "fice_core"}
+    bad = [name for level, name in imports(path) if level == 0 and name.split(".")[0] in foreign]
+    assert bad == []
+
+
+def test_requirements_are_those_of_the_project() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == PROJECT["project"][
+        "dependencies"
+    ]
+    pinned = [line for line in PROJECT["project"]["dependencies"] if re.search(r"==|<|~=", line)]
+    assert pinned == []
+
+
+def test_every_third_party_import_is_required() -> None:
+    known = {"PIL": "pillow", "skimage": "scikit-image", "open_clip": "open_clip_torch"}
+    names = {re.split(r"[>=]", line)[0] for line in PROJECT["project"]["dependencies"]}
+    for path in SOURCES:
+        for level, module in imports(path):
+            top = module.split(".")[0]
+            if level == 0 and top not in sys.stdlib_module_names:
+                assert known.get(top, top) in names, f"{path} imports {top}"
+
+
+@pytest.fixture
+def comfy_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two names of ComfyUI's node interface that the entry point touches."""
+    latest = types.ModuleType("comfy_api.latest")
+    latest.ComfyExtension = type("ComfyExtension", (), {})  # type: ignore[attr-defined]
+    latest.io = types.SimpleNamespace(ComfyNode=type("ComfyNode", (), {}))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "comfy_api", types.ModuleType("comfy_api"))
+    monkeypatch.setitem(sys.modules, "comfy_api.latest", latest)
+
+
+@pytest.mark.usefixtures("comfy_api")
+def test_comfyui_loads_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ComfyUI does: by path, under a name with dots replaced, without touching sys.path."""
+    name, before = "/custom_nodes/fice_x_1", list(sys.path)
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    extension = asyncio.run(module.comfy_entrypoint())
+    assert isinstance(asyncio.run(extension.get_node_list()), list)
+    assert not hasattr(module, "NODE_CLASS_MAPPINGS")  # it would hide comfy_entrypoint
+    assert sys.path == before
+
+
+def test_readme_commands_are_those_that_ci_runs() -> None:
+    readme = (ROOT / "README.md").read_text()
+    ci = [line.split() for line in (ROOT / ".ci" / "run").read_text().splitlines() if line]
+    first, second = re.findall(r"```sh\n(.*?)```", readme, flags=re.DOTALL)[:2]
+    for command in (*first.split(" && "), *second.split(" && ")):
+        words = command.split()
+        if ".venv" in command:  # it makes its own, in a folder that is thrown away
+            continue
+        assert any(line[0] == words[0] and set(words) <= set(line) for line in ci), command
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_the_pages_exist(page: Path) -> None:
+    from fice_core.cli import main
+
+    for line in re.findall(r"^\s*(?:\$ )?fice (.+)$", page.read_text(), flags=re.MULTILINE):
+        words = line.split("#")[0].split()
+        command = main.commands.get(words[0])
+        assert command is not None, line
+        if words[0] == "train":
+            command = command.commands.get(words[1])  # type: ignore[attr-defined]
+            assert command is not None, line
+        known = {name for option in command.params for name in option.opts}
+        used = {
+            word.split("=")[0] for word in words if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)
+        }
+        assert used <= known, line
+
+
+def test_wheel_holds_the_library_alone() -> None:
+    find = PROJECT["tool"]["setuptools"]["packages"]["find"]
+    parents = {".".join(path.relative_to(ROOT).parent.parts) for path in SOURCES}
+    assert set(find_packages(str(ROOT), **find)) == parents
+
+
+def test_demonstration_set_is_whole_and_small() -> None:
+    folder = ROOT / "fice_core" / "demo" / "weights"
+    found = {path.stem: path.stat().st_size for path in folder.iterdir()}
+    assert set(found) == {"generator", "encoder", "densepose", "segmenter", "clip", "judge"}
+    assert sum(found.values()) < 40e6
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["fice_core"]
+    shipped = {path for pattern in patterns for path in (ROOT / "fice_core").glob(pattern)}
+    assert set(folder.iterdir()) <= shipped
