@@ -120,7 +120,15 @@ class Report:
 
     def table(self) -> str:
         """Markdown."""
-        names = ("colour", "sleeves", "pattern", "pose IoU", "outside equal", "background", "face")
+        names: tuple[str, ...] = (
+            "colour",
+            "sleeves",
+            "pattern",
+            "pose IoU",
+            "outside equal",
+            "background",
+            "face",
+        )
         names = ("variant", *names, "steps", "s/edit")
         lines = ["| " + " | ".join(names) + " |", "|---|" + "---:|" * 9]
         for row in self.rows:

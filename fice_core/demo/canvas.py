@@ -8,6 +8,7 @@ parameters (N,) or floats.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -22,6 +23,10 @@ def to_picture(point: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return (x - MIDDLE) * ZOOM + 0.5, (y - TOP) * ZOOM
 
 
+@overload
+def column(value: Tensor) -> Tensor: ...
+@overload
+def column(value: float) -> float: ...
 def column(value: Tensor | float) -> Tensor | float:
     """(N,) -> (N, 1, 1), so that a parameter broadcasts over the picture."""
     return value[:, None, None] if isinstance(value, Tensor) and value.ndim == 1 else value

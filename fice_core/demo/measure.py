@@ -85,11 +85,12 @@ def _nearest(lab: np.ndarray) -> str:
 def _ground(pixels: np.ndarray, pattern: str, wished: str) -> np.ndarray:
     """The cloth's own colour: all of it, or the pixels least like the ink."""
     if pattern not in ("stripes", "dots", "checks"):
-        return np.median(pixels, axis=0)
+        return np.asarray(np.median(pixels, axis=0))
     light_cloth = wished in ("white", "yellow", "pink")
     ink = to_lab(np.array([0.16, 0.16, 0.22] if light_cloth else [0.96, 0.95, 0.92]))
     distance = ((pixels - ink) ** 2).sum(-1)
-    return np.median(pixels[distance >= np.quantile(distance, 1 - _INK_SHARE)], axis=0)
+    kept = pixels[distance >= np.quantile(distance, 1 - _INK_SHARE)]
+    return np.asarray(np.median(kept, axis=0))
 
 
 def _high_pass(x: Tensor, mask: Tensor, radius: int) -> Tensor:

@@ -221,9 +221,8 @@ class _Figure:
         """The cloth's colour at its own coordinates (heights): (N, 3, H, W)."""
         a = self.a
         base = a.colour[:, :, None, None]
-        strength = sum(
-            column(a.pattern[:, k + 1]) * p for k, p in enumerate(self._patterns(along, across))
-        )
+        woven = torch.stack(self._patterns(along, across), 1)
+        strength = (a.pattern[:, 1:4, None, None] * woven).sum(1)
         return base + (a.ink[:, :, None, None] - base) * strength[:, None] * 0.92
 
     def _patterns(self, along: Tensor, across: Tensor) -> tuple[Tensor, Tensor, Tensor]:

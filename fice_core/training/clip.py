@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from .fakes import Fakes
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Pool
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {"layers": [1, 1, 2, 1], "width": 16, "head_width": 32, "image_size": 128},
     "text_cfg": {"context_length": captions.CONTEXT_LENGTH, "width": 128, "heads": 4, "layers": 2},

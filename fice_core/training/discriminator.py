@@ -26,7 +26,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.leaky_relu(self.conv0(x), 0.2)
         y = F.leaky_relu(self.conv1(F.avg_pool2d(y, 2)), 0.2)
-        return (y + self.skip(F.avg_pool2d(x, 2))) * math.sqrt(0.5)
+        skip: Tensor = self.skip(F.avg_pool2d(x, 2))
+        return (y + skip) * math.sqrt(0.5)
 
 
 class Discriminator(nn.Module):
@@ -54,4 +55,5 @@ class Discriminator(nn.Module):
         deviation = (spread.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
         deviation = deviation.repeat(groups)[:, None, None, None].expand(-1, 1, *x.shape[2:])
         x = F.leaky_relu(self.last(torch.cat([x, deviation.to(x.dtype)], 1)), 0.2)
-        return self.head(x.flatten(1)).squeeze(1)
+        logits: Tensor = self.head(x.flatten(1))
+        return logits.squeeze(1)

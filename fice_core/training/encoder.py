@@ -7,6 +7,7 @@ distance in W+, distance of the reconstruction, and small offsets of the later s
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from .generator import codes_to_w_plus, picture_loss
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Pool
 
-CONFIG = {"stages": ((24, 1), (48, 2), (96, 3), (128, 2)), "head_channels": 64}
+CONFIG: dict[str, Any] = {"stages": ((24, 1), (48, 2), (96, 3), (128, 2)), "head_channels": 64}
 
 
 def train(

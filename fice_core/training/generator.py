@@ -12,6 +12,7 @@ figure.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +27,7 @@ from .wardrobe import Wardrobe
 
 #: layers from here on take the w of a mixture's appearance: those of 32 x 32 pixels and more
 APPEARANCE_LAYER = 5
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "z_dim": CODE_DIM,
     "w_dim": 192,
     "channel_base": 3072,

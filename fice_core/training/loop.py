@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from PIL import Image
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 log = logging.getLogger(__name__)
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 @dataclass
@@ -120,11 +123,11 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["base_lr"] * factor
 
 
-class Average:
+class Average(Generic[_Network]):
     """Exponential moving average of a network's weights; buffers are copied."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+    def __init__(self, network: _Network, decay: float) -> None:
+        self.network: _Network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()
@@ -133,8 +136,8 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
-        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
-            mine.copy_(theirs)
+        for kept, present in zip(self.network.buffers(), network.buffers(), strict=True):
+            kept.copy_(present)
 
 
 def save_grid(images: Tensor, path: Path, columns: int = 8) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,9 @@ from ..networks.segmenter import Segmenter
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Batch, Pool
 
-DENSEPOSE = {
+_Network = TypeVar("_Network", bound=nn.Module)
+
+DENSEPOSE: dict[str, Any] = {
     "stem_channels": 12,
     "width": 12,
     "blocks": (1, 1, 1, 1),
@@ -22,8 +26,14 @@ DENSEPOSE = {
     "head_convs": 2,
     "head_channels": 48,
 }
-JUDGE = {**DENSEPOSE, "stem_channels": 16, "width": 8, "blocks": (1, 2, 1, 1), "head_channels": 40}
-SEGMENTER = {
+JUDGE: dict[str, Any] = {
+    **DENSEPOSE,
+    "stem_channels": 16,
+    "width": 8,
+    "blocks": (1, 2, 1, 1),
+    "head_channels": 40,
+}
+SEGMENTER: dict[str, Any] = {
     "stem_channels": 12,
     "width": 10,
     "blocks": (1, 1, 1, 1),
@@ -63,7 +73,13 @@ def train_judge(
 
 
 def _train_parts(
-    name: str, config: dict, pool: Pool, folder: Path, schedule: Schedule, batch: int, seed: int
+    name: str,
+    config: dict[str, Any],
+    pool: Pool,
+    folder: Path,
+    schedule: Schedule,
+    batch: int,
+    seed: int,
 ) -> tuple[DensePose, bool]:
     generator, network = _begin(DensePose, config, seed)
 
@@ -88,18 +104,31 @@ def train_segmenter(
     def loss(images: Tensor, figures: Batch) -> Tensor:
         background = (1 - figures.body - figures.head).clamp_min(0)
         truth = torch.cat([background, figures.body, figures.head], 1)
-        return -(truth * network.logits(images).float().log_softmax(1)).sum(1).mean()
+        logits = network.logits(images).float()
+        return -(truth * logits.log_softmax(1)).sum(1).mean()
 
     return _train("segmenter", network, loss, pool, folder, schedule, batch, generator)
 
 
-def _begin(cls: type, config: dict, seed: int) -> tuple[torch.Generator, nn.Module]:
+def _begin(
+    cls: Callable[..., _Network], config: dict[str, Any], seed: int
+) -> tuple[torch.Generator, _Network]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return torch.Generator().manual_seed(seed), cls(**config)
 
 
-def _train(name, network, loss, pool, folder, schedule, batch, generator):  # type: ignore[no-untyped-def]
+def _train(
+    name: str,
+    network: _Network,
+    loss: Callable[[Tensor, Batch], Tensor],
+    pool: Pool,
+    folder: Path,
+    schedule: Schedule,
+    batch: int,
+    generator: torch.Generator,
+) -> tuple[_Network, bool]:
+    """The loop that all of them share: AdamW, cosine schedule, degraded pictures, averaged weights."""
     average = Average(network, 0.995)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-3)
     stage = Stage(

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ def _render_shard(path: Path, seed: int, size: int) -> None:
         chunks["labels"].append(figures.labels.to(torch.uint8).numpy())
         for name in ("images", "body", "head", "garment"):
             chunks[name].append(_bytes(getattr(figures, name)))
-    arrays = {name: np.concatenate(parts) for name, parts in chunks.items()}
+    arrays: dict[str, Any] = {name: np.concatenate(parts) for name, parts in chunks.items()}
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, geometry=geometry.numpy(), appearance=appearance.numpy(), **arrays)
     os.replace(partial, path)

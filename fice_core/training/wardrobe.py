@@ -59,4 +59,5 @@ class Wardrobe(nn.Module):
 
     def forward(self, attributes: Attributes) -> Tensor:
         x = (features(attributes) - self.mean) / self.std
-        return self.straight(x) * 2 + self.bent(x)
+        w: Tensor = self.straight(x) * 2 + self.bent(x)
+        return w
