@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .editing import EditInterrupted, EditResult, Models, edit, load_models
+    from .editing import EditInterrupted, EditResult, edit
     from .errors import FiceError
+    from .models import Models, load_models
     from .settings import EditSettings, LossWeights
 
 __all__ = [
@@ -33,9 +34,9 @@ _HOMES = {
     "EditSettings": "settings",
     "FiceError": "errors",
     "LossWeights": "settings",
-    "Models": "editing",
+    "Models": "models",
     "edit": "editing",
-    "load_models": "editing",
+    "load_models": "models",
 }
 
 

@@ -1,14 +1,11 @@
-"""The whole method: load the networks, and edit pictures by a sentence."""
+"""The whole method: edit pictures by a sentence."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from . import checkpoints
 from .errors import FiceError
 from .framing import Frame
 from .initialization import (
@@ -21,42 +18,22 @@ from .initialization import (
 )
 from .inversion import InversionInterrupted, InversionResult, OnStep, StopReason, invert
 from .masks import Anatomy, allowed_mask, edit_mask, find_anatomy
+from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
 from .networks.clip import Clip
-from .networks.densepose import DensePose
-from .networks.e4e import Encoder
-from .networks.segmenter import Regions, Segmenter
-from .networks.stylegan2 import Generator
+from .networks.segmenter import Regions
 from .settings import EditSettings
 from .stitching import stitch, stitch_head
 from .trace import Trace
 
-DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
-DEFAULT_CLIP = "RN50x4-quickgelu"
-
-# File names under which a network is looked for, the authors' own first.
-_STEMS = {
-    "generator": ("generator",),
-    "encoder": ("e4e", "encoder"),
-    "densepose": ("densepose",),
-    "segmenter": ("segmentator", "segmenter"),
-    "clip": ("RN50x4", "clip*"),
-}
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
-
-
-@dataclass(frozen=True)
-class Models:
-    """The five networks of the method, frozen and on one device."""
-
-    generator: Generator
-    encoder: Encoder
-    densepose: DensePose
-    segmenter: Segmenter
-    clip: Clip
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.generator.parameters()).device
+__all__ = [
+    "DEMO_WEIGHTS",
+    "EditInterrupted",
+    "EditResult",
+    "Models",
+    "edit",
+    "load_models",
+    "resolve_device",
+]
 
 
 @dataclass(frozen=True)
@@ -93,80 +70,6 @@ class EditInterrupted(KeyboardInterrupt):
     def __init__(self, result: EditResult) -> None:
         super().__init__("interrupted")
         self.result = result
-
-
-def load_models(
-    source: str | os.PathLike[str] = "demo",
-    device: str = "cpu",
-    clip: str | os.PathLike[str] | None = None,
-) -> Models:
-    """Load the five networks.
-
-    Args:
-        source: "demo" for the demonstration set in the package, or a folder with the authors' files
-            (`generator.pt`, `e4e.pt`, `densepose.pkl`, `segmentator.pt`) or safetensors of them.
-        device: a torch device, or "auto" for an accelerator where there is one.
-        clip: file or open_clip architecture. Without it, the folder's `RN50x4.pt` or `clip*.pt` or
-            .safetensors, or else open_clip's `RN50x4-quickgelu`.
-
-    Raises:
-        FiceError: no such folder, a file is missing or holds something else, no such device.
-    """
-    place = resolve_device(device)
-    folder = DEMO_WEIGHTS if source == "demo" else Path(source)
-    if not folder.is_dir():
-        hint = (
-            "make it with `fice train demo`, or install the package again"
-            if source == "demo"
-            else 'give the folder with the checkpoints, or "demo"'
-        )
-        raise FiceError(f"there is no folder of models {folder}: {hint}")
-    clip_source = clip or _find(folder, "clip") or DEFAULT_CLIP
-    generator = checkpoints.load_generator(_require(folder, "generator"), device=place)
-    encoder = checkpoints.load_encoder(_require(folder, "encoder"), device=place)
-    densepose = checkpoints.load_densepose(_require(folder, "densepose"), device=place)
-    segmenter = checkpoints.load_segmenter(_require(folder, "segmenter"), device=place)
-    return Models(
-        generator, encoder, densepose, segmenter, checkpoints.load_clip(clip_source, device=place)
-    )
-
-
-def resolve_device(name: str) -> str:
-    """A device that exists; "auto" takes CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        FiceError: unknown, or not on this machine.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name).item()  # "meta" can be allocated, but holds no numbers
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise FiceError(
-            f"the device {name!r} is unknown or not usable here: try auto, cpu or cuda"
-        ) from error
-    return name
-
-
-def _find(folder: Path, kind: str) -> Path | None:
-    for stem in _STEMS[kind]:
-        for suffix in _SUFFIXES:
-            found = sorted(folder.glob(stem + suffix))
-            if found:
-                return found[0]
-    return None
-
-
-def _require(folder: Path, kind: str) -> Path:
-    found = _find(folder, kind)
-    if found is None:
-        names = " or ".join(f"{stem}.*" for stem in _STEMS[kind])
-        raise FiceError(
-            f"the {kind} is missing: put {names} ({', '.join(_SUFFIXES)}) into {folder}"
-        )
-    return found
 
 
 def edit(

@@ -9,7 +9,7 @@ import torch
 from toys import SIZE, toy_generator, toy_models
 
 import fice_core
-from fice_core import editing
+from fice_core import models as model_files
 from fice_core.editing import EditInterrupted, edit, load_models, resolve_device
 from fice_core.errors import FiceError
 from fice_core.framing import Frame
@@ -177,8 +177,13 @@ def test_a_folder_without_models_says_what_to_do(tmp_path):
     with pytest.raises(FiceError, match=r"generator is missing: put generator\.\*"):
         load_models(tmp_path)
     (tmp_path / "generator.pt").write_bytes(b"")
-    with pytest.raises(FiceError):
+    with pytest.raises(FiceError, match=r"generator\.pt"):
         load_models(tmp_path)
+
+
+def test_a_missing_clip_is_never_downloaded_unasked(tmp_path):
+    with pytest.raises(FiceError, match=r"clip is missing: .* RN50x4-quickgelu:openai"):
+        model_files._require(tmp_path, "clip")
 
 
 def test_the_authors_file_names_are_found(tmp_path):
@@ -186,7 +191,7 @@ def test_the_authors_file_names_are_found(tmp_path):
     for name in names:
         (tmp_path / name).touch()
     kinds = ("generator", "encoder", "densepose", "segmenter", "clip")
-    assert [editing._find(tmp_path, kind).name for kind in kinds] == list(names)
+    assert [model_files._find(tmp_path, kind).name for kind in kinds] == list(names)
 
 
 def test_devices():

@@ -1,0 +1,117 @@
+"""The five networks, from the demonstration set or a folder of checkpoints."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from . import checkpoints
+from .errors import FiceError
+from .networks.clip import Clip
+from .networks.densepose import DensePose
+from .networks.e4e import Encoder
+from .networks.segmenter import Segmenter
+from .networks.stylegan2 import Generator
+
+DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
+DOWNLOADED_CLIP = "RN50x4-quickgelu:openai"
+
+# File names under which a network is looked for, the authors' own first.
+_STEMS = {
+    "generator": ("generator",),
+    "encoder": ("e4e", "encoder"),
+    "densepose": ("densepose",),
+    "segmenter": ("segmentator", "segmenter"),
+    "clip": ("RN50x4", "clip*"),
+}
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
+
+
+@dataclass(frozen=True)
+class Models:
+    """The five networks of the method, frozen and on one device."""
+
+    generator: Generator
+    encoder: Encoder
+    densepose: DensePose
+    segmenter: Segmenter
+    clip: Clip
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.generator.parameters()).device
+
+
+def load_models(
+    source: str | os.PathLike[str] = "demo",
+    device: str = "cpu",
+    clip: str | os.PathLike[str] | None = None,
+) -> Models:
+    """Load the five networks.
+
+    Args:
+        source: "demo" for the demonstration set in the package, or a folder with the authors' files
+            (`generator.pt`, `e4e.pt`, `densepose.pkl`, `segmentator.pt`) or safetensors of them.
+        device: a torch device, or "auto" for an accelerator where there is one.
+        clip: a file, or open_clip's ARCHITECTURE:WEIGHTS, which it may download. Without it, the
+            folder's `RN50x4.*` or `clip*.*`.
+
+    Raises:
+        FiceError: no such folder, a file is missing or holds something else, no such device.
+    """
+    place = resolve_device(device)
+    folder = DEMO_WEIGHTS if source == "demo" else Path(source)
+    if not folder.is_dir():
+        hint = (
+            "make it with `fice train demo`, or install the package again"
+            if source == "demo"
+            else 'give the folder with the checkpoints, or "demo"'
+        )
+        raise FiceError(f"there is no folder of models {folder}: {hint}")
+    return Models(
+        generator=checkpoints.load_generator(_require(folder, "generator"), device=place),
+        encoder=checkpoints.load_encoder(_require(folder, "encoder"), device=place),
+        densepose=checkpoints.load_densepose(_require(folder, "densepose"), device=place),
+        segmenter=checkpoints.load_segmenter(_require(folder, "segmenter"), device=place),
+        clip=checkpoints.load_clip(clip or _require(folder, "clip"), device=place),
+    )
+
+
+def resolve_device(name: str) -> str:
+    """A device that exists; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        FiceError: unknown, or not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name).item()  # "meta" can be allocated, but holds no numbers
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise FiceError(
+            f"the device {name!r} is unknown or not usable here: try auto, cpu or cuda"
+        ) from error
+    return name
+
+
+def _find(folder: Path, kind: str) -> Path | None:
+    for stem in _STEMS[kind]:
+        for suffix in _SUFFIXES:
+            found = sorted(folder.glob(stem + suffix))
+            if found:
+                return found[0]
+    return None
+
+
+def _require(folder: Path, kind: str) -> Path:
+    found = _find(folder, kind)
+    if found is None:
+        names = " or ".join(f"{stem}.*" for stem in _STEMS[kind])
+        other = f", or name one to download, as in {DOWNLOADED_CLIP}" if kind == "clip" else ""
+        raise FiceError(
+            f"the {kind} is missing: put {names} ({', '.join(_SUFFIXES)}) into {folder}{other}"
+        )
+    return found
