@@ -29,7 +29,7 @@ FIELDS = ("geometry", "appearance", "images", "labels", "body", "head", "garment
 
 @dataclass(frozen=True)
 class Batch:
-    """n figures: two codes (n, CODE_DIM), images (n, 3, S, S) in [0, 1], labels (n, S, S), masks (n, 1, S, S)."""
+    """n figures: codes (n, CODE_DIM), images (n, 3, S, S) in [0, 1], labels (n, S, S), masks (n, 1, S, S)."""
 
     geometry: Tensor
     appearance: Tensor

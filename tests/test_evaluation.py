@@ -1,0 +1,53 @@
+"""The evaluation's cases, numbers and table."""
+
+import pytest
+import torch
+
+from fice_core.demo.captions import nearest_colour
+from fice_core.errors import FiceError
+from fice_core.evaluation import Report, Row, cases, soft_iou, variants
+from fice_core.settings import EditSettings
+
+
+def test_cases_ask_for_a_change_and_repeat() -> None:
+    first, second = cases(40), cases(40)
+    assert first.prompts == second.prompts and len(first) == 40 == len(first.figures)
+    assert torch.equal(first.figures.colour, second.figures.colour)
+    worn, _ = nearest_colour(first.figures.colour)
+    assert all(a != b for a, b in zip(worn, first.colours, strict=True))
+    assert len(set(first.patterns)) == 5 and len(set(first.sleeves)) == 3
+    assert cases(40, seed=1).prompts != first.prompts
+    with pytest.raises(FiceError, match="at least one"):
+        cases(0)
+
+
+def test_soft_iou_by_hand() -> None:
+    parts = torch.zeros(2, 14, 2, 2)
+    target = torch.zeros(2, 14, 2, 2)
+    parts[0, 0] = torch.tensor([[1.0, 0.5], [0, 0]])
+    target[0, 0] = torch.tensor([[1.0, 1.0], [0, 0]])
+    target[0, 1, 1, 1] = 0.5
+    parts[1], target[1] = 0.25, 0.25
+    assert soft_iou(parts, target).tolist() == pytest.approx([1.5 / 2.5, 1.0])
+
+
+def test_variants_each_take_one_part_away() -> None:
+    rows = variants(EditSettings())
+    assert rows["paper"] == EditSettings.paper()
+    assert rows["no pose term"].weights.pose == 0 and rows["no pose term"].weights.image > 0
+    assert rows["no latent term"].weights.latent == rows["no latent term"].weights.latent_prior == 0
+    assert rows["no stitching"].stitch == "none"
+
+
+def test_table_has_a_line_for_every_variant() -> None:
+    row = Row(
+        "default", 0.953125, 0.9, 0.8, 0.8765, 1.0, 0.25, 0.0, 100, 3.21, ["a red shirt: blue"]
+    )
+    report = Report(64, [row])
+    lines = report.table().splitlines()
+    assert (
+        lines[-1]
+        == "| default | 95.3 % | 90.0 % | 80.0 % | 0.876 | 100 % | 0.25 | 0.00 | 100 | 3.2 |"
+    )
+    assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
+    assert report.to_dict()["rows"][0]["failures"] == ["a red shirt: blue"]

@@ -1,0 +1,183 @@
+"""Training: losses by hand, resuming, averages; the stages on tiny pools."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fice_core.errors import FiceError
+from fice_core.networks.stylegan2 import Generator
+from fice_core.training import train_demo
+from fice_core.training.clip import augment, contrastive_loss
+from fice_core.training.discriminator import Discriminator
+from fice_core.training.fakes import make
+from fice_core.training.generator import APPEARANCE_LAYER, jitter, picture_loss, spread_over_layers
+from fice_core.training.loop import Average, Schedule, Stage, cosine
+from fice_core.training.pool import Pool
+from fice_core.training.wardrobe import Wardrobe, features
+
+
+def test_contrastive_loss_by_hand() -> None:
+    image = torch.eye(2)
+    text = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    true = torch.tensor([[True, False], [False, True], [True, False]])
+    scale = torch.tensor(2.0)
+    # rows: every caption has one true picture, logits (2, 0): -log(e^2 / (e^2 + 1))
+    row = math.log(1 + math.exp(-2))
+    # columns: picture 0 has two true captions of logit 2 and a false one of 0; picture 1 one and two
+    columns = (math.log(1 + math.exp(-2) / 2) + math.log(1 + 2 * math.exp(-2))) / 2
+    loss = contrastive_loss(image, text, scale, true, ~true)
+    assert float(loss) == pytest.approx((row + columns) / 2, rel=1e-6)
+
+
+def test_contrastive_loss_ignores_what_is_undecided() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image, text = (
+        nn.functional.normalize(torch.randn(4, 8, generator=generator)) for _ in range(2)
+    )
+    true = torch.eye(4, dtype=torch.bool)
+    false = ~true
+    false[0, 1] = False
+    scale = torch.tensor(5.0)
+    # one competitor less in a row and in a column: a smaller loss
+    assert contrastive_loss(image, text, scale, true, false) < contrastive_loss(
+        image, text, scale, true, ~true
+    )
+
+
+def test_picture_loss_is_zero_only_for_the_same_picture() -> None:
+    a = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert float(picture_loss(a, a)) == 0
+    # a constant offset costs its size once per scale, and nothing in the differences
+    assert float(picture_loss(a + 0.1, a)) == pytest.approx(0.3, rel=1e-4)
+
+
+def test_mixtures_split_the_layers() -> None:
+    w_plus = spread_over_layers(torch.zeros(2, 4), torch.ones(2, 4), 12)
+    assert w_plus.shape == (2, 12, 4)
+    assert w_plus[:, :APPEARANCE_LAYER].sum() == 0 and w_plus[:, APPEARANCE_LAYER:].min() == 1
+
+
+def test_jitter_has_the_size_that_was_asked_for() -> None:
+    w_plus = (
+        torch.randn(512, 1, 16, generator=torch.Generator().manual_seed(0)).expand(-1, 6, -1) * 3
+    )
+    moved = jitter(w_plus, 0.2, torch.Generator().manual_seed(1)) - w_plus
+    assert float(moved.std()) == pytest.approx(0.6, rel=0.03)
+    assert (moved[:, 0] - moved[:, 1]).abs().mean() > 0.1
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    rates = [cosine(i, 1000, warmup=100, floor=0.1) for i in range(1000)]
+    assert rates[0] == 0.01 and rates[99] == 1.0
+    assert rates[549] == pytest.approx(0.55, abs=0.01) and rates[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_average_follows_slowly() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    average = Average(network, 0.9)
+    nn.init.ones_(network.weight)
+    for i in range(1000, 1003):
+        average.update(network, i)
+    assert float(average.network.weight.detach()) == pytest.approx(1 - 0.9**3)
+
+
+def _stage(folder: Path) -> tuple[Stage, nn.Linear, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    network = nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
+    generator = torch.Generator().manual_seed(3)
+    state = {"network": network, "optimizer": optimizer}
+    return Stage("toy", folder, dict(state), generator), network, optimizer
+
+
+def _train(folder: Path, steps: int) -> Tensor:
+    stage, network, optimizer = _stage(folder)
+    stage.resume()
+
+    def step(i: int) -> dict[str, Tensor]:
+        loss = network(torch.randn(8, 4, generator=stage.generator)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return {"loss": loss.detach()}
+
+    assert stage.run(Schedule(steps), step)
+    return network.weight.detach().clone()
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = _train(tmp_path / "whole", 9)
+    _train(tmp_path / "parts", 4)
+    assert torch.equal(_train(tmp_path / "parts", 9), whole)
+
+
+def test_a_diverging_run_is_loud(tmp_path: Path) -> None:
+    stage, _, _ = _stage(tmp_path)
+    with pytest.raises(RuntimeError, match="diverged"):
+        stage.run(Schedule(30), lambda i: {"loss": torch.tensor(torch.nan)})
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    return Pool(tmp_path_factory.mktemp("pool"), 500, 32)
+
+
+def test_pool_holds_mixtures_and_their_codes(pool: Pool) -> None:
+    from fice_core.demo.renderer import render
+
+    batch = pool.batch(torch.tensor([3, 400]))
+    assert torch.equal(batch.geometry[0], batch.appearance[0])
+    assert not torch.equal(batch.geometry[1], batch.appearance[1])
+    drawn = render(batch.attributes(), 32)
+    assert (drawn.images - batch.images).abs().max() <= 0.5 / 255 + 1e-6
+    assert torch.equal(drawn.labels, batch.labels)
+
+
+def test_wardrobe_sees_every_attribute(pool: Pool) -> None:
+    torch.manual_seed(0)
+    wardrobe = Wardrobe(16)
+    worn = pool.batch(torch.arange(4)).attributes()
+    base = features(worn)
+    assert torch.isfinite(base).all() and wardrobe(worn).shape == (4, 16)
+    for name in ("sleeve", "colour", "pattern", "skin", "skirt", "fold_phase", "neckline"):
+        value = getattr(worn, name)
+        assert not torch.equal(features(worn.replace(**{name: value * 0.5 + 0.1})), base), name
+
+
+def test_fakes_are_their_codes_pictures(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Generator((16, 16), 48, 8, 64, 8, 2)
+    fakes = make(network, tmp_path / "fakes.npz", 8)
+    drawn = network.synthesize(fakes.w_plus).clamp(0, 1)
+    assert (drawn - fakes.batch(torch.arange(8))).abs().max() < 0.05  # drawn in half precision
+    again = make(network, tmp_path / "fakes.npz", 8)
+    assert torch.equal(again.images, fakes.images)
+
+
+def test_augmentation_keeps_size_and_repeats() -> None:
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    first, second = (augment(images, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert first.shape == images.shape and torch.equal(first, second)
+
+
+def test_discriminator_notices_a_collapsed_batch() -> None:
+    torch.manual_seed(0)
+    critic = Discriminator(16, 64, 8)
+    varied = torch.rand(4, 3, 16, 16)
+    same = varied[:1].expand(4, -1, -1, -1)
+    assert critic(varied).shape == (4,)
+    # alone in its batch a picture has no deviation, beside three equal ones neither
+    torch.testing.assert_close(critic(same)[:1], critic(varied[:1]))
+    assert not torch.allclose(critic(varied)[:1], critic(varied[:1]))
+
+
+def test_unknown_stage_and_checkpoints_in_the_way(tmp_path: Path) -> None:
+    with pytest.raises(FiceError, match="no training stage 'shoes'"):
+        train_demo.run(tmp_path, ["shoes"])
+    (tmp_path / "clip.ckpt").touch()
+    with pytest.raises(FiceError, match="--resume"):
+        train_demo.run(tmp_path)
