@@ -189,7 +189,8 @@ class Encoder(nn.Module):
         own = dict(state_dict)
         average = own.get("latent_avg")
         if average is not None and average.numel() in (self.style_dim, self.latent_avg.numel()):
-            own["latent_avg"] = average.reshape(-1, self.style_dim).expand_as(self.latent_avg)
+            average = average.reshape(-1, self.style_dim).expand_as(self.latent_avg)
+            own["latent_avg"] = average.contiguous()
         return super().load_state_dict(own, strict, assign)
 
     def _features(self, x: Tensor) -> list[Tensor]:

@@ -22,6 +22,21 @@ def initialize(network: nn.Module, negative_slope: float = 0.0) -> None:
                 nn.init.zeros_(module.bias)
 
 
+class ConvolutionNorm(nn.BatchNorm2d):
+    """Batch normalisation that, in eval mode, overwrites its input: a convolution's output.
+
+    Neither the convolution's gradient nor a frozen scale's needs that output, so a third of the
+    activations need not be kept for the backward pass.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training or self.running_mean is None or self.running_var is None:
+            return super().forward(input)
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        return input.mul_(scale[:, None, None]).add_(shift[:, None, None])
+
+
 class ConvNorm(nn.Conv2d):
     """Convolution without bias, followed by the normalisation that it carries as `norm`."""
 
@@ -35,7 +50,7 @@ class ConvNorm(nn.Conv2d):
     ) -> None:
         padding = kernel_size // 2
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=False)
-        self.norm = norm if norm is not None else nn.BatchNorm2d(out_channels)
+        self.norm = norm if norm is not None else ConvolutionNorm(out_channels)
 
     def forward(self, input: Tensor) -> Tensor:
         normalized: Tensor = self.norm(super().forward(input))
@@ -72,15 +87,15 @@ class DilatedBottleneck(nn.Module):
         super().__init__()
         out_channels = inner * EXPANSION
         self.conv1 = nn.Conv2d(in_channels, inner, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(inner)
+        self.bn1 = ConvolutionNorm(inner)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, dilation, dilation, bias=False)
-        self.bn2 = nn.BatchNorm2d(inner)
+        self.bn2 = ConvolutionNorm(inner)
         self.conv3 = nn.Conv2d(inner, out_channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.bn3 = ConvolutionNorm(out_channels)
         self.downsample = (
             nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
-                nn.BatchNorm2d(out_channels),
+                ConvolutionNorm(out_channels),
             )
             if project
             else None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import FiceError
-from .resnet import EXPANSION, AtrousPyramid, DilatedBottleneck, initialize
+from .resnet import EXPANSION, AtrousPyramid, ConvolutionNorm, DilatedBottleneck, initialize
 
 CLASSES = ("background", "body", "head")
 
@@ -29,7 +29,7 @@ class DilatedResNet(nn.Module):
     def __init__(self, stem_channels: int, width: int, blocks: Sequence[int]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, stem_channels, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem_channels)
+        self.bn1 = ConvolutionNorm(stem_channels)
         channels, dilation = stem_channels, 1
         for i, count in enumerate(blocks):
             inner = width * 2**i
@@ -91,13 +91,13 @@ class Segmenter(nn.Module):
         }
         self.class_order = tuple(class_order)
         self.backbone = DilatedResNet(stem_channels, width, blocks)
-        project = [nn.BatchNorm2d(aspp_channels), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+        project = [ConvolutionNorm(aspp_channels), nn.ReLU(inplace=True), nn.Dropout(dropout)]
         self.classifier = nn.Sequential(
             AtrousPyramid(
-                self.backbone.out_channels, aspp_channels, aspp_rates, nn.BatchNorm2d, project
+                self.backbone.out_channels, aspp_channels, aspp_rates, ConvolutionNorm, project
             ),
             nn.Conv2d(aspp_channels, aspp_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(aspp_channels),
+            ConvolutionNorm(aspp_channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(aspp_channels, len(CLASSES), 1),
         )
