@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import FiceError
 from .files import write_bytes
@@ -144,7 +144,7 @@ def _decode(data: bytes) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=formats)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise _Refused(f"is not a picture that FICE reads ({', '.join(formats)})") from None
     except Image.DecompressionBombError:
         raise _Refused(f"has more than {MAX_PIXELS // 10**6} million pixels") from None
