@@ -19,9 +19,17 @@ def command() -> None:
 )
 @click.option("--minutes", type=float, help="Stop a stage after this time; --resume goes on.")
 @click.option("--resume", is_flag=True, help="Go on where the last run in DIR ended.")
+@click.option(
+    "--start", metavar="DIR", help="Go on from the networks in DIR.  [default: from nothing]"
+)
 @device_option
 def demo(
-    output: str, stages: tuple[str, ...], minutes: float | None, resume: bool, device: str
+    output: str,
+    stages: tuple[str, ...],
+    minutes: float | None,
+    resume: bool,
+    start: str | None,
+    device: str,
 ) -> None:
     """Train the five demonstration networks from nothing.
 
@@ -35,4 +43,5 @@ def demo(
         minutes=minutes,
         resume=resume,
         device=device,
+        start=None if start is None else Path(start),
     )

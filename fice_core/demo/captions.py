@@ -70,7 +70,8 @@ _NECK_AFTER = {
 }
 _OPENINGS = (
     "", "", "a", "a", "a", "a person in a", "a person wearing a", "someone wearing a",
-    "a photo of a person wearing a",    "a woman in a", "a man in a", "a picture of a", "she wears a", "he is wearing a", "wearing a",
+    "a photo of a person wearing a", "a woman in a", "a man in a", "a picture of a", "she wears a",
+    "he is wearing a", "wearing a",
 )  # fmt: skip
 
 

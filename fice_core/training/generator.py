@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..checkpoints import load_generator
 from ..demo.attributes import CODE_DIM, attributes_from_code, sample_attributes, sample_codes
 from ..networks.stylegan2 import Generator
 from .discriminator import Discriminator
@@ -27,6 +29,8 @@ from .wardrobe import Wardrobe
 
 #: layers from here on take the w of a mixture's appearance: those of 32 x 32 pixels and more
 APPEARANCE_LAYER = 5
+#: the teacher's weights, from which a later training can go on
+WARDROBE = "wardrobe.safetensors"
 CONFIG: dict[str, Any] = {
     "z_dim": CODE_DIM,
     "w_dim": 192,
@@ -104,8 +108,13 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     half: bool = True,
+    start: Path | None = None,
 ) -> tuple[Generator, bool]:
-    """Both parts, resumable. Returns the averaged generator and whether all steps are done."""
+    """Both parts, resumable. Returns the averaged generator and whether all steps are done.
+
+    With `start`, a folder that holds `generator.safetensors` and `wardrobe.safetensors` of an earlier
+    run, training goes on from those weights, with gentler steps; else it begins with nothing.
+    """
     size = pool.data["images"].shape[-1]
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
@@ -113,6 +122,9 @@ def train(
         network = Generator(resolution=(size, size), **CONFIG).to(device)
         wardrobe = Wardrobe(network.w_dim).to(device)
     _soften(network)
+    if start is not None:
+        network.load_state_dict(load_generator(start / "generator.safetensors").state_dict())
+        wardrobe.load_state_dict(load_file(start / WARDROBE))
     average, teacher = Average(network, 0.999), Average(wardrobe, 0.999)
     batches = pool.batches(batch, generator)
     fixed = pool.batch(torch.arange(0, len(pool), max(1, len(pool) // 16))[:16])
@@ -140,7 +152,7 @@ def train(
             output = network.synthesize(w_plus).float()
         return output, torch.cat([figures.images[::2], figures.images[1::2]]).to(device)
 
-    optimizer = _optimizer(network, 8e-3, (0.9, 0.99))
+    optimizer = _optimizer(network, 8e-3 if start is None else 4e-3, (0.9, 0.99))
     teacher_optimizer = torch.optim.Adam(wardrobe.parameters(), lr=1e-3, betas=(0.9, 0.99))
     state: dict[str, object] = {
         "network": network,
@@ -203,6 +215,7 @@ def train(
             return average.network, False
 
     teach_mapping(average.network, teacher.network, folder, seed)
+    save_file(teacher.network.state_dict(), folder / WARDROBE)
     return average.network, True
 
 

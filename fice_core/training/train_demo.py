@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +41,7 @@ class _Run:
     out: Path
     minutes: float | None
     device: str
+    start: Path | None
     seed: int = 0
 
     @cached_property
@@ -55,6 +57,7 @@ class _Run:
             self.schedule("generator"),
             self.schedule("adversarial"),
             device=self.device,
+            start=self.start,
         )
         if not finished:
             raise FiceError(
@@ -76,6 +79,7 @@ def run(
     minutes: float | None = None,
     resume: bool = False,
     device: str = "cpu",
+    start: Path | None = None,
 ) -> None:
     """Train the stages in order and write the finished networks to `out`/weights.
 
@@ -84,6 +88,7 @@ def run(
         stages: some of `STAGES`; None for all.
         minutes: longest time for each stage; what is not finished then can be resumed.
         resume: go on with the checkpoints in `out`; otherwise they must not exist.
+        start: folder of networks to go on from; None begins with nothing.
         device: for the generator, the costliest stage; the others train on the CPU.
 
     Raises:
@@ -100,7 +105,7 @@ def run(
         )
     from ..editing import resolve_device
 
-    state = _Run(out, minutes, resolve_device(device))
+    state = _Run(out, minutes, resolve_device(device), start)
     weights = out / "weights"
     weights.mkdir(parents=True, exist_ok=True)
     for name in stages or STAGES:
@@ -109,6 +114,8 @@ def run(
             log.warning("%s is not finished; --resume goes on with it", name)
             continue
         save(network, weights / f"{name}.safetensors", METADATA, half=True)
+        if name == "generator":
+            shutil.copy(out / generator.WARDROBE, weights)
 
 
 def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
