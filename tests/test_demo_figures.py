@@ -1,5 +1,7 @@
 """The demonstration figures: their code, their drawing, their captions, and the measurement of them."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -104,7 +106,7 @@ def test_longer_sleeves_cover_more() -> None:
         render(one.replace(sleeve=torch.full((4,), s)), 96).garment.sum((1, 2, 3))
         for s in (0.0, 0.3, 0.6, 1.0)
     ]
-    for shorter, longer in zip(covered, covered[1:], strict=False):
+    for shorter, longer in itertools.pairwise(covered):
         assert (longer > shorter + 20).all()
 
 
