@@ -151,10 +151,11 @@ def test_wardrobe_sees_every_attribute(pool: Pool) -> None:
 def test_fakes_are_their_codes_pictures(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = Generator((16, 16), 48, 8, 64, 8, 2)
-    fakes = make(network, tmp_path / "fakes.npz", 8)
+    wardrobe = Wardrobe(8)
+    fakes = make(network, wardrobe, tmp_path / "fakes.npz", 8)
     drawn = network.synthesize(fakes.w_plus).clamp(0, 1)
     assert (drawn - fakes.batch(torch.arange(8))).abs().max() < 0.05  # drawn in half precision
-    again = make(network, tmp_path / "fakes.npz", 8)
+    again = make(network, wardrobe, tmp_path / "fakes.npz", 8)
     assert torch.equal(again.images, fakes.images)
 
 

@@ -73,7 +73,7 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def train(
-    pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int = 128, seed: int = 0
+    pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int = 96, seed: int = 0
 ) -> tuple[Clip, bool]:
     """Half of each batch is rendered, half generated. Returns the averaged network and whether it is done."""
     generator = torch.Generator().manual_seed(seed + 20)

@@ -13,19 +13,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..demo.attributes import sample_codes
+from ..demo.attributes import sample_attributes
 from ..networks.e4e import Encoder
 from ..networks.stylegan2 import Generator
 from .fakes import Fakes
 from .generator import codes_to_w_plus, picture_loss
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Pool
+from .wardrobe import Wardrobe
 
-CONFIG: dict[str, Any] = {"stages": ((24, 1), (48, 2), (96, 3), (128, 2)), "head_channels": 64}
+CONFIG: dict[str, Any] = {"stages": ((12, 1), (32, 2), (64, 2), (96, 2)), "head_channels": 64}
 
 
 def train(
     generator_network: Generator,
+    wardrobe: Wardrobe,
     pool: Pool,
     fakes: Fakes,
     folder: Path,
@@ -46,7 +48,7 @@ def train(
             **CONFIG,
         )
     with torch.no_grad():
-        w = target_network.mapping(sample_codes(4096, generator))
+        w = wardrobe(sample_attributes(4096, generator))
         network.latent_avg.copy_(w.mean(0).expand_as(network.latent_avg))
         spread = w.std(0).clamp_min(0.1 * w.std())
     average = Average(network, 0.998)
@@ -69,7 +71,9 @@ def train(
         with torch.no_grad():
             known = torch.cat(
                 [
-                    codes_to_w_plus(target_network, real.geometry, real.appearance),
+                    codes_to_w_plus(
+                        wardrobe, real.geometry, real.appearance, target_network.num_ws
+                    ),
                     fakes.w_plus[index],
                 ]
             )

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..demo.attributes import Attributes, attributes_from_code, mix, sample_codes
+from ..demo.attributes import Attributes, attributes_from_code, mix, sample_attributes, sample_codes
 from ..networks.stylegan2 import Generator
 from .generator import codes_to_w_plus
+from .wardrobe import Wardrobe
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,14 @@ class Fakes:
 
 
 @torch.no_grad()
-def make(network: Generator, path: Path, count: int, disturb: float = 0.5, seed: int = 7) -> Fakes:
+def make(
+    network: Generator,
+    wardrobe: Wardrobe,
+    path: Path,
+    count: int,
+    disturb: float = 0.5,
+    seed: int = 7,
+) -> Fakes:
     """Draw `count` pictures, or read those of an earlier call.
 
     Every layer's w is disturbed by noise of up to `disturb` of w's spread.
@@ -53,13 +61,14 @@ def make(network: Generator, path: Path, count: int, disturb: float = 0.5, seed:
         return Fakes(**{k: torch.from_numpy(v) for k, v in np.load(path).items()})
     generator = torch.Generator().manual_seed(seed)
     device = network.w_avg.device
-    spread = network.mapping(sample_codes(4096, generator).to(device)).std(0)
+    spread = wardrobe(sample_attributes(4096, generator)).std(0)
     parts: dict[str, list[Tensor]] = {"images": [], "w_plus": [], "geometry": [], "appearance": []}
     for chunk in tqdm(torch.arange(count).split(32), desc="draw fakes", unit="x32"):
         n = len(chunk)
         geometry, appearance = sample_codes(n, generator), sample_codes(n, generator)
         appearance[: n // 3] = geometry[: n // 3]
-        w_plus = codes_to_w_plus(network, geometry.to(device), appearance.to(device))
+        codes = (geometry.to(device), appearance.to(device))
+        w_plus = codes_to_w_plus(wardrobe, *codes, network.num_ws)
         amount = torch.rand(n, 1, 1, generator=generator).square() * disturb
         noise = torch.randn(w_plus.shape, generator=generator)
         w_plus = w_plus + (amount * noise).to(device) * spread

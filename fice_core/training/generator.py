@@ -46,11 +46,12 @@ def spread_over_layers(geometry: Tensor, appearance: Tensor, num_ws: int) -> Ten
     return torch.cat([coarse, appearance[:, None].expand(-1, num_ws - APPEARANCE_LAYER, -1)], 1)
 
 
-def codes_to_w_plus(network: Generator, geometry: Tensor, appearance: Tensor) -> Tensor:
-    """The two codes of a mixture -> w_plus (N, num_ws, w_dim)."""
-    return spread_over_layers(
-        network.mapping(geometry), network.mapping(appearance), network.num_ws
-    )
+def codes_to_w_plus(
+    wardrobe: Wardrobe, geometry: Tensor, appearance: Tensor, num_ws: int
+) -> Tensor:
+    """The two codes (N, CODE_DIM) of a mixture -> w_plus (N, num_ws, w_dim), by way of the attributes."""
+    coarse, fine = (wardrobe(attributes_from_code(code)) for code in (geometry, appearance))
+    return spread_over_layers(coarse, fine, num_ws)
 
 
 def picture_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -109,8 +110,8 @@ def train(
     device: str = "cpu",
     half: bool = True,
     start: Path | None = None,
-) -> tuple[Generator, bool]:
-    """Both parts, resumable. Returns the averaged generator and whether all steps are done.
+) -> tuple[Generator, Wardrobe, bool]:
+    """Both parts, resumable. Returns the averaged generator, its teacher, and whether all steps are done.
 
     With `start`, a folder that holds `generator.safetensors` and `wardrobe.safetensors` of an earlier
     run, training goes on from those weights, with gentler steps; else it begins with nothing.
@@ -130,9 +131,8 @@ def train(
     fixed = pool.batch(torch.arange(0, len(pool), max(1, len(pool) // 16))[:16])
 
     def taught(net: Wardrobe, figures: Batch) -> Tensor:
-        pair = (attributes_from_code(c.to(device)) for c in (figures.geometry, figures.appearance))
-        geometry, appearance = (net(attributes) for attributes in pair)
-        return spread_over_layers(geometry, appearance, network.num_ws)
+        codes = (figures.geometry.to(device), figures.appearance.to(device))
+        return codes_to_w_plus(net, *codes, network.num_ws)
 
     def samples() -> Tensor:
         with torch.no_grad():
@@ -182,7 +182,7 @@ def train(
         return {"loss": loss.detach()}
 
     if not stage.run(warm, warm_step):
-        return average.network, False
+        return average.network, teacher.network, False
 
     if adversarial.steps:
         with torch.random.fork_rng():
@@ -212,11 +212,11 @@ def train(
             return {"loss": loss.detach(), "fooled": fooled.detach(), "critic": critic_loss}
 
         if not stage.run(adversarial, adversarial_step):
-            return average.network, False
+            return average.network, teacher.network, False
 
     teach_mapping(average.network, teacher.network, folder, seed)
     save_file(teacher.network.state_dict(), folder / WARDROBE)
-    return average.network, True
+    return average.network, teacher.network, True
 
 
 def teach_mapping(

@@ -18,6 +18,7 @@ from . import clip, encoder, generator, perception
 from .fakes import Fakes, make
 from .loop import Schedule
 from .pool import Pool
+from .wardrobe import Wardrobe
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,9 @@ class _Run:
         return Pool(self.out / "pool", FIGURES, SIZE)
 
     @cached_property
-    def network(self) -> Generator:
-        """The trained generator, for the stages that need its pictures."""
-        network, finished = generator.train(
+    def trained(self) -> tuple[Generator, Wardrobe]:
+        """The generator and its teacher, for the stages that need its pictures."""
+        network, wardrobe, finished = generator.train(
             self.pool,
             self.out,
             self.schedule("generator"),
@@ -63,11 +64,11 @@ class _Run:
             raise FiceError(
                 f"the generator is not finished: go on with `fice train demo -o {self.out} --resume`"
             )
-        return network.to("cpu")
+        return network.to("cpu"), wardrobe.to("cpu")
 
     @cached_property
     def fakes(self) -> Fakes:
-        return make(self.network, self.out / "fakes.npz", FAKES)
+        return make(*self.trained, self.out / "fakes.npz", FAKES)
 
     def schedule(self, stage: str) -> Schedule:
         return Schedule(STEPS[stage], self.minutes)
@@ -119,7 +120,7 @@ def run(
 
 
 def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
-    return state.network, True
+    return state.trained[0], True
 
 
 _TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {
@@ -127,6 +128,6 @@ _TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {
     "densepose": lambda s: perception.train_densepose(s.pool, s.out, s.schedule("densepose")),
     "segmenter": lambda s: perception.train_segmenter(s.pool, s.out, s.schedule("segmenter")),
     "judge": lambda s: perception.train_judge(s.pool, s.out, s.schedule("judge")),
-    "encoder": lambda s: encoder.train(s.network, s.pool, s.fakes, s.out, s.schedule("encoder")),
+    "encoder": lambda s: encoder.train(*s.trained, s.pool, s.fakes, s.out, s.schedule("encoder")),
     "clip": lambda s: clip.train(s.pool, s.fakes, s.out, s.schedule("clip")),
 }
