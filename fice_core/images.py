@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import FiceError
@@ -28,7 +29,8 @@ _WRITABLE: dict[str, tuple[str, dict[str, object]]] = {  # suffix: (format, opti
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
 }
 _LOSSY = (".jpg", ".jpeg")
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+# How Pillow unpacks 16-bit channels of a PNG to their high bytes, and what unpacks their low bytes.
+_PNG16 = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 
 def read_image(
@@ -153,8 +155,8 @@ def _decode(data: bytes) -> np.ndarray:
             f"has {image.width} x {image.height} pixels, more than the {MAX_PIXELS // 10**6} "
             "million that are read"
         )
-    if data.startswith(_PNG_START) and data[24] == 16:  # bit depth, in the IHDR chunk
-        return _decode_png16(data, image)
+    if image.format == "PNG" and image.tile and image.tile[0][3] in _PNG16:
+        return _decode_png16(data)
     upright = ImageOps.exif_transpose(image)
     if upright.mode == "F":
         raise _Refused("has floating point pixels; save it with 8 or 16 bits a channel")
@@ -164,27 +166,25 @@ def _decode(data: bytes) -> np.ndarray:
     return np.asarray(upright.convert("RGBA" if with_alpha else "RGB"), np.float32) / 255
 
 
-def _decode_png16(data: bytes, image: Image.Image) -> np.ndarray:
-    """Pillow drops the low bytes of 16-bit colour, torchvision keeps them."""
-    from torchvision.io import ImageReadMode, decode_image
+def _decode_png16(data: bytes) -> np.ndarray:
+    """Colour, or grey and alpha, of 16 bits, of which Pillow's own reading drops the low bytes."""
 
-    raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    levels = decode_image(raw, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-    pixels = levels.astype(np.float32) / np.iinfo(levels.dtype).max
-    if pixels.shape[2] <= 2:  # grey, grey and alpha
-        pixels = np.concatenate([pixels[:, :, :1].repeat(3, axis=2), pixels[:, :, 1:]], axis=2)
-    return _turned(pixels, image.getexif().get(0x0112, 1))
+    def read(raw_mode: str | None = None) -> NDArray[np.float32]:
+        image = Image.open(io.BytesIO(data), formats=["PNG"])
+        if raw_mode is not None:
+            codec, extents, offset, _ = image.tile[0]
+            image.tile = [(codec, extents, offset, raw_mode)]  # type: ignore[list-item]
+        return np.asarray(ImageOps.exif_transpose(image)).astype(np.float32)
 
-
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """(H, W, C) turned as the EXIF orientation 1..8 says (Exif 2.3, section 4.6.4)."""
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels
+    raw_mode = str(Image.open(io.BytesIO(data), formats=["PNG"]).tile[0][3])
+    if raw_mode == "LA;16B":  # the four bytes of a pixel, taken for four channels
+        pixels = read("RGBA")
+        levels = 256 * pixels[:, :, 0::2] + pixels[:, :, 1::2]
+        levels = levels[:, :, [0, 0, 0, 1]]  # a copy of the grey for each colour
+    else:
+        levels = 256 * read() + read(_PNG16[raw_mode])
+    result: np.ndarray = levels / np.float32(65535)
+    return result
 
 
 def _grey16(image: Image.Image) -> np.ndarray:

@@ -168,11 +168,27 @@ def test_png16_keeps_all_bits(tmp_path: Path, channels: int) -> None:
     assert (np.round(image * 65535) == np.broadcast_to(colours, (5, 7, 3))).all()
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_png16_transparency(tmp_path: Path, channels: int) -> None:
+    level, alpha = 12345, 54321
+    levels = np.full((1, 2, channels), level)
+    levels[..., -1] = alpha
+    path = tmp_path / "deep.png"
+    path.write_bytes(png16(levels))
+    notes: list[str] = []
+    image = read_image(path, note=notes.append).double()
+    expected = level / 65535 * alpha / 65535 + 1 - alpha / 65535
+    assert np.abs(image.numpy() - expected).max() < 1e-6
+    assert len(notes) == 1
+
+
 def test_other_16_bit_files(tmp_path: Path) -> None:
     levels = np.array([[0, 1, 257, 65535]], dtype=np.uint16)
     expected = torch.tensor([0, 1, 257, 65535]) / 65535
-    for suffix in ("tif", "pgm"):
-        path = saved(tmp_path / f"x.{suffix}", Image.fromarray(levels))
+    tif = saved(tmp_path / "x.tif", Image.fromarray(levels))
+    pgm = tmp_path / "x.pgm"
+    pgm.write_bytes(b"P5 4 1 65535\n" + levels.astype(">u2").tobytes())
+    for path in (tif, pgm):
         assert torch.allclose(read_image(path)[1, 0], expected, atol=1e-7)
 
 
