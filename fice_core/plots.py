@@ -94,7 +94,7 @@ def loss_plot(trace: Trace) -> Image.Image:
     axes.set_ylabel("loss times its weight")
     count = trace.total.shape[1]
     axes.set_title("One edit" if count == 1 else f"{count} edits: mean, least and most")
-    axes.legend(frameon=False, ncols=2)
+    figure.legend(frameon=False, loc="outside right upper")
     axes.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)

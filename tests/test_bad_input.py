@@ -233,6 +233,28 @@ def test_usage(line: list[str]) -> None:
     assert "--help" in mistake(*line)
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("--count=0", "count"), ("--variant=none", "no pose term"), ("--steps=0", "steps")],
+)
+def test_evaluate(option: str, words: str) -> None:
+    assert words in mistake("evaluate", option)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("--stage=none", "generator"), ("--minutes=0", "minutes"), ("--device=gpu", "'gpu'")],
+)
+def test_train(tmp_path: Path, option: str, words: str) -> None:
+    assert words in mistake("train", "demo", "-o", tmp_path / "run", option)
+
+
+def test_train_over_an_earlier_run(tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "generator.ckpt").touch()
+    assert "--resume" in mistake("train", "demo", "-o", tmp_path)
+    assert "cannot make the folder" in mistake("train", "demo", "-o", photo)
+
+
 # Outputs
 
 

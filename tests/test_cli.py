@@ -282,6 +282,28 @@ def test_demo_writes_two_pictures(
     assert min(Image.open(folder / "losses.png").size) > 400
 
 
+def test_demo_with_the_bundled_models(tmp_path: Path) -> None:
+    result = fice("demo", "-o", tmp_path, "--steps", 2)
+    assert result.exit_code == 0
+    assert result.stderr == ""  # no word of the prompts is unknown, no loss went bad
+    sheet = np.asarray(Image.open(tmp_path / "edits.png"))
+    assert (sheet < 100).mean() > 0.05  # figures, not blank paper
+
+
+def test_evaluate_with_the_bundled_models(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    result = fice(
+        *("evaluate", "--count", 2, "--steps", 2, "--variant", "default", "--report", report),
+        *("--pictures", tmp_path / "sheets"),
+    )
+    assert result.exit_code == 0
+    assert "| default |" in result.stdout
+    (row,) = json.loads(report.read_text())["rows"]
+    assert row["outside_equal"] == 1
+    assert row["steps"] == 2
+    assert [file.name for file in (tmp_path / "sheets").iterdir()] == ["default.png"]
+
+
 def test_inspect_and_convert(tmp_path: Path) -> None:
     network, first, second = (
         tiny_generator(),

@@ -1,5 +1,7 @@
 """`fice train`: make networks of one's own."""
 
+import logging
+import sys
 from pathlib import Path
 
 import click
@@ -17,7 +19,11 @@ def command() -> None:
 @click.option(
     "--stage", "stages", multiple=True, metavar="NAME", help="Only these stages; repeat it."
 )
-@click.option("--minutes", type=float, help="Stop a stage after this time; --resume goes on.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop a stage after this time; --resume goes on.",
+)
 @click.option("--resume", is_flag=True, help="Go on where the last run in DIR ended.")
 @click.option(
     "--start", metavar="DIR", help="Go on from the networks in DIR.  [default: from nothing]"
@@ -35,10 +41,12 @@ def demo(
 
     Checkpoints, sample pictures and the finished set go to DIR.
     """
+    from ..files import make_folder
     from ..training import train_demo
 
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     train_demo.run(
-        out=Path(output),
+        out=make_folder(output),
         stages=list(stages) or None,
         minutes=minutes,
         resume=resume,
