@@ -102,6 +102,7 @@ def measure_memory(folder: str, preset: str) -> dict[str, float]:
         f"full size, {preset}: resident before the edit (GB)": loaded / 1e9,
         f"full size, {preset}: peak during the edit (GB)": peak.value / 1e9,
         f"full size, {preset}: peak over the weights (GB)": (peak.value - weights) / 1e9,
+        f"full size, {preset}: of which the edit (GB)": (peak.value - loaded) / 1e9,
         f"full size, {preset}: seconds a step": float(times[-1] - times[0]) / (len(times) - 1),
     }
 
