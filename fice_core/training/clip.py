@@ -17,7 +17,7 @@ from torch import Tensor
 from ..demo import captions
 from ..networks.clip import Clip
 from .fakes import Fakes
-from .loop import Average, Schedule, Stage, cosine, set_rate
+from .loop import Schedule, fit
 from .pool import Pool
 
 CONFIG: dict[str, Any] = {
@@ -80,7 +80,6 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed + 20)
         network = Clip(**CONFIG, vocabulary=captions.vocabulary())
-    average = Average(network, 0.998)
     decay = [p for p in network.parameters() if p.ndim > 1]
     rest = [p for p in network.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
@@ -88,17 +87,8 @@ def train(
         lr=1.5e-3,
         betas=(0.9, 0.98),
     )
-    stage = Stage(
-        "clip",
-        folder,
-        {"network": network, "average": average.network, "optimizer": optimizer},
-        generator,
-    )
-    stage.resume()
-    network.train()
 
-    def step(i: int) -> dict[str, Tensor]:
-        set_rate(optimizer, cosine(i, schedule.steps))
+    def objective() -> tuple[Tensor, dict[str, Tensor]]:
         real = pool.batch(torch.randint(len(pool), (batch // 2,), generator=generator))
         index = torch.randint(len(fakes), (batch // 2,), generator=generator)
         images = augment(torch.cat([real.images, fakes.batch(index)]), generator)
@@ -115,14 +105,9 @@ def train(
             text = network.encode_text(said.texts).float()
         scale = network.model.logit_scale.exp().clamp(max=60)
         loss = contrastive_loss(image, text, scale, true, false)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        average.update(network, i)
         with torch.no_grad():
             best = (text @ image.t()).masked_fill(~(true | false), -2).argmax(1)
             hit = true[torch.arange(len(best)), best].float().mean()
-        return {"loss": loss.detach(), "top1": hit, "scale": scale.detach()}
+        return loss, {"loss": loss.detach(), "top1": hit, "scale": scale.detach()}
 
-    finished = stage.run(schedule, step)
-    return average.network, finished
+    return fit("clip", folder, network, optimizer, generator, schedule, objective, decay=0.998)

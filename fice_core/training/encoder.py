@@ -18,7 +18,7 @@ from ..networks.e4e import Encoder
 from ..networks.stylegan2 import Generator
 from .fakes import Fakes
 from .generator import codes_to_w_plus, picture_loss
-from .loop import Average, Schedule, Stage, cosine, set_rate
+from .loop import Schedule, fit
 from .pool import Pool
 from .wardrobe import Wardrobe
 
@@ -51,21 +51,11 @@ def train(
         w = wardrobe(sample_attributes(4096, generator))
         network.latent_avg.copy_(w.mean(0).expand_as(network.latent_avg))
         spread = w.std(0).clamp_min(0.1 * w.std())
-    average = Average(network, 0.998)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=2e-3, weight_decay=1e-4, betas=(0.9, 0.98)
     )
-    stage = Stage(
-        "encoder",
-        folder,
-        {"network": network, "average": average.network, "optimizer": optimizer},
-        generator,
-    )
-    stage.resume()
-    network.train()
 
-    def step(i: int) -> dict[str, Tensor]:
-        set_rate(optimizer, cosine(i, schedule.steps))
+    def objective() -> tuple[Tensor, dict[str, Tensor]]:
         real = pool.batch(torch.randint(len(pool), (batch // 2,), generator=generator))
         index = torch.randint(len(fakes), (batch // 2,), generator=generator)
         with torch.no_grad():
@@ -86,15 +76,10 @@ def train(
         offset = ((w_plus[:, 1:] - w_plus[:, :1]) / spread).square().mean()
         picture = picture_loss(drawn, images)
         loss = 0.3 * code + 2.0 * picture + 0.002 * offset
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        average.update(network, i)
-        return {
+        return loss, {
             "code": code.detach(),
             "picture": picture.detach(),
             "l1": F.l1_loss(drawn, images).detach(),
         }
 
-    finished = stage.run(schedule, step)
-    return average.network, finished
+    return fit("encoder", folder, network, optimizer, generator, schedule, objective, decay=0.998)

@@ -24,7 +24,7 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 @dataclass
 class Schedule:
-    """How long a stage trains: `steps` in all; a session of it stops after `minutes`, to be resumed."""
+    """How long a stage trains: `steps` in all; one run stops after `minutes`, to be resumed."""
 
     steps: int
     minutes: float | None = None
@@ -138,6 +138,40 @@ class Average(Generic[_Network]):
             mine.lerp_(theirs, 1 - decay)
         for kept, present in zip(self.network.buffers(), network.buffers(), strict=True):
             kept.copy_(present)
+
+
+def fit(
+    name: str,
+    folder: Path,
+    network: _Network,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    schedule: Schedule,
+    loss: Callable[[], tuple[Tensor, dict[str, Tensor]]],
+    decay: float,
+    warmup: int = 100,
+) -> tuple[_Network, bool]:
+    """Minimise `loss() -> (value, figures to show)` over one network, resumably.
+
+    Returns the averaged network and whether all steps are done.
+    """
+    average = Average(network, decay)
+    state = {"network": network, "average": average.network, "optimizer": optimizer}
+    stage = Stage(name, folder, dict(state), generator)
+    stage.resume()
+    network.train()
+
+    def step(i: int) -> dict[str, Tensor]:
+        set_rate(optimizer, cosine(i, schedule.steps, warmup))
+        value, figures = loss()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        average.update(network, i)
+        return figures
+
+    finished = stage.run(schedule, step)
+    return average.network, finished
 
 
 def save_grid(images: Tensor, path: Path, columns: int = 8) -> None:

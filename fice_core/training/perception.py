@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
-from .loop import Average, Schedule, Stage, cosine, set_rate
+from .loop import Schedule, fit
 from .pool import Batch, Pool
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -129,27 +129,14 @@ def _train(
     generator: torch.Generator,
 ) -> tuple[_Network, bool]:
     """The loop that all of them share: AdamW, cosine schedule, degraded pictures, averaged weights."""
-    average = Average(network, 0.995)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-3)
-    stage = Stage(
-        name,
-        folder,
-        {"network": network, "average": average.network, "optimizer": optimizer},
-        generator,
-    )
-    stage.resume()
-    network.train()
 
-    def step(i: int) -> dict[str, Tensor]:
-        set_rate(optimizer, cosine(i, schedule.steps, warmup=50))
+    def objective() -> tuple[Tensor, dict[str, Tensor]]:
         figures = pool.batch(torch.randint(len(pool), (batch,), generator=generator))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             value = loss(degrade(figures.images, generator), figures)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        average.update(network, i)
-        return {"loss": value.detach()}
+        return value, {"loss": value.detach()}
 
-    finished = stage.run(schedule, step)
-    return average.network, finished
+    return fit(
+        name, folder, network, optimizer, generator, schedule, objective, decay=0.995, warmup=50
+    )
