@@ -122,7 +122,8 @@ def invert(
         targets: starting codes and what they are held to.
         settings: steps, schedule, weights...
         clip, densepose, segmenter: the critics; each is needed only if its term's weight is above 0.
-        statistics: of W, for `latent_prior` and `start_noise`; estimated when missing.
+        statistics: of W, for `latent_prior`, `start_noise` and whitened coordinates; estimated
+            when missing.
         on_step: called after every step. An exception that it raises ends the loop and is passed
             on (cancel); `Step.stop()` ends it with a result.
 
@@ -132,13 +133,15 @@ def invert(
     """
     with torch.inference_mode(False), torch.enable_grad():
         check_latent(targets.w_plus, generator)
-        if statistics is None and (settings.weights.latent_prior or settings.start_noise):
+        if statistics is None and settings.needs_statistics:
             statistics = latent_statistics(generator)
         objective = Objective(generator, settings, clip, densepose, segmenter, statistics)
         objective.check(targets)
         targets = _scattered(targets.clone(), settings, statistics)
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
-        loop = _Loop(objective, targets, settings, initial)
+        basis = statistics.spread if settings.coordinates == "whitened" and statistics else None
+        codes = _Codes(targets.w_plus, basis)
+        loop = _Loop(objective, targets, settings, initial, codes)
         try:
             stopped = loop.run(on_step)
         except KeyboardInterrupt as interrupt:
@@ -155,24 +158,51 @@ class _Kept(NamedTuple):
     step: torch.Tensor
 
 
+class _Codes:
+    """The codes (N, num_ws, w_dim), and the coordinates in which Adam takes its steps.
+
+    With a `basis` (w_dim, w_dim), symmetric, the codes are start + parameter @ basis.
+    """
+
+    def __init__(self, start: torch.Tensor, basis: torch.Tensor | None) -> None:
+        self._start = start
+        self._basis = basis
+        parameter = start.clone() if basis is None else torch.zeros_like(start)
+        self.parameter = parameter.requires_grad_()
+
+    def now(self) -> torch.Tensor:
+        """The codes as they are, without a graph."""
+        parameter = self.parameter.detach()
+        return parameter if self._basis is None else self._start + parameter @ self._basis
+
+    def pull(self, gradient: torch.Tensor) -> None:
+        """Hand the optimiser the gradient with respect to the codes."""
+        self.parameter.grad = gradient if self._basis is None else gradient @ self._basis
+
+
 class _Loop:
     """The state of one inversion. All of it lives on the device; the host only queues work."""
 
     def __init__(
-        self, objective: Objective, targets: Targets, settings: EditSettings, initial: torch.Tensor
+        self,
+        objective: Objective,
+        targets: Targets,
+        settings: EditSettings,
+        initial: torch.Tensor,
+        codes: _Codes,
     ) -> None:
         self.objective = objective
         self.targets = targets
         self.settings = settings
         self.initial = initial
-        self.w_plus = targets.w_plus.clone()
-        count, device = len(targets), self.w_plus.device
+        self.codes = codes
+        count, device = len(targets), initial.device
 
         def filled(*shape: int, value: float) -> torch.Tensor:
             return torch.full(shape, value, device=device)
 
         self.kept = _Kept(
-            self.w_plus.clone(),
+            targets.w_plus.clone(),
             self.initial,
             filled(count, value=torch.inf),
             torch.full((count,), -1, device=device),
@@ -191,10 +221,11 @@ class _Loop:
     def run(self, on_step: OnStep | None) -> StopReason:
         """Take all steps, or fewer; the results are then in the attributes."""
         settings = self.settings
-        optimizer = torch.optim.Adam([self.w_plus.requires_grad_()], lr=settings.learning_rate)
+        optimizer = torch.optim.Adam([self.codes.parameter], lr=settings.learning_rate)
         start = time.monotonic()
-        check_every = _CHECK_EVERY.get(self.w_plus.device.type, 10)
-        pieces = self._pieces(torch.arange(len(self.targets), device=self.w_plus.device))
+        device = self.initial.device
+        check_every = _CHECK_EVERY.get(device.type, 10)
+        pieces = self._pieces(torch.arange(len(self.targets), device=device))
         for index in range(settings.steps):
             step = self._keep(index, self._evaluate(index, pieces))
             self.rates.append(settings.learning_rate_at(index))
@@ -250,7 +281,7 @@ class _Loop:
 
     def _evaluate(self, step: int, pieces: list[tuple[torch.Tensor, Targets]]) -> Evaluation:
         """The objective at the present codes; NaN for pictures that are in no piece."""
-        codes = self.w_plus.detach()
+        codes = self.codes.now()
         nowhere = torch.full_like(self.kept.total, torch.nan)
         whole = Evaluation(
             terms={name: nowhere.clone() for name in self.objective.weights},
@@ -271,7 +302,7 @@ class _Loop:
         """Note the losses, keep what is good, retire pictures that are finished or bad, and hand
         the gradient of the others to the optimiser."""
         settings, kept, active = self.settings, self.kept, self.active
-        codes = self.w_plus.detach()
+        codes = self.codes.now()
 
         good = active & now.total.isfinite()
         better = good if settings.result == "last" else good & (now.total < kept.total)
@@ -298,7 +329,7 @@ class _Loop:
         self.active = usable
         # A bad gradient must not reach Adam's moments. What they still move of a retired code is
         # neither looked at nor kept.
-        self.w_plus.grad = torch.where(usable[:, None, None], now.gradient, 0.0)
+        self.codes.pull(torch.where(usable[:, None, None], now.gradient, 0.0))
         return Step(index, settings.steps, terms, total, shown)
 
 

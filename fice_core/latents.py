@@ -22,11 +22,13 @@ class LatentStatistics:
     Attributes:
         mean: (w_dim,).
         whitening: (w_dim, w_dim), symmetric; (w - mean) @ whitening has about unit variance.
+        spread: its inverse, symmetric; a unit step in whitened coordinates is its row in w.
         std: overall standard deviation of one component of w.
     """
 
     mean: torch.Tensor
     whitening: torch.Tensor
+    spread: torch.Tensor
     std: float
 
     def whiten(self, w: torch.Tensor) -> torch.Tensor:
@@ -34,7 +36,8 @@ class LatentStatistics:
         return (w - self.mean) @ self.whitening
 
     def to(self, device: torch.device | str) -> "LatentStatistics":
-        return LatentStatistics(self.mean.to(device), self.whitening.to(device), self.std)
+        moved = (tensor.to(device) for tensor in (self.mean, self.whitening, self.spread))
+        return LatentStatistics(*moved, self.std)
 
 
 def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatistics:
@@ -50,12 +53,13 @@ def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatis
         mean = w.mean(dim=0)
         variances, axes = torch.linalg.eigh(torch.cov(w.T))
         average = variances.mean()
-        scale = variances.clamp_min(_VARIANCE_FLOOR * average).rsqrt()
-        whitening = (axes * scale) @ axes.T
-        device = next(generator.parameters()).device
-        return LatentStatistics(
-            mean.float().to(device), whitening.float().to(device), float(average.sqrt())
+        deviations = variances.clamp_min(_VARIANCE_FLOOR * average).sqrt()
+        whitening = (axes / deviations) @ axes.T
+        spread = (axes * deviations) @ axes.T
+        found = LatentStatistics(
+            mean.float(), whitening.float(), spread.float(), float(average.sqrt())
         )
+        return found.to(next(generator.parameters()).device)
 
 
 def check_latent(w_plus: torch.Tensor, generator: Generator) -> None:

@@ -69,12 +69,14 @@ def load_models(
             else 'give the folder with the checkpoints, or "demo"'
         )
         raise FiceError(f"there is no folder of models {folder}: {hint}")
+    # All files are found before the first is read: two gigabytes are not loaded for nothing.
+    files = {kind: _require(folder, kind) for kind in _STEMS if kind != "clip" or not clip}
     return Models(
-        generator=checkpoints.load_generator(_require(folder, "generator"), device=place),
-        encoder=checkpoints.load_encoder(_require(folder, "encoder"), device=place),
-        densepose=checkpoints.load_densepose(_require(folder, "densepose"), device=place),
-        segmenter=checkpoints.load_segmenter(_require(folder, "segmenter"), device=place),
-        clip=checkpoints.load_clip(clip or _require(folder, "clip"), device=place),
+        generator=checkpoints.load_generator(files["generator"], device=place),
+        encoder=checkpoints.load_encoder(files["encoder"], device=place),
+        densepose=checkpoints.load_densepose(files["densepose"], device=place),
+        segmenter=checkpoints.load_segmenter(files["segmenter"], device=place),
+        clip=checkpoints.load_clip(clip or files["clip"], device=place),
     )
 
 

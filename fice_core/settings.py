@@ -8,6 +8,7 @@ from .errors import FiceError
 
 Schedule = Literal["constant", "cosine"]
 ResultChoice = Literal["best", "last"]
+Coordinates = Literal["w", "whitened"]
 StitchMode = Literal["mask", "head", "none"]
 
 
@@ -45,7 +46,10 @@ class EditSettings:
     Optimisation:
         steps: optimisation steps, >= 1.
         seed: of `start_noise` and `clip_views`; the rest of the method is deterministic.
-        learning_rate: Adam's, in units of w; the peak of the schedule.
+        coordinates: what Adam's steps are taken in. "w": every component of w moves alike, as in the
+            paper. "whitened": in units of the spread of W, so that codes move along the directions
+            in which W varies and hardly along those in which no plausible picture differs.
+        learning_rate: Adam's, in units of w or of its spread; the peak of the schedule.
         schedule: "constant", or "cosine" (linear warm-up, then half a cosine down to 0).
         warmup: fraction of the steps, [0, 1), over which "cosine" climbs to the peak.
         plateau_patience: a picture is finished once its best total has not improved for that many
@@ -73,6 +77,7 @@ class EditSettings:
 
     steps: int = 100
     seed: int = 0
+    coordinates: Coordinates = "whitened"
     learning_rate: float = 0.05
     schedule: Schedule = "cosine"
     warmup: float = 0.05
@@ -119,6 +124,7 @@ class EditSettings:
             value = getattr(self, name)
             _require(_is_number(value) and 0 <= value <= 0.5, name, value, "in [0, 0.5]")
         for name, choices in (
+            ("coordinates", ("w", "whitened")),
             ("schedule", ("constant", "cosine")),
             ("result", ("best", "last")),
             ("stitch", ("mask", "head", "none")),
@@ -134,6 +140,7 @@ class EditSettings:
         picture rendered before the last update, pictures not clamped, only the head stitched."""
         return cls(
             steps=501,
+            coordinates="w",
             learning_rate=0.05,
             schedule="constant",
             warmup=0.0,
@@ -145,6 +152,12 @@ class EditSettings:
             stitch="head",
             weights=LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0),
         )
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether the loop has to know how W is distributed."""
+        prior = self.weights.latent_prior > 0
+        return self.coordinates == "whitened" or prior or self.start_noise > 0
 
     def with_weights(self, **weights: float) -> "EditSettings":
         """A copy with some loss weights replaced: `settings.with_weights(pose=0)`."""

@@ -1,5 +1,7 @@
 """The evaluation's cases, numbers and table."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -43,11 +45,14 @@ def test_table_has_a_line_for_every_variant() -> None:
     row = Row(
         "default", 0.953125, 0.9, 0.8, 0.8765, 1.0, 0.25, 0.0, 100, 3.21, ["a red shirt: blue"]
     )
-    report = Report(64, [row])
+    everywhere = replace(row, variant="no stitching", outside_equal=None)
+    report = Report(64, 0.9, [row, everywhere])
     lines = report.table().splitlines()
     assert (
-        lines[-1]
+        lines[2]
         == "| default | 95.3 % | 90.0 % | 80.0 % | 0.876 | 100 % | 0.25 | 0.00 | 100 | 3.2 |"
     )
+    assert lines[3].startswith("| no stitching |") and " | – | 0.25 |" in lines[3]
+    assert lines[-1].endswith("0.900")
     assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
     assert report.to_dict()["rows"][0]["failures"] == ["a red shirt: blue"]

@@ -79,6 +79,30 @@ def test_paper_loop_equals_the_plain_formulation():
     assert result.trace.kept_step.tolist() == [29, 29, 29]
 
 
+def test_whitened_steps_follow_the_spread_of_w():
+    """Adam's first step is its rate in every coordinate, whatever the gradient's size."""
+    models = toy_models()
+    targets = toy_targets(2, models)
+    settings = replace(PLAIN, steps=2, learning_rate=0.3, coordinates="whitened")
+    statistics = latent_statistics(models.generator)
+    with torch.inference_mode(False), torch.enable_grad():
+        goal = targets.clone()
+        moved = torch.zeros_like(goal.w_plus).requires_grad_()
+        images = models.generator.synthesize(goal.w_plus + moved @ statistics.spread)
+        weights = LossWeights(clip=0, pose=0, head=0, image=1, latent=0)
+        losses.image_loss(images, goal.images * 0, torch.ones_like(goal.keep_mask)).sum().backward()
+        expected = goal.w_plus - 0.3 * moved.grad.sign() @ statistics.spread
+        goal = replace(goal, images=goal.images * 0, keep_mask=torch.ones_like(goal.keep_mask))
+    result = run(models, goal, replace(settings, weights=weights))
+    torch.testing.assert_close(result.w_plus, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_spread_undoes_whitening():
+    statistics = latent_statistics(toy_models().generator)
+    product = statistics.whitening @ statistics.spread
+    torch.testing.assert_close(product, torch.eye(len(product)), atol=1e-4, rtol=0)
+
+
 def test_rendering_twice_to_save_memory_changes_nothing(monkeypatch):
     models = toy_models()
     targets = toy_targets(2, models)
@@ -171,7 +195,9 @@ def test_it_finds_the_code_of_a_picture_the_generator_can_make():
         images=models.generator.synthesize(wanted),
         keep_mask=torch.ones_like(targets.keep_mask),
     )
-    settings = EditSettings(steps=400, clamp=False, plateau_patience=None, weights=IMAGE_ONLY)
+    settings = EditSettings(
+            steps=400, coordinates="w", clamp=False, plateau_patience=None, weights=IMAGE_ONLY
+        )
     result = run(models, goal, settings)
     torch.testing.assert_close(result.w_plus, wanted, atol=1e-3, rtol=0)
     assert result.trace.total[-1].max() < 1e-8
@@ -182,6 +208,7 @@ def test_latent_term_alone_makes_the_layers_equal():
     settings = EditSettings(
         steps=300,
         plateau_patience=None,
+        coordinates="w",
         weights=LossWeights(clip=0, pose=0, head=0, image=0, latent=1),
     )
     result = run(models, toy_targets(1, models), settings)
@@ -414,7 +441,7 @@ def test_paper_settings():
     assert (paper.steps, paper.learning_rate, paper.schedule) == (501, 0.05, "constant")
     assert paper.weights == LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0)
     assert (paper.result, paper.stitch, paper.clamp) == ("last", "head", False)
-    assert paper.plateau_patience is None
+    assert (paper.plateau_patience, paper.coordinates) == (None, "w")
     assert paper.with_weights(pose=0).weights.pose == 0
 
 
@@ -430,6 +457,7 @@ def test_paper_settings():
         ("clip_views", -1),
         ("learning_rate", 0.0),
         ("learning_rate", math.nan),
+        ("coordinates", "z"),
         ("schedule", "linear"),
         ("warmup", 1.0),
         ("plateau_patience", 0),

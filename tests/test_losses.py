@@ -53,7 +53,10 @@ def test_latent_loss_measures_the_distance_to_the_first_layer():
 
 def test_latent_prior_is_the_mahalanobis_distance_per_dimension():
     statistics = LatentStatistics(
-        mean=torch.tensor([1.0, 0.0]), whitening=torch.diag(torch.tensor([0.5, 2.0])), std=1.0
+        mean=torch.tensor([1.0, 0.0]),
+        whitening=torch.diag(torch.tensor([0.5, 2.0])),
+        spread=torch.diag(torch.tensor([2.0, 0.5])),
+        std=1.0,
     )
     w_plus = torch.tensor([[[3.0, 1.0], [1.0, 0.0]]])  # (1^2 + 2^2) / 2 and 0, over two layers
     assert losses.latent_prior_loss(w_plus, statistics).item() == pytest.approx(2.5 / 2)
@@ -79,7 +82,7 @@ def _inputs(*shape: int) -> torch.Tensor:
 
 def test_gradients():
     fixed = torch.full((2, 1), 0.3, dtype=torch.float64)
-    statistics = LatentStatistics(fixed[0], fixed[:1] + 1.5, 1.0)
+    statistics = LatentStatistics(fixed[0], fixed[:1] + 1.5, 1 / (fixed[:1] + 1.5), 1.0)
     check = torch.autograd.gradcheck
     assert check(lambda x: losses.clip_loss(x, _inputs(1, 5).detach().flip(1)), _inputs(2, 5))
     assert check(lambda x: losses.pose_loss(x, fixed[..., None, None]), _inputs(2, 14, 2, 2))

@@ -7,6 +7,7 @@ several true pictures, and what is undecided in a picture counts neither way.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from ..demo import captions
 from ..networks.clip import Clip
 from .fakes import Fakes
-from .loop import Schedule, fit
+from .loop import Schedule, Weights, fit
 from .pool import Pool
 
 CONFIG: dict[str, Any] = {
@@ -26,6 +27,8 @@ CONFIG: dict[str, Any] = {
     "text_cfg": {"context_length": captions.CONTEXT_LENGTH, "width": 128, "heads": 4, "layers": 2},
     "quick_gelu": True,
 }
+#: how far training moves a pixel against the caption, of [0, 1]
+ATTACK = 6 / 255
 
 
 def contrastive_loss(
@@ -72,14 +75,40 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return images * draw(0.95, 1.05)[:, None, None, None]
 
 
+def attack(
+    images: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    strength: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Every picture moved by up to `strength` a pixel, each by its own draw, to where `loss` grows."""
+    inputs = images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(inputs), inputs)
+    amount = torch.rand(len(images), 1, 1, 1, generator=generator) * strength
+    return images + amount * gradient.sign()
+
+
 def train(
-    pool: Pool, fakes: Fakes, folder: Path, schedule: Schedule, batch: int = 96, seed: int = 0
+    pool: Pool,
+    fakes: Fakes,
+    folder: Path,
+    schedule: Schedule,
+    start: Weights = None,
+    batch: int = 96,
+    seed: int = 0,
 ) -> tuple[Clip, bool]:
-    """Half of each batch is rendered, half generated. Returns the averaged network and whether it is done."""
+    """Half of each batch is rendered, half generated. Returns the averaged network and whether it is done.
+
+    Every picture is first changed a little, against its caption (the fast gradient sign method,
+    Goodfellow et al. 2015): a network that such a change does not fool has gradients that point to
+    what a person would change, and an edit follows its gradients.
+    """
     generator = torch.Generator().manual_seed(seed + 20)
     with torch.random.fork_rng():
         torch.manual_seed(seed + 20)
         network = Clip(**CONFIG, vocabulary=captions.vocabulary())
+    if start is not None:
+        network.load_state_dict(start)
     decay = [p for p in network.parameters() if p.ndim > 1]
     rest = [p for p in network.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
@@ -100,10 +129,19 @@ def train(
             words[0].texts + words[1].texts, torch.cat([w.mentions for w in words])
         )
         true, false = said.truth(torch.cat(figures))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            image = network.encode_image(images).float()
-            text = network.encode_text(said.texts).float()
         scale = network.model.logit_scale.exp().clamp(max=60)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            text = network.encode_text(said.texts).float()
+
+        def image_features(images: Tensor) -> Tensor:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return network.encode_image(images).float()
+
+        def against(image: Tensor) -> Tensor:
+            return contrastive_loss(image, text.detach(), scale.detach(), true, false)
+
+        images = attack(images, lambda x: against(image_features(x)), ATTACK, generator)
+        image = image_features(images)
         loss = contrastive_loss(image, text, scale, true, false)
         with torch.no_grad():
             best = (text @ image.t()).masked_fill(~(true | false), -2).argmax(1)

@@ -18,7 +18,7 @@ from ..networks.e4e import Encoder
 from ..networks.stylegan2 import Generator
 from .fakes import Fakes
 from .generator import codes_to_w_plus, picture_loss
-from .loop import Schedule, fit
+from .loop import Schedule, Weights, fit
 from .pool import Pool
 from .wardrobe import Wardrobe
 
@@ -32,6 +32,7 @@ def train(
     fakes: Fakes,
     folder: Path,
     schedule: Schedule,
+    start: Weights = None,
     batch: int = 16,
     seed: int = 0,
 ) -> tuple[Encoder, bool]:
@@ -51,6 +52,8 @@ def train(
         w = wardrobe(sample_attributes(4096, generator))
         network.latent_avg.copy_(w.mean(0).expand_as(network.latent_avg))
         spread = w.std(0).clamp_min(0.1 * w.std())
+    if start is not None:
+        network.load_state_dict(start)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=2e-3, weight_decay=1e-4, betas=(0.9, 0.98)
     )

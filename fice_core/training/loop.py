@@ -20,6 +20,8 @@ from tqdm import tqdm
 log = logging.getLogger(__name__)
 
 _Network = TypeVar("_Network", bound=nn.Module)
+#: a state dict to go on from, or None to begin with nothing
+Weights = dict[str, Tensor] | None
 
 
 @dataclass

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
-from .loop import Schedule, fit
+from .loop import Schedule, Weights, fit
 from .pool import Batch, Pool
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -59,17 +59,27 @@ def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def train_densepose(
-    pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0
+    pool: Pool,
+    folder: Path,
+    schedule: Schedule,
+    start: Weights = None,
+    batch: int = 24,
+    seed: int = 0,
 ) -> tuple[DensePose, bool]:
     """The part network that steers edits: cross-entropy of the labels and of foreground."""
-    return _train_parts("densepose", DENSEPOSE, pool, folder, schedule, batch, seed + 10)
+    return _train_parts("densepose", DENSEPOSE, pool, folder, schedule, start, batch, seed + 10)
 
 
 def train_judge(
-    pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0
+    pool: Pool,
+    folder: Path,
+    schedule: Schedule,
+    start: Weights = None,
+    batch: int = 24,
+    seed: int = 0,
 ) -> tuple[DensePose, bool]:
     """A part network of another shape and seed that only measures, so that no edit is tuned to please it."""
-    return _train_parts("judge", JUDGE, pool, folder, schedule, batch, seed + 12)
+    return _train_parts("judge", JUDGE, pool, folder, schedule, start, batch, seed + 12)
 
 
 def _train_parts(
@@ -78,10 +88,11 @@ def _train_parts(
     pool: Pool,
     folder: Path,
     schedule: Schedule,
+    start: Weights,
     batch: int,
     seed: int,
 ) -> tuple[DensePose, bool]:
-    generator, network = _begin(DensePose, config, seed)
+    generator, network = _begin(DensePose, config, seed, start)
 
     def loss(images: Tensor, figures: Batch) -> Tensor:
         charts = network._predict(images, ("ann_index", "index_uv"))
@@ -96,10 +107,15 @@ def _train_parts(
 
 
 def train_segmenter(
-    pool: Pool, folder: Path, schedule: Schedule, batch: int = 24, seed: int = 0
+    pool: Pool,
+    folder: Path,
+    schedule: Schedule,
+    start: Weights = None,
+    batch: int = 24,
+    seed: int = 0,
 ) -> tuple[Segmenter, bool]:
     """Cross-entropy against the renderer's soft regions."""
-    generator, network = _begin(Segmenter, SEGMENTER, seed + 11)
+    generator, network = _begin(Segmenter, SEGMENTER, seed + 11, start)
 
     def loss(images: Tensor, figures: Batch) -> Tensor:
         background = (1 - figures.body - figures.head).clamp_min(0)
@@ -111,11 +127,14 @@ def train_segmenter(
 
 
 def _begin(
-    cls: Callable[..., _Network], config: dict[str, Any], seed: int
+    cls: Callable[..., _Network], config: dict[str, Any], seed: int, start: Weights
 ) -> tuple[torch.Generator, _Network]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return torch.Generator().manual_seed(seed), cls(**config)
+        network = cls(**config)
+    if start is not None:
+        network.load_state_dict(start)
+    return torch.Generator().manual_seed(seed), network
 
 
 def _train(

@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from ..checkpoints import save
+from .. import checkpoints
 from ..errors import FiceError
 from ..networks.stylegan2 import Generator
 from . import clip, encoder, generator, perception
 from .fakes import Fakes, make
-from .loop import Schedule
+from .loop import Schedule, Weights
 from .pool import Pool
 from .wardrobe import Wardrobe
 
@@ -26,9 +27,11 @@ SIZE = 128
 FIGURES = 24_000
 FAKES = 12_000
 #: optimisation steps of every stage
-STEPS = {"densepose": 1200, "segmenter": 1200, "judge": 1200, "generator": 9000, "adversarial": 2500,
+STEPS = {"densepose": 1200, "segmenter": 1200, "judge": 1200, "generator": 10000, "adversarial": 2500,
          "encoder": 3000, "clip": 3000}  # fmt: skip
 STAGES = ("generator", "densepose", "segmenter", "judge", "encoder", "clip")
+#: stages that train another network of a kind
+_KINDS = {"judge": "densepose"}
 METADATA = {
     "fice.source": "trained by `fice train demo` on figures drawn by fice_core.demo",
     "license": "MIT",
@@ -69,6 +72,18 @@ class _Run:
     @cached_property
     def fakes(self) -> Fakes:
         return make(*self.trained, self.out / "fakes.npz", FAKES)
+
+    def weights(self, stage: str) -> Weights:
+        """Of the stage's network to go on from."""
+        if self.start is None:
+            return None
+        load = getattr(checkpoints, f"load_{_KINDS.get(stage, stage)}")
+        weights: dict[str, Tensor] = load(self.start / f"{stage}.safetensors").state_dict()
+        return weights
+
+    def common(self, stage: str) -> tuple[Path, Schedule, Weights]:
+        """What every trainer is given last: folder, schedule, weights to go on from."""
+        return self.out, self.schedule(stage), self.weights(stage)
 
     def schedule(self, stage: str) -> Schedule:
         return Schedule(STEPS[stage], self.minutes)
@@ -114,7 +129,7 @@ def run(
         if not finished:
             log.warning("%s is not finished; --resume goes on with it", name)
             continue
-        save(network, weights / f"{name}.safetensors", METADATA, half=True)
+        checkpoints.save(network, weights / f"{name}.safetensors", METADATA, half=True)
         if name == "generator":
             shutil.copy(out / generator.WARDROBE, weights)
 
@@ -125,9 +140,9 @@ def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
 
 _TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {
     "generator": _train_generator,
-    "densepose": lambda s: perception.train_densepose(s.pool, s.out, s.schedule("densepose")),
-    "segmenter": lambda s: perception.train_segmenter(s.pool, s.out, s.schedule("segmenter")),
-    "judge": lambda s: perception.train_judge(s.pool, s.out, s.schedule("judge")),
-    "encoder": lambda s: encoder.train(*s.trained, s.pool, s.fakes, s.out, s.schedule("encoder")),
-    "clip": lambda s: clip.train(s.pool, s.fakes, s.out, s.schedule("clip")),
+    "densepose": lambda s: perception.train_densepose(s.pool, *s.common("densepose")),
+    "segmenter": lambda s: perception.train_segmenter(s.pool, *s.common("segmenter")),
+    "judge": lambda s: perception.train_judge(s.pool, *s.common("judge")),
+    "encoder": lambda s: encoder.train(*s.trained, s.pool, s.fakes, *s.common("encoder")),
+    "clip": lambda s: clip.train(s.pool, s.fakes, *s.common("clip")),
 }
