@@ -196,8 +196,8 @@ def test_it_finds_the_code_of_a_picture_the_generator_can_make():
         keep_mask=torch.ones_like(targets.keep_mask),
     )
     settings = EditSettings(
-            steps=400, coordinates="w", clamp=False, plateau_patience=None, weights=IMAGE_ONLY
-        )
+        steps=400, coordinates="w", clamp=False, plateau_patience=None, weights=IMAGE_ONLY
+    )
     result = run(models, goal, settings)
     torch.testing.assert_close(result.w_plus, wanted, atol=1e-3, rtol=0)
     assert result.trace.total[-1].max() < 1e-8

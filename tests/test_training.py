@@ -5,15 +5,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fice_core import checkpoints
 from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import Generator
-from fice_core.training import train_demo
-from fice_core.training.clip import augment, contrastive_loss
+from fice_core.training import perception, train_demo
+from fice_core.training.clip import attack, augment, contrastive_loss
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
-from fice_core.training.generator import APPEARANCE_LAYER, jitter, picture_loss, spread_over_layers
+from fice_core.training.generator import (
+    APPEARANCE_LAYER,
+    WARDROBE,
+    jitter,
+    picture_loss,
+    spread_over_layers,
+)
 from fice_core.training.loop import Average, Schedule, Stage, cosine
 from fice_core.training.pool import Pool
 from fice_core.training.wardrobe import Wardrobe, features
@@ -177,6 +185,32 @@ def test_augmentation_keeps_size_and_repeats() -> None:
     assert first.shape == images.shape and torch.equal(first, second)
 
 
+def test_attack_moves_every_pixel_up_the_loss() -> None:
+    images = torch.rand(64, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(1))
+
+    def loss(x: Tensor) -> Tensor:
+        return (weights * x).sum()
+
+    moved = attack(images, loss, 0.1, torch.Generator().manual_seed(2)) - images
+    assert not moved.requires_grad
+    torch.testing.assert_close(moved.sign(), weights.sign().expand_as(moved))
+    size = moved.abs().flatten(1)
+    torch.testing.assert_close(size, size[:, :1].expand_as(size), atol=1e-6, rtol=0)
+    assert 0.08 < float(size.max()) <= 0.1 and float(size.mean()) == pytest.approx(0.05, rel=0.2)
+
+
+def test_training_goes_on_from_given_weights(pool: Pool, tmp_path: Path) -> None:
+    first, _ = perception.train_segmenter(pool, tmp_path / "a", Schedule(1), batch=2)
+    again, _ = perception.train_segmenter(
+        pool, tmp_path / "b", Schedule(1), first.state_dict(), batch=2
+    )
+    # one step of Adam at a fiftieth of 3e-3: close to where it started, far from a fresh network
+    for name, value in again.state_dict().items():
+        if name.endswith("conv1.weight"):
+            assert float((value - first.state_dict()[name]).abs().max()) < 1e-3
+
+
 def test_discriminator_notices_a_collapsed_batch() -> None:
     torch.manual_seed(0)
     critic = Discriminator(16, 64, 8)
@@ -194,3 +228,25 @@ def test_unknown_stage_and_checkpoints_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "clip.ckpt").touch()
     with pytest.raises(FiceError, match="--resume"):
         train_demo.run(tmp_path)
+
+
+def test_stages_that_need_a_generator_say_so(tmp_path: Path) -> None:
+    with pytest.raises(FiceError, match="train the stage 'generator' first"):
+        train_demo.run(tmp_path, ["encoder"])
+
+
+def test_trained_generator_is_read_back_with_its_teacher(tmp_path: Path) -> None:
+    network, wardrobe = Generator((16, 16), 48, 8, 64, 8, 2), Wardrobe(8)
+    state = train_demo._Run(tmp_path, None, "cpu", None)
+    state.weights.mkdir()
+    checkpoints.save(
+        network, state.weights / "generator.safetensors", train_demo.METADATA, half=True
+    )
+    save_file(wardrobe.state_dict(), state.weights / WARDROBE)
+    read, teacher = state.trained
+    w_plus = torch.randn(2, network.num_ws, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            read.synthesize(w_plus), network.synthesize(w_plus), atol=0.02, rtol=0
+        )
+    assert torch.equal(teacher.straight.weight, wardrobe.straight.weight)

@@ -24,6 +24,11 @@ def command() -> None:
     type=click.FloatRange(min=0, min_open=True),
     help="Stop a stage after this time; --resume goes on.",
 )
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Steps of every stage.  [default: what the bundled set was made with]",
+)
 @click.option("--resume", is_flag=True, help="Go on where the last run in DIR ended.")
 @click.option(
     "--start", metavar="DIR", help="Go on from the networks in DIR.  [default: from nothing]"
@@ -33,6 +38,7 @@ def demo(
     output: str,
     stages: tuple[str, ...],
     minutes: float | None,
+    steps: int | None,
     resume: bool,
     start: str | None,
     device: str,
@@ -52,4 +58,5 @@ def demo(
         resume=resume,
         device=device,
         start=None if start is None else Path(start),
+        steps=steps,
     )

@@ -247,7 +247,7 @@ def train(
 
 
 def teach_mapping(
-    network: Generator, wardrobe: Wardrobe, folder: Path, seed: int, steps: int = 5000
+    network: Generator, wardrobe: Wardrobe, folder: Path, seed: int, steps: int = 15_000
 ) -> None:
     """Regress the mapping network onto the teacher's w, and set w_avg. Resumable like any stage."""
     generator = torch.Generator().manual_seed(seed + 3)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from .. import checkpoints
@@ -27,7 +28,7 @@ SIZE = 128
 FIGURES = 24_000
 FAKES = 12_000
 #: optimisation steps of every stage
-STEPS = {"densepose": 1200, "segmenter": 1200, "judge": 1200, "generator": 10000, "adversarial": 2500,
+STEPS = {"densepose": 1200, "segmenter": 1200, "judge": 1200, "generator": 10000, "adversarial": 0,
          "encoder": 3000, "clip": 3000}  # fmt: skip
 STAGES = ("generator", "densepose", "segmenter", "judge", "encoder", "clip")
 #: stages that train another network of a kind
@@ -46,47 +47,48 @@ class _Run:
     minutes: float | None
     device: str
     start: Path | None
+    steps: int | None = None
     seed: int = 0
 
     @cached_property
     def pool(self) -> Pool:
         return Pool(self.out / "pool", FIGURES, SIZE)
 
+    @property
+    def weights(self) -> Path:
+        """Where finished networks are put."""
+        return self.out / "weights"
+
     @cached_property
     def trained(self) -> tuple[Generator, Wardrobe]:
-        """The generator and its teacher, for the stages that need its pictures."""
-        network, wardrobe, finished = generator.train(
-            self.pool,
-            self.out,
-            self.schedule("generator"),
-            self.schedule("adversarial"),
-            device=self.device,
-            start=self.start,
-        )
-        if not finished:
+        """The finished generator and its teacher, for the stages that need its pictures."""
+        if not (self.weights / generator.WARDROBE).exists():
             raise FiceError(
-                f"the generator is not finished: go on with `fice train demo -o {self.out} --resume`"
+                f"there is no finished generator in {self.weights}: train the stage 'generator' first"
             )
-        return network.to("cpu"), wardrobe.to("cpu")
+        network = checkpoints.load_generator(self.weights / "generator.safetensors")
+        wardrobe = Wardrobe(network.w_dim).requires_grad_(False)
+        wardrobe.load_state_dict(load_file(self.weights / generator.WARDROBE))
+        return network, wardrobe
 
     @cached_property
     def fakes(self) -> Fakes:
         return make(*self.trained, self.out / "fakes.npz", FAKES)
 
-    def weights(self, stage: str) -> Weights:
-        """Of the stage's network to go on from."""
+    def begin_with(self, stage: str) -> Weights:
+        """The stage's network to go on from."""
         if self.start is None:
             return None
         load = getattr(checkpoints, f"load_{_KINDS.get(stage, stage)}")
-        weights: dict[str, Tensor] = load(self.start / f"{stage}.safetensors").state_dict()
-        return weights
+        state: dict[str, Tensor] = load(self.start / f"{stage}.safetensors").state_dict()
+        return state
 
     def common(self, stage: str) -> tuple[Path, Schedule, Weights]:
         """What every trainer is given last: folder, schedule, weights to go on from."""
-        return self.out, self.schedule(stage), self.weights(stage)
+        return self.out, self.schedule(stage), self.begin_with(stage)
 
     def schedule(self, stage: str) -> Schedule:
-        return Schedule(STEPS[stage], self.minutes)
+        return Schedule(STEPS[stage] if self.steps is None else self.steps, self.minutes)
 
 
 def run(
@@ -96,6 +98,7 @@ def run(
     resume: bool = False,
     device: str = "cpu",
     start: Path | None = None,
+    steps: int | None = None,
 ) -> None:
     """Train the stages in order and write the finished networks to `out`/weights.
 
@@ -105,6 +108,7 @@ def run(
         minutes: longest time for each stage; what is not finished then can be resumed.
         resume: go on with the checkpoints in `out`; otherwise they must not exist.
         start: folder of networks to go on from; None begins with nothing.
+        steps: of every stage; None for the `STEPS` that the bundled set was made with.
         device: for the generator, the costliest stage; the others train on the CPU.
 
     Raises:
@@ -121,21 +125,28 @@ def run(
         )
     from ..editing import resolve_device
 
-    state = _Run(out, minutes, resolve_device(device), start)
-    weights = out / "weights"
-    weights.mkdir(parents=True, exist_ok=True)
+    state = _Run(out, minutes, resolve_device(device), start, steps)
+    state.weights.mkdir(parents=True, exist_ok=True)
     for name in stages or STAGES:
         network, finished = _TRAINERS[name](state)
         if not finished:
             log.warning("%s is not finished; --resume goes on with it", name)
             continue
-        checkpoints.save(network, weights / f"{name}.safetensors", METADATA, half=True)
+        checkpoints.save(network, state.weights / f"{name}.safetensors", METADATA, half=True)
         if name == "generator":
-            shutil.copy(out / generator.WARDROBE, weights)
+            shutil.copy(out / generator.WARDROBE, state.weights)
 
 
 def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
-    return state.trained[0], True
+    network, _, finished = generator.train(
+        state.pool,
+        state.out,
+        state.schedule("generator"),
+        state.schedule("adversarial"),
+        device=state.device,
+        start=state.start,
+    )
+    return network.to("cpu"), finished
 
 
 _TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {
