@@ -280,4 +280,6 @@ def _small_mask(
         extract_pose(models.densepose, result.images, settings.max_batch),
         segment_regions(models.segmenter, result.images, settings.max_batch),
     )
-    return edit_mask(job.anatomy, after, result.initial, result.images, settings)
+    return edit_mask(
+        job.anatomy, after, job.targets.images, result.initial, result.images, settings
+    )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 
@@ -139,8 +139,10 @@ def invert(
         objective.check(targets)
         targets = _scattered(targets.clone(), settings, statistics)
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
-        basis = statistics.spread if settings.coordinates == "whitened" and statistics else None
-        codes = _Codes(targets.w_plus, basis)
+        codes: _Codes = _PlainCodes(targets.w_plus)
+        if settings.coordinates == "whitened":
+            assert statistics is not None
+            codes = _WhitenedCodes(targets.w_plus, statistics.spread, settings.layer_freedom)
         loop = _Loop(objective, targets, settings, initial, codes)
         try:
             stopped = loop.run(on_step)
@@ -158,26 +160,50 @@ class _Kept(NamedTuple):
     step: torch.Tensor
 
 
-class _Codes:
-    """The codes (N, num_ws, w_dim), and the coordinates in which Adam takes its steps.
+class _Codes(Protocol):
+    """The codes (N, num_ws, w_dim) being optimised, in the coordinates in which Adam takes its steps."""
 
-    With a `basis` (w_dim, w_dim), symmetric, the codes are start + parameter @ basis.
-    """
-
-    def __init__(self, start: torch.Tensor, basis: torch.Tensor | None) -> None:
-        self._start = start
-        self._basis = basis
-        parameter = start.clone() if basis is None else torch.zeros_like(start)
-        self.parameter = parameter.requires_grad_()
+    parameter: torch.Tensor
 
     def now(self) -> torch.Tensor:
         """The codes as they are, without a graph."""
-        parameter = self.parameter.detach()
-        return parameter if self._basis is None else self._start + parameter @ self._basis
 
     def pull(self, gradient: torch.Tensor) -> None:
         """Hand the optimiser the gradient with respect to the codes."""
-        self.parameter.grad = gradient if self._basis is None else gradient @ self._basis
+
+
+class _PlainCodes:
+    """Adam moves every component of every layer's w."""
+
+    def __init__(self, start: torch.Tensor) -> None:
+        self.parameter = start.clone().requires_grad_()
+
+    def now(self) -> torch.Tensor:
+        return self.parameter.detach()
+
+    def pull(self, gradient: torch.Tensor) -> None:
+        self.parameter.grad = gradient
+
+
+class _WhitenedCodes:
+    """w_i = start_i + (common + freedom * own_i) @ spread; Adam moves `common` and `own`."""
+
+    def __init__(self, start: torch.Tensor, spread: torch.Tensor, freedom: float) -> None:
+        self._start = start
+        self._spread = spread
+        self._freedom = freedom
+        count, layers, width = start.shape
+        self.parameter = start.new_zeros(count, 1 + layers, width).requires_grad_()
+
+    def now(self) -> torch.Tensor:
+        common, own = self.parameter.detach().split([1, self._start.shape[1]], dim=1)
+        moved: torch.Tensor = (common + self._freedom * own) @ self._spread
+        return self._start + moved
+
+    def pull(self, gradient: torch.Tensor) -> None:
+        own = gradient @ self._spread  # which is symmetric
+        common = own.sum(dim=1, keepdim=True)
+        self.parameter.grad = torch.cat([common, self._freedom * own], dim=1)
 
 
 class _Loop:

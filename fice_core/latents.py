@@ -36,8 +36,9 @@ class LatentStatistics:
         return (w - self.mean) @ self.whitening
 
     def to(self, device: torch.device | str) -> "LatentStatistics":
-        moved = (tensor.to(device) for tensor in (self.mean, self.whitening, self.spread))
-        return LatentStatistics(*moved, self.std)
+        return LatentStatistics(
+            self.mean.to(device), self.whitening.to(device), self.spread.to(device), self.std
+        )
 
 
 def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatistics:

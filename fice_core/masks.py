@@ -65,6 +65,7 @@ def allowed_mask(anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
 def edit_mask(
     before: Anatomy,
     after: Anatomy,
+    photo: torch.Tensor,
     initial: torch.Tensor,
     generated: torch.Tensor,
     settings: EditSettings,
@@ -73,24 +74,35 @@ def edit_mask(
 
     The torso always belongs to it. Of the arms, only what differs between `initial` and `generated`:
     both come from the generator, so what it cannot reproduce cancels. A bare forearm is alike in
-    both and stays the photo's; a sleeve that appears or disappears is not.
+    both and stays the photo's; a sleeve that appears or disappears is not. An old sleeve may stand
+    out a little beside the new arm: there the photo and the generated picture differ, and what
+    differs close to the garment belongs to the mask too.
 
     Args:
         before: of the photo; its protected parts are never covered.
         after: of the generated picture.
+        photo: at the generator's resolution, (N, 3, H, W).
         initial, generated: the generator's pictures before and after the edit, (N, 3, H, W).
 
     Returns:
         (N, 1, H, W); exactly 0 where the photo must stay.
     """
-    change = (generated - initial).abs().mean(dim=1, keepdim=True)
-    changed = blur(change, _ARM_SMOOTHING) > settings.change_threshold
+    changed = blur(_difference(generated, initial), _ARM_SMOOTHING) > settings.change_threshold
     arms = _without_slivers((before.arms | after.arms) & changed)
     garment = before.torso | after.torso | arms
+    beside = dilate(garment, settings.mask_dilation + settings.mask_feather) & ~dilate(
+        (before.arms | after.arms) & ~changed, _ARM_SMOOTHING
+    )
+    garment |= beside & (_difference(generated, photo) > settings.change_threshold)
     grown = dilate(garment, settings.mask_dilation + settings.mask_feather / 2)
     soft = blur(grown.float(), settings.mask_feather / 2)
     soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
     return torch.where(before.protected | (soft < _NEGLIGIBLE), 0.0, soft)
+
+
+def _difference(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of RGB: (N, 3, H, W) twice -> (N, 1, H, W)."""
+    return (first - second).abs().mean(dim=1, keepdim=True)
 
 
 def _without_slivers(mask: torch.Tensor) -> torch.Tensor:

@@ -49,6 +49,9 @@ class EditSettings:
         coordinates: what Adam's steps are taken in. "w": every component of w moves alike, as in the
             paper. "whitened": in units of the spread of W, so that codes move along the directions
             in which W varies and hardly along those in which no plausible picture differs.
+        layer_freedom: with whitened coordinates, every step has a part that all layers take together,
+            as a walk in W, and one of each layer's own; this is the size of the second against the
+            first. It plays no part with "w", where layers move independently.
         learning_rate: Adam's, in units of w or of its spread; the peak of the schedule.
         schedule: "constant", or "cosine" (linear warm-up, then half a cosine down to 0).
         warmup: fraction of the steps, [0, 1), over which "cosine" climbs to the peak.
@@ -78,7 +81,8 @@ class EditSettings:
     steps: int = 100
     seed: int = 0
     coordinates: Coordinates = "whitened"
-    learning_rate: float = 0.05
+    layer_freedom: float = 0.2
+    learning_rate: float = 0.1
     schedule: Schedule = "cosine"
     warmup: float = 0.05
     plateau_patience: int | None = 25
@@ -114,7 +118,7 @@ class EditSettings:
         )
         rate = self.learning_rate
         _require(_is_number(rate) and rate > 0, "learning_rate", rate, "a number > 0")
-        for name in ("plateau_tolerance", "start_noise", "change_threshold"):
+        for name in ("layer_freedom", "plateau_tolerance", "start_noise", "change_threshold"):
             value = getattr(self, name)
             _require(_is_number(value) and value >= 0, name, value, "a number >= 0")
         _require(

@@ -80,21 +80,38 @@ def test_paper_loop_equals_the_plain_formulation():
 
 
 def test_whitened_steps_follow_the_spread_of_w():
-    """Adam's first step is its rate in every coordinate, whatever the gradient's size."""
+    """Adam's first step is its rate in every coordinate, whatever the gradient's size: one step that
+    all layers share, along the sum of their gradients, and a smaller one of each layer's own."""
     models = toy_models()
-    targets = toy_targets(2, models)
-    settings = replace(PLAIN, steps=2, learning_rate=0.3, coordinates="whitened")
-    statistics = latent_statistics(models.generator)
+    settings = replace(
+        PLAIN,
+        steps=2,
+        learning_rate=0.3,
+        coordinates="whitened",
+        layer_freedom=0.25,
+        weights=IMAGE_ONLY,
+    )
+    spread = latent_statistics(models.generator).spread
     with torch.inference_mode(False), torch.enable_grad():
-        goal = targets.clone()
-        moved = torch.zeros_like(goal.w_plus).requires_grad_()
-        images = models.generator.synthesize(goal.w_plus + moved @ statistics.spread)
-        weights = LossWeights(clip=0, pose=0, head=0, image=1, latent=0)
-        losses.image_loss(images, goal.images * 0, torch.ones_like(goal.keep_mask)).sum().backward()
-        expected = goal.w_plus - 0.3 * moved.grad.sign() @ statistics.spread
+        goal = toy_targets(2, models).clone()
         goal = replace(goal, images=goal.images * 0, keep_mask=torch.ones_like(goal.keep_mask))
-    result = run(models, goal, replace(settings, weights=weights))
+        start = goal.w_plus.clone().requires_grad_()
+        images = models.generator.synthesize(start)
+        losses.image_loss(images, goal.images, goal.keep_mask).sum().backward()
+        own = start.grad @ spread
+        steps = own.sum(dim=1, keepdim=True).sign() + 0.25 * own.sign()
+        expected = goal.w_plus - 0.3 * steps @ spread
+    result = run(models, goal, settings)
     torch.testing.assert_close(result.w_plus, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_without_freedom_the_layers_move_as_one():
+    models = toy_models()
+    settings = replace(PLAIN, steps=10, coordinates="whitened", layer_freedom=0.0)
+    targets = toy_targets(2, models)
+    moved = run(models, targets, settings).w_plus - targets.w_plus
+    assert moved.abs().max() > 1e-3
+    torch.testing.assert_close(moved, moved[:, :1].expand_as(moved), rtol=1e-4, atol=1e-5)
 
 
 def test_spread_undoes_whitening():
@@ -458,6 +475,7 @@ def test_paper_settings():
         ("learning_rate", 0.0),
         ("learning_rate", math.nan),
         ("coordinates", "z"),
+        ("layer_freedom", -0.1),
         ("schedule", "linear"),
         ("warmup", 1.0),
         ("plateau_patience", 0),

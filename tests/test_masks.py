@@ -58,7 +58,9 @@ def figures() -> dict[str, Rendering]:
 
 def mask_between(figures, before: str, after: str) -> torch.Tensor:
     first, second = figures[before], figures[after]
-    return edit_mask(anatomy_of(first), anatomy_of(second), first.images, second.images, SETTINGS)
+    return edit_mask(
+        anatomy_of(first), anatomy_of(second), first.images, first.images, second.images, SETTINGS
+    )
 
 
 def bare_forearms(*figures: Rendering) -> torch.Tensor:
@@ -181,6 +183,7 @@ def test_feather_is_soft_and_ends(figures):
     sharp = edit_mask(
         anatomy_of(first),
         anatomy_of(second),
+        first.images,
         first.images,
         second.images,
         EditSettings(mask_feather=0.0),

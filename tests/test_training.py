@@ -12,7 +12,7 @@ from fice_core import checkpoints
 from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import Generator
 from fice_core.training import perception, train_demo
-from fice_core.training.clip import attack, augment, contrastive_loss
+from fice_core.training.clip import attack, augment, contrastive_loss, recolour
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
 from fice_core.training.generator import (
@@ -209,6 +209,21 @@ def test_training_goes_on_from_given_weights(pool: Pool, tmp_path: Path) -> None
     for name, value in again.state_dict().items():
         if name.endswith("conv1.weight"):
             assert float((value - first.state_dict()[name]).abs().max()) < 1e-3
+
+
+def test_recolouring_leaves_the_garment_alone() -> None:
+    images = torch.full((200, 3, 1, 3), 0.5)
+    garment, person = (
+        torch.tensor(row).expand(200, 1, 1, 3) for row in ([1.0, 0.0, 0.0], [1.0, 1.0, 0.0])
+    )
+    found = recolour(images, garment, person, torch.Generator().manual_seed(0))
+    assert torch.equal(found[..., 0], images[..., 0])
+    changed = (found != images).flatten(1).any(1)
+    assert 70 < int(changed.sum()) < 130
+    person_gain, wall_gain = (found[changed] / 0.5)[..., 0, 1], (found[changed] / 0.5)[..., 0, 2]
+    for gain in (person_gain, wall_gain):
+        assert 0.4 <= float(gain.min()) < 0.5 and 1.2 < float(gain.max()) <= 1.3
+    assert (person_gain - wall_gain).abs().mean() > 0.1
 
 
 def test_discriminator_notices_a_collapsed_batch() -> None:

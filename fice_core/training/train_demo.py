@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SIZE = 128
 FIGURES = 24_000
 FAKES = 12_000
+FAKES_FILE = "fakes.npz"
 #: optimisation steps of every stage
 STEPS = {"densepose": 1200, "segmenter": 1200, "judge": 1200, "generator": 10000, "adversarial": 0,
          "encoder": 3000, "clip": 3000}  # fmt: skip
@@ -73,7 +74,7 @@ class _Run:
 
     @cached_property
     def fakes(self) -> Fakes:
-        return make(*self.trained, self.out / "fakes.npz", FAKES)
+        return make(*self.trained, self.out / FAKES_FILE, FAKES)
 
     def begin_with(self, stage: str) -> Weights:
         """The stage's network to go on from."""
@@ -135,6 +136,7 @@ def run(
         checkpoints.save(network, state.weights / f"{name}.safetensors", METADATA, half=True)
         if name == "generator":
             shutil.copy(out / generator.WARDROBE, state.weights)
+            (out / FAKES_FILE).unlink(missing_ok=True)  # another generator's pictures
 
 
 def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
@@ -149,11 +151,17 @@ def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
     return network.to("cpu"), finished
 
 
+def _train_encoder(state: _Run) -> tuple[torch.nn.Module, bool]:
+    network, wardrobe = state.trained
+    common = state.common("encoder")
+    return encoder.train(network, wardrobe, state.pool, state.fakes, *common)
+
+
 _TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {
     "generator": _train_generator,
     "densepose": lambda s: perception.train_densepose(s.pool, *s.common("densepose")),
     "segmenter": lambda s: perception.train_segmenter(s.pool, *s.common("segmenter")),
     "judge": lambda s: perception.train_judge(s.pool, *s.common("judge")),
-    "encoder": lambda s: encoder.train(*s.trained, s.pool, s.fakes, *s.common("encoder")),
+    "encoder": _train_encoder,
     "clip": lambda s: clip.train(s.pool, s.fakes, *s.common("clip")),
 }
