@@ -96,7 +96,11 @@ class EditSettings:
     mask_dilation: float = 0.01
     mask_feather: float = 0.02
     change_threshold: float = 0.06
-    weights: LossWeights = field(default_factory=LossWeights)
+    weights: LossWeights = field(
+        default_factory=lambda: LossWeights(
+            clip=2.0, pose=10.0, head=1.0, image=100.0, latent=0.3, latent_prior=0.15
+        )
+    )
 
     def __post_init__(self) -> None:
         _require(_is_count(self.steps, 1), "steps", self.steps, "a whole number >= 1")

@@ -29,8 +29,8 @@ FIGURES = 24_000
 FAKES = 12_000
 FAKES_FILE = "fakes.npz"
 #: optimisation steps of every stage
-STEPS = {"densepose": 1200, "segmenter": 1200, "judge": 1200, "generator": 10000, "adversarial": 0,
-         "encoder": 3000, "clip": 3000}  # fmt: skip
+STEPS = {"densepose": 2200, "segmenter": 1200, "judge": 1900, "generator": 15_000, "adversarial": 2500,
+         "encoder": 2400, "clip": 3000}  # fmt: skip
 STAGES = ("generator", "densepose", "segmenter", "judge", "encoder", "clip")
 #: stages that train another network of a kind
 _KINDS = {"judge": "densepose"}
