@@ -221,7 +221,8 @@ def test_models(models: object, photo: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "none") in message
     (tmp_path / "bare").mkdir()
     assert "generator" in edit(photo, tmp_path / "o.png", "--models", tmp_path / "bare")
-    (tmp_path / "bare" / "generator.pt").write_text("hello")
+    for name in ("generator.pt", "e4e.pt", "densepose.pkl", "segmentator.pt", "RN50x4.pt"):
+        (tmp_path / "bare" / name).write_text("hello")
     assert "generator.pt" in edit(photo, tmp_path / "o.png", "--models", tmp_path / "bare")
 
 

@@ -176,7 +176,11 @@ def test_a_folder_without_models_says_what_to_do(tmp_path):
         load_models(tmp_path / "missing")
     with pytest.raises(FiceError, match=r"generator is missing: put generator\.\*"):
         load_models(tmp_path)
-    (tmp_path / "generator.pt").write_bytes(b"")
+    for name in ("generator.pt", "e4e.pt", "densepose.pkl", "segmentator.pt"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(FiceError, match="clip is missing"):  # before two gigabytes are read
+        load_models(tmp_path)
+    (tmp_path / "RN50x4.pt").write_bytes(b"")
     with pytest.raises(FiceError, match=r"generator\.pt"):
         load_models(tmp_path)
 
