@@ -16,6 +16,7 @@ from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 from .objective import Evaluation, Objective
 from .settings import EditSettings
+from .starting import better_start
 from .trace import Trace
 
 # Steps after which the host asks which pictures are finished; asking makes it wait for a device.
@@ -139,6 +140,9 @@ def invert(
         objective.check(targets)
         targets = _scattered(targets.clone(), settings, statistics)
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
+        if settings.start_candidates and clip is not None and settings.weights.clip:
+            start = better_start(generator, clip, objective, targets, settings)
+            targets = replace(targets, w_plus=start)
         codes: _Codes = _PlainCodes(targets.w_plus)
         if settings.coordinates == "whitened":
             assert statistics is not None

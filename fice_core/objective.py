@@ -130,6 +130,18 @@ class Objective:
             total = total + self.weights[name] * value
         return Evaluation(terms, total, picture.detach(), gradient)
 
+    def total(self, codes: torch.Tensor, targets: Targets, max_batch: int) -> torch.Tensor:
+        """The weighted sum alone, (N,), at `codes` (N, num_ws, w_dim), in pieces of `max_batch`."""
+        totals = []
+        with torch.no_grad():
+            for index in torch.arange(len(codes), device=codes.device).split(max_batch):
+                goal, piece = targets.select(index), codes[index]
+                images = self._render(piece)
+                values = {name: term(images, goal, 0) for name, term in self._picture_terms.items()}
+                values |= {name: term(piece) for name, term in self._code_terms.items()}
+                totals.append(sum(self.weights[name] * value for name, value in values.items()))
+        return torch.cat(totals)
+
     def _render(self, codes: torch.Tensor) -> torch.Tensor:
         images = self._generator.synthesize(codes)
         return images.clamp(0, 1) if self._clamp else images

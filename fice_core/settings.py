@@ -45,7 +45,7 @@ class EditSettings:
 
     Optimisation:
         steps: optimisation steps, >= 1.
-        seed: of `start_noise` and `clip_views`; the rest of the method is deterministic.
+        seed: of `start_candidates`, `start_noise` and `clip_views`; the rest of the method is deterministic.
         coordinates: what Adam's steps are taken in. "w": every component of w moves alike, as in the
             paper. "whitened": in units of the spread of W, so that codes move along the directions
             in which W varies and hardly along those in which no plausible picture differs.
@@ -61,6 +61,8 @@ class EditSettings:
         result: "best" keeps the step with the lowest total, "last" the last one rendered.
         start_noise: standard deviation of the noise added to the encoder's code, in standard
             deviations of W, so that different seeds give different edits; 0 adds none.
+        start_candidates: random codes whose clothes are tried on before the first step, see
+            `starting.py`; 0 starts from the photo's own code.
         clip_views: random crops that CLIP judges at every step beside the whole picture.
         max_batch: pictures that are on the device's graph at once. It bounds memory and does not
             change the result.
@@ -89,6 +91,7 @@ class EditSettings:
     plateau_tolerance: float = 1e-3
     result: ResultChoice = "best"
     start_noise: float = 0.0
+    start_candidates: int = 128
     clip_views: int = 0
     max_batch: int = 8
     clamp: bool = True
@@ -110,9 +113,9 @@ class EditSettings:
             self.seed,
             "a whole number from 0 to 2^64 - 1",
         )
-        _require(
-            _is_count(self.clip_views, 0), "clip_views", self.clip_views, "a whole number >= 0"
-        )
+        for name in ("start_candidates", "clip_views"):
+            value = getattr(self, name)
+            _require(_is_count(value, 0), name, value, "a whole number >= 0")
         _require(_is_count(self.max_batch, 1), "max_batch", self.max_batch, "a whole number >= 1")
         _require(
             self.plateau_patience is None or _is_count(self.plateau_patience, 1),
@@ -155,6 +158,7 @@ class EditSettings:
             plateau_patience=None,
             result="last",
             start_noise=0.0,
+            start_candidates=0,
             clip_views=0,
             clamp=False,
             stitch="head",

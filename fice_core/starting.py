@@ -1,0 +1,53 @@
+"""A better place to start from: the photo's own code in clothes that the generator already knows.
+
+From a red shirt the gradient towards "blue" need not point to blue: a text is matched by islands of
+pictures, and a walk can end on the wrong one. So a few random codes are tried on first. Not in the
+paper.
+"""
+
+import torch
+
+from .initialization import Targets, in_batches
+from .latents import mix_layers
+from .networks.clip import Clip
+from .networks.stylegan2 import Generator
+from .objective import Objective
+from .settings import EditSettings
+
+_SHORTLIST = 4  # random codes whose pictures match the text best, for each photo
+_SPLITS = (0.3, 0.42, 0.55)  # from which share of the layers on they are put on
+
+
+def better_start(
+    generator: Generator, clip: Clip, objective: Objective, targets: Targets, settings: EditSettings
+) -> torch.Tensor:
+    """Starting codes (N, num_ws, w_dim) of which none has a higher total loss than the given ones.
+
+    `settings.start_candidates` random codes are drawn once for all photos and ranked by how well
+    their pictures match each text. The fine layers of the best replace the photo's own, from several
+    layers on, and what has the lowest total of all terms is taken. The coarse layers, which hold
+    pose and shape, always stay.
+
+    Args:
+        objective: of the inversion; `targets` must hold what its terms need.
+    """
+    assert targets.text_features is not None
+    rng = torch.Generator().manual_seed(settings.seed)
+    z = torch.randn(settings.start_candidates, generator.z_dim, generator=rng)
+    codes = generator.map(z.to(targets.w_plus.device))
+    features = in_batches(
+        lambda w: clip.encode_image(generator.synthesize(w).clamp(0, 1)), codes, settings.max_batch
+    )
+    ranking = targets.text_features @ features.T
+    shortlist = ranking.topk(min(_SHORTLIST, len(codes)), dim=1).indices
+    splits = sorted({max(1, round(share * generator.num_ws)) for share in _SPLITS})
+    best = targets.w_plus
+    lowest = objective.total(best, targets, settings.max_batch)
+    for place in shortlist.T:
+        for split in splits:
+            tried = mix_layers(targets.w_plus, codes[place], split, generator.num_ws)
+            total = objective.total(tried, targets, settings.max_batch)
+            better = total < lowest
+            best = torch.where(better[:, None, None], tried, best)
+            lowest = torch.where(better, total, lowest)
+    return best
