@@ -84,14 +84,14 @@ class EditSettings:
     seed: int = 0
     coordinates: Coordinates = "whitened"
     layer_freedom: float = 0.2
-    learning_rate: float = 0.1
+    learning_rate: float = 0.08
     schedule: Schedule = "cosine"
     warmup: float = 0.05
     plateau_patience: int | None = 25
     plateau_tolerance: float = 1e-3
     result: ResultChoice = "best"
     start_noise: float = 0.0
-    start_candidates: int = 128
+    start_candidates: int = 256
     clip_views: int = 0
     max_batch: int = 8
     clamp: bool = True
@@ -101,7 +101,7 @@ class EditSettings:
     change_threshold: float = 0.06
     weights: LossWeights = field(
         default_factory=lambda: LossWeights(
-            clip=2.0, pose=10.0, head=1.0, image=100.0, latent=0.3, latent_prior=0.15
+            clip=3.0, pose=10.0, head=1.0, image=100.0, latent=0.03, latent_prior=0.2
         )
     )
 

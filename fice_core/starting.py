@@ -16,6 +16,8 @@ from .settings import EditSettings
 
 _SHORTLIST = 4  # random codes whose pictures match the text best, for each photo
 _SPLITS = (0.3, 0.42, 0.55)  # from which share of the layers on they are put on
+_MATCHING = 16  # one in so many random codes counts as matching the text
+_SHIFTS = (0.7, 1.4, 2.1)  # how far the coarse layers are moved, of the way to the matching codes
 
 
 def better_start(
@@ -39,15 +41,25 @@ def better_start(
         lambda w: clip.encode_image(generator.synthesize(w).clamp(0, 1)), codes, settings.max_batch
     )
     ranking = targets.text_features @ features.T
-    shortlist = ranking.topk(min(_SHORTLIST, len(codes)), dim=1).indices
-    splits = sorted({max(1, round(share * generator.num_ws)) for share in _SPLITS})
     best = targets.w_plus
     lowest = objective.total(best, targets, settings.max_batch)
+
+    def consider(tried: torch.Tensor) -> None:
+        nonlocal best, lowest
+        total = objective.total(tried, targets, settings.max_batch)
+        better = total < lowest
+        best = torch.where(better[:, None, None], tried, best)
+        lowest = torch.where(better, total, lowest)
+
+    shortlist = ranking.topk(min(_SHORTLIST, len(codes)), dim=1).indices
+    splits = sorted({max(1, round(share * generator.num_ws)) for share in _SPLITS})
     for place in shortlist.T:
         for split in splits:
-            tried = mix_layers(targets.w_plus, codes[place], split, generator.num_ws)
-            total = objective.total(tried, targets, settings.max_batch)
-            better = total < lowest
-            best = torch.where(better[:, None, None], tried, best)
-            lowest = torch.where(better, total, lowest)
+            consider(mix_layers(targets.w_plus, codes[place], split, generator.num_ws))
+    # What the codes that match have in common leads to the cut that the text asks for.
+    matching = ranking.topk(max(1, len(codes) // _MATCHING), dim=1).indices
+    shift = codes[matching].mean(dim=1) - codes.mean(dim=0)
+    dressed, coarse = best, splits[len(splits) // 2]
+    for amount in _SHIFTS:
+        consider(mix_layers(dressed, dressed + amount * shift, 0, coarse))
     return best

@@ -459,6 +459,7 @@ def test_paper_settings():
     assert paper.weights == LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0)
     assert (paper.result, paper.stitch, paper.clamp) == ("last", "head", False)
     assert (paper.plateau_patience, paper.coordinates) == (None, "w")
+    assert (paper.start_candidates, paper.start_noise) == (0, 0)
     assert paper.with_weights(pose=0).weights.pose == 0
 
 
@@ -471,6 +472,7 @@ def test_paper_settings():
         ("steps", True),
         ("seed", -1),
         ("seed", 2**64),
+        ("start_candidates", -1),
         ("clip_views", -1),
         ("learning_rate", 0.0),
         ("learning_rate", math.nan),

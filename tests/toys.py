@@ -37,6 +37,9 @@ class ToyGenerator(nn.Module):
     def mapping(self, z: torch.Tensor) -> torch.Tensor:
         return z @ self.projection + 0.5
 
+    def map(self, z: torch.Tensor) -> torch.Tensor:
+        return self.mapping(z)[:, None].expand(-1, self.num_ws, -1)
+
     def synthesize(self, w_plus: torch.Tensor) -> torch.Tensor:
         images = (w_plus.flatten(1) @ self.basis).unflatten(1, (3, SIZE, SIZE)) + 0.5
         # Codes beyond `poison` make NaN: a generator that leaves its domain.

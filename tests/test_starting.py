@@ -1,0 +1,89 @@
+"""Trying random codes on before the first step."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from toys import toy_models, toy_targets
+
+from fice_core.latents import latent_statistics
+from fice_core.objective import Objective
+from fice_core.settings import EditSettings, LossWeights
+from fice_core.starting import better_start
+
+SETTINGS = EditSettings(start_candidates=64)
+
+
+def objective_of(models, settings):
+    return Objective(
+        models.generator,
+        settings,
+        models.clip,
+        models.densepose,
+        models.segmenter,
+        latent_statistics(models.generator),
+    )
+
+
+def start_of(models, targets, settings):
+    return better_start(
+        models.generator, models.clip, objective_of(models, settings), targets, settings
+    )
+
+
+def test_total_is_that_of_the_evaluation():
+    models = toy_models()
+    targets = toy_targets(5, models).clone()
+    objective = objective_of(models, SETTINGS)
+    whole = objective.evaluate(targets.w_plus, targets).total
+    torch.testing.assert_close(objective.total(targets.w_plus, targets, 2), whole)
+
+
+def test_no_photo_starts_worse_than_from_its_own_code():
+    models = toy_models()
+    targets = toy_targets(6, models).clone()
+    objective = objective_of(models, SETTINGS)
+    before = objective.total(targets.w_plus, targets, 8)
+    after = objective.total(start_of(models, targets, SETTINGS), targets, 8)
+    assert (after <= before).all()
+
+
+def test_clothes_are_put_on_where_only_the_text_counts():
+    models = toy_models()
+    targets = toy_targets(6, models).clone()
+    settings = replace(
+        SETTINGS, weights=LossWeights(clip=1, pose=0, head=0, image=0, latent=0, latent_prior=0)
+    )
+    objective = objective_of(models, settings)
+    before = objective.total(targets.w_plus, targets, 8)
+    start = start_of(models, targets, settings)
+    after = objective.total(start, targets, 8)
+    assert (after < before - 0.05).sum() >= 4
+    assert not torch.equal(start, targets.w_plus)
+
+
+def test_where_everything_must_stay_nothing_is_put_on():
+    models = toy_models()
+    targets = toy_targets(3, models).clone()
+    own = models.generator.synthesize(targets.w_plus)
+    targets = replace(targets, images=own, keep_mask=torch.ones_like(targets.keep_mask))
+    settings = SETTINGS.with_weights(image=1e4, latent=0, latent_prior=0)
+    assert torch.equal(start_of(models, targets, settings), targets.w_plus)
+
+
+def test_photos_do_not_influence_one_another_and_seeds_repeat():
+    models = toy_models()
+    targets = toy_targets(4, models).clone()
+    together = start_of(models, targets, SETTINGS)
+    assert torch.equal(start_of(models, targets, SETTINGS), together)
+    for k in range(4):
+        alone = start_of(models, targets.select(slice(k, k + 1)), SETTINGS)
+        torch.testing.assert_close(alone[0], together[k])
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_few_candidates_are_enough_to_run(count):
+    models = toy_models()
+    targets = toy_targets(2, models).clone()
+    start = start_of(models, targets, replace(SETTINGS, start_candidates=count))
+    assert start.shape == targets.w_plus.shape and start.isfinite().all()
