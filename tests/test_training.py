@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fice_core import checkpoints
 from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import Generator
-from fice_core.training import perception, train_demo
+from fice_core.training import adversarial, perception, train_demo
 from fice_core.training.clip import attack, augment, contrastive_loss, recolour
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
@@ -265,3 +265,24 @@ def test_trained_generator_is_read_back_with_its_teacher(tmp_path: Path) -> None
             read.synthesize(w_plus), network.synthesize(w_plus), atol=0.02, rtol=0
         )
     assert torch.equal(teacher.straight.weight, wardrobe.straight.weight)
+
+
+def test_adversarial_training_keeps_the_mapping_and_moves_the_pictures(
+    pool: Pool, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network, wardrobe = Generator((32, 32), 48, 8, 64, 8, 2), Wardrobe(8)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    found, finished = adversarial.train(
+        network.requires_grad_(False), wardrobe, pool, tmp_path, Schedule(3), batch=4
+    )
+    assert finished and (tmp_path / "adversarial-000003.png").exists()
+    moved = {k for k, v in found.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved and all(name.startswith("synthesis.") for name in moved)
+    # resumed when all is done, it comes back the same
+    again, finished = adversarial.train(
+        Generator((32, 32), 48, 8, 64, 8, 2), wardrobe, pool, tmp_path, Schedule(3), batch=4
+    )
+    assert finished
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, found.state_dict()[name]), name

@@ -1,12 +1,9 @@
-"""Trains the StyleGAN2 generator: first to draw what its code says, then against a discriminator.
+"""Trains the StyleGAN2 generator to draw what its code says.
 
-The warm start is supervised: the demonstration figures are a continuous function of a Gaussian code,
-so the generator can be asked for exactly the picture that belongs to it. A mixture's coarse layers
-get the w of its geometry and its fine layers the w of its appearance. W itself is made from the
-attributes (`wardrobe.py`), and the mapping network learns to reach it from z afterwards. The
-adversarial part (non-saturating loss, R1 penalty, moving average of the weights; Karras et al. 2020)
-then sharpens what a pixel loss leaves soft, with the supervised loss still holding each code to its
-figure.
+The demonstration figures are a continuous function of a Gaussian code, so the generator can be asked
+for exactly the picture that belongs to it. A mixture's coarse layers get the w of its geometry and its
+fine layers the w of its appearance. W itself is made from the attributes (`wardrobe.py`), and the
+mapping network learns to reach it from z afterwards. `adversarial.py` goes on from there.
 """
 
 from __future__ import annotations
@@ -22,7 +19,6 @@ from torch import Tensor, nn
 from ..checkpoints import load_generator
 from ..demo.attributes import CODE_DIM, attributes_from_code, sample_attributes, sample_codes
 from ..networks.stylegan2 import Generator
-from .discriminator import Discriminator
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Batch, Pool
 from .wardrobe import Wardrobe
@@ -100,7 +96,7 @@ def jitter(w_plus: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     return w_plus + amount * spread * noise
 
 
-def _optimizer(network: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+def equalized_adam(network: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
     """Adam with steps in proportion to what each kind of parameter is made of.
 
     Weights are stored with unit spread (those of the mapping network 100 times larger still, by its
@@ -125,18 +121,54 @@ def _soften(network: Generator) -> None:
                 parameter.mul_(0.1)
 
 
+def rehearse(
+    network: Generator,
+    w_plus: Tensor,
+    figures: Batch,
+    noise: float,
+    generator: torch.Generator,
+    half: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures of exact (even) and disturbed (odd) codes, the pictures that they should be, and the
+    difference of the two as a loss."""
+    disturbed = torch.arange(len(w_plus), device=w_plus.device)[:, None, None] % 2 == 1
+    w_plus = torch.where(disturbed, jitter(w_plus, noise, generator), w_plus)
+    with torch.autocast(w_plus.device.type, dtype=torch.bfloat16, enabled=half):
+        output = network.synthesize(w_plus).float()
+    target = figures.images.to(output)
+    return output, target, picture_loss(output, target, importance(figures).to(output))
+
+
+def taught(wardrobe: Wardrobe, figures: Batch, network: Generator) -> Tensor:
+    """The codes (N, num_ws, w_dim) that the teacher has for these figures."""
+    device = network.w_avg.device
+    codes = (figures.geometry.to(device), figures.appearance.to(device))
+    return codes_to_w_plus(wardrobe, *codes, network.num_ws)
+
+
+def sample_sheet(network: Generator, wardrobe: Wardrobe, pool: Pool) -> Tensor:
+    """Figures of the pool, each above what the generator makes of it, and pictures of random z."""
+    figures = pool.batch(torch.arange(0, len(pool), max(1, len(pool) // 16))[:16])
+    z = torch.randn(16, CODE_DIM, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        drawn = network.synthesize(taught(wardrobe, figures, network)).cpu()
+        random = network(z.to(network.w_avg.device)).cpu()
+    return torch.cat([figures.images[:8], drawn[:8], figures.images[8:], drawn[8:], random])
+
+
 def train(
     pool: Pool,
     folder: Path,
     warm: Schedule,
-    adversarial: Schedule,
     batch: int = 16,
     seed: int = 0,
     device: str = "cpu",
     half: bool = True,
     start: Path | None = None,
 ) -> tuple[Generator, Wardrobe, bool]:
-    """Both parts, resumable. Returns the averaged generator, its teacher, and whether all steps are done.
+    """The warm start and the mapping network, resumable.
+
+    Returns the averaged generator, its teacher, and whether all steps are done.
 
     With `start`, a folder that holds `generator.safetensors` and `wardrobe.safetensors` of an earlier
     run, training goes on from those weights, with gentler steps; else it begins with nothing.
@@ -153,34 +185,11 @@ def train(
         wardrobe.load_state_dict(load_file(start / WARDROBE))
     average, teacher = Average(network, 0.999), Average(wardrobe, 0.999)
     batches = pool.batches(batch, generator)
-    fixed = pool.batch(torch.arange(0, len(pool), max(1, len(pool) // 16))[:16])
-
-    def taught(net: Wardrobe, figures: Batch) -> Tensor:
-        codes = (figures.geometry.to(device), figures.appearance.to(device))
-        return codes_to_w_plus(net, *codes, network.num_ws)
 
     def samples() -> Tensor:
-        with torch.no_grad():
-            drawn = average.network.synthesize(taught(teacher.network, fixed))
-            random = average.network(
-                torch.randn(16, CODE_DIM, generator=torch.Generator().manual_seed(1)).to(device)
-            )
-        return torch.cat(
-            [fixed.images[:8], drawn[:8].cpu(), fixed.images[8:], drawn[8:].cpu(), random.cpu()]
-        )
+        return sample_sheet(average.network, teacher.network, pool)
 
-    def forward(figures: Batch, noise: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures of exact (even) and disturbed (odd) codes, the pictures that they should be, and the
-        difference of the two as a loss."""
-        w_plus = taught(wardrobe, figures)
-        disturbed = torch.arange(len(w_plus), device=device)[:, None, None] % 2 == 1
-        w_plus = torch.where(disturbed, jitter(w_plus, noise, generator), w_plus)
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
-            output = network.synthesize(w_plus).float()
-        target = figures.images.to(device)
-        return output, target, picture_loss(output, target, importance(figures).to(device))
-
-    optimizer = _optimizer(network, 8e-3 if start is None else 6e-3, (0.9, 0.99))
+    optimizer = equalized_adam(network, 8e-3 if start is None else 6e-3, (0.9, 0.99))
     teacher_optimizer = torch.optim.Adam(wardrobe.parameters(), lr=1e-3, betas=(0.9, 0.99))
     state: dict[str, object] = {
         "network": network,
@@ -205,41 +214,14 @@ def train(
     def warm_step(i: int) -> dict[str, Tensor]:
         for group in (optimizer, teacher_optimizer):
             set_rate(group, cosine(i, warm.steps, floor=0.03))
-        *_, loss = forward(next(batches), 0.08)
+        figures = next(batches)
+        w_plus = taught(wardrobe, figures, network)
+        *_, loss = rehearse(network, w_plus, figures, 0.08, generator, half)
         learn(loss, i)
         return {"loss": loss.detach()}
 
     if not stage.run(warm, warm_step):
         return average.network, teacher.network, False
-
-    if adversarial.steps:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed + 2)
-            critic = Discriminator(size).to(device)
-        optimizer = _optimizer(network, 1e-3, (0.0, 0.99))
-        teacher_optimizer = torch.optim.Adam(wardrobe.parameters(), lr=1e-4, betas=(0.0, 0.99))
-        critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
-        state |= {"optimizer": optimizer, "teacher_optimizer": teacher_optimizer}
-        state |= {"critic": critic, "critic_optimizer": critic_optimizer}
-        stage = Stage("generator-adversarial", folder, dict(state), generator, samples)
-        stage.resume()
-
-        def adversarial_step(i: int) -> dict[str, Tensor]:
-            for group in (optimizer, teacher_optimizer):
-                set_rate(group, cosine(i, adversarial.steps, floor=0.05))
-            fake, real, loss = forward(next(batches), 0.15)
-            critic.requires_grad_(False)
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
-                fooled = F.softplus(-critic(fake).float()).mean()
-            learn(4 * loss + 0.25 * fooled, i)
-            critic.requires_grad_(True)
-            critic_loss = _critic_step(
-                critic, critic_optimizer, real, fake.detach(), i, device, half
-            )
-            return {"loss": loss.detach(), "fooled": fooled.detach(), "critic": critic_loss}
-
-        if not stage.run(adversarial, adversarial_step):
-            return average.network, teacher.network, False
 
     teach_mapping(average.network, teacher.network, folder, seed)
     save_file(teacher.network.state_dict(), folder / WARDROBE)
@@ -253,7 +235,7 @@ def teach_mapping(
     generator = torch.Generator().manual_seed(seed + 3)
     device = network.w_avg.device
     mapping = network.mapping.requires_grad_(True)
-    optimizer = _optimizer(network.mapping, 2e-3, (0.9, 0.99))
+    optimizer = equalized_adam(network.mapping, 2e-3, (0.9, 0.99))
     with torch.no_grad():
         typical = wardrobe(sample_attributes(4096, generator)).to(device)
         variance = typical.var(0).mean()
@@ -276,27 +258,3 @@ def teach_mapping(
 
     stage.run(Schedule(steps, save_every=2500), step)
     mapping.requires_grad_(False)
-
-
-def _critic_step(
-    critic: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    real: Tensor,
-    fake: Tensor,
-    i: int,
-    device: str,
-    half: bool,
-) -> Tensor:
-    """One step of the discriminator, with the lazy R1 penalty every 16th (gamma 1)."""
-    every, gamma = 16, 1.0
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
-        loss = F.softplus(critic(fake).float()).mean() + F.softplus(-critic(real).float()).mean()
-    total = loss
-    if i % every == 0:
-        inputs = real.clone().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(critic(inputs).sum(), inputs, create_graph=True)
-        total = loss + 0.5 * gamma * every * gradient.square().sum((1, 2, 3)).mean()
-    optimizer.zero_grad()
-    total.backward()
-    optimizer.step()
-    return loss.detach()

@@ -16,7 +16,7 @@ from torch import Tensor
 from .. import checkpoints
 from ..errors import FiceError
 from ..networks.stylegan2 import Generator
-from . import clip, encoder, generator, perception
+from . import adversarial, clip, encoder, generator, perception
 from .fakes import Fakes, make
 from .loop import Schedule, Weights
 from .pool import Pool
@@ -31,7 +31,7 @@ FAKES_FILE = "fakes.npz"
 #: optimisation steps of every stage
 STEPS = {"densepose": 2200, "segmenter": 1200, "judge": 1900, "generator": 15_000, "adversarial": 2500,
          "encoder": 2400, "clip": 3000}  # fmt: skip
-STAGES = ("generator", "densepose", "segmenter", "judge", "encoder", "clip")
+STAGES = ("generator", "adversarial", "densepose", "segmenter", "judge", "encoder", "clip")
 #: stages that train another network of a kind
 _KINDS = {"judge": "densepose"}
 METADATA = {
@@ -75,6 +75,12 @@ class _Run:
     @cached_property
     def fakes(self) -> Fakes:
         return make(*self.trained, self.out / FAKES_FILE, FAKES)
+
+    def forget_generator(self) -> None:
+        """There is another one now: the old one and its pictures are of no use."""
+        for name in ("trained", "fakes"):
+            self.__dict__.pop(name, None)
+        (self.out / FAKES_FILE).unlink(missing_ok=True)
 
     def begin_with(self, stage: str) -> Weights:
         """The stage's network to go on from."""
@@ -133,10 +139,12 @@ def run(
         if not finished:
             log.warning("%s is not finished; --resume goes on with it", name)
             continue
-        checkpoints.save(network, state.weights / f"{name}.safetensors", METADATA, half=True)
+        file = "generator" if name == "adversarial" else name
+        checkpoints.save(network, state.weights / f"{file}.safetensors", METADATA, half=True)
         if name == "generator":
             shutil.copy(out / generator.WARDROBE, state.weights)
-            (out / FAKES_FILE).unlink(missing_ok=True)  # another generator's pictures
+        if file == "generator":
+            state.forget_generator()
 
 
 def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
@@ -144,9 +152,16 @@ def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
         state.pool,
         state.out,
         state.schedule("generator"),
-        state.schedule("adversarial"),
         device=state.device,
         start=state.start,
+    )
+    return network.to("cpu"), finished
+
+
+def _train_adversarial(state: _Run) -> tuple[torch.nn.Module, bool]:
+    network, wardrobe = state.trained
+    network, finished = adversarial.train(
+        network, wardrobe, state.pool, state.out, state.schedule("adversarial"), device=state.device
     )
     return network.to("cpu"), finished
 
@@ -159,6 +174,7 @@ def _train_encoder(state: _Run) -> tuple[torch.nn.Module, bool]:
 
 _TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {
     "generator": _train_generator,
+    "adversarial": _train_adversarial,
     "densepose": lambda s: perception.train_densepose(s.pool, *s.common("densepose")),
     "segmenter": lambda s: perception.train_segmenter(s.pool, *s.common("segmenter")),
     "judge": lambda s: perception.train_judge(s.pool, *s.common("judge")),
