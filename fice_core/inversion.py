@@ -31,7 +31,7 @@ class InversionResult:
     Attributes:
         w_plus: codes, (N, num_ws, w_dim).
         images: their pictures, (N, 3, H, W); in [0, 1] if the settings clamp.
-        initial: pictures of the starting codes, (N, 3, H, W).
+        initial: pictures of the given codes, before random ones are tried on, (N, 3, H, W).
         trace: every loss at every step.
         stopped: why the loop ended: all "steps" done, "plateau" of every picture, every picture
             "diverged", the callback's "request", or an "interrupt" from the keyboard.
@@ -140,13 +140,13 @@ def invert(
         objective.check(targets)
         targets = _scattered(targets.clone(), settings, statistics)
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
+        start = targets.w_plus
         if settings.start_candidates and clip is not None and settings.weights.clip:
             start = better_start(generator, clip, objective, targets, settings)
-            targets = replace(targets, w_plus=start)
-        codes: _Codes = _PlainCodes(targets.w_plus)
+        codes: _Codes = _PlainCodes(start)
         if settings.coordinates == "whitened":
             assert statistics is not None
-            codes = _WhitenedCodes(targets.w_plus, statistics.spread, settings.layer_freedom)
+            codes = _WhitenedCodes(start, statistics.spread, settings.layer_freedom)
         loop = _Loop(objective, targets, settings, initial, codes)
         try:
             stopped = loop.run(on_step)

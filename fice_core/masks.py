@@ -88,11 +88,10 @@ def edit_mask(
         (N, 1, H, W); exactly 0 where the photo must stay.
     """
     changed = blur(_difference(generated, initial), _ARM_SMOOTHING) > settings.change_threshold
-    arms = _without_slivers((before.arms | after.arms) & changed)
-    garment = before.torso | after.torso | arms
-    beside = dilate(garment, settings.mask_dilation + settings.mask_feather) & ~dilate(
-        (before.arms | after.arms) & ~changed, _ARM_SMOOTHING
-    )
+    arms = before.arms | after.arms
+    garment = before.torso | after.torso | _without_slivers(arms & changed)
+    bare = dilate(arms & ~changed, _ARM_SMOOTHING)
+    beside = dilate(garment, settings.mask_dilation + settings.mask_feather) & ~bare
     garment |= beside & (_difference(generated, photo) > settings.change_threshold)
     grown = dilate(garment, settings.mask_dilation + settings.mask_feather / 2)
     soft = blur(grown.float(), settings.mask_feather / 2)

@@ -7,7 +7,7 @@ import torch
 
 from . import losses
 from .errors import FiceError
-from .initialization import Targets
+from .initialization import Targets, in_batches
 from .latents import LatentStatistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose
@@ -110,7 +110,6 @@ class Objective:
             images = self._render(codes)
         picture = images.detach().requires_grad_()
         pull = torch.zeros_like(picture)
-        total = picture.new_zeros(len(picture))
         terms: dict[str, torch.Tensor] = {}
 
         for name, term in self._picture_terms.items():
@@ -126,21 +125,22 @@ class Objective:
             value = code_term(codes)
             gradient += torch.autograd.grad(self.weights[name] * value.sum(), codes)[0]
             terms[name] = value.detach()
-        for name, value in terms.items():
-            total = total + self.weights[name] * value
-        return Evaluation(terms, total, picture.detach(), gradient)
+        return Evaluation(terms, self._weighted(terms), picture.detach(), gradient)
 
     def total(self, codes: torch.Tensor, targets: Targets, max_batch: int) -> torch.Tensor:
         """The weighted sum alone, (N,), at `codes` (N, num_ws, w_dim), in pieces of `max_batch`."""
-        totals = []
-        with torch.no_grad():
-            for index in torch.arange(len(codes), device=codes.device).split(max_batch):
-                goal, piece = targets.select(index), codes[index]
-                images = self._render(piece)
-                values = {name: term(images, goal, 0) for name, term in self._picture_terms.items()}
-                values |= {name: term(piece) for name, term in self._code_terms.items()}
-                totals.append(sum(self.weights[name] * value for name, value in values.items()))
-        return torch.cat(totals)
+
+        def of(index: torch.Tensor) -> torch.Tensor:
+            goal, piece = targets.select(index), codes[index]
+            images = self._render(piece)
+            terms = {name: term(images, goal, 0) for name, term in self._picture_terms.items()}
+            terms |= {name: term(piece) for name, term in self._code_terms.items()}
+            return self._weighted(terms)
+
+        return in_batches(of, torch.arange(len(codes), device=codes.device), max_batch)
+
+    def _weighted(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum(dim=0)
 
     def _render(self, codes: torch.Tensor) -> torch.Tensor:
         images = self._generator.synthesize(codes)

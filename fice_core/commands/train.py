@@ -27,7 +27,7 @@ def command() -> None:
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
-    help="Steps of every stage.  [default: what the bundled set was made with]",
+    help="Steps of every stage.  [default: each stage's own]",
 )
 @click.option("--resume", is_flag=True, help="Go on where the last run in DIR ended.")
 @click.option(

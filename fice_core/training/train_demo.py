@@ -65,7 +65,8 @@ class _Run:
         """The finished generator and its teacher, for the stages that need its pictures."""
         if not (self.weights / generator.WARDROBE).exists():
             raise FiceError(
-                f"there is no finished generator in {self.weights}: train the stage 'generator' first"
+                f"there is no finished generator in {self.weights}: train the stage 'generator' first, "
+                "or go on with one that was stopped by --resume"
             )
         network = checkpoints.load_generator(self.weights / "generator.safetensors")
         wardrobe = Wardrobe(network.w_dim).requires_grad_(False)
@@ -115,7 +116,7 @@ def run(
         minutes: longest time for each stage; what is not finished then can be resumed.
         resume: go on with the checkpoints in `out`; otherwise they must not exist.
         start: folder of networks to go on from; None begins with nothing.
-        steps: of every stage; None for the `STEPS` that the bundled set was made with.
+        steps: of every stage; None for `STEPS`.
         device: for the generator, the costliest stage; the others train on the CPU.
 
     Raises:
