@@ -1,17 +1,18 @@
 """The whole method: edit pictures by a sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
+from .batches import common_count
 from .errors import FiceError
 from .framing import Frame
 from .initialization import (
     Targets,
     encode_latent,
-    encode_text,
+    extract_anatomy,
     extract_pose,
     no_graph,
     segment_regions,
@@ -19,8 +20,8 @@ from .initialization import (
 from .inversion import InversionInterrupted, InversionResult, OnStep, StopReason, invert
 from .masks import Anatomy, allowed_mask, edit_mask, find_anatomy
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
-from .networks.clip import Clip
 from .networks.segmenter import Regions
+from .prompts import encode, unknown_words
 from .settings import EditSettings
 from .stitching import stitch, stitch_head
 from .trace import Trace
@@ -79,16 +80,19 @@ def edit(
     settings: EditSettings | None = None,
     on_step: OnStep | None = None,
     mask: torch.Tensor | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> EditResult:
     """Dress the persons in `images` as the prompts say.
 
     Args:
         models: from `load_models`.
         images: photos, (N, 3, H, W) float in [0, 1], any size.
-        prompts: one for all pictures, one for each, or several for a single picture.
+        prompts: one for all pictures, one for each, or several for a single picture; each may hold
+            several with weights, see `prompts.parse`.
         settings: default `EditSettings()`.
         on_step: called after every optimisation step, see `invert`.
         mask: (N or 1, 1, H, W) in [0, 1]; the edit is kept within it.
+        between: called while the first step is prepared, see `invert`.
 
     Returns:
         One edit per pair of picture and prompt.
@@ -103,7 +107,7 @@ def edit(
     _check_images(images, mask)
     with no_graph():
         job = _prepare(models, images.detach().clone(), prompts, settings, mask)
-    warnings = _unknown_words(models.clip, prompts)
+    warnings = unknown_words(models.clip, prompts)
     try:
         result = invert(
             models.generator,
@@ -113,6 +117,7 @@ def edit(
             densepose=models.densepose,
             segmenter=models.segmenter,
             on_step=on_step,
+            between=between,
         )
     except InversionInterrupted as interrupt:
         raise EditInterrupted(
@@ -151,29 +156,6 @@ def _check_images(images: torch.Tensor, mask: torch.Tensor | None) -> None:
         )
 
 
-def _unknown_words(clip: Clip, prompts: Sequence[str]) -> list[str]:
-    warnings = []
-    for prompt in dict.fromkeys(prompts):
-        words = clip.unknown_words(prompt)
-        if words:
-            warnings.append(
-                f"these words of {prompt!r} are unknown and ignored: {', '.join(words)}"
-            )
-    return warnings
-
-
-def _pairs(images: int, prompts: int) -> list[tuple[int, int]]:
-    """Which picture goes with which prompt."""
-    if prompts == 0:
-        raise FiceError("there is no prompt: describe the garment, as in 'a red striped shirt'")
-    if images != prompts and 1 not in (images, prompts):
-        raise FiceError(
-            f"{images} pictures and {prompts} prompts do not pair up: give one prompt for all, one for "
-            "each, or a single picture with several prompts"
-        )
-    return [(k % images, k % prompts) for k in range(max(images, prompts))]
-
-
 def _prepare(
     models: Models,
     photos: torch.Tensor,
@@ -182,8 +164,8 @@ def _prepare(
     mask: torch.Tensor | None,
 ) -> _Job:
     """Stage 1: run every network once over the photos, then pair them with the prompts."""
-    pairs = _pairs(len(photos), len(prompts))
-    text_features = encode_text(models.clip, prompts)
+    count = common_count({"pictures": len(photos), "prompts": len(prompts)})
+    text_features = encode(models.clip, prompts)
     frame = Frame.around((photos.shape[2], photos.shape[3]), models.generator.resolution)
     framed = frame.fit(photos.to(models.device, torch.float32))
     parts = extract_pose(models.densepose, framed, settings.max_batch)
@@ -197,9 +179,8 @@ def _prepare(
     if mask is not None:
         keep = 1 - (1 - keep) * frame.fit(mask)
 
-    picture, prompt = (
-        torch.tensor(index, device=models.device) for index in zip(*pairs, strict=True)
-    )
+    edits = torch.arange(count, device=models.device)
+    picture, prompt = edits % len(photos), edits % len(prompts)
     return _Job(
         photos=photos[picture.to(photos.device)],
         frame=frame,
@@ -276,10 +257,7 @@ def _small_mask(
         return 1 - job.head
     if settings.stitch == "none":
         return torch.ones_like(job.head)
-    after = find_anatomy(
-        extract_pose(models.densepose, result.images, settings.max_batch),
-        segment_regions(models.segmenter, result.images, settings.max_batch),
-    )
+    after = extract_anatomy(models.densepose, models.segmenter, result.images, settings.max_batch)
     return edit_mask(
         job.anatomy, after, job.targets.images, result.initial, result.images, settings
     )

@@ -4,7 +4,7 @@ Each extractor runs its network over a batch in pieces of `max_batch` pictures a
 tensors without a graph, also inside an outer `torch.inference_mode()`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
@@ -12,7 +12,7 @@ import torch
 
 from .errors import FiceError
 from .latents import check_latent
-from .networks.clip import Clip
+from .masks import Anatomy, find_anatomy
 from .networks.densepose import DensePose
 from .networks.e4e import Encoder
 from .networks.segmenter import Regions, Segmenter
@@ -58,6 +58,10 @@ class Targets:
     def select(self, index: torch.Tensor | slice) -> "Targets":
         """The targets of some of the samples."""
         return replace(self, **{name: value[index] for name, value in self._tensors()})
+
+    def to(self, device: torch.device | str) -> "Targets":
+        """The same on another device."""
+        return replace(self, **{name: value.to(device) for name, value in self._tensors()})
 
     def clone(self) -> "Targets":
         """Copies of all tensors: ordinary ones when called outside of inference mode."""
@@ -113,19 +117,12 @@ def segment_regions(
     return Regions(*stacked.split(1, dim=1))
 
 
-def encode_text(clip: Clip, prompts: Sequence[str]) -> torch.Tensor:
-    """Unit-norm features (M, D) of the prompts.
-
-    Raises:
-        FiceError: a prompt is empty or too long for the network.
-    """
-    for prompt in prompts:
-        if not prompt.strip():
-            raise FiceError(
-                "the prompt is empty: describe the garment, as in 'a red striped shirt'"
-            )
-    with no_graph():
-        return clip.encode_text(list(prompts))
+def extract_anatomy(
+    densepose: DensePose, segmenter: Segmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
+) -> Anatomy:
+    """Torso, arms and what is never edited in `images` (N, 3, H, W) in [0, 1]."""
+    parts = extract_pose(densepose, images, max_batch)
+    return find_anatomy(parts, segment_regions(segmenter, images, max_batch))
 
 
 def in_batches(

@@ -113,6 +113,7 @@ def invert(
     segmenter: Segmenter | None = None,
     statistics: LatentStatistics | None = None,
     on_step: OnStep | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> InversionResult:
     """Optimise W+ codes so that their pictures follow the text and keep to the targets.
 
@@ -127,6 +128,8 @@ def invert(
             when missing.
         on_step: called after every step. An exception that it raises ends the loop and is passed
             on (cancel); `Step.stop()` ends it with a result.
+        between: called again and again before the first step, while random codes are tried on; an
+            exception that it raises is passed on (cancel).
 
     Raises:
         FiceError: a term has a weight but no critic or target, or the codes do not fit.
@@ -142,7 +145,7 @@ def invert(
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
         start = targets.w_plus
         if settings.start_candidates and clip is not None and settings.weights.clip:
-            start = better_start(generator, clip, objective, targets, settings)
+            start = better_start(generator, clip, objective, targets, settings, between)
         codes: _Codes = _PlainCodes(start)
         if settings.coordinates == "whitened":
             assert statistics is not None

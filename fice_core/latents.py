@@ -1,5 +1,6 @@
 """W+ codes: the statistics of W, saving and loading, interpolation and mixing."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatis
     rng = torch.Generator().manual_seed(0)
     with torch.inference_mode(False), torch.no_grad():
         z = torch.randn(samples, generator.z_dim, generator=rng)
-        w = generator.mapping(z.to(next(generator.parameters()).device)).double().cpu()
+        w = generator.mapping(z.to(next(generator.parameters()).device)).cpu().double()
         mean = w.mean(dim=0)
         variances, axes = torch.linalg.eigh(torch.cov(w.T))
         average = variances.mean()
@@ -71,6 +72,12 @@ def check_latent(w_plus: torch.Tensor, generator: Generator) -> None:
             f"the latent code has shape {tuple(w_plus.shape)}, but this generator takes "
             f"(N, {expected[0]}, {expected[1]}): use a code made with the same generator"
         )
+
+
+def generator_id(generator: Generator) -> str:
+    """Twelve hexadecimal digits that tell one trained generator from another."""
+    mean = generator.w_avg.detach().float().cpu().contiguous().numpy()
+    return hashlib.sha256(mean.tobytes()).hexdigest()[:12]
 
 
 def save_latent(path: str | os.PathLike[str], w_plus: torch.Tensor, **notes: str) -> None:

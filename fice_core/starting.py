@@ -5,6 +5,8 @@ pictures, and a walk can end on the wrong one. So a few random codes are tried o
 paper.
 """
 
+from collections.abc import Callable
+
 import torch
 
 from .initialization import Targets, in_batches
@@ -21,7 +23,12 @@ _SHIFTS = (0.7, 1.4, 2.1)  # how far the coarse layers are moved, of the way to 
 
 
 def better_start(
-    generator: Generator, clip: Clip, objective: Objective, targets: Targets, settings: EditSettings
+    generator: Generator,
+    clip: Clip,
+    objective: Objective,
+    targets: Targets,
+    settings: EditSettings,
+    between: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
     """Starting codes (N, num_ws, w_dim) of which none has a higher total loss than the given ones.
 
@@ -32,20 +39,25 @@ def better_start(
 
     Args:
         objective: of the inversion; `targets` must hold what its terms need.
+        between: called between pieces of the work; an exception that it raises ends it.
     """
     assert targets.text_features is not None
     rng = torch.Generator().manual_seed(settings.seed)
     z = torch.randn(settings.start_candidates, generator.z_dim, generator=rng)
     codes = generator.map(z.to(targets.w_plus.device))
-    features = in_batches(
-        lambda w: clip.encode_image(generator.synthesize(w).clamp(0, 1)), codes, settings.max_batch
-    )
+
+    def look(w: torch.Tensor) -> torch.Tensor:
+        between()
+        return clip.encode_image(generator.synthesize(w).clamp(0, 1))
+
+    features = in_batches(look, codes, settings.max_batch)
     ranking = targets.text_features @ features.T
     best = targets.w_plus
     lowest = objective.total(best, targets, settings.max_batch)
 
     def consider(tried: torch.Tensor) -> None:
         nonlocal best, lowest
+        between()
         total = objective.total(tried, targets, settings.max_batch)
         better = total < lowest
         best = torch.where(better[:, None, None], tried, best)

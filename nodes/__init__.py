@@ -1,15 +1,22 @@
-"""The ComfyUI nodes. None is written yet: the pack loads and adds nothing to the menu.
+"""The ComfyUI nodes: each adapts a stage of `fice_core` to sockets, memory management, progress and cancel.
 
-Each stage of `fice_core` will get a node here that adapts it to ComfyUI's sockets, memory
-management, progress bar and cancel button, and holds no mathematics of its own.
+They hold no mathematics of their own; that is all in `fice_core`.
 """
 
 from comfy_api.latest import ComfyExtension, io
+
+from . import diagnostics, extractors, inversion, latents, loaders, models, quick, stitching
+
+_MODULES = (quick, loaders, extractors, inversion, stitching, latents, diagnostics)
 
 
 class FiceExtension(ComfyExtension):  # type: ignore[misc]
     """What ComfyUI asks for the nodes of this pack."""
 
+    async def on_load(self) -> None:
+        """Before the nodes are listed: tell ComfyUI where our models live."""
+        models.register_folders()
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The classes of all nodes."""
-        return []
+        return [node for module in _MODULES for node in module.NODES]

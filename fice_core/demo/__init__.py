@@ -17,6 +17,7 @@ class Figures:
     prompts: list[str]
 
 
+_UNSEEN = 2_000_003  # seeds from here on are not those of training
 #: seeds of the figures that visitors see, and what they shall wear
 _CAST = (
     (101, "a red striped long sleeve shirt"),
@@ -34,11 +35,18 @@ def figures(size: int = 128) -> Figures:
     """The bundled figures: none of them was seen in training."""
     import torch
 
+    drawn = [figure(seed, size)[0] for seed, _ in _CAST]
+    return Figures(torch.cat(drawn), [text for _, text in _CAST])
+
+
+def figure(seed: int, size: int = 128) -> tuple[Tensor, str]:
+    """One figure, never seen in training: picture (1, 3, size, size) in [0, 1], and what it wears."""
+    import torch
+
     from .attributes import sample_attributes
+    from .captions import captions
     from .renderer import render
 
-    drawn = [
-        render(sample_attributes(1, torch.Generator().manual_seed(2_000_003 + seed)), size).images
-        for seed, _ in _CAST
-    ]
-    return Figures(torch.cat(drawn), [text for _, text in _CAST])
+    generator = torch.Generator().manual_seed(_UNSEEN + seed)
+    attributes = sample_attributes(1, generator)
+    return render(attributes, size).images, captions(attributes, generator)[0][0]

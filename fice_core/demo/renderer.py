@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..networks.densepose import UPPER_BODY_LABELS
 from .attributes import Attributes
 from .canvas import Canvas, bump, column, knots
 
@@ -23,7 +24,6 @@ UPPER_ARM = {"left": (15, 17), "right": (16, 18)}
 LOWER_ARM = {"left": (19, 21), "right": (20, 22)}
 RIGHT_HEAD, LEFT_HEAD = 23, 24
 #: the 14 of them that the method compares, in its channel order
-UPPER_BODY_LABELS = (1, 2, 3, 4, *range(15, 25))
 
 HEM = 0.735
 SHOULDER_Y = 0.315

@@ -17,6 +17,8 @@ from ..errors import FiceError
 from .resnet import EXPANSION, AtrousPyramid, ConvNorm, StridedBottleneck, initialize
 
 FINE_CHANNELS = 25  # background and the 24 body parts
+#: labels of the channels of `parts`: torso (back, front), hands, upper and lower arms, head
+UPPER_BODY_LABELS = (1, 2, 3, 4, *range(15, 25))
 PIXEL_MEAN = (103.530, 116.280, 123.675)  # blue, green, red; of 0..255
 DIVISIBILITY = 32  # the coarsest feature map has 1/32 of the picture's size
 LEVELS = (2, 3, 4, 5)  # level k has 1 / 2**k of the picture's size
@@ -289,6 +291,11 @@ class DensePose(nn.Module):
         )
         fine = fine.softmax(1)
         return torch.cat([fine[:, 1:5], fine[:, 15:25]], 1) * foreground
+
+    @property
+    def part_size(self) -> int:
+        """Side of the part map, S."""
+        return 4 * self.pooler_size
 
     def predict_charts(self, images: Tensor) -> Charts:
         """images (N, 3, H, W) in [0, 1] -> logits and chart coordinates of the whole body."""

@@ -21,7 +21,8 @@ from .pool import Pool
 from .wardrobe import Wardrobe
 
 SUPERVISED, FOOLED = 15.0, 0.25  # weights of the two losses
-R1_EVERY, R1_GAMMA = 16, 1.0
+# gamma of Karras et al. for 128 pixels and batches of 16, with pixels in [0, 1] instead of [-1, 1]
+R1_EVERY, R1_GAMMA = 16, 0.05
 
 
 def train(
@@ -44,7 +45,8 @@ def train(
         critic = Discriminator(pool.data["images"].shape[-1]).to(device)
     average = Average(network, 0.999)
     optimizer = equalized_adam(network.synthesis, 1e-3, (0.0, 0.99))
-    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
+    # without momentum the first steps move every weight by the rate: a larger one kills the critic
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.0, 0.99))
     state: dict[str, object] = {
         "network": network,
         "average": average.network,

@@ -1,0 +1,39 @@
+"""Which samples go together: N of one thing with one, or with as many, of another."""
+
+from collections.abc import Mapping
+
+import torch
+
+from .errors import FiceError
+
+
+def common_count(counts: Mapping[str, int]) -> int:
+    """How many edits these numbers of things make; a single one serves all edits.
+
+    Args:
+        counts: how many there are, by what they are called.
+
+    Raises:
+        FiceError: there is none of something, or two of them differ and neither is 1.
+    """
+    for name, count in counts.items():
+        if count == 0:
+            raise FiceError(f"there are no {name}")
+    several = {name: count for name, count in counts.items() if count != 1}
+    if len(set(several.values())) > 1:
+        numbers = " and ".join(f"{count} {name}" for name, count in several.items())
+        raise FiceError(f"{numbers} do not pair up: give one for all, or as many of each")
+    return max(several.values(), default=1)
+
+
+def paired(samples: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Tensors with one row for each edit: those of a single row are repeated, without a copy.
+
+    Args:
+        samples: tensors (N or 1, ...), by what their rows are called.
+
+    Raises:
+        FiceError: see `common_count`.
+    """
+    count = common_count({name: len(tensor) for name, tensor in samples.items()})
+    return [tensor.expand(count, *tensor.shape[1:]) for tensor in samples.values()]

@@ -1,0 +1,344 @@
+"""Stage 1: what the photo shows, and what the text asks for."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..fice_core import initialization, masks, poses, prompts
+from ..fice_core.batches import paired
+from ..fice_core.errors import FiceError
+from ..fice_core.framing import Frame
+from ..fice_core.latents import generator_id
+from ..fice_core.networks.segmenter import Regions
+from ..fice_core.settings import EditSettings
+from .runtime import (
+    from_image,
+    from_mask,
+    on_device,
+    tell,
+    to_image,
+    to_mask,
+)
+from .sockets import (
+    ClipSocket,
+    DensePoseSocket,
+    EncoderSocket,
+    GeneratorSocket,
+    LatentSocket,
+    LatentValue,
+    Loaded,
+    PoseSocket,
+    PoseValue,
+    SegmenterSocket,
+    TextSocket,
+    TextValue,
+)
+
+_PHOTO = (
+    "Photos, one person each, of any size: padded to the generator's proportions and resized to it."
+)
+_FRAMING = "Says to what size and proportions the photo is brought, as it will be for the edit."
+
+
+def framed(image: torch.Tensor, generator: Loaded[Any]) -> tuple[Frame, torch.Tensor]:
+    """IMAGE -> its frame, and pictures (N, 3, *resolution) on the CPU."""
+    photos = from_image(image)
+    frame = Frame.around((photos.shape[2], photos.shape[3]), generator.network.resolution)
+    with initialization.no_graph():
+        return frame, frame.fit(photos)
+
+
+class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_InitializeLatent",
+            display_name="Initialize Latent (FICE)",
+            category="FICE/extract",
+            description="Finds the latent code whose picture resembles the photo. The edit starts there.",
+            search_aliases=["gan inversion", "e4e", "encode photo", "w+"],
+            inputs=[
+                io.Image.Input("image", tooltip=_PHOTO),
+                GeneratorSocket.Input("generator", tooltip="The StyleGAN2 generator to edit with."),
+                EncoderSocket.Input(
+                    "encoder", tooltip="The e4e encoder that was trained for this generator."
+                ),
+            ],
+            outputs=[
+                LatentSocket.Output(
+                    "latent", display_name="latent", tooltip="One W+ code a photo."
+                ),
+                io.Image.Output(
+                    "reconstruction",
+                    display_name="reconstruction",
+                    tooltip="What the generator makes of the codes, at its own resolution.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: torch.Tensor, generator: Loaded[Any], encoder: Loaded[Any]
+    ) -> io.NodeOutput:
+        _, photos = framed(image, generator)
+        with on_device(generator, encoder) as device:
+            w_plus = initialization.encode_latent(
+                generator.network, encoder.network, photos.to(device)
+            )
+            pictures = initialization.synthesize(generator.network, w_plus, clamp=True)
+            latent = LatentValue(w_plus.cpu(), generator_id(generator.network))
+        return io.NodeOutput(latent, to_image(pictures))
+
+
+class ExtractPose(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_ExtractPose",
+            display_name="Extract Pose (FICE)",
+            category="FICE/extract",
+            description="Finds the body parts of the person (DensePose), which the edit keeps in place.",
+            search_aliases=["densepose", "body parts", "part map"],
+            inputs=[
+                io.Image.Input("image", tooltip=_PHOTO),
+                GeneratorSocket.Input("generator", tooltip=_FRAMING),
+                DensePoseSocket.Input(
+                    "densepose",
+                    tooltip="The network that finds the parts; it also judges the edited picture.",
+                ),
+            ],
+            outputs=[
+                PoseSocket.Output(
+                    "pose",
+                    display_name="pose",
+                    tooltip="Part map of every photo, to hold the edit to.",
+                ),
+                io.Image.Output(
+                    "picture",
+                    display_name="picture",
+                    tooltip="The parts in colours, to look at; the size of the photo.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: torch.Tensor, generator: Loaded[Any], densepose: Loaded[Any]
+    ) -> io.NodeOutput:
+        frame, photos = framed(image, generator)
+        with on_device(densepose) as device:
+            parts = initialization.extract_pose(densepose.network, photos.to(device)).cpu()
+        return io.NodeOutput(PoseValue(parts, frame, densepose), to_image(_drawn(parts, frame)))
+
+
+class ReadPose(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_ReadPose",
+            display_name="Read Pose Picture (FICE)",
+            category="FICE/extract",
+            description="Takes a DensePose picture that another pack drew, in place of Extract Pose.",
+            search_aliases=["densepose image", "controlnet aux densepose", "pose from image"],
+            inputs=[
+                io.Image.Input(
+                    "picture",
+                    tooltip="DensePose part labels in colours, with the proportions of the photo.",
+                ),
+                GeneratorSocket.Input("generator", tooltip=_FRAMING),
+                DensePoseSocket.Input(
+                    "densepose", tooltip="The network that finds the parts of the edited picture."
+                ),
+                io.Combo.Input(
+                    "palette",
+                    options=["viridis", "grey"],
+                    default="viridis",
+                    tooltip="viridis: as DensePose's own visualiser draws them; grey: the part's number, "
+                    "1 to 24, plain or spread over the grey levels.",
+                ),
+            ],
+            outputs=[
+                PoseSocket.Output(
+                    "pose", display_name="pose", tooltip="Part map to hold the edit to."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, picture: torch.Tensor, generator: Loaded[Any], densepose: Loaded[Any], palette: str
+    ) -> io.NodeOutput:
+        pictures = from_image(picture)
+        frame = Frame.around((pictures.shape[2], pictures.shape[3]), generator.network.resolution)
+        with initialization.no_graph():
+            labels = poses.read_labels(pictures, palette)  # type: ignore[arg-type]
+            parts = poses.parts_of_labels(labels, frame, densepose.network.part_size)
+        return io.NodeOutput(PoseValue(parts, frame, densepose))
+
+
+class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_SegmentRegions",
+            display_name="Segment Regions (FICE)",
+            category="FICE/extract",
+            description="Tells background, body and head of the person apart, as soft masks.",
+            search_aliases=["head mask", "body mask", "human parsing", "segmentation"],
+            inputs=[
+                io.Image.Input("image", tooltip=_PHOTO),
+                GeneratorSocket.Input("generator", tooltip=_FRAMING),
+                SegmenterSocket.Input("segmenter", tooltip="The network that tells them apart."),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    name,
+                    display_name=name,
+                    tooltip=f"Probability of {name}, 0 to 1; the size of the photo.",
+                )
+                for name in ("background", "body", "head")
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: torch.Tensor, generator: Loaded[Any], segmenter: Loaded[Any]
+    ) -> io.NodeOutput:
+        frame, photos = framed(image, generator)
+        with on_device(segmenter) as device:
+            regions = initialization.segment_regions(segmenter.network, photos.to(device))
+            found = [to_mask(frame.restore(region)) for region in regions]
+        return io.NodeOutput(*found)
+
+
+class EditArea(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_EditArea",
+            display_name="Edit Area (FICE)",
+            category="FICE/extract",
+            description="Everything that a garment of this person could cover: torso and arms without head "
+            "and hands. The inversion holds the rest of the picture to the photo.",
+            search_aliases=["clothing mask", "garment mask", "keep mask", "inpaint area"],
+            inputs=[
+                PoseSocket.Input("pose", tooltip="From Extract Pose or Read Pose Picture."),
+                io.Mask.Input("body", tooltip="Body, as Segment Regions or another pack finds it."),
+                io.Mask.Input("head", tooltip="Head and hair; never edited."),
+                io.Float.Input(
+                    "margin",
+                    default=0.03,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    tooltip="How far the area reaches beyond the body, as a fraction of the height.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    "area",
+                    display_name="area",
+                    tooltip="1 where the picture may change; the size of the body mask.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, pose: PoseValue, body: torch.Tensor, head: torch.Tensor, margin: float
+    ) -> io.NodeOutput:
+        frame = pose.frame
+        with initialization.no_graph():
+            inside, above = (frame.fit(from_mask(m, frame.size)) for m in (body, head))
+            parts, inside, above = paired(
+                {"poses": pose.parts, "body masks": inside, "head masks": above}
+            )
+            regions = Regions((1 - inside - above).clamp(0, 1), inside, above)
+            settings = EditSettings(mask_dilation=margin, mask_feather=0.0)
+            area = masks.allowed_mask(masks.find_anatomy(parts, regions), settings)
+            return io.NodeOutput(to_mask(frame.restore(area)))
+
+
+class EncodeText(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_EncodeText",
+            display_name="Encode Text (FICE)",
+            category="FICE/extract",
+            description="Turns sentences about the garment into what CLIP compares pictures with.",
+            search_aliases=["prompt", "clip text", "describe garment", "negative prompt"],
+            inputs=[
+                ClipSocket.Input(
+                    "clip", tooltip="The CLIP network; it also judges the edited picture."
+                ),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    dynamic_prompts=True,
+                    default="a red striped long sleeve shirt",
+                    tooltip="One line an edit: a line for all photos, one for each, or several lines for a "
+                    "single photo. Within a line, | joins prompts and (text:1.5) weighs them.",
+                ),
+                io.String.Input(
+                    "negative",
+                    default="",
+                    tooltip="What to move away from, in the same notation; empty for nothing.",
+                ),
+                io.Float.Input(
+                    "negative_weight",
+                    default=0.5,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="How strongly, against 1 for the text itself.",
+                ),
+            ],
+            outputs=[
+                TextSocket.Output(
+                    "text", display_name="text", tooltip="One wish a line of the text."
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, clip: Loaded[Any], text: str, negative: str, negative_weight: float
+    ) -> io.NodeOutput:
+        lines = lines_of(text)
+        with on_device(clip):
+            features = prompts.encode(clip.network, lines, negative, negative_weight).cpu()
+        said = [*lines, negative] if negative.strip() else lines
+        tell(cls.hidden.unique_id, prompts.unknown_words(clip.network, said))
+        return io.NodeOutput(TextValue(features, clip))
+
+
+def lines_of(text: str) -> list[str]:
+    """The prompts of a text box, one a line, without blank lines.
+
+    Raises:
+        FiceError: nothing is left.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise FiceError("the prompt is empty: describe the garment, as in 'a red striped shirt'")
+    return lines
+
+
+def _drawn(parts: torch.Tensor, frame: Frame) -> torch.Tensor:
+    """Part maps in colours, at the size of the photo."""
+    square = Frame(frame.size, (parts.shape[2], parts.shape[3]), frame.padding)
+    with initialization.no_graph():
+        return square.restore(poses.draw_parts(parts))
+
+
+NODES: list[type[Any]] = [
+    InitializeLatent,
+    ExtractPose,
+    ReadPose,
+    SegmentRegions,
+    EditArea,
+    EncodeText,
+]

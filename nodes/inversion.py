@@ -1,0 +1,407 @@
+"""Stage 2: the optimisation, its loss weights and its settings."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..fice_core.batches import paired
+from ..fice_core.errors import FiceError
+from ..fice_core.initialization import Targets, no_graph
+from ..fice_core.inversion import Step, invert
+from ..fice_core.latents import check_latent, generator_id
+from ..fice_core.settings import EditSettings, LossWeights
+from .extractors import framed
+from .runtime import (
+    Progress,
+    check_cancelled,
+    from_mask,
+    on_device,
+    require_some,
+    tell,
+    to_image,
+)
+from .sockets import (
+    GeneratorSocket,
+    LatentSocket,
+    LatentValue,
+    Loaded,
+    PoseSocket,
+    PoseValue,
+    SegmenterSocket,
+    SettingsSocket,
+    TextSocket,
+    TextValue,
+    TraceSocket,
+    TraceValue,
+    WeightsSocket,
+)
+
+_DEFAULT = EditSettings()
+_TERMS = {
+    "clip": "How much the picture must match the text.",
+    "pose": "How much the body parts must stay where they are.",
+    "head": "How much the outline of the head must stay.",
+    "image": "How much the picture outside the area to edit must stay.",
+    "latent": "How much the layers of the code must agree, which keeps the picture plausible.",
+    "latent_prior": "How much the code must stay among those that the generator knows (not in the paper).",
+}
+STEPS = io.Int.Input(
+    "steps",
+    default=_DEFAULT.steps,
+    min=1,
+    max=5000,
+    tooltip="Optimisation steps; the paper takes 501. Fewer are faster and follow the text less.",
+)
+SEED = io.Int.Input(
+    "seed",
+    default=0,
+    min=0,
+    max=2**64 - 1,
+    control_after_generate=True,
+    tooltip="The same seed gives the same picture to the byte; another one another edit.",
+)
+
+
+class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_LossWeights",
+            display_name="Loss Weights (FICE)",
+            category="FICE/invert",
+            description="How much each demand on the edited picture counts. 0 leaves one out. "
+            "The paper has 1, 10, 1, 30, 1 and 0.",
+            search_aliases=["loss", "strength", "guidance"],
+            inputs=[
+                io.Float.Input(
+                    name,
+                    default=getattr(_DEFAULT.weights, name),
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip=what,
+                )
+                for name, what in _TERMS.items()
+            ],
+            outputs=[
+                WeightsSocket.Output(
+                    "weights", display_name="weights", tooltip="For the inversion."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, **weights: float) -> io.NodeOutput:
+        return io.NodeOutput(LossWeights(**weights))
+
+
+class InversionSettings(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_InversionSettings",
+            display_name="Inversion Settings (FICE)",
+            category="FICE/invert",
+            description="How the optimisation walks. The defaults suit most edits; the paper has "
+            "w, 0, 0.05, constant, 0, 0, last, 0, 0 and clamp off.",
+            search_aliases=["learning rate", "optimizer", "schedule"],
+            inputs=[
+                io.Combo.Input(
+                    "coordinates",
+                    options=["whitened", "w"],
+                    default=_DEFAULT.coordinates,
+                    tooltip="whitened: steps in units of the spread of W; w: every component alike.",
+                ),
+                io.Float.Input(
+                    "layer_freedom",
+                    default=_DEFAULT.layer_freedom,
+                    min=0.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="With whitened coordinates: how far layers may move apart, against what all "
+                    "take together.",
+                ),
+                io.Float.Input(
+                    "learning_rate",
+                    default=_DEFAULT.learning_rate,
+                    min=0.0001,
+                    max=10.0,
+                    step=0.001,
+                    round=0.0001,
+                    tooltip="Size of Adam's steps, in units of W's spread or of w.",
+                ),
+                io.Combo.Input(
+                    "schedule",
+                    options=["cosine", "constant"],
+                    default=_DEFAULT.schedule,
+                    tooltip="cosine: up for a twentieth of the steps, then down to 0.",
+                ),
+                io.Int.Input(
+                    "plateau_patience",
+                    default=_DEFAULT.plateau_patience or 0,
+                    min=0,
+                    max=5000,
+                    tooltip="A picture is done after so many steps without progress; 0 never stops early.",
+                ),
+                io.Combo.Input(
+                    "result",
+                    options=["best", "last"],
+                    default=_DEFAULT.result,
+                    tooltip="best: of the step with the lowest loss; last: of the last step.",
+                ),
+                io.Int.Input(
+                    "start_candidates",
+                    default=_DEFAULT.start_candidates,
+                    min=0,
+                    max=4096,
+                    tooltip="Random pictures whose clothes are tried on before the first step; 0 starts "
+                    "from the photo's own.",
+                ),
+                io.Float.Input(
+                    "start_noise",
+                    default=_DEFAULT.start_noise,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="Noise on the starting code, in deviations of W, so that seeds differ more.",
+                ),
+                io.Int.Input(
+                    "clip_views",
+                    default=_DEFAULT.clip_views,
+                    min=0,
+                    max=16,
+                    tooltip="Random crops that CLIP judges beside the whole picture; each costs time.",
+                ),
+                io.Boolean.Input(
+                    "clamp",
+                    default=_DEFAULT.clamp,
+                    tooltip="Clamp pictures to [0, 1] before they are judged.",
+                ),
+                io.Int.Input(
+                    "max_batch",
+                    default=_DEFAULT.max_batch,
+                    min=1,
+                    max=64,
+                    tooltip="Pictures computed at once; bounds memory and does not change the result.",
+                ),
+            ],
+            outputs=[
+                SettingsSocket.Output(
+                    "settings", display_name="settings", tooltip="For the inversion."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, plateau_patience: int, **values: Any) -> io.NodeOutput:
+        return io.NodeOutput(EditSettings(plateau_patience=plateau_patience or None, **values))
+
+
+class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_ConstrainedInversion",
+            display_name="Constrained Inversion (FICE)",
+            category="FICE/invert",
+            description="Moves the latent code until its picture matches the text and keeps pose, head and "
+            "everything outside the area. An input that is left open leaves its demand out.",
+            search_aliases=["fice", "optimize", "clip guided", "edit garment", "gan inversion"],
+            inputs=[
+                GeneratorSocket.Input(
+                    "generator", tooltip="The generator that the latent belongs to."
+                ),
+                LatentSocket.Input(
+                    "latent", tooltip="Where to start: Initialize Latent, or any other."
+                ),
+                io.Image.Input(
+                    "image", tooltip="The photos that the latent was made of; of any size."
+                ),
+                STEPS,
+                SEED,
+                io.Int.Input(
+                    "frames",
+                    default=24,
+                    min=0,
+                    max=1000,
+                    tooltip="Pictures on the way that the trace keeps, for Trace Frames; 0 keeps none.",
+                ),
+                TextSocket.Input("text", optional=True, tooltip="What the garment shall become."),
+                PoseSocket.Input("pose", optional=True, tooltip="The pose to keep."),
+                SegmenterSocket.Input(
+                    "segmenter", optional=True, tooltip="Finds the head in the edited picture."
+                ),
+                io.Mask.Input(
+                    "head",
+                    optional=True,
+                    tooltip="The head to keep, 1 inside; any size. Needs a segmenter.",
+                ),
+                io.Mask.Input(
+                    "area",
+                    optional=True,
+                    tooltip="1 where the picture may change (Edit Area, or a mask from any pack); any size.",
+                ),
+                WeightsSocket.Input(
+                    "weights", optional=True, tooltip="How much each demand counts."
+                ),
+                SettingsSocket.Input(
+                    "settings", optional=True, tooltip="How the optimisation walks."
+                ),
+            ],
+            outputs=[
+                LatentSocket.Output(
+                    "latent", display_name="latent", tooltip="The codes that were found."
+                ),
+                io.Image.Output(
+                    "generated",
+                    display_name="generated",
+                    tooltip="Their pictures, at the generator's resolution; Stitch brings them back.",
+                ),
+                io.Image.Output(
+                    "initial",
+                    display_name="initial",
+                    tooltip="The pictures of the latents it started from, for Edit Mask.",
+                ),
+                TraceSocket.Output(
+                    "trace", display_name="trace", tooltip="Every loss at every step, to plot."
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        generator: Loaded[Any],
+        latent: LatentValue,
+        image: torch.Tensor,
+        steps: int,
+        seed: int,
+        frames: int = 0,
+        text: TextValue | None = None,
+        pose: PoseValue | None = None,
+        segmenter: Loaded[Any] | None = None,
+        head: torch.Tensor | None = None,
+        area: torch.Tensor | None = None,
+        weights: LossWeights | None = None,
+        settings: EditSettings | None = None,
+    ) -> io.NodeOutput:
+        require_same_generator(latent, generator)
+        targets = _targets(generator, latent, image, text, pose, head, area)
+        weights = _usable(weights or _DEFAULT.weights, targets, segmenter)
+        settings = replace(settings or _DEFAULT, steps=steps, seed=seed, weights=weights)
+        critics: list[Loaded[Any] | None] = [
+            text.clip if text else None,
+            pose.densepose if pose else None,
+            segmenter,
+        ]
+        clip, densepose, parser = (each.network if each else None for each in critics)
+        used = [generator, *(each for each in critics if each)]
+        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        with on_device(*used, pixels=pixels_at_once(generator, settings, len(targets))) as device:
+            result = invert(
+                generator.network,
+                targets.to(device),
+                settings,
+                clip=clip,
+                densepose=densepose,
+                segmenter=parser,
+                on_step=recorder,
+                between=check_cancelled,
+            )
+        tell(cls.hidden.unique_id, result.warnings)
+        return io.NodeOutput(
+            LatentValue(result.w_plus.cpu(), latent.generator),
+            to_image(result.images),
+            to_image(result.initial),
+            recorder.trace_of(result.trace),
+        )
+
+
+class Recorder:
+    """`on_step` that passes on to another and keeps pictures on the way, evenly spread."""
+
+    def __init__(self, follow: Progress, steps: int, frames: int) -> None:
+        self._follow = follow
+        self._wanted = set(torch.linspace(0, steps - 1, min(frames, steps)).round().int().tolist())
+        self._kept: dict[int, torch.Tensor] = {}
+
+    def __call__(self, step: Step) -> None:
+        if step.index in self._wanted:
+            pixels = step.preview.movedim(1, -1) * 255 + 0.5
+            self._kept[step.index] = pixels.to(torch.uint8)
+        self._follow(step)
+
+    def trace_of(self, trace: Any) -> TraceValue:
+        """The trace with the pictures that were kept."""
+        kept = [*self._kept.values()]
+        frames = torch.stack(kept) if kept else torch.zeros(0, dtype=torch.uint8)
+        return TraceValue(trace, frames, tuple(self._kept))
+
+
+def pixels_at_once(generator: Loaded[Any], settings: EditSettings, edits: int) -> int:
+    """How many pixels of generated pictures the loop has on the graph."""
+    height, width = generator.network.resolution
+    return int(min(edits, settings.max_batch) * height * width)
+
+
+def require_same_generator(latent: LatentValue, generator: Loaded[Any]) -> None:
+    """Raise FiceError if the codes are another generator's."""
+    check_latent(latent.w_plus, generator.network)
+    if latent.generator != generator_id(generator.network):
+        raise FiceError(
+            "the latent was made with another generator: use the generator it came from, or make it anew"
+        )
+
+
+def _targets(
+    generator: Loaded[Any],
+    latent: LatentValue,
+    image: torch.Tensor,
+    text: TextValue | None,
+    pose: PoseValue | None,
+    head: torch.Tensor | None,
+    area: torch.Tensor | None,
+) -> Targets:
+    """What the loop is held to: one row an edit, on the CPU; None for what is not connected."""
+    frame, photos = framed(image, generator)
+    samples = {"pictures": photos, "latent codes": latent.w_plus}
+    with no_graph():
+        if text is not None:
+            samples["prompts"] = text.features
+        if pose is not None:
+            samples["poses"] = pose.parts
+        if head is not None:
+            samples["head masks"] = frame.fit(from_mask(head, frame.size))
+        if area is not None:
+            where = from_mask(area, frame.size)
+            require_some(where, "the area")
+            samples["areas"] = 1 - frame.fit(where)
+        rows = dict(zip(samples, paired(samples), strict=True))
+    return Targets(
+        images=rows["pictures"],
+        w_plus=rows["latent codes"],
+        text_features=rows.get("prompts"),
+        parts=rows.get("poses"),
+        head=rows.get("head masks"),
+        keep_mask=rows.get("areas"),
+    )
+
+
+def _usable(weights: LossWeights, targets: Targets, segmenter: Loaded[Any] | None) -> LossWeights:
+    """The weights, 0 where nothing is connected."""
+    if targets.head is not None and segmenter is None:
+        raise FiceError("a head mask is connected but no segmenter: connect one, or take both off")
+    open_inputs = {
+        "clip": targets.text_features is None,
+        "pose": targets.parts is None,
+        "head": targets.head is None,
+        "image": targets.keep_mask is None,
+    }
+    absent = {name: 0.0 for name, is_open in open_inputs.items() if is_open}
+    return replace(weights, **absent)
+
+
+NODES: list[type[Any]] = [LossWeightsNode, InversionSettings, ConstrainedInversion]

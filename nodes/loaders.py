@@ -1,0 +1,93 @@
+"""A loader for each of the five networks."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from . import models
+from .sockets import (
+    ClipSocket,
+    DensePoseSocket,
+    EncoderSocket,
+    GeneratorSocket,
+    SegmenterSocket,
+)
+
+
+class _Loader(io.ComfyNode):  # type: ignore[misc]
+    """What the five have in common; a subclass names the network."""
+
+    KIND: str
+    SOCKET: type[io.ComfyTypeIO]
+    TITLE: str
+    WHAT: str
+    ALIASES: tuple[str, ...] = ()
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        folder = "models/clip" if cls.KIND == "clip" else f"models/fice/{cls.KIND}"
+        return io.Schema(
+            node_id=cls.__name__.replace("Load", "FICE_Load"),
+            display_name=f"Load {cls.TITLE} (FICE)",
+            category="FICE/load",
+            description=f"Loads {cls.WHAT} for the FICE nodes.",
+            search_aliases=[*cls.ALIASES, f"fice {cls.KIND}", f"{cls.KIND} loader"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=models.choices(cls.KIND),
+                    tooltip=f"The demonstration model needs no file. Your own: {models.CONTENTS[cls.KIND]} "
+                    f"in {folder}. Press R after adding one.",
+                )
+            ],
+            outputs=[
+                cls.SOCKET.Output(
+                    cls.KIND, display_name=cls.KIND, tooltip=f"{cls.WHAT[0].upper()}{cls.WHAT[1:]}."
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str) -> bool | str:
+        return models.missing(cls.KIND, file) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str) -> str:
+        return models.stamp(cls.KIND, file)
+
+    @classmethod
+    def execute(cls, file: str) -> io.NodeOutput:
+        return io.NodeOutput(models.load(cls.KIND, file))
+
+
+class LoadGenerator(_Loader):
+    KIND, SOCKET, TITLE = "generator", GeneratorSocket, "Generator"
+    WHAT = "the StyleGAN2 generator that draws the pictures"
+    ALIASES = ("stylegan", "stylegan2", "gan")
+
+
+class LoadEncoder(_Loader):
+    KIND, SOCKET, TITLE = "encoder", EncoderSocket, "Encoder"
+    WHAT = "the e4e encoder that finds the latent code of a photo"
+    ALIASES = ("e4e", "gan inversion", "psp")
+
+
+class LoadCLIP(_Loader):
+    KIND, SOCKET, TITLE = "clip", ClipSocket, "CLIP"
+    WHAT = "the CLIP network that compares pictures with text (open_clip, both towers)"
+    ALIASES = ("open_clip", "openai clip", "rn50x4")
+
+
+class LoadDensePose(_Loader):
+    KIND, SOCKET, TITLE = "densepose", DensePoseSocket, "DensePose"
+    WHAT = "the DensePose network that finds body parts"
+    ALIASES = ("pose", "detectron2", "body parts")
+
+
+class LoadSegmenter(_Loader):
+    KIND, SOCKET, TITLE = "segmenter", SegmenterSocket, "Segmenter"
+    WHAT = "the network that tells head, body and background apart"
+    ALIASES = ("segmentation", "deeplab", "human parsing")
+
+
+NODES: list[type[Any]] = [LoadGenerator, LoadEncoder, LoadCLIP, LoadDensePose, LoadSegmenter]

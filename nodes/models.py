@@ -1,0 +1,99 @@
+"""Where model files are found, and the demonstration networks that need none."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+
+from ..fice_core import checkpoints
+from ..fice_core.errors import FiceError
+from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP
+from . import runtime
+from .sockets import Loaded
+
+#: first entry of every dropdown
+DEMO = "demonstration model (built in)"
+DOWNLOAD = f"{DOWNLOADED_CLIP} (downloads 0.4 GB)"
+_SUFFIXES = {".safetensors", ".pt", ".pth", ".pkl"}
+#: what belongs into each of models/fice's folders
+CONTENTS = {
+    "generator": "a StyleGAN2 generator (generator.pt, an NVIDIA .pkl, .safetensors)",
+    "encoder": "an e4e encoder (e4e.pt, .safetensors)",
+    "densepose": "a DensePose network (densepose.pkl of detectron2's model zoo, .safetensors)",
+    "segmenter": "a segmenter (segmentator.pt, .safetensors)",
+    "clip": "a CLIP network (RN50x4.pt, .safetensors)",
+}
+_LOADERS: dict[str, Callable[..., Any]] = {
+    "generator": checkpoints.load_generator,
+    "encoder": checkpoints.load_encoder,
+    "densepose": checkpoints.load_densepose,
+    "segmenter": checkpoints.load_segmenter,
+    "clip": checkpoints.load_clip,
+}
+
+
+def folder_name(kind: str) -> str:
+    """ComfyUI's name for the folder of a kind of network, as in extra_model_paths.yaml."""
+    return "clip" if kind == "clip" else f"fice_{kind}"
+
+
+def register_folders() -> None:
+    """Tell ComfyUI of models/fice/generator and so on; paths that the user configured stay."""
+    for kind in CONTENTS:
+        if kind == "clip":
+            continue  # ComfyUI's own
+        name = folder_name(kind)
+        place = os.path.join(folder_paths.models_dir, "fice", kind)
+        paths, _ = folder_paths.folder_names_and_paths.get(name, ([], set()))
+        # Without extensions ComfyUI would list every file, so they are set even if the paths are known.
+        folder_paths.folder_names_and_paths[name] = ([*paths, place], set(_SUFFIXES))
+
+
+def choices(kind: str) -> list[str]:
+    """What the dropdown offers: the demonstration model, then the user's files."""
+    files = folder_paths.get_filename_list(folder_name(kind))
+    usable = [name for name in files if Path(name).suffix.lower() in _SUFFIXES]
+    return [DEMO, *usable, *([DOWNLOAD] if kind == "clip" else [])]
+
+
+def missing(kind: str, name: str) -> str | None:
+    """What to tell the user if there is no such file; None if there is."""
+    if name in (DEMO, DOWNLOAD) or folder_paths.get_full_path(folder_name(kind), name):
+        return None
+    places = " or ".join(folder_paths.get_folder_paths(folder_name(kind)))
+    return f"there is no file {name!r}: put {CONTENTS[kind]} into {places}, or choose {DEMO!r}"
+
+
+def load(kind: str, name: str) -> Loaded[Any]:
+    """The network behind an entry of the dropdown.
+
+    Raises:
+        FiceError: no such file, or it holds something else.
+    """
+    if name == DEMO:
+        return demo(kind)
+    if name == DOWNLOAD:
+        return runtime.manage(lambda: _LOADERS[kind](DOWNLOADED_CLIP))
+    complaint = missing(kind, name)
+    if complaint:
+        raise FiceError(complaint)
+    path = folder_paths.get_full_path(folder_name(kind), name)
+    return runtime.manage(lambda: _LOADERS[kind](path))
+
+
+@cache
+def demo(kind: str) -> Loaded[Any]:
+    """A demonstration network. They are small, so they are read once and kept."""
+    return runtime.manage(lambda: _LOADERS[kind](DEMO_WEIGHTS / f"{kind}.safetensors"))
+
+
+def stamp(kind: str, name: str) -> str:
+    """Changes when the file behind the entry does."""
+    path = folder_paths.get_full_path(folder_name(kind), name)
+    if path is None:
+        return name
+    status = os.stat(path)
+    return f"{path} {status.st_size} {status.st_mtime_ns}"

@@ -1,0 +1,78 @@
+"""The types that travel between the nodes, and what each of them carries."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy_api.latest import io
+
+from ..fice_core.framing import Frame
+from ..fice_core.networks.clip import Clip
+from ..fice_core.networks.densepose import DensePose
+from ..fice_core.networks.e4e import Encoder
+from ..fice_core.networks.segmenter import Segmenter
+from ..fice_core.networks.stylegan2 import Generator
+from ..fice_core.settings import EditSettings, LossWeights
+from ..fice_core.trace import Trace
+
+GeneratorSocket = io.Custom("FICE_GENERATOR")
+EncoderSocket = io.Custom("FICE_ENCODER")
+ClipSocket = io.Custom("FICE_CLIP")
+DensePoseSocket = io.Custom("FICE_DENSEPOSE")
+SegmenterSocket = io.Custom("FICE_SEGMENTER")
+LatentSocket = io.Custom("FICE_LATENT")
+PoseSocket = io.Custom("FICE_POSE")
+TextSocket = io.Custom("FICE_TEXT")
+WeightsSocket = io.Custom("FICE_WEIGHTS")
+SettingsSocket = io.Custom("FICE_SETTINGS")
+TraceSocket = io.Custom("FICE_TRACE")
+
+_Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, Segmenter)
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[_Network]):
+    """A network in ComfyUI's memory management, see `runtime.on_device`."""
+
+    network: _Network
+    patcher: ModelPatcher
+
+
+@dataclass(frozen=True)
+class LatentValue:
+    """W+ codes (N, num_ws, w_dim) on the CPU, and the identity of the generator they belong to."""
+
+    w_plus: torch.Tensor
+    generator: str
+
+
+@dataclass(frozen=True)
+class PoseValue:
+    """DensePose part maps (N, 14, S, S) on the CPU, of the photos' frames, and the network to compare
+    a new picture by."""
+
+    parts: torch.Tensor
+    frame: Frame
+    densepose: Loaded[DensePose]
+
+
+@dataclass(frozen=True)
+class TextValue:
+    """CLIP features (M, D) on the CPU, one row an edit, and the network they were made by."""
+
+    features: torch.Tensor
+    clip: Loaded[Clip]
+
+
+@dataclass(frozen=True)
+class TraceValue:
+    """Every loss at every step, and pictures on the way: bytes (T, N, H, W, 3) and their steps."""
+
+    trace: Trace
+    frames: torch.Tensor
+    steps: tuple[int, ...]
+
+
+Weights = LossWeights
+Settings = EditSettings
