@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..fice_core import metrics, plots
 from ..fice_core.batches import paired
@@ -37,8 +38,7 @@ class PlotTrace(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(cls, trace: TraceValue) -> io.NodeOutput:
-        picture = np.asarray(plots.loss_plot(trace.trace), dtype=np.float32) / 255
-        return io.NodeOutput(torch.from_numpy(picture)[None])
+        return io.NodeOutput(_from_pil(plots.loss_plot(trace.trace)))
 
 
 class TraceFrames(io.ComfyNode):  # type: ignore[misc]
@@ -77,6 +77,62 @@ class TraceFrames(io.ComfyNode):  # type: ignore[misc]
             rows = trace.frames.movedim(1, 2).flatten(2, 3)  # (T, H, N W, 3)
             frames = torch.cat([rows, rows[-1:].expand(hold, -1, -1, -1)]).float() / 255
         return io.NodeOutput(frames)
+
+
+class CompareEdits(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_CompareEdits",
+            display_name="Compare Edits (FICE)",
+            category="FICE/look",
+            description="A sheet of photos and edits, each pair under its prompt.",
+            search_aliases=["grid", "contact sheet", "before after", "collage"],
+            inputs=[
+                io.Image.Input("original", tooltip="The photos."),
+                io.Image.Input("edited", tooltip="The results; one a cell."),
+                io.String.Input(
+                    "captions",
+                    multiline=True,
+                    default="",
+                    tooltip="A line for every edit, as given to the edit; may be empty.",
+                ),
+                io.Int.Input(
+                    "height", default=256, min=64, max=2048, tooltip="Of every picture, in pixels."
+                ),
+                io.Int.Input(
+                    "columns",
+                    default=2,
+                    min=1,
+                    max=16,
+                    tooltip="How many pairs stand side by side.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "sheet", display_name="sheet", tooltip="One picture of all of them."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        original: torch.Tensor,
+        edited: torch.Tensor,
+        captions: str,
+        height: int,
+        columns: int,
+    ) -> io.NodeOutput:
+        photos, pictures = paired({"originals": from_image(original), "edits": from_image(edited)})
+        titles = [line.strip() for line in captions.splitlines() if line.strip()]
+        titles += [""] * (len(pictures) - len(titles))
+        rows = [
+            plots.Row(title, [photo, picture])
+            for title, photo, picture in zip(titles, photos, pictures, strict=False)
+        ]
+        sheet = plots.comparison(("original", "edit"), rows, height, min(columns, len(rows)))
+        return io.NodeOutput(_from_pil(sheet))
 
 
 class EditMetrics(io.ComfyNode):  # type: ignore[misc]
@@ -199,6 +255,12 @@ class DemoFigure(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(to_image(image), caption)
 
 
+def _from_pil(picture: Image.Image) -> torch.Tensor:
+    """An IMAGE of one picture."""
+    pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255)
+    return to_image(pixels.movedim(-1, 0)[None])
+
+
 def _pose_iou(pictures: torch.Tensor, pose: PoseValue) -> float:
     frame = Frame((pictures.shape[2], pictures.shape[3]), pose.frame.resolution, pose.frame.padding)
     with on_device(pose.densepose) as device:
@@ -214,4 +276,4 @@ def _similarity(pictures: torch.Tensor, text: TextValue) -> float:
         return float((found * wanted).sum(dim=1).mean())
 
 
-NODES: list[type[Any]] = [PlotTrace, TraceFrames, EditMetrics, DemoFigure]
+NODES: list[type[Any]] = [PlotTrace, TraceFrames, CompareEdits, EditMetrics, DemoFigure]

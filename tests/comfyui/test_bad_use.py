@@ -1,0 +1,215 @@
+"""Mistakes that people make: each is a readable message on the node, and the server goes on."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from prompts import DEMO, node, quick, saved, stages
+from server import Refused
+
+from fice_core.models import DEMO_WEIGHTS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def still_alive(server):
+    """After all of them the server still edits."""
+    yield
+    assert server.run(quick(steps=2, seed=901)).status == "success"
+
+
+def _message(server, prompt):
+    """What the failing node shows."""
+    run = server.run(prompt)
+    assert run.status == "error"
+    assert run.error is not None
+    assert "FiceError" in run.error["exception_type"], run.error
+    return run.error["exception_message"]
+
+
+def test_a_file_of_the_wrong_kind(server):
+    folder = server.folder / "models" / "fice" / "generator"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "wrong.safetensors").write_bytes((DEMO_WEIGHTS / "encoder.safetensors").read_bytes())
+    prompt = {
+        "generator": node("FICE_LoadGenerator", file="wrong.safetensors"),
+        "sample": node("FICE_SampleLatent", generator=["generator", 0], seed=0, count=1, truncation=0.7),
+        "draw": node("FICE_DecodeLatent", generator=["generator", 0], latent=["sample", 0]),
+        "save": saved(["draw", 0]),
+    }
+    message = _message(server, prompt)
+    assert "e4e encoder" in message
+    assert "a StyleGAN2 generator was expected" in message
+
+
+def test_a_missing_file_says_where_to_put_it(server):
+    prompt = {
+        "generator": node("FICE_LoadGenerator", file="gone.pt"),
+        "sample": node("FICE_SampleLatent", generator=["generator", 0], seed=0, count=1, truncation=0.7),
+        "draw": node("FICE_DecodeLatent", generator=["generator", 0], latent=["sample", 0]),
+        "save": saved(["draw", 0]),
+    }
+    with pytest.raises(Refused) as refusal:
+        server.run(prompt)
+    message = refusal.value.message()
+    assert "there is no file 'gone.pt': put a StyleGAN2 generator" in message
+    assert str(server.folder / "models" / "fice" / "generator") in message
+
+
+def test_models_of_the_users_own_are_offered(server):
+    folder = server.folder / "models" / "fice" / "encoder"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.safetensors").write_bytes((DEMO_WEIGHTS / "encoder.safetensors").read_bytes())
+    (folder / "README.md").write_text("not a model")
+    listed = server.get("/object_info/FICE_LoadEncoder")["FICE_LoadEncoder"]["input"]["required"]["file"]
+    assert listed[1]["options"] == [DEMO, "mine.safetensors"]
+    prompt = quick(steps=2, encoder=["encoder", 0])
+    prompt["encoder"] = node("FICE_LoadEncoder", file="mine.safetensors")
+    assert server.run(prompt).status == "success"
+
+
+@pytest.mark.parametrize("text", ["", "  \n \n", "a red shirt | "])
+def test_an_empty_prompt(server, text):
+    assert "the prompt is empty" in _message(server, quick(prompt=text))
+    assert "the prompt is empty" in _message(server, stages(prompt=text))
+
+
+def test_an_empty_mask(server):
+    for make, target in ((quick, "edit"), (stages, "inversion")):
+        prompt = make(steps=2)
+        prompt["none"] = node("SolidMask", value=0.0, width=64, height=64)
+        prompt[target]["inputs"]["mask" if make is quick else "area"] = ["none", 0]
+        assert "is empty, so nothing may change" in _message(server, prompt)
+
+
+def test_a_full_mask_works(server):
+    for make, target in ((quick, "edit"), (stages, "inversion")):
+        prompt = make(steps=2)
+        prompt["all"] = node("SolidMask", value=1.0, width=64, height=64)
+        prompt[target]["inputs"]["mask" if make is quick else "area"] = ["all", 0]
+        assert server.run(prompt).status == "success"
+
+
+def test_numbers_that_do_not_pair_up(server):
+    prompt = quick(steps=2, prompt="a\nb\nc")
+    prompt["other"] = node("FICE_DemoFigure", seed=108, size=128)
+    prompt["both"] = node("ImageBatch", image1=["figure", 0], image2=["other", 0])
+    prompt["edit"]["inputs"]["image"] = ["both", 0]
+    assert "2 pictures and 3 prompts do not pair up" in _message(server, prompt)
+
+
+def test_masks_that_do_not_pair_up(server):
+    prompt = stages(steps=2)
+    for k in range(2):
+        prompt[f"m{k}"] = node("SolidMask", value=1.0, width=64, height=64)
+        prompt[f"i{k}"] = node("MaskToImage", mask=[f"m{k}", 0])
+    prompt["two"] = node("ImageBatch", image1=["i0", 0], image2=["i1", 0])
+    prompt["three"] = node("ImageBatch", image1=["two", 0], image2=["i1", 0])
+    prompt["masks"] = node("ImageToMask", image=["three", 0], channel="red")
+    prompt["inversion"]["inputs"]["area"] = ["masks", 0]
+    prompt["text"]["inputs"]["text"] = "a red shirt\na blue shirt"
+    assert "2 prompts and 3 areas do not pair up" in _message(server, prompt)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (400, 20)])
+def test_pictures_too_small_or_narrow(server, width, height):
+    Image.new("RGB", (width, height)).save(server.folder / "input" / f"{width}x{height}.png")
+    for make in (quick, stages):
+        prompt = make(steps=2)
+        prompt["figure"] = node("LoadImage", image=f"{width}x{height}.png")
+        assert f"the picture is {width} x {height} pixels" in _message(server, prompt)
+
+
+def test_transparency_is_laid_over_white(server):
+    run = server.run({"f": node("FICE_DemoFigure", seed=102, size=128), "s": saved(["f", 0], "f")})
+    figure = server.image(run.outputs("s")["images"][0])
+    alpha = np.full((128, 128, 1), 255, np.uint8)
+    alpha[:, :20] = 0
+    Image.fromarray(np.concatenate([figure, alpha], 2)).save(server.folder / "input" / "rgba.png")
+    prompt = quick(steps=2)
+    prompt["figure"] = node("LoadImage", image="rgba.png")
+    prompt["joined"] = node("JoinImageWithAlpha", image=["figure", 0], alpha=["figure", 1])
+    prompt["edit"]["inputs"]["image"] = ["joined", 0]
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    edited = server.image(run.outputs("save")["images"][0])
+    assert edited.shape == (128, 128, 3)
+    assert (edited[:, :20] == 255).all()
+
+
+def test_a_latent_of_another_generator(server, tmp_path):
+    import torch
+
+    from fice_core.latents import save_latent
+
+    (server.folder / "output" / "fice").mkdir(parents=True, exist_ok=True)
+    for name, shape, notes in (
+        ("shape", (1, 14, 512), {}),
+        ("other", None, {"generator": "0123456789ab"}),
+    ):
+        if shape is None:
+            from fice_core.checkpoints import load_generator
+
+            demo = load_generator(DEMO_WEIGHTS / "generator.safetensors")
+            shape = (1, demo.num_ws, demo.w_dim)
+        path = server.folder / "output" / "fice" / f"{name}.safetensors"
+        save_latent(path, torch.zeros(shape), **notes)
+    for name, wanted in (
+        ("shape", "this generator takes"),
+        ("other", "the latent was made with another generator"),
+    ):
+        prompt = {
+            "generator": node("FICE_LoadGenerator", file=DEMO),
+            "load": node("FICE_LoadLatent", file=f"fice/{name}.safetensors [output]"),
+            "draw": node("FICE_DecodeLatent", generator=["generator", 0], latent=["load", 0]),
+            "save": saved(["draw", 0]),
+        }
+        assert wanted in _message(server, prompt)
+
+
+def test_a_head_without_a_segmenter(server):
+    prompt = stages(steps=2)
+    del prompt["inversion"]["inputs"]["segmenter"]
+    assert "a head mask is connected but no segmenter" in _message(server, prompt)
+
+
+def test_a_photo_is_no_pose(server):
+    prompt = {
+        "figure": node("FICE_DemoFigure", seed=101, size=128),
+        "generator": node("FICE_LoadGenerator", file=DEMO),
+        "densepose": node("FICE_LoadDensePose", file=DEMO),
+        "pose": node(
+            "FICE_ReadPose",
+            picture=["figure", 0],
+            generator=["generator", 0],
+            densepose=["densepose", 0],
+            palette="viridis",
+        ),
+        "metrics": node(
+            "FICE_EditMetrics", original=["figure", 0], edited=["figure", 0], pose=["pose", 0]
+        ),
+    }
+    assert "this is no DensePose picture" in _message(server, prompt)
+
+
+def test_nan_is_named(server):
+    for make in (quick, stages):
+        prompt = make(steps=2)
+        prompt["broken"] = node("Test_NaN", image=["figure", 0])
+        for each in prompt.values():
+            if each["class_type"].startswith("FICE") and each["inputs"].get("image"):
+                each["inputs"]["image"] = ["broken", 0]
+        assert "an IMAGE holds 1 values that are NaN" in _message(server, prompt)
+
+
+def test_out_of_memory_leaves_the_server_usable(server):
+    prompt = quick(steps=2)
+    prompt["figure"] = node("Test_Huge")
+    run = server.run(prompt)
+    assert run.status == "error"
+    assert "memory" in run.error["exception_message"]
+    assert server.run(quick(steps=2, seed=55)).status == "success"
+
+
+def test_unknown_words_are_shown_and_the_edit_goes_on(server):
+    run = server.run(quick(steps=2, prompt="a red paisley shirt", seed=77))
+    assert run.status == "success"
+    assert any("unknown and ignored: paisley" in text for text in run.texts)

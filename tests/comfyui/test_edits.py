@@ -1,0 +1,257 @@
+"""Whole edits through a running ComfyUI."""
+
+import time
+
+import numpy as np
+import pytest
+from prompts import SETTINGS, node, quick, saved, stages
+from server import Refused
+
+BYTES = """
+import hashlib, numpy as np, torch
+from fice_core import EditSettings, edit, load_models
+from fice_core.demo import figure
+
+def as_comfyui_saves(images):
+    return np.clip(255.0 * images.movedim(1, -1).numpy(), 0, 255).astype(np.uint8)
+
+def fingerprint(array):
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+models = load_models("demo")
+"""
+
+
+def fingerprints(arrays):
+    import hashlib
+
+    return [hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest() for a in arrays]
+
+
+def pictures(server, run, name="save"):
+    return [server.image(shown) for shown in run.outputs(name)["images"]]
+
+
+@pytest.mark.parametrize("make", [quick, stages])
+def test_an_edit_is_the_librarys_to_the_byte(server, library, make):
+    prompt = make(steps=6, seed=3, prompt="a blue striped t-shirt")
+    codes = ["edit", 3] if make is quick else ["inversion", 0]
+    prompt["codes"] = node("FICE_SaveLatent", latent=codes, filename_prefix="fice/bytes")
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    settings = SETTINGS.format(steps=6, seed=3)
+    wanted = library(
+        f"{BYTES}\n"
+        f"done = edit(models, figure(101, 128)[0], 'a blue striped t-shirt', {settings})\n"
+        "result = [fingerprint(as_comfyui_saves(done.images)[0]), fingerprint(done.w_plus.numpy())]"
+    )
+    (latent,) = run.outputs("codes")["latents"]
+    path = server.folder / "output" / latent["subfolder"] / latent["filename"]
+    from fice_core.latents import load_latent
+
+    w_plus, _ = load_latent(path)
+    assert fingerprints([*pictures(server, run), w_plus.numpy()]) == wanted
+
+
+def test_progress_previews_and_losses_are_shown(server):
+    run = server.run(quick(steps=5, seed=11))
+    assert [value for value, _ in run.progress] == [1, 2, 3, 4, 5]
+    assert run.previews
+    assert run.previews[-1].size == (256, 256)
+    assert np.asarray(run.previews[-1]).std() > 10
+    assert run.texts[-1].startswith("step 5 of 5\nclip ")
+    assert "total" in run.texts[-1]
+
+
+def test_what_has_run_is_not_run_again(server):
+    prompt = stages(steps=3, seed=21)
+    first = server.run(prompt)
+    assert "inversion" in first.executed
+    prompt["stitch"]["inputs"]["mode"] = "keep inside the mask"
+    prompt["stitch"]["inputs"]["mask"] = ["regions", 2]
+    second = server.run(prompt)
+    assert second.status == "success"
+    assert set(second.executed) == {"stitch", "save"}
+    assert "inversion" in second.cached
+
+
+def test_a_seed_repeats_to_the_byte(server):
+    def run(seed):
+        prompt = quick(steps=3, seed=seed)
+        prompt["settings"]["inputs"]["start_noise"] = 0.5
+        prompt["save"]["inputs"]["filename_prefix"] = f"seed{time.monotonic_ns()}"
+        server.post("/free", {"free_memory": True, "unload_models": True})
+        return fingerprints(pictures(server, server.run(prompt)))
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_cancel_ends_within_a_step(server):
+    times = {}
+
+    def cancel(value, most):
+        if value == 3:
+            times["asked"] = time.monotonic()
+            server.post("/interrupt")
+        times[value] = time.monotonic()
+
+    run = server.run(quick(steps=2000, seed=31), on_progress=cancel)
+    ended = time.monotonic()
+    assert run.status == "error"  # ComfyUI's word for it
+    assert any(kind == "execution_interrupted" for kind, _ in run.history["status"]["messages"])
+    last = max(value for value in times if isinstance(value, int))
+    assert last <= 5
+    assert ended - times["asked"] < 5
+    assert server.run(quick(steps=2, seed=32)).status == "success"
+
+
+def test_outside_the_mask_the_picture_is_the_photo(server):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    run = server.run(
+        {
+            "figure": node("FICE_DemoFigure", seed=104, size=200),
+            "save": saved(["figure", 0], "photo"),
+        }
+    )
+    photo = pictures(server, run)[0].copy()
+    photo[:40, :40] = rng.integers(0, 256, (40, 40, 3), np.uint8)  # no generator could draw this
+    photo = photo[:, :170]
+    Image.fromarray(photo).save(server.folder / "input" / "photo.png")
+    prompt = quick(steps=6, seed=1, prompt="a green tank top")
+    prompt["figure"] = node("LoadImage", image="photo.png")
+    prompt["mask"] = node("MaskToImage", mask=["edit", 1])
+    prompt["show"] = saved(["mask", 0], "mask")
+    run = server.run(prompt)
+    edited, mask = pictures(server, run)[0], pictures(server, run, "show")[0][..., 0]
+    assert edited.shape == photo.shape
+    assert mask.max() == 255
+    differs = (edited != photo).any(axis=-1)
+    assert differs.any()
+    # the mask as saved is cut to bytes: a pixel of it that shows 0 may be a little above
+    from scipy.ndimage import binary_dilation
+
+    assert not differs[~binary_dilation(mask > 0, iterations=3)].any()
+    assert np.array_equal(edited[:40, :40], photo[:40, :40])
+
+
+@pytest.mark.parametrize(
+    ("images", "prompts", "edits"),
+    [(1, 1, 1), (1, 3, 3), (2, 1, 2), (2, 2, 2)],
+)
+def test_batches_pair_up(server, images, prompts, edits):
+    lines = "\n".join(["a red shirt", "a blue shirt", "a green shirt"][:prompts])
+    for make, result in ((quick, ["edit", 0]), (stages, ["stitch", 0])):
+        prompt = make(steps=2, prompt=lines)
+        _repeat_figure(prompt, images)
+        prompt["save"] = saved(result, "batch")
+        run = server.run(prompt)
+        assert run.status == "success", run.error
+        found = pictures(server, run)
+        assert len(found) == edits
+        assert len(set(fingerprints(found))) == edits
+
+
+def _repeat_figure(prompt, count):
+    """Let `count` different figures take the place of one."""
+    if count == 1:
+        return
+    prompt["other"] = node("FICE_DemoFigure", seed=108, size=128)
+    prompt["both"] = node("ImageBatch", image1=["figure", 0], image2=["other", 0])
+    for each in prompt.values():
+        if each["class_type"] == "ImageBatch":
+            continue
+        for name, value in each["inputs"].items():
+            if value == ["figure", 0]:
+                each["inputs"][name] = ["both", 0]
+
+
+@pytest.mark.parametrize("size", [(64, 90), (300, 200), (128, 128)])
+def test_any_size_comes_back(server, size):
+    width, height = size
+    prompt = stages(steps=2)
+    prompt["scaled"] = node(
+        "ImageScale", image=["figure", 0], upscale_method="bilinear", width=width, height=height, crop="disabled"
+    )
+    for each in prompt.values():
+        if each["class_type"].startswith("FICE"):
+            for name, value in each["inputs"].items():
+                if value == ["figure", 0]:
+                    each["inputs"][name] = ["scaled", 0]
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    assert pictures(server, run)[0].shape == (height, width, 3)
+
+
+def test_masks_of_other_sizes_are_stretched(server):
+    prompt = quick(steps=3, mask=["mask", 0])
+    prompt["mask"] = node("SolidMask", value=1.0, width=48, height=64)
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+
+
+def test_after_free_everything_loads_again(server):
+    prompt = quick(steps=2, seed=41)
+    first = pictures(server, server.run(prompt))
+    server.post("/free", {"free_memory": True, "unload_models": True})
+    time.sleep(1)
+    prompt["save"]["inputs"]["filename_prefix"] = "again"
+    second = pictures(server, server.run(prompt))
+    assert fingerprints(first) == fingerprints(second)
+
+
+def test_latents_are_saved_loaded_and_edited_on(server):
+    run = server.run(
+        {
+            "generator": node("FICE_LoadGenerator", file="demonstration model (built in)"),
+            "sample": node(
+                "FICE_SampleLatent", generator=["generator", 0], seed=7, count=2, truncation=0.7
+            ),
+            "save": node("FICE_SaveLatent", latent=["sample", 0], filename_prefix="fice/two"),
+            "draw": node("FICE_DecodeLatent", generator=["generator", 0], latent=["save", 0]),
+            "shown": saved(["draw", 0], "drawn"),
+        }
+    )
+    assert run.status == "success", run.error
+    (latent,) = run.outputs("save")["latents"]
+    name = f"{latent['subfolder']}/{latent['filename']} [output]"
+    listed = server.get("/object_info/FICE_LoadLatent")["FICE_LoadLatent"]["input"]["required"]["file"]
+    assert name in listed[1]["options"]
+    again = server.run(
+        {
+            "generator": node("FICE_LoadGenerator", file="demonstration model (built in)"),
+            "load": node("FICE_LoadLatent", file=name),
+            "blend": node(
+                "FICE_BlendLatents",
+                first=["load", 0],
+                second=["load", 0],
+                amount=0.5,
+                first_layer=0,
+                last_layer=63,
+            ),
+            "draw": node("FICE_DecodeLatent", generator=["generator", 0], latent=["blend", 0]),
+            "shown": saved(["draw", 0], "again"),
+        }
+    )
+    assert again.status == "success", again.error
+    assert fingerprints(pictures(server, run, "shown")) == fingerprints(
+        pictures(server, again, "shown")
+    )
+    with pytest.raises(Refused, match="there is no latent 'fice/none.safetensors"):
+        server.run(
+            {
+                "load": node("FICE_LoadLatent", file="fice/none.safetensors [output]"),
+                "save": node("FICE_SaveLatent", latent=["load", 0], filename_prefix="x"),
+            }
+        )
+
+
+def test_twenty_runs_do_not_leak(server):
+    sizes = []
+    for k in range(20):
+        assert server.run(quick(steps=2, seed=100 + k)).status == "success"
+        sizes.append(server.memory())
+    growth = (sizes[-1] - sizes[4]) / 15
+    assert growth < 2 * 2**20, f"{growth / 2**20:.1f} MiB a run: {[s >> 20 for s in sizes]}"

@@ -1,0 +1,55 @@
+"""A graph in the UI's format as the prompt that the frontend would make of it."""
+
+from typing import Any
+
+NOTES = ("Note", "MarkdownNote")
+_NEVER, _BYPASS = 2, 4  # modes of a node
+_WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+
+
+def ordered_inputs(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """(name, type, options) of a node's inputs in the order of the frontend, from /object_info."""
+    found = []
+    for part in ("required", "optional"):
+        for name, spec in schema["input"].get(part, {}).items():
+            listed = not isinstance(spec[0], str)
+            found.append(
+                (name, "COMBO" if listed else spec[0], dict(spec[1]) if len(spec) > 1 else {})
+            )
+    return found
+
+
+def is_widget(of: str) -> bool:
+    """Whether the frontend draws an input of this type as a widget."""
+    return of in _WIDGETS or of.startswith("COMFY_DYNAMICCOMBO")
+
+
+def widget_count(schema: dict[str, Any]) -> int:
+    """How many values a saved node of this type has; a seed has a second one."""
+    return sum(
+        2 if options.get("control_after_generate") else 1
+        for _, of, options in ordered_inputs(schema)
+        if is_widget(of)
+    )
+
+
+def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+    """The API prompt: widgets by name, links by node and slot; muted nodes and notes left out."""
+    links = {link[0]: link for link in workflow["links"]}
+    prompt = {}
+    for node in workflow["nodes"]:
+        if node["type"] in NOTES or node["mode"] in (_NEVER, _BYPASS):
+            continue
+        linked = {slot["name"]: slot["link"] for slot in node["inputs"] if slot["link"] is not None}
+        values, inputs = list(node["widgets_values"]), {}
+        for name, of, options in ordered_inputs(info[node["type"]]):
+            if is_widget(of):
+                inputs[name] = values.pop(0)
+                if options.get("control_after_generate"):
+                    values.pop(0)
+            if name in linked:
+                link = links[linked[name]]
+                inputs[name] = [str(link[1]), link[2]]
+        assert not values, f"{node['type']} has {len(values)} widget values too many"
+        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+    return prompt

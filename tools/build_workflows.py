@@ -1,0 +1,571 @@
+"""Writes workflows/*.json, and their thumbnails from what a running ComfyUI makes of them.
+
+python tools/build_workflows.py            # needs a ComfyUI, see tests/comfyui/server.py
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "comfyui"))
+
+from graph import Graph  # noqa: E402
+from server import Server, find_comfyui  # noqa: E402
+from workflows import to_api  # noqa: E402
+
+WORKFLOWS = ROOT / "workflows"
+THUMBNAIL = 400  # pixels a side
+OWN_PHOTO = (
+    "**Your own photo:** put *Load Image* in place of *Demo Figure*, and connect loaders with models that "
+    "were trained on photos: see the README."
+)
+PROMPTS = (
+    "a red striped long sleeve shirt\na blue polka dot t-shirt\na green checked tank top\n"
+    "a black t-shirt with a graphic print"
+)
+
+
+def quick_edit(g: Graph) -> None:
+    """A photo and a sentence go in."""
+    g.note(
+        (0, 0),
+        (330, 210),
+        "## Fashion edit\nPress **Run**. The person stays, the garment becomes what the sentence says.\n\n"
+        "Everything runs on the built-in demonstration models; nothing is downloaded.\n\n"
+        + OWN_PHOTO,
+    )
+    figure = g.add("FICE_DemoFigure", (0, 260), width=330)
+    edit = g.add(
+        "FICE_Edit",
+        (390, 0),
+        width=400,
+        height=560,
+        image=figure["image"],
+        prompt="a blue polka dot t-shirt",
+    )
+    g.add(
+        "SaveImage",
+        (850, 0),
+        width=380,
+        height=420,
+        images=edit["image"],
+        filename_prefix="fice/edit",
+    )
+    g.add(
+        "MaskPreview",
+        (850, 470),
+        width=380,
+        height=300,
+        title="Where it changed",
+        mask=edit["mask"],
+    )
+    g.add("PreviewImage", (0, 430), width=330, height=330, title="Before", images=figure["image"])
+
+
+def every_stage(g: Graph) -> None:
+    """All stages by hand."""
+    g.note(
+        (0, 0),
+        (300, 190),
+        "## Every stage by hand\nFrom left to right: models, what the photo shows, the optimisation, and the "
+        "way back into the photo. Take any of it apart; masks may come from any pack.\n\n"
+        + OWN_PHOTO,
+    )
+    figure = g.add("FICE_DemoFigure", (0, 260), width=300, seed=103)
+    loaders = {}
+    for k, (kind, name) in enumerate(
+        (
+            ("Generator", "generator"),
+            ("Encoder", "encoder"),
+            ("CLIP", "clip"),
+            ("DensePose", "densepose"),
+            ("Segmenter", "segmenter"),
+        )
+    ):
+        node = g.add(f"FICE_Load{kind}", (0, 470 + 120 * k), width=300)
+        loaders[name] = node[name]
+    g.group("1  Models and photo", (-20, 210, 340, 870))
+
+    image, generator = figure["image"], loaders["generator"]
+    latent = g.add(
+        "FICE_InitializeLatent",
+        (380, 260),
+        image=image,
+        generator=generator,
+        encoder=loaders["encoder"],
+    )
+    pose = g.add(
+        "FICE_ExtractPose",
+        (380, 420),
+        image=image,
+        generator=generator,
+        densepose=loaders["densepose"],
+    )
+    regions = g.add(
+        "FICE_SegmentRegions",
+        (380, 580),
+        image=image,
+        generator=generator,
+        segmenter=loaders["segmenter"],
+    )
+    text = g.add(
+        "FICE_EncodeText",
+        (380, 750),
+        height=230,
+        clip=loaders["clip"],
+        text="a red striped long sleeve shirt",
+    )
+    area = g.add(
+        "FICE_EditArea", (710, 580), pose=pose["pose"], body=regions["body"], head=regions["head"]
+    )
+    g.add(
+        "PreviewImage",
+        (710, 260),
+        width=250,
+        height=280,
+        title="Body parts",
+        images=pose["picture"],
+    )
+    g.group("2  What the photo shows, and the wish", (360, 210, 630, 870))
+
+    weights = g.add("FICE_LossWeights", (1040, 260), width=300)
+    settings = g.add("FICE_InversionSettings", (1040, 520), width=300)
+    inversion = g.add(
+        "FICE_ConstrainedInversion",
+        (1380, 260),
+        width=330,
+        height=520,
+        generator=generator,
+        latent=latent["latent"],
+        image=image,
+        text=text["text"],
+        pose=pose["pose"],
+        segmenter=loaders["segmenter"],
+        head=regions["head"],
+        area=area["area"],
+        weights=weights["weights"],
+        settings=settings["settings"],
+    )
+    plot = g.add("FICE_PlotTrace", (1040, 940), width=300, trace=inversion["trace"])
+    g.add("PreviewImage", (1380, 820), width=330, height=240, title="Losses", images=plot["plot"])
+    g.group("3  The optimisation", (1020, 210, 710, 870))
+
+    mask = g.add(
+        "FICE_EditMask",
+        (1780, 260),
+        original=image,
+        initial=inversion["initial"],
+        generated=inversion["generated"],
+        densepose=loaders["densepose"],
+        segmenter=loaders["segmenter"],
+    )
+    stitched = g.add(
+        "FICE_Stitch",
+        (1780, 540),
+        original=image,
+        generated=inversion["generated"],
+        mask=mask["mask"],
+    )
+    g.add(
+        "FICE_EditMetrics",
+        (1780, 720),
+        height=330,
+        original=image,
+        edited=stitched["image"],
+        mask=mask["mask"],
+        pose=pose["pose"],
+        text=text["text"],
+    )
+    g.add(
+        "SaveImage",
+        (2100, 260),
+        width=340,
+        height=390,
+        images=stitched["image"],
+        filename_prefix="fice/stages",
+    )
+    g.add("MaskPreview", (2100, 700), width=340, height=350, mask=mask["mask"])
+    g.group("4  Back into the photo", (1760, 210, 700, 870))
+
+
+def four_prompts(g: Graph) -> None:
+    """One photo, several sentences."""
+    g.note(
+        (0, 0),
+        (330, 190),
+        "## One photo, four prompts\nEvery line of the prompt is an edit of its own; they are computed "
+        "together. With several photos, give one line for all or a line for each.\n\n" + OWN_PHOTO,
+    )
+    figure = g.add("FICE_DemoFigure", (0, 240), width=330, seed=104)
+    prompts = g.add(
+        "PrimitiveStringMultiline", (0, 400), width=330, height=180, title="Prompts", value=PROMPTS
+    )
+    edit = g.add(
+        "FICE_Edit",
+        (390, 0),
+        width=400,
+        height=560,
+        image=figure["image"],
+        prompt=prompts["STRING"],
+    )
+    sheet = g.add(
+        "FICE_CompareEdits",
+        (850, 0),
+        width=300,
+        height=230,
+        original=figure["image"],
+        edited=edit["image"],
+        captions=prompts["STRING"],
+    )
+    g.add(
+        "SaveImage",
+        (1210, 0),
+        width=640,
+        height=420,
+        images=sheet["sheet"],
+        filename_prefix="fice/four_prompts",
+    )
+
+
+def latent_play(g: Graph) -> None:
+    """Codes by themselves."""
+    g.note(
+        (0, 0),
+        (300, 230),
+        "## Latent play\nTwo people whom the generator makes up; one in the other's colours; that one edited; "
+        "and the code saved.\n\n**Go on another day:** *Load Latent* takes the saved file in place of *Blend "
+        "Latents* (unmute it, press R, choose the file).",
+    )
+    generator = g.add("FICE_LoadGenerator", (0, 290), width=300)
+    first = g.add(
+        "FICE_SampleLatent", (0, 420), width=300, generator=generator["generator"], seed=12
+    )
+    second = g.add(
+        "FICE_SampleLatent", (0, 640), width=300, generator=generator["generator"], seed=5
+    )
+    mixed = g.add(
+        "FICE_BlendLatents",
+        (360, 420),
+        first=first["latent"],
+        second=second["latent"],
+        amount=1.0,
+        first_layer=6,
+        title="Second's colours on the first",
+    )
+    for k, (node, title) in enumerate(((first, "First"), (second, "Second"), (mixed, "Mixed"))):
+        drawn = g.add(
+            "FICE_DecodeLatent",
+            (700, 290 + 330 * k),
+            width=220,
+            title=f"Draw: {title}",
+            generator=generator["generator"],
+            latent=node["latent"],
+        )
+        g.add(
+            "PreviewImage",
+            (960, 290 + 330 * k),
+            width=230,
+            height=280,
+            title=title,
+            images=drawn["image"],
+        )
+    g.add("FICE_LoadLatent", (360, 650), width=280, muted=True)
+    clip = g.add("FICE_LoadCLIP", (1260, 290), width=300)
+    text = g.add(
+        "FICE_EncodeText",
+        (1260, 400),
+        width=300,
+        height=220,
+        clip=clip["clip"],
+        text="a yellow sweater",
+    )
+    drawn = g.add(
+        "FICE_DecodeLatent",
+        (1260, 660),
+        width=300,
+        title="What to hold on to",
+        generator=generator["generator"],
+        latent=mixed["latent"],
+    )
+    again = g.add(
+        "FICE_ConstrainedInversion",
+        (1620, 290),
+        width=320,
+        height=430,
+        title="Edit the code",
+        generator=generator["generator"],
+        latent=mixed["latent"],
+        image=drawn["image"],
+        text=text["text"],
+    )
+    saved = g.add("FICE_SaveLatent", (1620, 760), width=320, latent=again["latent"])
+    final = g.add(
+        "FICE_DecodeLatent",
+        (1620, 910),
+        width=320,
+        title="Draw what was saved",
+        generator=generator["generator"],
+        latent=saved["latent"],
+    )
+    g.add(
+        "SaveImage",
+        (2000, 290),
+        width=340,
+        height=390,
+        images=final["image"],
+        filename_prefix="fice/latent_play",
+    )
+
+
+def edit_and_upscale(g: Graph) -> None:
+    """The edit, enlarged by an upscale model."""
+    g.note(
+        (0, 0),
+        (330, 230),
+        "## Edit, then upscale\nNeeds an upscale model of yours in `models/upscale_models` (any that Comfy"
+        "UI loads, such as a 4x ESRGAN); choose it in *Load Upscale Model*.\n\nTo enlarge only the garment, "
+        "upscale *generated* instead and *Stitch* it into the enlarged photo with *mask*.",
+    )
+    figure = g.add("FICE_DemoFigure", (0, 280), width=330, seed=106)
+    edit = g.add(
+        "FICE_Edit",
+        (390, 0),
+        width=400,
+        height=560,
+        image=figure["image"],
+        prompt="an orange t-shirt",
+    )
+    model = g.add("UpscaleModelLoader", (850, 0), width=330)
+    enlarged = g.add(
+        "ImageUpscaleWithModel",
+        (850, 130),
+        width=330,
+        upscale_model=model["UPSCALE_MODEL"],
+        image=edit["image"],
+    )
+    g.add(
+        "SaveImage",
+        (1240, 0),
+        width=460,
+        height=500,
+        images=enlarged["IMAGE"],
+        filename_prefix="fice/upscaled",
+    )
+
+
+def inpaint_refiner(g: Graph) -> None:
+    """The edit mask handed to a diffusion model."""
+    g.note(
+        (0, 0),
+        (330, 300),
+        "## Edit, then refine by diffusion\nThe edit says what the garment looks like; a diffusion model of "
+        "yours gives it cloth and light, only where *mask* allows; *Stitch* brings the photo back everywhere "
+        "else, bit for bit.\n\nNeeds a checkpoint of yours in `models/checkpoints` (Stable Diffusion 1.5 or "
+        "XL, best an inpainting one). A photo of 512 pixels or more makes sense.\n\nLower *denoise* keeps "
+        "more of the edit.",
+    )
+    figure = g.add("FICE_DemoFigure", (0, 350), width=330, seed=105, size=512)
+    edit = g.add(
+        "FICE_Edit",
+        (390, 0),
+        width=400,
+        height=560,
+        image=figure["image"],
+        prompt="a purple v-neck tank top",
+    )
+    model = g.add("CheckpointLoaderSimple", (850, 0), width=330)
+    positive = g.add(
+        "CLIPTextEncode",
+        (850, 160),
+        width=330,
+        clip=model["CLIP"],
+        text="a purple silk top, fashion photo",
+    )
+    negative = g.add(
+        "CLIPTextEncode", (850, 350), width=330, clip=model["CLIP"], text="blurry, distorted"
+    )
+    wide = g.add("GrowMask", (850, 540), width=330, mask=edit["mask"], expand=6)
+    inpaint = g.add(
+        "InpaintModelConditioning",
+        (1240, 0),
+        width=300,
+        positive=positive["CONDITIONING"],
+        negative=negative["CONDITIONING"],
+        vae=model["VAE"],
+        pixels=edit["image"],
+        mask=wide["MASK"],
+    )
+    sampler = g.add(
+        "KSampler",
+        (1240, 230),
+        width=300,
+        model=model["MODEL"],
+        positive=inpaint["positive"],
+        negative=inpaint["negative"],
+        latent_image=inpaint["latent"],
+        denoise=0.45,
+    )
+    refined = g.add("VAEDecode", (1600, 0), width=240, samples=sampler["LATENT"], vae=model["VAE"])
+    stitched = g.add(
+        "FICE_Stitch",
+        (1600, 110),
+        width=300,
+        original=figure["image"],
+        generated=refined["IMAGE"],
+        mask=edit["mask"],
+    )
+    g.add(
+        "SaveImage",
+        (1600, 310),
+        width=400,
+        height=430,
+        images=stitched["image"],
+        filename_prefix="fice/refined",
+    )
+
+
+def optimisation_video(g: Graph) -> None:
+    """The pictures on the way."""
+    g.note(
+        (0, 0),
+        (330, 190),
+        "## The optimisation as a video\n*frames* of the edit says how many pictures on the way are kept; "
+        "*fps* of *Create Video* how fast they pass.",
+    )
+    figure = g.add("FICE_DemoFigure", (0, 240), width=330, seed=108)
+    edit = g.add(
+        "FICE_Edit",
+        (390, 0),
+        width=400,
+        height=560,
+        image=figure["image"],
+        prompt="a teal sweater",
+        frames=48,
+    )
+    frames = g.add("FICE_TraceFrames", (850, 0), width=300, trace=edit["trace"], hold=12)
+    larger = g.add(
+        "ImageScaleBy",
+        (850, 140),
+        width=300,
+        image=frames["frames"],
+        upscale_method="lanczos",
+        scale_by=4.0,
+    )
+    video = g.add("CreateVideo", (850, 290), width=300, images=larger["IMAGE"], fps=12.0)
+    g.add(
+        "SaveVideo",
+        (1210, 0),
+        width=480,
+        height=560,
+        video=video["VIDEO"],
+        filename_prefix="fice/optimisation",
+    )
+    plot = g.add("FICE_PlotTrace", (850, 450), width=300, trace=edit["trace"])
+    g.add("PreviewImage", (850, 540), width=300, height=260, title="Losses", images=plot["plot"])
+
+
+#: name: what writes it, and the nodes whose pictures make the thumbnail (type, number among its type)
+TEMPLATES: dict[str, tuple[Callable[[Graph], None], tuple[tuple[str, int], ...]]] = {
+    "fice_quick_edit": (quick_edit, (("PreviewImage", 0), ("SaveImage", 0))),
+    "fice_every_stage": (every_stage, (("PreviewImage", 0), ("SaveImage", 0))),
+    "fice_four_prompts": (four_prompts, (("SaveImage", 0),)),
+    "fice_latent_play": (latent_play, (("PreviewImage", 2), ("SaveImage", 0))),
+    "fice_edit_and_upscale": (edit_and_upscale, ()),
+    "fice_inpaint_refiner": (inpaint_refiner, ()),
+    "fice_optimisation_video": (optimisation_video, (("PreviewImage", 0),)),
+}
+
+
+def thumbnail(pictures: list[Image.Image]) -> Image.Image:
+    """Pictures side by side on white, in a square."""
+    tall = max(picture.height for picture in pictures)
+    scaled = [p.resize((round(p.width * tall / p.height), tall)) for p in pictures]
+    row = Image.new("RGB", (sum(p.width for p in scaled), tall), "white")
+    left = 0
+    for picture in scaled:
+        row.paste(picture, (left, 0))
+        left += picture.width
+    factor = THUMBNAIL / max(row.size)
+    row = row.resize(
+        (round(row.width * factor), round(row.height * factor)), Image.Resampling.LANCZOS
+    )
+    square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "white")
+    square.paste(row, ((THUMBNAIL - row.width) // 2, (THUMBNAIL - row.height) // 2))
+    return square
+
+
+def first_stage(workflow: dict[str, Any]) -> dict[str, Any]:
+    """The same graph with the edit's mask and picture shown, for templates that go on with a user's model."""
+    figure, edit = (
+        next(n for n in workflow["nodes"] if n["type"] == t)
+        for t in ("FICE_DemoFigure", "FICE_Edit")
+    )
+    return {
+        "1": {
+            "class_type": "FICE_DemoFigure",
+            "inputs": {"seed": figure["widgets_values"][0], "size": 256},
+        },
+        "2": {
+            "class_type": "FICE_Edit",
+            "inputs": {
+                "image": ["1", 0],
+                "prompt": edit["widgets_values"][0],
+                "preset": "default",
+                "steps": 100,
+                "seed": 0,
+            },
+        },
+        "3": {
+            "class_type": "SaveImage",
+            "inputs": {"images": ["2", 0], "filename_prefix": "thumbnail"},
+        },
+        "4": {"class_type": "MaskToImage", "inputs": {"mask": ["2", 1]}},
+        "5": {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}},
+    }
+
+
+def main() -> None:
+    comfyui = find_comfyui()
+    if comfyui is None:
+        raise SystemExit("no ComfyUI: set COMFYUI_PATH")
+    wanted = sys.argv[1:] or list(TEMPLATES)
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(comfyui, Path(folder))
+        try:
+            info = server.wait().get("/object_info")
+            for name in wanted:
+                write, shown = TEMPLATES[name]
+                graph = Graph(info, name)
+                write(graph)
+                graph.write(WORKFLOWS)
+                workflow = graph.as_dict()
+                if shown:
+                    prompt = to_api(workflow, info)
+                    nodes = [n for n in workflow["nodes"] if n["type"] in dict(shown)]
+                    ids = [
+                        str([n["id"] for n in nodes if n["type"] == kind][place])
+                        for kind, place in shown
+                    ]
+                else:
+                    prompt, ids = first_stage(workflow), ["5", "3"]
+                run = server.run(prompt, seconds=900)
+                if run.status != "success":
+                    raise SystemExit(f"{name}: {json.dumps(run.error, indent=1)}")
+                pictures = [
+                    Image.fromarray(server.image(run.outputs(node)["images"][0])).convert("RGB")
+                    for node in ids
+                ]
+                thumbnail(pictures).save(WORKFLOWS / f"{name}.jpg", quality=88)
+                print(name)
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
