@@ -25,7 +25,7 @@ _Network = TypeVar("_Network")
 # a part that is always there, and one for every pixel on the graph.
 _STEP_BYTES, _PIXEL_BYTES = 300 * 2**20, 12_000
 _REDRAW_SECONDS = 0.15  # between previews: the browser cannot show more, and each costs time
-_SHOWN_PICTURES, _SHOWN_HEIGHT = 4, 256
+_SHOWN_PICTURES = 4
 
 
 def manage(load: Callable[[], _Network]) -> Loaded[Any]:
@@ -157,7 +157,9 @@ class Progress:
         check_cancelled()
         done, preview = step.index + 1, None
         if done == step.steps or time.monotonic() - self._drawn > _REDRAW_SECONDS:
-            preview = ("JPEG", _side_by_side(step.preview), 1024)
+            row = step.preview[:_SHOWN_PICTURES]
+            # ComfyUI enlarges the picture until its longer side has the last of these
+            preview = ("JPEG", _side_by_side(row), max(512, 256 * len(row)))
             terms = "  ".join(f"{name} {value:.4f}" for name, value in step.losses.items())
             _show(self._node_id, f"step {done} of {step.steps}\n{terms}")
             self._drawn = time.monotonic()
@@ -171,10 +173,6 @@ def _show(node_id: str, text: str) -> None:
 
 
 def _side_by_side(images: torch.Tensor) -> Image.Image:
-    """Up to four pictures in one, enlarged to be seen."""
-    row = torch.cat(list(images[:_SHOWN_PICTURES]), dim=-1)
-    picture = Image.fromarray((row.movedim(0, -1) * 255 + 0.5).to(torch.uint8).numpy())
-    factor = max(1, -(-_SHOWN_HEIGHT // picture.height))
-    return picture.resize(
-        (picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC
-    )
+    """Pictures (N, 3, H, W) in [0, 1] in a row."""
+    row = torch.cat(list(images), dim=-1)
+    return Image.fromarray((row.movedim(0, -1) * 255 + 0.5).to(torch.uint8).numpy())

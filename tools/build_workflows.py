@@ -10,17 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "comfyui"))
 
 from graph import Graph  # noqa: E402
 from server import Server, find_comfyui  # noqa: E402
+
 from workflows import to_api  # noqa: E402
 
 WORKFLOWS = ROOT / "workflows"
 THUMBNAIL = 400  # pixels a side
+#: nodes whose first pictures are shown: type, and number among the nodes of that type
+Shown = tuple[tuple[str, int], ...]
 OWN_PHOTO = (
     "**Your own photo:** put *Load Image* in place of *Demo Figure*, and connect loaders with models that "
     "were trained on photos: see the README."
@@ -65,7 +68,7 @@ def quick_edit(g: Graph) -> None:
         title="Where it changed",
         mask=edit["mask"],
     )
-    g.add("PreviewImage", (0, 430), width=330, height=330, title="Before", images=figure["image"])
+    g.add("PreviewImage", (0, 450), width=330, height=320, title="Before", images=figure["image"])
 
 
 def every_stage(g: Graph) -> None:
@@ -283,7 +286,7 @@ def latent_play(g: Graph) -> None:
         width=300,
         height=220,
         clip=clip["clip"],
-        text="a yellow sweater",
+        text="a blue striped t-shirt",
     )
     drawn = g.add(
         "FICE_DecodeLatent",
@@ -332,7 +335,7 @@ def edit_and_upscale(g: Graph) -> None:
         "UI loads, such as a 4x ESRGAN); choose it in *Load Upscale Model*.\n\nTo enlarge only the garment, "
         "upscale *generated* instead and *Stitch* it into the enlarged photo with *mask*.",
     )
-    figure = g.add("FICE_DemoFigure", (0, 280), width=330, seed=106)
+    figure = g.add("FICE_DemoFigure", (0, 280), width=330, seed=108)
     edit = g.add(
         "FICE_Edit",
         (390, 0),
@@ -370,7 +373,7 @@ def inpaint_refiner(g: Graph) -> None:
         "XL, best an inpainting one). A photo of 512 pixels or more makes sense.\n\nLower *denoise* keeps "
         "more of the edit.",
     )
-    figure = g.add("FICE_DemoFigure", (0, 350), width=330, seed=105, size=512)
+    figure = g.add("FICE_DemoFigure", (0, 350), width=330, seed=106, size=512)
     edit = g.add(
         "FICE_Edit",
         (390, 0),
@@ -436,16 +439,19 @@ def optimisation_video(g: Graph) -> None:
         (0, 0),
         (330, 190),
         "## The optimisation as a video\n*frames* of the edit says how many pictures on the way are kept; "
-        "*fps* of *Create Video* how fast they pass.",
+        "*fps* of *Create Video* how fast they pass.\n\n*start_candidates* is 0 here, so that the whole walk is "
+        "seen, from the clothes in the photo.",
     )
-    figure = g.add("FICE_DemoFigure", (0, 240), width=330, seed=108)
+    figure = g.add("FICE_DemoFigure", (0, 240), width=330, seed=101)
+    settings = g.add("FICE_InversionSettings", (0, 420), width=330, start_candidates=0)
     edit = g.add(
         "FICE_Edit",
         (390, 0),
         width=400,
         height=560,
         image=figure["image"],
-        prompt="a teal sweater",
+        prompt="a blue polka dot t-shirt",
+        settings=settings["settings"],
         frames=48,
     )
     frames = g.add("FICE_TraceFrames", (850, 0), width=300, trace=edit["trace"], hold=12)
@@ -470,52 +476,61 @@ def optimisation_video(g: Graph) -> None:
     g.add("PreviewImage", (850, 540), width=300, height=260, title="Losses", images=plot["plot"])
 
 
-#: name: what writes it, and the nodes whose pictures make the thumbnail (type, number among its type)
-TEMPLATES: dict[str, tuple[Callable[[Graph], None], tuple[tuple[str, int], ...]]] = {
-    "fice_quick_edit": (quick_edit, (("PreviewImage", 0), ("SaveImage", 0))),
-    "fice_every_stage": (every_stage, (("PreviewImage", 0), ("SaveImage", 0))),
-    "fice_four_prompts": (four_prompts, (("SaveImage", 0),)),
-    "fice_latent_play": (latent_play, (("PreviewImage", 2), ("SaveImage", 0))),
-    "fice_edit_and_upscale": (edit_and_upscale, ()),
-    "fice_inpaint_refiner": (inpaint_refiner, ()),
-    "fice_optimisation_video": (optimisation_video, (("PreviewImage", 0),)),
-}
-
-
 def thumbnail(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures side by side on white, in a square."""
-    tall = max(picture.height for picture in pictures)
-    scaled = [p.resize((round(p.width * tall / p.height), tall)) for p in pictures]
-    row = Image.new("RGB", (sum(p.width for p in scaled), tall), "white")
-    left = 0
-    for picture in scaled:
-        row.paste(picture, (left, 0))
-        left += picture.width
-    factor = THUMBNAIL / max(row.size)
-    row = row.resize(
-        (round(row.width * factor), round(row.height * factor)), Image.Resampling.LANCZOS
-    )
+    """A square of one picture, of the middle halves of two, or of four in two rows."""
     square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "white")
-    square.paste(row, ((THUMBNAIL - row.width) // 2, (THUMBNAIL - row.height) // 2))
+    half = THUMBNAIL // 2
+    for k, picture in enumerate(pictures):
+        if len(pictures) == 1:
+            placed = ImageOps.pad(picture, square.size, color="white")
+            place = (0, 0)
+        elif len(pictures) == 2:
+            placed, place = ImageOps.fit(picture, (half, THUMBNAIL)), (k * half, 0)
+        else:
+            placed, place = ImageOps.fit(picture, (half, half)), (k % 2 * half, k // 2 * half)
+        square.paste(placed, place)
     return square
 
 
-def first_stage(workflow: dict[str, Any]) -> dict[str, Any]:
-    """The same graph with the edit's mask and picture shown, for templates that go on with a user's model."""
+def edit_and_mask(
+    workflow: dict[str, Any], info: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """For templates that go on with a user's model: what they show without it."""
+    prompt = _edit_of(workflow)
+    prompt["4"] = {"class_type": "MaskToImage", "inputs": {"mask": ["2", 1]}}
+    prompt["5"] = {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}}
+    return prompt, [("5", 0), ("3", 0)]
+
+
+def four_frames(
+    workflow: dict[str, Any], info: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """Pictures on the way."""
+    prompt = _edit_of(workflow)
+    prompt["2"]["inputs"]["frames"] = 48
+    settings = next(n for n in workflow["nodes"] if n["type"] == "FICE_InversionSettings")
+    names = list(info["FICE_InversionSettings"]["input"]["required"])
+    values = dict(zip(names, settings["widgets_values"], strict=True))
+    prompt["6"] = {"class_type": "FICE_InversionSettings", "inputs": values}
+    prompt["2"]["inputs"]["settings"] = ["6", 0]
+    prompt["4"] = {"class_type": "FICE_TraceFrames", "inputs": {"trace": ["2", 4], "hold": 0}}
+    prompt["5"] = {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}}
+    return prompt, [("5", 0), ("5", 5), ("5", 14), ("5", 47)]
+
+
+def _edit_of(workflow: dict[str, Any]) -> dict[str, Any]:
+    """The template's edit alone, of its figure at twice the size."""
     figure, edit = (
-        next(n for n in workflow["nodes"] if n["type"] == t)
-        for t in ("FICE_DemoFigure", "FICE_Edit")
+        next(n["widgets_values"] for n in workflow["nodes"] if n["type"] == kind)
+        for kind in ("FICE_DemoFigure", "FICE_Edit")
     )
     return {
-        "1": {
-            "class_type": "FICE_DemoFigure",
-            "inputs": {"seed": figure["widgets_values"][0], "size": 256},
-        },
+        "1": {"class_type": "FICE_DemoFigure", "inputs": {"seed": figure[0], "size": 256}},
         "2": {
             "class_type": "FICE_Edit",
             "inputs": {
                 "image": ["1", 0],
-                "prompt": edit["widgets_values"][0],
+                "prompt": edit[0],
                 "preset": "default",
                 "steps": 100,
                 "seed": 0,
@@ -525,12 +540,52 @@ def first_stage(workflow: dict[str, Any]) -> dict[str, Any]:
             "class_type": "SaveImage",
             "inputs": {"images": ["2", 0], "filename_prefix": "thumbnail"},
         },
-        "4": {"class_type": "MaskToImage", "inputs": {"mask": ["2", 1]}},
-        "5": {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}},
     }
 
 
+def _places(workflow: dict[str, Any], shown: Shown) -> list[tuple[str, int]]:
+    """(node id, number of the picture) of what is shown."""
+    ids: dict[str, list[str]] = {}
+    for node in workflow["nodes"]:
+        ids.setdefault(node["type"], []).append(str(node["id"]))
+    return [(ids[kind][place], 0) for kind, place in shown]
+
+
+#: name: what writes it, and what its thumbnail shows
+TEMPLATES: dict[str, tuple[Callable[[Graph], None], Shown | Callable[..., Any]]] = {
+    "fice_quick_edit": (quick_edit, (("PreviewImage", 0), ("SaveImage", 0))),
+    "fice_every_stage": (every_stage, (("PreviewImage", 0), ("SaveImage", 0))),
+    "fice_four_prompts": (four_prompts, (("SaveImage", 0),)),
+    "fice_latent_play": (latent_play, (("PreviewImage", 2), ("SaveImage", 0))),
+    "fice_edit_and_upscale": (edit_and_upscale, edit_and_mask),
+    "fice_inpaint_refiner": (inpaint_refiner, edit_and_mask),
+    "fice_optimisation_video": (optimisation_video, four_frames),
+}
+
+
+def build(server: Server, info: dict[str, Any], name: str) -> None:
+    """Write one template and its thumbnail."""
+    write, shown = TEMPLATES[name]
+    graph = Graph(info, name)
+    write(graph)
+    graph.write(WORKFLOWS)
+    workflow = graph.as_dict()
+    if callable(shown):
+        prompt, places = shown(workflow, info)
+    else:
+        prompt, places = to_api(workflow, info), _places(workflow, shown)
+    run = server.run(prompt, seconds=900)
+    if run.status != "success":
+        raise SystemExit(f"{name}: {json.dumps(run.error, indent=1)}")
+    pictures = [
+        Image.fromarray(server.image(run.outputs(node)["images"][number])).convert("RGB")
+        for node, number in places
+    ]
+    thumbnail(pictures).save(WORKFLOWS / f"{name}.jpg", quality=90)
+
+
 def main() -> None:
+    """Write the templates named on the command line, or all."""
     comfyui = find_comfyui()
     if comfyui is None:
         raise SystemExit("no ComfyUI: set COMFYUI_PATH")
@@ -540,28 +595,7 @@ def main() -> None:
         try:
             info = server.wait().get("/object_info")
             for name in wanted:
-                write, shown = TEMPLATES[name]
-                graph = Graph(info, name)
-                write(graph)
-                graph.write(WORKFLOWS)
-                workflow = graph.as_dict()
-                if shown:
-                    prompt = to_api(workflow, info)
-                    nodes = [n for n in workflow["nodes"] if n["type"] in dict(shown)]
-                    ids = [
-                        str([n["id"] for n in nodes if n["type"] == kind][place])
-                        for kind, place in shown
-                    ]
-                else:
-                    prompt, ids = first_stage(workflow), ["5", "3"]
-                run = server.run(prompt, seconds=900)
-                if run.status != "success":
-                    raise SystemExit(f"{name}: {json.dumps(run.error, indent=1)}")
-                pictures = [
-                    Image.fromarray(server.image(run.outputs(node)["images"][0])).convert("RGB")
-                    for node in ids
-                ]
-                thumbnail(pictures).save(WORKFLOWS / f"{name}.jpg", quality=88)
+                build(server, info, name)
                 print(name)
         finally:
             server.stop()

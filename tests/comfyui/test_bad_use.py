@@ -31,7 +31,9 @@ def test_a_file_of_the_wrong_kind(server):
     (folder / "wrong.safetensors").write_bytes((DEMO_WEIGHTS / "encoder.safetensors").read_bytes())
     prompt = {
         "generator": node("FICE_LoadGenerator", file="wrong.safetensors"),
-        "sample": node("FICE_SampleLatent", generator=["generator", 0], seed=0, count=1, truncation=0.7),
+        "sample": node(
+            "FICE_SampleLatent", generator=["generator", 0], seed=0, count=1, truncation=0.7
+        ),
         "draw": node("FICE_DecodeLatent", generator=["generator", 0], latent=["sample", 0]),
         "save": saved(["draw", 0]),
     }
@@ -43,7 +45,9 @@ def test_a_file_of_the_wrong_kind(server):
 def test_a_missing_file_says_where_to_put_it(server):
     prompt = {
         "generator": node("FICE_LoadGenerator", file="gone.pt"),
-        "sample": node("FICE_SampleLatent", generator=["generator", 0], seed=0, count=1, truncation=0.7),
+        "sample": node(
+            "FICE_SampleLatent", generator=["generator", 0], seed=0, count=1, truncation=0.7
+        ),
         "draw": node("FICE_DecodeLatent", generator=["generator", 0], latent=["sample", 0]),
         "save": saved(["draw", 0]),
     }
@@ -59,7 +63,9 @@ def test_models_of_the_users_own_are_offered(server):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "mine.safetensors").write_bytes((DEMO_WEIGHTS / "encoder.safetensors").read_bytes())
     (folder / "README.md").write_text("not a model")
-    listed = server.get("/object_info/FICE_LoadEncoder")["FICE_LoadEncoder"]["input"]["required"]["file"]
+    listed = server.get("/object_info/FICE_LoadEncoder")["FICE_LoadEncoder"]["input"]["required"][
+        "file"
+    ]
     assert listed[1]["options"] == [DEMO, "mine.safetensors"]
     prompt = quick(steps=2, encoder=["encoder", 0])
     prompt["encoder"] = node("FICE_LoadEncoder", file="mine.safetensors")

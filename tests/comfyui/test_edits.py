@@ -55,9 +55,11 @@ def test_an_edit_is_the_librarys_to_the_byte(server, library, make):
 
 def test_progress_previews_and_losses_are_shown(server):
     run = server.run(quick(steps=5, seed=11))
-    assert [value for value, _ in run.progress] == [1, 2, 3, 4, 5]
+    values = [value for value, _ in run.progress]  # ComfyUI leaves some out if they come fast
+    assert values == sorted(values)
+    assert run.progress[-1] == (5, 5)
     assert run.previews
-    assert run.previews[-1].size == (256, 256)
+    assert run.previews[-1].size == (512, 512)
     assert np.asarray(run.previews[-1]).std() > 10
     assert run.texts[-1].startswith("step 5 of 5\nclip ")
     assert "total" in run.texts[-1]
@@ -173,7 +175,12 @@ def test_any_size_comes_back(server, size):
     width, height = size
     prompt = stages(steps=2)
     prompt["scaled"] = node(
-        "ImageScale", image=["figure", 0], upscale_method="bilinear", width=width, height=height, crop="disabled"
+        "ImageScale",
+        image=["figure", 0],
+        upscale_method="bilinear",
+        width=width,
+        height=height,
+        crop="disabled",
     )
     for each in prompt.values():
         if each["class_type"].startswith("FICE"):
@@ -217,7 +224,9 @@ def test_latents_are_saved_loaded_and_edited_on(server):
     assert run.status == "success", run.error
     (latent,) = run.outputs("save")["latents"]
     name = f"{latent['subfolder']}/{latent['filename']} [output]"
-    listed = server.get("/object_info/FICE_LoadLatent")["FICE_LoadLatent"]["input"]["required"]["file"]
+    listed = server.get("/object_info/FICE_LoadLatent")["FICE_LoadLatent"]["input"]["required"][
+        "file"
+    ]
     assert name in listed[1]["options"]
     again = server.run(
         {
@@ -239,7 +248,7 @@ def test_latents_are_saved_loaded_and_edited_on(server):
     assert fingerprints(pictures(server, run, "shown")) == fingerprints(
         pictures(server, again, "shown")
     )
-    with pytest.raises(Refused, match="there is no latent 'fice/none.safetensors"):
+    with pytest.raises(Refused, match="there is no latent 'fice/none"):
         server.run(
             {
                 "load": node("FICE_LoadLatent", file="fice/none.safetensors [output]"),

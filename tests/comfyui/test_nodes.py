@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from server import PACK
+
 from workflows import ordered_inputs
 
 SNAPSHOT = Path(__file__).parent / "snapshot.json"
@@ -22,11 +23,18 @@ def _frozen(schema):
     inputs = {
         part: [
             [name, of, bool(options.get("control_after_generate"))]
-            for name, of, options in ordered_inputs({"input": {part: schema["input"].get(part, {})}})
+            for name, of, options in ordered_inputs(
+                {"input": {part: schema["input"].get(part, {})}}
+            )
         ]
         for part in ("required", "optional")
     }
-    return {**inputs, "outputs": [list(pair) for pair in zip(schema["output_name"], schema["output"], strict=True)]}
+    return {
+        **inputs,
+        "outputs": [
+            list(pair) for pair in zip(schema["output_name"], schema["output"], strict=True)
+        ],
+    }
 
 
 def test_saved_workflows_keep_working(ours):
@@ -75,7 +83,10 @@ def test_every_node_has_a_help_page_that_is_served(server, ours):
         for line in served.splitlines():
             if line.startswith("!["):
                 picture = line.split("(")[1].rstrip(")")
-                assert server.get(f"/extensions/comfyui-fice/docs/{picture}")[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0")
+                assert server.get(f"/extensions/comfyui-fice/docs/{picture}")[:4] in (
+                    b"\x89PNG",
+                    b"\xff\xd8\xff\xe0",
+                )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -100,7 +111,9 @@ def test_nodes_are_thin():
     for path in nodes:
         for found in ast.walk(ast.parse(path.read_text())):
             if isinstance(found, ast.FunctionDef) and found.name == "execute":
-                assert found.end_lineno - found.body[0].lineno + 1 <= 40, f"{path.name}:{found.lineno}"
+                assert found.end_lineno - found.body[0].lineno + 1 <= 40, (
+                    f"{path.name}:{found.lineno}"
+                )
     lines = sum(len(path.read_text().splitlines()) for path in nodes)
     engine = sum(len(path.read_text().splitlines()) for path in (PACK / "fice_core").rglob("*.py"))
     assert lines < 0.25 * engine

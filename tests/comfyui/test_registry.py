@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import tomllib
 from PIL import Image
 from prompts import quick
 from server import PACK, Server
@@ -27,7 +27,11 @@ def test_the_project_says_what_the_registry_needs():
 
 
 def test_both_lists_of_requirements_agree():
-    listed = [line for line in (PACK / "requirements.txt").read_text().splitlines() if line and line[0] != "#"]
+    listed = [
+        line
+        for line in (PACK / "requirements.txt").read_text().splitlines()
+        if line and line[0] != "#"
+    ]
     assert listed == _project()["project"]["dependencies"]
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 from server import PACK
+
 from workflows import NOTES, to_api, widget_count
 
 TEMPLATES = sorted((PACK / "workflows").glob("*.json"))
@@ -89,7 +90,7 @@ def _esrgan(generator):
     """State dict of the smallest ESRGAN (4x): one residual block, a few channels."""
     import torch
 
-    features, growth = 8, 4
+    features, growth = 8, 32  # a loader can infer the first; the second is always 32
 
     def conv(inputs, outputs):
         weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * 0.05
@@ -103,4 +104,6 @@ def _esrgan(generator):
     for name in ("conv_body", "conv_up1", "conv_up2", "conv_hr"):
         layers[name] = conv(features, features)
     layers["conv_last"] = conv(features, 3)
-    return {f"{name}.{part}": value for name, parts in layers.items() for part, value in parts.items()}
+    return {
+        f"{name}.{part}": value for name, parts in layers.items() for part, value in parts.items()
+    }

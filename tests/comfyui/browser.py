@@ -1,0 +1,181 @@
+"""A headless Chromium on ComfyUI's page."""
+
+import io
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+TITLE = 30  # height of a node's title bar, in units of the graph
+
+
+def find_chromium() -> tuple[str, str] | None:
+    """The browser and its driver, or None."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    return (browser, driver) if browser and driver else None
+
+
+class Browser:
+    """ComfyUI's page in a window of 1600 x 1000."""
+
+    def __init__(self, address: str, size: tuple[int, int] = (1600, 1000)) -> None:
+        found = find_chromium()
+        assert found is not None
+        options = webdriver.ChromeOptions()
+        options.binary_location = found[0]
+        for flag in (*FLAGS, "--disable-dev-shm-usage", f"--window-size={size[0]},{size[1]}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service(found[1]))
+        self._address = address
+        self._messages: list[str] = []
+
+    def close(self) -> None:
+        self.driver.quit()
+
+    def open(self, template: str | None = None) -> None:
+        """The page, with one of our templates in it."""
+        query = f"?template={template}&source=comfyui-fice" if template else ""
+        self.driver.get(f"http://{self._address}/{query}")
+        self.wait_for("return !!(window.app && window.app.graph && window.app.graph._nodes)")
+        if template:
+            self.wait_for("return window.app.graph._nodes.length > 0")
+        time.sleep(2)  # the page arranges itself
+
+    def script(self, code: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(code, *arguments)
+
+    def wait_for(self, code: str, seconds: float = 90) -> None:
+        """Until a script returns something true."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if self.script(code):
+                    return
+            except Exception:
+                if time.monotonic() > end - 1:
+                    raise
+            time.sleep(0.2)
+        raise TimeoutError(code)
+
+    def button(self, label: str) -> Any:
+        """The button that is read aloud or says so."""
+        for found in self.driver.find_elements(By.CSS_SELECTOR, "button"):
+            if (
+                label in (found.get_attribute("aria-label"), found.text.strip())
+                and found.is_displayed()
+            ):
+                return found
+        raise LookupError(label)
+
+    def errors(self) -> list[str]:
+        """What the console has said so far that is an error and about something of ours."""
+        self._messages += [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE"
+        ]
+        return [text for text in self._messages if "fice" in text.lower()]
+
+    def missing_nodes(self) -> list[str]:
+        """Types of the graph that the page does not know."""
+        return list(
+            self.script(
+                "return window.app.graph._nodes.filter(n => !LiteGraph.registered_node_types[n.type])"
+                ".map(n => n.type)"
+            )
+        )
+
+    def picture(self) -> Image.Image:
+        """The window as it looks."""
+        return Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+
+    def show(self, bounds: tuple[float, float, float, float], margin: int = 20) -> Image.Image:
+        """A part of the graph (left, top, width, height), as large as the window allows.
+
+        For pictures: the page's own panels are hidden.
+        """
+        left, top, width, height = bounds
+        self.script(
+            """
+            for (const e of document.querySelectorAll('body *')) {
+                const canvas = document.querySelector('#graph-canvas');
+                const keep = e.contains(canvas) || e === canvas || e.closest('.dom-widget');
+                if (!keep && !e.querySelector('.dom-widget')) e.style.visibility = 'hidden';
+            }
+            const box = document.querySelector('#graph-canvas').getBoundingClientRect();
+            const scale = Math.min((box.width - 40) / arguments[2], (box.height - 40) / arguments[3], 1.5);
+            const ds = window.app.canvas.ds;
+            ds.scale = scale;
+            ds.offset[0] = 20 / scale - arguments[0];
+            ds.offset[1] = 20 / scale - arguments[1];
+            window.app.canvas.setDirty(true, true);
+            """,
+            left,
+            top,
+            width,
+            height,
+        )
+        time.sleep(1)
+        x, y, scale, ratio = self.script(
+            "const b = document.querySelector('#graph-canvas').getBoundingClientRect();"
+            "return [b.left, b.top, window.app.canvas.ds.scale, window.devicePixelRatio]"
+        )
+        picture = self.picture()
+        crop = (
+            x + 20 - margin,
+            y + 20 - margin,
+            x + 20 + width * scale + margin,
+            y + 20 + height * scale + margin,
+        )
+        limits = (0, 0, picture.width, picture.height)
+        edges = [round(edge * ratio) for edge in crop]
+        return picture.crop(
+            (
+                max(edges[0], limits[0]),
+                max(edges[1], limits[1]),
+                min(edges[2], limits[2]),
+                min(edges[3], limits[3]),
+            )
+        )
+
+    def graph_bounds(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height of all nodes and groups."""
+        left, top, right, bottom = self.script(
+            """
+            const g = window.app.graph, boxes = [];
+            const add = (n, title) => boxes.push(
+                [n.pos[0], n.pos[1] - title, n.pos[0] + n.size[0], n.pos[1] + n.size[1]]);
+            g._nodes.forEach(n => add(n, 30));
+            g._groups.forEach(n => add(n, 0));
+            return [0, 1].map(k => Math.min(...boxes.map(b => b[k])))
+                .concat([2, 3].map(k => Math.max(...boxes.map(b => b[k]))));
+            """
+        )
+        return left, top, right - left, bottom - top
+
+    def run_to_the_end(
+        self, seconds: float = 300, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        """Press Run and wait until the queue is empty; `watch` is called meanwhile."""
+        self.script(
+            "window.finished = 0;"
+            "for (const e of ['execution_success', 'execution_error'])"
+            "  window.app.api.addEventListener(e, () => { window.finished += 1; });"
+        )
+        self.button("Run").click()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.script("return window.finished"):
+                time.sleep(2)
+                return
+            watch()
+            time.sleep(0.2)
+        raise TimeoutError("the run did not end")
