@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tests" / "comfyui"))
 
 from browser import Browser  # noqa: E402
 from server import Server, find_comfyui  # noqa: E402
+
 from workflows import is_widget, ordered_inputs  # noqa: E402
 
 PAGES = ROOT / "web" / "docs"
@@ -43,7 +44,9 @@ def tables(schema: dict[str, Any]) -> str:
     lines = ["## Inputs", "", "| name | type | default (range) | |", "|---|---|---|---|"]
     for name, of, options in ordered_inputs(schema):
         value = range_of(of, options) if is_widget(of) else "optional" if name in optional else ""
-        lines.append(f"| {name} | {of} | {value.replace('|', chr(92) + '|')} | {cell(options['tooltip'])} |")
+        lines.append(
+            f"| {name} | {of} | {value.replace('|', chr(92) + '|')} | {cell(options['tooltip'])} |"
+        )
     if len(lines) == 4:
         lines = []
     lines += ["", "## Outputs", "", "| name | type | |", "|---|---|---|"]

@@ -74,7 +74,7 @@ def quick_edit(g: Graph) -> None:
 def every_stage(g: Graph) -> None:
     """All stages by hand."""
     g.note(
-        (0, 0),
+        (0, -50),
         (300, 190),
         "## Every stage by hand\nFrom left to right: models, what the photo shows, the optimisation, and the "
         "way back into the photo. Take any of it apart; masks may come from any pack.\n\n"
@@ -93,7 +93,7 @@ def every_stage(g: Graph) -> None:
     ):
         node = g.add(f"FICE_Load{kind}", (0, 470 + 120 * k), width=300)
         loaders[name] = node[name]
-    g.group("1  Models and photo", (-20, 210, 340, 870))
+    g.group("1  Models and photo", (-20, 180, 340, 900))
 
     image, generator = figure["image"], loaders["generator"]
     latent = g.add(
@@ -135,7 +135,7 @@ def every_stage(g: Graph) -> None:
         title="Body parts",
         images=pose["picture"],
     )
-    g.group("2  What the photo shows, and the wish", (360, 210, 630, 870))
+    g.group("2  What the photo shows, and the wish", (360, 180, 630, 900))
 
     weights = g.add("FICE_LossWeights", (1040, 260), width=300)
     settings = g.add("FICE_InversionSettings", (1040, 520), width=300)
@@ -143,7 +143,7 @@ def every_stage(g: Graph) -> None:
         "FICE_ConstrainedInversion",
         (1380, 260),
         width=330,
-        height=520,
+        height=600,
         generator=generator,
         latent=latent["latent"],
         image=image,
@@ -155,9 +155,9 @@ def every_stage(g: Graph) -> None:
         weights=weights["weights"],
         settings=settings["settings"],
     )
-    plot = g.add("FICE_PlotTrace", (1040, 940), width=300, trace=inversion["trace"])
-    g.add("PreviewImage", (1380, 820), width=330, height=240, title="Losses", images=plot["plot"])
-    g.group("3  The optimisation", (1020, 210, 710, 870))
+    plot = g.add("FICE_PlotTrace", (1040, 960), width=300, trace=inversion["trace"])
+    g.add("PreviewImage", (1380, 895), width=330, height=175, title="Losses", images=plot["plot"])
+    g.group("3  The optimisation", (1020, 180, 710, 900))
 
     mask = g.add(
         "FICE_EditMask",
@@ -194,7 +194,7 @@ def every_stage(g: Graph) -> None:
         filename_prefix="fice/stages",
     )
     g.add("MaskPreview", (2100, 700), width=340, height=350, mask=mask["mask"])
-    g.group("4  Back into the photo", (1760, 210, 700, 870))
+    g.group("4  Back into the photo", (1760, 180, 700, 900))
 
 
 def four_prompts(g: Graph) -> None:
@@ -241,8 +241,8 @@ def latent_play(g: Graph) -> None:
     g.note(
         (0, 0),
         (300, 230),
-        "## Latent play\nTwo people whom the generator makes up; one in the other's colours; that one edited; "
-        "and the code saved.\n\n**Go on another day:** *Load Latent* takes the saved file in place of *Blend "
+        "## Latent play\nTwo people whom the generator makes up; one in the other's colours; that one "
+        "edited; and the code saved.\n\n**Go on another day:** *Load Latent* takes the saved file in place of *Blend "
         "Latents* (unmute it, press R, choose the file).",
     )
     generator = g.add("FICE_LoadGenerator", (0, 290), width=300)
@@ -439,8 +439,8 @@ def optimisation_video(g: Graph) -> None:
         (0, 0),
         (330, 190),
         "## The optimisation as a video\n*frames* of the edit says how many pictures on the way are kept; "
-        "*fps* of *Create Video* how fast they pass.\n\n*start_candidates* is 0 here, so that the whole walk is "
-        "seen, from the clothes in the photo.",
+        "*fps* of *Create Video* how fast they pass.\n\n*start_candidates* is 0 here, so that the whole walk "
+        "is seen, from the clothes in the photo.",
     )
     figure = g.add("FICE_DemoFigure", (0, 240), width=330, seed=101)
     settings = g.add("FICE_InversionSettings", (0, 420), width=330, start_candidates=0)

@@ -1,0 +1,44 @@
+"""Draws the icon and the banner of ComfyUI's registry from edits by the demonstration models.
+
+python tools/build_images.py
+"""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from fice_core import EditSettings, edit, load_models
+from fice_core.demo import figures
+from fice_core.images import to_bytes
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+
+
+def enlarged(image: torch.Tensor, height: int) -> Image.Image:
+    """A picture (3, H, W), `height` pixels tall."""
+    picture = Image.fromarray(to_bytes(image))
+    return picture.resize((height, height), Image.Resampling.LANCZOS)
+
+
+def halves(before: torch.Tensor, after: torch.Tensor, size: int) -> Image.Image:
+    """The left half of one picture, the right half of the other."""
+    picture = enlarged(before, size)
+    picture.paste(enlarged(after, size).crop((size // 2, 0, size, size)), (size // 2, 0))
+    return picture
+
+
+def main() -> None:
+    """Both."""
+    models, cast = load_models("demo"), figures()
+    result = edit(models, cast.images, cast.prompts, EditSettings())
+    halves(cast.images[0], result.images[0], 400).save(IMAGES / "icon.png")
+    banner = Image.new("RGB", (1260, 540), "white")
+    row = [halves(cast.images[k], result.images[k], 540) for k in (1, 0, 3)]
+    for k, picture in enumerate(row):
+        banner.paste(picture.crop((60, 0, 480, 540)), (k * 420, 0))
+    banner.save(IMAGES / "banner.png")
+
+
+if __name__ == "__main__":
+    main()
