@@ -242,8 +242,8 @@ def latent_play(g: Graph) -> None:
         (0, 0),
         (300, 230),
         "## Latent play\nTwo people whom the generator makes up; one in the other's colours; that one "
-        "edited; and the code saved.\n\n**Go on another day:** *Load Latent* takes the saved file in place of *Blend "
-        "Latents* (unmute it, press R, choose the file).",
+        "edited; and the code saved.\n\n**Go on another day:** *Load Latent* takes the saved file in place "
+        "of *Blend Latents* (unmute it, press R, choose the file).",
     )
     generator = g.add("FICE_LoadGenerator", (0, 290), width=300)
     first = g.add(

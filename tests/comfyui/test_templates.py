@@ -31,9 +31,12 @@ def test_a_template_is_sound(server, info, path):
     for node in workflow["nodes"]:
         if node["type"] in NOTES:
             continue
-        schema = info[node["type"]]
-        assert len(node["widgets_values"]) == widget_count(schema), node["type"]
-        assert [o["name"] for o in node["outputs"]] == schema["output_name"], node["type"]
+        schema, values = info[node["type"]], len(node["widgets_values"])
+        if node["type"].startswith("FICE"):
+            assert values == widget_count(schema), node["type"]
+            assert [o["name"] for o in node["outputs"]] == schema["output_name"], node["type"]
+        else:  # ComfyUI's own, which older releases have with fewer widgets at the end
+            assert values >= widget_count(schema), node["type"]
     nodes = {node["id"]: node for node in workflow["nodes"]}
     for link, source, slot, target, place, of in workflow["links"]:
         assert link in nodes[source]["outputs"][slot]["links"]
