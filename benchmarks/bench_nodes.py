@@ -29,7 +29,8 @@ photo = figure(101)[0]
 times = []
 for seed in range(int(sys.argv[1]) + 1):
     start = time.perf_counter()
-    edit(models, photo, "a blue polka dot t-shirt", EditSettings(steps={STEPS}, seed=seed, plateau_patience=None))
+    settings = EditSettings(steps={STEPS}, seed=seed, plateau_patience=None)
+    edit(models, photo, "a blue polka dot t-shirt", settings)
     times.append(time.perf_counter() - start)
 print(json.dumps(times[1:]))
 """

@@ -16,6 +16,8 @@ from .networks.stylegan2 import Generator
 from .objective import Objective
 from .settings import EditSettings
 
+# Pixels rendered at once: trying clothes on needs no graph, and shall not need more memory than a step.
+_PIXELS_AT_ONCE = 2**17
 _SHORTLIST = 4  # random codes whose pictures match the text best, for each photo
 _SPLITS = (0.3, 0.42, 0.55)  # from which share of the layers on they are put on
 _MATCHING = 16  # one in so many random codes counts as matching the text
@@ -42,6 +44,8 @@ def better_start(
         between: called between pieces of the work; an exception that it raises ends it.
     """
     assert targets.text_features is not None
+    height, width = generator.resolution
+    at_once = max(1, min(settings.max_batch, _PIXELS_AT_ONCE // (height * width)))
     rng = torch.Generator().manual_seed(settings.seed)
     z = torch.randn(settings.start_candidates, generator.z_dim, generator=rng)
     codes = generator.map(z.to(targets.w_plus.device))
@@ -50,15 +54,15 @@ def better_start(
         between()
         return clip.encode_image(generator.synthesize(w).clamp(0, 1))
 
-    features = in_batches(look, codes, settings.max_batch)
+    features = in_batches(look, codes, at_once)
     ranking = targets.text_features @ features.T
     best = targets.w_plus
-    lowest = objective.total(best, targets, settings.max_batch)
+    lowest = objective.total(best, targets, at_once)
 
     def consider(tried: torch.Tensor) -> None:
         nonlocal best, lowest
         between()
-        total = objective.total(tried, targets, settings.max_batch)
+        total = objective.total(tried, targets, at_once)
         better = total < lowest
         best = torch.where(better[:, None, None], tried, best)
         lowest = torch.where(better, total, lowest)

@@ -1,5 +1,6 @@
 """Whole edits through a running ComfyUI."""
 
+import threading
 import time
 
 import numpy as np
@@ -106,6 +107,18 @@ def test_cancel_ends_within_a_step(server):
     assert last <= 5
     assert ended - times["asked"] < 5
     assert server.run(quick(steps=2, seed=32)).status == "success"
+
+
+def test_cancel_while_random_codes_are_tried_on(server):
+    prompt = quick(steps=2, seed=33)
+    prompt["settings"]["inputs"]["start_candidates"] = 4096  # a minute on two cores
+    timer = threading.Timer(4, lambda: server.post("/interrupt"))
+    timer.start()
+    start = time.monotonic()
+    run = server.run(prompt)
+    assert run.status == "error"
+    assert run.progress == []
+    assert time.monotonic() - start < 12
 
 
 def test_outside_the_mask_the_picture_is_the_photo(server):
