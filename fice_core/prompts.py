@@ -54,16 +54,16 @@ def encode(
     Raises:
         FiceError: an empty or overlong prompt, or prompts that cancel one another out.
     """
-    rows = [_direction(clip, line) for line in lines]
-    features = torch.stack(rows)
-    if negative.strip() and negative_weight:
+    with no_graph():
+        features = torch.stack([_direction(clip, line) for line in lines])
+        if not negative.strip() or not negative_weight:
+            return features
         away = features - negative_weight * _direction(clip, negative)
         if float(away.norm(dim=1).min()) < _VANISHED:
             raise FiceError(
                 f"the negative prompt {negative!r} cancels a prompt out: they ask for the same"
             )
-        features = F.normalize(away, dim=1)
-    return features
+        return F.normalize(away, dim=1)
 
 
 def unknown_words(clip: Clip, lines: Sequence[str]) -> list[str]:
@@ -80,15 +80,14 @@ def unknown_words(clip: Clip, lines: Sequence[str]) -> list[str]:
 def _direction(clip: Clip, line: str) -> torch.Tensor:
     """The line's unit-norm feature, (D,)."""
     phrases = parse(line)
-    with no_graph():
-        features = clip.encode_text([phrase.text for phrase in phrases])
-        if len(phrases) == 1 and phrases[0].weight > 0:
-            return features[0]  # not touched by arithmetic, which could change its last bit
-        weights = torch.tensor([p.weight for p in phrases], device=features.device)
-        mean = weights @ features
-        if float(mean.norm()) < _VANISHED:
-            raise FiceError(f"the prompts of {line!r} cancel out: raise one of their weights")
-        return F.normalize(mean, dim=0)
+    features = clip.encode_text([phrase.text for phrase in phrases])
+    if len(phrases) == 1 and phrases[0].weight > 0:
+        return features[0]  # not touched by arithmetic, which could change its last bit
+    weights = torch.tensor([p.weight for p in phrases], device=features.device)
+    mean = weights @ features
+    if float(mean.norm()) < _VANISHED:
+        raise FiceError(f"the prompts of {line!r} cancel out: raise one of their weights")
+    return F.normalize(mean, dim=0)
 
 
 def _number(text: str, piece: str) -> float:

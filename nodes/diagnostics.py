@@ -13,7 +13,7 @@ from ..fice_core.demo import figure
 from ..fice_core.errors import FiceError
 from ..fice_core.framing import Frame
 from ..fice_core.initialization import extract_pose, in_batches, no_graph
-from .runtime import from_image, from_mask, on_device, to_image
+from .runtime import from_image, from_mask, on_device, show, to_image
 from .sockets import PoseSocket, PoseValue, TextSocket, TextValue, TraceSocket, TraceValue
 
 
@@ -176,6 +176,7 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
                     tooltip="Cosine of CLIP's features of picture and text, -1 to 1; NaN without a text.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -209,6 +210,7 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
             similarity = _similarity(pictures, text)
             lines.append(f"similarity to the text {similarity:.3f}")
         report = "\n".join(lines)
+        show(cls.hidden.unique_id, report)
         return io.NodeOutput(report, untouched, iou, similarity, ui=ui.PreviewText(report))
 
 

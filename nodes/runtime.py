@@ -142,7 +142,14 @@ def tell(node_id: str, lines: Sequence[str]) -> None:
     for line in lines:
         log.warning("FICE: %s", line)
     if lines:
-        _show(node_id, "\n".join(lines))
+        show(node_id, "\n".join(lines))
+
+
+def show(node_id: str, text: str) -> None:
+    """Text on the node, in place of what it showed before."""
+    server = PromptServer.instance
+    if server is not None:
+        server.send_progress_text(text, node_id)
 
 
 class Progress:
@@ -161,15 +168,9 @@ class Progress:
             # ComfyUI enlarges the picture until its longer side has the last of these
             preview = ("JPEG", _side_by_side(row), max(512, 256 * len(row)))
             terms = "  ".join(f"{name} {value:.4f}" for name, value in step.losses.items())
-            _show(self._node_id, f"step {done} of {step.steps}\n{terms}")
+            show(self._node_id, f"step {done} of {step.steps}\n{terms}")
             self._drawn = time.monotonic()
         self._bar.update_absolute(done, step.steps, preview)
-
-
-def _show(node_id: str, text: str) -> None:
-    server = PromptServer.instance
-    if server is not None:
-        server.send_progress_text(text, node_id)
 
 
 def _side_by_side(images: torch.Tensor) -> Image.Image:

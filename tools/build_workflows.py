@@ -93,7 +93,7 @@ def every_stage(g: Graph) -> None:
     ):
         node = g.add(f"FICE_Load{kind}", (0, 470 + 120 * k), width=300)
         loaders[name] = node[name]
-    g.group("1  Models and photo", (-20, 180, 340, 900))
+    g.group("1  Models and photo", (-20, 180, 340, 920))
 
     image, generator = figure["image"], loaders["generator"]
     latent = g.add(
@@ -135,7 +135,7 @@ def every_stage(g: Graph) -> None:
         title="Body parts",
         images=pose["picture"],
     )
-    g.group("2  What the photo shows, and the wish", (360, 180, 630, 900))
+    g.group("2  What the photo shows, and the wish", (360, 180, 630, 920))
 
     weights = g.add("FICE_LossWeights", (1040, 260), width=300)
     settings = g.add("FICE_InversionSettings", (1040, 520), width=300)
@@ -157,7 +157,7 @@ def every_stage(g: Graph) -> None:
     )
     plot = g.add("FICE_PlotTrace", (1040, 960), width=300, trace=inversion["trace"])
     g.add("PreviewImage", (1380, 895), width=330, height=175, title="Losses", images=plot["plot"])
-    g.group("3  The optimisation", (1020, 180, 710, 900))
+    g.group("3  The optimisation", (1020, 180, 710, 920))
 
     mask = g.add(
         "FICE_EditMask",
@@ -194,7 +194,7 @@ def every_stage(g: Graph) -> None:
         filename_prefix="fice/stages",
     )
     g.add("MaskPreview", (2100, 700), width=340, height=350, mask=mask["mask"])
-    g.group("4  Back into the photo", (1760, 180, 700, 900))
+    g.group("4  Back into the photo", (1760, 180, 700, 920))
 
 
 def four_prompts(g: Graph) -> None:
