@@ -231,7 +231,7 @@ class DemoFigure(io.ComfyNode):  # type: ignore[misc]
                     min=0,
                     max=2**32 - 1,
                     control_after_generate=False,
-                    tooltip="Another number draws another person. 101 to 108 are those of the README.",
+                    tooltip="Another number draws another person. 101 to 106 are those of the README.",
                 ),
                 io.Int.Input(
                     "size",

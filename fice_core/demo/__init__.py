@@ -25,9 +25,7 @@ _CAST = (
     (103, "a green checked tank top"),
     (104, "a yellow sweater"),
     (105, "a black t-shirt with a graphic print"),
-    (106, "a purple v-neck tank top"),
-    (107, "a white long sleeve shirt with stripes"),
-    (108, "an orange t-shirt"),
+    (106, "a purple polka dot tank top"),
 )
 
 
