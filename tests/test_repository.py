@@ -64,14 +64,33 @@ def test_every_third_party_import_is_required() -> None:
                 assert known.get(top, top) in names, f"{path} imports {top}"
 
 
+class _Anything(type):
+    """A class that has every attribute, each a class of the same kind."""
+
+    def __getattr__(cls, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Anything(name, (), {"__init__": lambda self, *args, **kwargs: None})
+
+
 @pytest.fixture
 def comfy_api(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two names of ComfyUI's node interface that the entry point touches."""
-    latest = types.ModuleType("comfy_api.latest")
-    latest.ComfyExtension = type("ComfyExtension", (), {})  # type: ignore[attr-defined]
-    latest.io = types.SimpleNamespace(ComfyNode=type("ComfyNode", (), {}))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "comfy_api", types.ModuleType("comfy_api"))
-    monkeypatch.setitem(sys.modules, "comfy_api.latest", latest)
+    """Stands for what the nodes import of ComfyUI; `tests/comfyui` has the real thing."""
+    for name in (
+        "comfy",
+        "comfy.utils",
+        "comfy.model_management",
+        "comfy.model_patcher",
+        "comfy_api",
+        "comfy_api.latest",
+        "comfyui_version",
+        "folder_paths",
+        "server",
+    ):
+        module = types.ModuleType(name)
+        module.__getattr__ = _Anything("stub", (), {}).__getattr__  # type: ignore[method-assign]
+        monkeypatch.setitem(sys.modules, name, module)
+    sys.modules["comfyui_version"].__version__ = "0.33.0"  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("comfy_api")
@@ -85,7 +104,7 @@ def test_comfyui_loads_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, module)
     spec.loader.exec_module(module)
     extension = asyncio.run(module.comfy_entrypoint())
-    assert isinstance(asyncio.run(extension.get_node_list()), list)
+    assert len(asyncio.run(extension.get_node_list())) == 27
     assert not hasattr(module, "NODE_CLASS_MAPPINGS")  # it would hide comfy_entrypoint
     assert sys.path == before
 

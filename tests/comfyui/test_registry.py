@@ -26,15 +26,6 @@ def test_the_project_says_what_the_registry_needs():
             assert picture.width * size[1] == picture.height * size[0]
 
 
-def test_both_lists_of_requirements_agree():
-    listed = [
-        line
-        for line in (PACK / "requirements.txt").read_text().splitlines()
-        if line and line[0] != "#"
-    ]
-    assert listed == _project()["project"]["dependencies"]
-
-
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """What `comfy node pack` makes of a clean copy of the tracked files."""
