@@ -13,7 +13,6 @@ from ..fice_core.networks.densepose import DensePose
 from ..fice_core.networks.e4e import Encoder
 from ..fice_core.networks.segmenter import Segmenter
 from ..fice_core.networks.stylegan2 import Generator
-from ..fice_core.settings import EditSettings, LossWeights
 from ..fice_core.trace import Trace
 
 GeneratorSocket = io.Custom("FICE_GENERATOR")
@@ -72,7 +71,3 @@ class TraceValue:
     trace: Trace
     frames: torch.Tensor
     steps: tuple[int, ...]
-
-
-Weights = LossWeights
-Settings = EditSettings
