@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "comfyui"))
 
-from prompts import node, saved  # noqa: E402
+from prompts import quick  # noqa: E402
 from server import Server, find_comfyui, interpreter  # noqa: E402
 
 STEPS = 100
@@ -40,34 +40,8 @@ def by_prompts(server: Server, repetitions: int) -> list[float]:
     """Seconds from the queueing of a prompt to its end."""
     times = []
     for seed in range(repetitions + 1):
-        prompt = {
-            "figure": node("FICE_DemoFigure", seed=101, size=128),
-            "settings": node(
-                "FICE_InversionSettings",
-                coordinates="whitened",
-                layer_freedom=0.2,
-                learning_rate=0.08,
-                schedule="cosine",
-                plateau_patience=0,
-                result="best",
-                start_candidates=256,
-                start_noise=0.0,
-                clip_views=0,
-                clamp=True,
-                max_batch=8,
-            ),
-            "edit": node(
-                "FICE_Edit",
-                image=["figure", 0],
-                prompt="a blue polka dot t-shirt",
-                preset="default",
-                steps=STEPS,
-                seed=seed,
-                settings=["settings", 0],
-                frames=24,
-            ),
-            "save": saved(["edit", 0], f"bench{seed}"),
-        }
+        prompt = quick(STEPS, seed, "a blue polka dot t-shirt", frames=24)
+        prompt["settings"]["inputs"] |= {"start_candidates": 256, "plateau_patience": 0}
         start = time.perf_counter()
         run = server.run(prompt)
         times.append(time.perf_counter() - start)

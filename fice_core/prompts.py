@@ -23,6 +23,18 @@ class Phrase(NamedTuple):
     weight: float
 
 
+def lines_of(text: str) -> list[str]:
+    """The prompts of a text box, one a line, without blank lines.
+
+    Raises:
+        FiceError: nothing is left.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise FiceError(f"the prompt is empty: {_HINT}")
+    return lines
+
+
 def parse(line: str) -> list[Phrase]:
     """The prompts of a line, separated by "|"; "(text:1.5)" gives one a weight other than 1.
 

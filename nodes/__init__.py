@@ -5,9 +5,19 @@ They hold no mathematics of their own; that is all in `fice_core`.
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import diagnostics, extractors, inversion, latents, loaders, models, quick, stitching
+from . import (
+    diagnostics,
+    extractors,
+    inversion,
+    latents,
+    loaders,
+    models,
+    quick,
+    settings,
+    stitching,
+)
 
-_MODULES = (quick, loaders, extractors, inversion, stitching, latents, diagnostics)
+_MODULES = (quick, loaders, extractors, settings, inversion, stitching, latents, diagnostics)
 
 
 class FiceExtension(ComfyExtension):  # type: ignore[misc]

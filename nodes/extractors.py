@@ -7,7 +7,6 @@ from comfy_api.latest import io
 
 from ..fice_core import initialization, masks, poses, prompts
 from ..fice_core.batches import paired
-from ..fice_core.errors import FiceError
 from ..fice_core.framing import Frame
 from ..fice_core.latents import generator_id
 from ..fice_core.networks.segmenter import Regions
@@ -307,24 +306,12 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
     def execute(
         cls, clip: Loaded[Any], text: str, negative: str, negative_weight: float
     ) -> io.NodeOutput:
-        lines = lines_of(text)
+        lines = prompts.lines_of(text)
         with on_device(clip):
             features = prompts.encode(clip.network, lines, negative, negative_weight).cpu()
         said = [*lines, negative] if negative.strip() else lines
         tell(cls.hidden.unique_id, prompts.unknown_words(clip.network, said))
         return io.NodeOutput(TextValue(features, clip))
-
-
-def lines_of(text: str) -> list[str]:
-    """The prompts of a text box, one a line, without blank lines.
-
-    Raises:
-        FiceError: nothing is left.
-    """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise FiceError("the prompt is empty: describe the garment, as in 'a red striped shirt'")
-    return lines
 
 
 def _drawn(parts: torch.Tensor, frame: Frame) -> torch.Tensor:

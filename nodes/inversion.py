@@ -1,4 +1,4 @@
-"""Stage 2: the optimisation, its loss weights and its settings."""
+"""Stage 2: the optimisation."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,6 +22,7 @@ from .runtime import (
     tell,
     to_image,
 )
+from .settings import SEED, STEPS
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -39,164 +40,6 @@ from .sockets import (
 )
 
 _DEFAULT = EditSettings()
-_TERMS = {
-    "clip": "How much the picture must match the text.",
-    "pose": "How much the body parts must stay where they are.",
-    "head": "How much the outline of the head must stay.",
-    "image": "How much the picture outside the area to edit must stay.",
-    "latent": "How much the layers of the code must agree, which keeps the picture plausible.",
-    "latent_prior": "How much the code must stay among those that the generator knows (not in the paper).",
-}
-STEPS = io.Int.Input(
-    "steps",
-    default=_DEFAULT.steps,
-    min=1,
-    max=5000,
-    tooltip="Optimisation steps; the paper takes 501. Fewer are faster and follow the text less.",
-)
-SEED = io.Int.Input(
-    "seed",
-    default=0,
-    min=0,
-    max=2**64 - 1,
-    control_after_generate=True,
-    tooltip="The same seed gives the same picture to the byte; another one another edit.",
-)
-
-
-class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="FICE_LossWeights",
-            display_name="Loss Weights (FICE)",
-            category="FICE/invert",
-            description="How much each demand on the edited picture counts. 0 leaves one out. "
-            "The paper has 1, 10, 1, 30, 1 and 0.",
-            search_aliases=["loss", "strength", "guidance"],
-            inputs=[
-                io.Float.Input(
-                    name,
-                    default=getattr(_DEFAULT.weights, name),
-                    min=0.0,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip=what,
-                )
-                for name, what in _TERMS.items()
-            ],
-            outputs=[
-                WeightsSocket.Output(
-                    "weights", display_name="weights", tooltip="For the inversion."
-                )
-            ],
-        )
-
-    @classmethod
-    def execute(cls, **weights: float) -> io.NodeOutput:
-        return io.NodeOutput(LossWeights(**weights))
-
-
-class InversionSettings(io.ComfyNode):  # type: ignore[misc]
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="FICE_InversionSettings",
-            display_name="Inversion Settings (FICE)",
-            category="FICE/invert",
-            description="How the optimisation walks. The defaults suit most edits; the paper has "
-            "w, 0, 0.05, constant, 0, 0, last, 0, 0 and clamp off.",
-            search_aliases=["learning rate", "optimizer", "schedule"],
-            inputs=[
-                io.Combo.Input(
-                    "coordinates",
-                    options=["whitened", "w"],
-                    default=_DEFAULT.coordinates,
-                    tooltip="whitened: steps in units of the spread of W; w: every component alike.",
-                ),
-                io.Float.Input(
-                    "layer_freedom",
-                    default=_DEFAULT.layer_freedom,
-                    min=0.0,
-                    max=10.0,
-                    step=0.05,
-                    tooltip="With whitened coordinates: how far layers may move apart, against what all "
-                    "take together.",
-                ),
-                io.Float.Input(
-                    "learning_rate",
-                    default=_DEFAULT.learning_rate,
-                    min=0.0001,
-                    max=10.0,
-                    step=0.001,
-                    round=0.0001,
-                    tooltip="Size of Adam's steps, in units of W's spread or of w.",
-                ),
-                io.Combo.Input(
-                    "schedule",
-                    options=["cosine", "constant"],
-                    default=_DEFAULT.schedule,
-                    tooltip="cosine: up for a twentieth of the steps, then down to 0.",
-                ),
-                io.Int.Input(
-                    "plateau_patience",
-                    default=_DEFAULT.plateau_patience or 0,
-                    min=0,
-                    max=5000,
-                    tooltip="A picture is done after so many steps without progress; 0 never stops early.",
-                ),
-                io.Combo.Input(
-                    "result",
-                    options=["best", "last"],
-                    default=_DEFAULT.result,
-                    tooltip="best: of the step with the lowest loss; last: of the last step.",
-                ),
-                io.Int.Input(
-                    "start_candidates",
-                    default=_DEFAULT.start_candidates,
-                    min=0,
-                    max=4096,
-                    tooltip="Random pictures whose clothes are tried on before the first step; 0 starts "
-                    "from the photo's own.",
-                ),
-                io.Float.Input(
-                    "start_noise",
-                    default=_DEFAULT.start_noise,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Noise on the starting code, in deviations of W, so that seeds differ more.",
-                ),
-                io.Int.Input(
-                    "clip_views",
-                    default=_DEFAULT.clip_views,
-                    min=0,
-                    max=16,
-                    tooltip="Random crops that CLIP judges beside the whole picture; each costs time.",
-                ),
-                io.Boolean.Input(
-                    "clamp",
-                    default=_DEFAULT.clamp,
-                    tooltip="Clamp pictures to [0, 1] before they are judged.",
-                ),
-                io.Int.Input(
-                    "max_batch",
-                    default=_DEFAULT.max_batch,
-                    min=1,
-                    max=64,
-                    tooltip="Pictures computed at once; bounds memory and does not change the result.",
-                ),
-            ],
-            outputs=[
-                SettingsSocket.Output(
-                    "settings", display_name="settings", tooltip="For the inversion."
-                )
-            ],
-        )
-
-    @classmethod
-    def execute(cls, plateau_patience: int, **values: Any) -> io.NodeOutput:
-        return io.NodeOutput(EditSettings(plateau_patience=plateau_patience or None, **values))
 
 
 class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
@@ -404,4 +247,4 @@ def _usable(weights: LossWeights, targets: Targets, segmenter: Loaded[Any] | Non
     return replace(weights, **absent)
 
 
-NODES: list[type[Any]] = [LossWeightsNode, InversionSettings, ConstrainedInversion]
+NODES: list[type[Any]] = [ConstrainedInversion]

@@ -9,10 +9,10 @@ from comfy_api.latest import io
 from ..fice_core.editing import edit
 from ..fice_core.latents import generator_id
 from ..fice_core.models import Models
+from ..fice_core.prompts import lines_of
 from ..fice_core.settings import EditSettings, LossWeights
 from . import models
-from .extractors import lines_of
-from .inversion import SEED, STEPS, Recorder, pixels_at_once
+from .inversion import Recorder, pixels_at_once
 from .runtime import (
     Progress,
     check_cancelled,
@@ -24,6 +24,7 @@ from .runtime import (
     to_image,
     to_mask,
 )
+from .settings import SEED, STEPS
 from .sockets import (
     ClipSocket,
     DensePoseSocket,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workflows import is_widget, ordered_inputs
+
 _ROW, _TITLE, _TEXT_BOX = 26, 34, 92  # pixels, as the frontend draws them
-_WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,9 @@ class Graph:
         if title:
             data["title"] = title
         tall = 0
-        for name, (of, options) in _inputs(schema):
+        for name, of, options in ordered_inputs(schema):
             value = inputs.pop(name, None)
-            if _is_widget(of):
+            if is_widget(of):
                 if isinstance(value, Socket):
                     self._connect(data, name, of, value, widget=True)
                     value = None
@@ -159,23 +160,6 @@ class Graph:
         self._links.append(
             [slot["link"], source.node["id"], source.slot, data["id"], place, output["type"]]
         )
-
-
-def _inputs(schema: dict[str, Any]) -> list[tuple[str, tuple[str, dict[str, Any]]]]:
-    """Inputs in the order of the frontend, with type and options."""
-    found = []
-    for part in ("required", "optional"):
-        for name, spec in schema["input"].get(part, {}).items():
-            of = spec[0] if isinstance(spec[0], str) else "COMBO"
-            options = dict(spec[1]) if len(spec) > 1 else {}
-            if not isinstance(spec[0], str):
-                options["options"] = spec[0]
-            found.append((name, (of, options)))
-    return found
-
-
-def _is_widget(of: str) -> bool:
-    return of in _WIDGET_TYPES or of.startswith("COMFY_DYNAMICCOMBO")
 
 
 def _widget_values(of: str, options: dict[str, Any], value: Any) -> list[Any]:

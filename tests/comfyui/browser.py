@@ -12,7 +12,6 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
-TITLE = 30  # height of a node's title bar, in units of the graph
 
 
 def find_chromium() -> tuple[str, str] | None:

@@ -1,5 +1,6 @@
 """Whole edits through a running ComfyUI."""
 
+import hashlib
 import threading
 import time
 
@@ -24,8 +25,6 @@ models = load_models("demo")
 
 
 def fingerprints(arrays):
-    import hashlib
-
     return [hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest() for a in arrays]
 
 

@@ -12,10 +12,10 @@ def ordered_inputs(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any
     found = []
     for part in ("required", "optional"):
         for name, spec in schema["input"].get(part, {}).items():
-            listed = not isinstance(spec[0], str)
-            found.append(
-                (name, "COMBO" if listed else spec[0], dict(spec[1]) if len(spec) > 1 else {})
-            )
+            of, options = spec[0], dict(spec[1]) if len(spec) > 1 else {}
+            if not isinstance(of, str):  # how older nodes list the choices of a combo
+                of, options["options"] = "COMBO", of
+            found.append((name, of, options))
     return found
 
 
