@@ -24,7 +24,7 @@ _Network = TypeVar("_Network")
 # Memory of one optimisation step beside the weights, as measured with full-size networks:
 # a part that is always there, and one for every pixel on the graph.
 _STEP_BYTES, _PIXEL_BYTES = 300 * 2**20, 12_000
-_REDRAW_SECONDS = 0.15  # between previews: the browser cannot show more, and each costs time
+_REDRAW_SECONDS = 0.5  # between previews: each is enlarged and compressed beside the optimisation
 _SHOWN_PICTURES = 4
 
 
