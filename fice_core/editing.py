@@ -8,6 +8,7 @@ import torch
 
 from .batches import common_count
 from .errors import FiceError
+from .finishing import Patch, finish
 from .framing import Frame
 from .initialization import (
     Targets,
@@ -20,10 +21,11 @@ from .initialization import (
 from .inversion import InversionInterrupted, InversionResult, OnStep, StopReason, invert
 from .masks import Anatomy, allowed_mask, edit_mask, find_anatomy
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
+from .networks.clip import Clip
 from .networks.segmenter import Regions
+from .persons import choose_frame
 from .prompts import encode, unknown_words
 from .settings import EditSettings
-from .stitching import stitch, stitch_head
 from .trace import Trace
 
 __all__ = [
@@ -48,6 +50,7 @@ class EditResult:
         w_plus: the codes of `generated`, (N, num_ws, w_dim).
         edit_mask: where the photo was changed, at its own size, (N, 1, H, W) in [0, 1]; where it is 0,
             `images` is the photo bit for bit.
+        frames: which part of each photo the generator saw.
         trace: every loss at every step.
         warnings: one line each.
         steps: optimisation steps taken.
@@ -59,6 +62,7 @@ class EditResult:
     initial: torch.Tensor
     w_plus: torch.Tensor
     edit_mask: torch.Tensor
+    frames: tuple[Frame, ...]
     trace: Trace
     warnings: tuple[str, ...]
     steps: int
@@ -81,6 +85,9 @@ def edit(
     on_step: OnStep | None = None,
     mask: torch.Tensor | None = None,
     between: Callable[[], None] = lambda: None,
+    negative: str = "",
+    source: str = "",
+    frames: Sequence[Frame] | None = None,
 ) -> EditResult:
     """Dress the persons in `images` as the prompts say.
 
@@ -93,21 +100,31 @@ def edit(
         on_step: called after every optimisation step, see `invert`.
         mask: (N or 1, 1, H, W) in [0, 1]; the edit is kept within it.
         between: called while the first step is prepared, see `invert`.
+        negative: a prompt to move away from.
+        source: what the persons wear now, for the term `clip_direction`; without it that term is left
+            out.
+        frames: where the person is in each picture (or one for all), see `persons.py`; found as
+            `settings.framing` says when missing.
 
     Returns:
         One edit per pair of picture and prompt.
 
     Raises:
         FiceError: numbers of pictures and prompts do not go together, empty or overlong prompt,
-            a picture too small or too narrow.
+            a picture too small or too narrow, no person found, a mask that is 0 everywhere.
         EditInterrupted: Ctrl-C; holds the edit as far as it had come.
     """
     settings = settings or EditSettings()
+    if not source.strip():
+        settings = settings.with_weights(clip_direction=0.0)
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     _check_images(images, mask)
+    common_count({"pictures": len(images), "prompts": len(prompts)})
     with no_graph():
-        job = _prepare(models, images.detach().clone(), prompts, settings, mask)
-    warnings = unknown_words(models.clip, prompts)
+        texts = _Texts.of(models.clip, prompts, negative, source)
+        job = _prepare(models, images.detach(), texts, settings, mask, frames)
+    said = [*prompts, *(text for text in (negative, source) if text.strip())]
+    warnings = unknown_words(models.clip, said)
     try:
         result = invert(
             models.generator,
@@ -121,20 +138,34 @@ def edit(
         )
     except InversionInterrupted as interrupt:
         raise EditInterrupted(
-            _finish(models, job, interrupt.result, settings, warnings)
+            _result(models, job, interrupt.result, settings, warnings)
         ) from interrupt
-    return _finish(models, job, result, settings, warnings)
+    return _result(models, job, result, settings, warnings)
+
+
+class _Texts(NamedTuple):
+    """What the prompts ask for: features (M, D), and the ways there from a source text."""
+
+    features: torch.Tensor
+    direction: torch.Tensor | None
+
+    @classmethod
+    def of(cls, clip: Clip, prompts: list[str], negative: str, source: str) -> "_Texts":
+        features = encode(clip, prompts, negative)
+        if not source.strip():
+            return cls(features, None)
+        return cls(features, features - encode(clip, [source]))
 
 
 class _Job(NamedTuple):
-    """Everything known before the optimisation; all tensors have one row per edit."""
+    """Everything known before the optimisation; all tensors but `photos` have one row per edit."""
 
-    photos: torch.Tensor
-    frame: Frame
+    photos: torch.Tensor  # as given
+    picture: list[int]  # of `photos`, for each edit
+    frames: list[Frame]
     targets: Targets
     anatomy: Anatomy
-    head: torch.Tensor
-    mask: torch.Tensor | None
+    mask: torch.Tensor | None  # at the photos' size, one row for each of them
 
 
 def _check_images(images: torch.Tensor, mask: torch.Tensor | None) -> None:
@@ -159,43 +190,79 @@ def _check_images(images: torch.Tensor, mask: torch.Tensor | None) -> None:
 def _prepare(
     models: Models,
     photos: torch.Tensor,
-    prompts: list[str],
+    texts: _Texts,
     settings: EditSettings,
     mask: torch.Tensor | None,
+    frames: Sequence[Frame] | None,
 ) -> _Job:
     """Stage 1: run every network once over the photos, then pair them with the prompts."""
-    count = common_count({"pictures": len(photos), "prompts": len(prompts)})
-    text_features = encode(models.clip, prompts)
-    frame = Frame.around((photos.shape[2], photos.shape[3]), models.generator.resolution)
-    framed = frame.fit(photos.to(models.device, torch.float32))
+    count = common_count({"pictures": len(photos), "prompts": len(texts.features)})
+    if mask is not None:
+        mask = mask.detach().to(torch.float32).clamp(0, 1).expand(len(photos), -1, -1, -1)
+    frames = _frames(models, photos, settings, frames)
+    framed = torch.cat(
+        [
+            _framed(photo, frame, models)
+            for photo, frame in zip(photos.split(1), frames, strict=True)
+        ]
+    )
     parts = extract_pose(models.densepose, framed, settings.max_batch)
     regions = segment_regions(models.segmenter, framed, settings.max_batch)
     anatomy = find_anatomy(parts, regions)
     w_plus = encode_latent(models.generator, models.encoder, framed, settings.max_batch)
-    if mask is not None:
-        mask = mask.detach().clone().to(models.device, torch.float32).clamp(0, 1)
-        mask = mask.expand(len(photos), -1, -1, -1)
     keep = _keep_mask(regions, anatomy, settings)
     if mask is not None:
-        keep = 1 - (1 - keep) * frame.fit(mask)
+        within = [
+            _framed(row, frame, models) for row, frame in zip(mask.split(1), frames, strict=True)
+        ]
+        keep = 1 - (1 - keep) * torch.cat(within)
 
     edits = torch.arange(count, device=models.device)
-    picture, prompt = edits % len(photos), edits % len(prompts)
+    picture, prompt = edits % len(photos), edits % len(texts.features)
     return _Job(
-        photos=photos[picture.to(photos.device)],
-        frame=frame,
+        photos=photos,
+        picture=picture.tolist(),
+        frames=[frames[i] for i in picture.tolist()],
         targets=Targets(
             images=framed[picture],
             w_plus=w_plus[picture],
-            text_features=text_features[prompt],
+            text_features=texts.features[prompt],
             parts=parts[picture],
             head=regions.head[picture],
             keep_mask=keep[picture],
+            direction=None if texts.direction is None else texts.direction[prompt],
         ),
         anatomy=Anatomy(*(region[picture] for region in anatomy)),
-        head=regions.head[picture],
-        mask=None if mask is None else mask[picture],
+        mask=mask,
     )
+
+
+def _framed(photo: torch.Tensor, frame: Frame, models: Models) -> torch.Tensor:
+    """A photo or mask (1, C, H, W) as the generator's picture, on the models' device."""
+    return frame.fit(photo.float()).to(models.device)
+
+
+def _frames(
+    models: Models, photos: torch.Tensor, settings: EditSettings, frames: Sequence[Frame] | None
+) -> list[Frame]:
+    """One frame for every photo.
+
+    Raises:
+        FiceError: see `choose_frame`, or the numbers do not go together.
+    """
+    if frames is None:
+        return [
+            choose_frame(models.generator, models.segmenter, photo, settings.framing)
+            for photo in photos.split(1)
+        ]
+    common_count({"pictures": len(photos), "frames": len(frames)})
+    for frame in frames:
+        if frame.size != photos.shape[2:] or frame.resolution != models.generator.resolution:
+            raise FiceError(
+                f"the frame is for photos of {frame.size[1]} x {frame.size[0]} pixels and another "
+                "generator, perhaps: make it from these photos"
+            )
+    return [frames[i % len(frames)] for i in range(len(photos))]
 
 
 def _keep_mask(regions: Regions, anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
@@ -205,35 +272,41 @@ def _keep_mask(regions: Regions, anatomy: Anatomy, settings: EditSettings) -> to
     return 1 - allowed_mask(anatomy, settings)
 
 
-def _finish(
+def _result(
     models: Models,
     job: _Job,
     result: InversionResult,
     settings: EditSettings,
     warnings: Sequence[str],
 ) -> EditResult:
-    """Stage 3: stitch at the photos' own size."""
+    """Stage 3: stitch at the photos' own size, one after the other."""
     with no_graph():
-        photos = job.photos.to(models.device, torch.float32)
-        mask = job.frame.restore(_small_mask(models, job, result, settings))
-        if job.mask is not None:
-            mask = mask * job.mask
-        generated = job.frame.restore(result.images)
-        # A picture that is NaN from the start has nothing to offer: the photo stays.
-        mask = torch.where(generated.isfinite().all(dim=1, keepdim=True), mask, 0.0)
-        if settings.stitch == "head" and job.mask is None:
-            images = stitch_head(generated, photos, job.frame.restore(job.head))
-        else:
-            images = stitch(generated, photos, mask)
+        small = _small_mask(models, job, result, settings)
+        images = job.photos.float()[job.picture]
+        masks = images.new_zeros(len(images), 1, *images.shape[2:])
+        for i, frame in enumerate(job.frames):
+            sample = slice(i, i + 1)
+            within = None if job.mask is None else frame.cut(job.mask[job.picture[i]][None])
+            patch = Patch(
+                photo=frame.cut(images[sample]).to(models.device),
+                frame=frame,
+                generated=result.images[sample],
+                mask=small[sample],
+                within=within if within is None else within.to(models.device),
+            )
+            changed, mask = finish(patch, settings)
+            frame.cut(images[sample]).copy_(changed)
+            frame.cut(masks[sample]).copy_(mask)
         home = job.photos.device
         return EditResult(
-            images=images.to(home),
+            images=images,
             generated=result.images.to(home),
             initial=result.initial.to(home),
             w_plus=result.w_plus.to(home),
-            edit_mask=mask.to(home),
+            edit_mask=masks,
+            frames=tuple(job.frames),
             trace=result.trace,
-            warnings=(*warnings, *result.warnings, *_unchanged(mask)),
+            warnings=(*warnings, *result.warnings, *_unchanged(masks)),
             steps=result.trace.steps,
             stopped=result.stopped,
         )
@@ -243,7 +316,7 @@ def _unchanged(mask: torch.Tensor) -> list[str]:
     """A warning for every picture of which nothing may change."""
     empty = (mask.flatten(1).amax(dim=1) == 0).tolist()
     return [
-        f"picture {sample + 1} is unchanged: no upper body was found in it within the mask"
+        f"picture {sample + 1} is unchanged: no garment was found in it within the mask"
         for sample, nothing in enumerate(empty)
         if nothing
     ]
@@ -253,10 +326,12 @@ def _small_mask(
     models: Models, job: _Job, result: InversionResult, settings: EditSettings
 ) -> torch.Tensor:
     """Where the photo gives way to the generated picture, at the generator's resolution."""
+    head = job.targets.head
+    assert head is not None
     if settings.stitch == "head":
-        return 1 - job.head
+        return 1 - head
     if settings.stitch == "none":
-        return torch.ones_like(job.head)
+        return torch.ones_like(head)
     after = extract_anatomy(models.densepose, models.segmenter, result.images, settings.max_batch)
     return edit_mask(
         job.anatomy, after, job.targets.images, result.initial, result.images, settings

@@ -13,17 +13,29 @@ _LARGEST_RATIO = 4.0
 
 @dataclass(frozen=True)
 class Frame:
-    """How a photo fits into the generator's picture: padded to its proportions, then resized.
+    """The part of a photo that becomes the generator's picture: cut out, padded, resized.
 
     Attributes:
         size: the photo's (H, W) in pixels.
         resolution: the generator's (H, W) in pixels.
-        padding: pixels added to the photo at (left, right, top, bottom).
+        box: (left, top, right, bottom) in the photo's pixels, of the generator's proportions. It may
+            reach beyond the photo, whose border is then repeated outwards.
     """
 
     size: tuple[int, int]
     resolution: tuple[int, int]
-    padding: tuple[int, int, int, int]
+    box: tuple[int, int, int, int]
+
+    def __post_init__(self) -> None:
+        left, top, right, bottom = self.box
+        inside_left, inside_top, inside_right, inside_bottom = self.inside
+        if left >= right or top >= bottom:
+            raise ValueError(f"the box {self.box} is empty")
+        if inside_left >= inside_right or inside_top >= inside_bottom:
+            raise FiceError(
+                f"the box from ({left}, {top}) to ({right}, {bottom}) lies outside of the picture, "
+                f"which has {self.size[1]} x {self.size[0]} pixels"
+            )
 
     @classmethod
     def around(cls, size: tuple[int, int], resolution: tuple[int, int]) -> "Frame":
@@ -38,26 +50,91 @@ class Frame:
                 f"the picture is {width} x {height} pixels; at least {_SMALLEST_SIDE} a side and "
                 f"proportions up to {_LARGEST_RATIO:g} : 1 are needed"
             )
+        return cls.covering(size, resolution, (0, 0, width, height))
+
+    @classmethod
+    def covering(
+        cls, size: tuple[int, int], resolution: tuple[int, int], box: tuple[int, int, int, int]
+    ) -> "Frame":
+        """The smallest frame of the generator's proportions that holds `box`, and is centred on it.
+
+        Args:
+            size: the photo's (H, W).
+            resolution: the generator's (H, W).
+            box: (left, top, right, bottom) in the photo's pixels.
+
+        Raises:
+            FiceError: the box is empty or lies outside of the photo.
+        """
+        left, top, right, bottom = box
+        width, height = right - left, bottom - top
+        if width < 1 or height < 1:
+            raise FiceError(
+                f"the box from ({left}, {top}) to ({right}, {bottom}) is empty: its right and lower "
+                "edges must lie beyond its left and upper ones"
+            )
         across = max(0, round(height * resolution[1] / resolution[0]) - width)
         down = max(0, round(width * resolution[0] / resolution[1]) - height)
-        return cls(
-            size, resolution, (across // 2, across - across // 2, down // 2, down - down // 2)
-        )
+        left, top = left - across // 2, top - down // 2
+        return cls(size, resolution, (left, top, left + width + across, top + height + down))
+
+    @property
+    def inside(self) -> tuple[int, int, int, int]:
+        """The part of the box that lies within the photo: (left, top, right, bottom)."""
+        height, width = self.size
+        left, top, right, bottom = self.box
+        return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """Pixels added to the photo's part at (left, right, top, bottom)."""
+        left, top, right, bottom = self.box
+        inside_left, inside_top, inside_right, inside_bottom = self.inside
+        return inside_left - left, right - inside_right, inside_top - top, bottom - inside_bottom
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the generator's picture for one pixel of the photo."""
+        return self.resolution[0] / (self.box[3] - self.box[1])
+
+    def cut(self, images: torch.Tensor) -> torch.Tensor:
+        """Photos or masks (N, C, *size) -> the part in the frame at its own size, a view.
+
+        Without what the frame shows beyond the photo.
+        """
+        left, top, right, bottom = self.inside
+        if (bottom - top, right - left) == self.size:
+            return images
+        return images[..., top:bottom, left:right]
+
+    def crop(self, images: torch.Tensor) -> torch.Tensor:
+        """Photos or masks (N, C, *size) -> all of the frame (N, C, H, W) at the photo's scale.
+
+        The photo's border is repeated outwards.
+        """
+        images = self.cut(images)
+        return F.pad(images, self.padding, mode="replicate") if any(self.padding) else images
 
     def fit(self, images: torch.Tensor) -> torch.Tensor:
         """Photos or masks (N, C, *size) -> (N, C, *resolution); the border is repeated outwards."""
-        if any(self.padding):
-            images = F.pad(images, self.padding, mode="replicate")
+        images = self.crop(images)
         return images if images.shape[-2:] == self.resolution else resize(images, self.resolution)
 
+    def unfit(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures or masks (N, C, H, W) that fill the frame -> (N, C, h, w), as `cut` gives it."""
+        left, top, right, bottom = self.box
+        images = resize(images, (bottom - top, right - left))
+        pad_left, pad_right, pad_top, pad_bottom = self.padding
+        return images[..., pad_top : bottom - top - pad_bottom, pad_left : right - left - pad_right]
+
     def restore(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures or masks (N, C, *resolution) -> (N, C, *size)."""
-        left, right, top, bottom = self.padding
-        height, width = self.size
-        padded = (top + height + bottom, left + width + right)
-        if images.shape[-2:] != padded:
-            images = resize(images, padded)
-        return images[..., top : top + height, left : left + width]
+        """Pictures or masks (N, C, *resolution) -> (N, C, *size), 0 outside of the frame."""
+        placed = self.unfit(images)
+        if placed.shape[-2:] == self.size:
+            return placed
+        photo = placed.new_zeros(*placed.shape[:2], *self.size)
+        self.cut(photo).copy_(placed)
+        return photo
 
 
 def resize(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -32,6 +32,7 @@ class Targets:
         parts: wanted DensePose part map, (N, 14, 112, 112).
         head: wanted soft head mask, (N, 1, H, W).
         keep_mask: 1 where the picture must stay as it is, (N, 1, H, W) in [0, 1].
+        direction: from the features of a source text to those of the wanted one, (N, D).
     """
 
     images: torch.Tensor
@@ -40,6 +41,7 @@ class Targets:
     parts: torch.Tensor | None = None
     head: torch.Tensor | None = None
     keep_mask: torch.Tensor | None = None
+    direction: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         for name, value in self._tensors():

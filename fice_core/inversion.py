@@ -144,7 +144,7 @@ def invert(
         targets = _scattered(targets.clone(), settings, statistics)
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
         start = targets.w_plus
-        if settings.start_candidates and clip is not None and settings.weights.clip:
+        if settings.start_candidates and clip is not None and settings.judges_by_clip:
             start = better_start(generator, clip, objective, targets, settings, between)
         codes: _Codes = _PlainCodes(start)
         if settings.coordinates == "whitened":

@@ -20,6 +20,18 @@ def clip_loss(image_features: torch.Tensor, text_features: torch.Tensor) -> torc
     return 1 - F.cosine_similarity(image_features, text_features, dim=-1)
 
 
+def direction_loss(
+    image_features: torch.Tensor, photo_features: torch.Tensor, direction: torch.Tensor
+) -> torch.Tensor:
+    """1 - cos(image - photo, direction), in [0, 2]: directional CLIP (Gal et al. 2021, section 4).
+
+    Args:
+        image_features, photo_features: (N, D).
+        direction: from the source text's features to the wanted ones, (N, D), any length but 0.
+    """
+    return 1 - F.cosine_similarity(image_features - photo_features, direction, dim=-1)
+
+
 def pose_loss(parts: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Mean squared difference of DensePose part maps, both (N, 14, h, w) in [0, 1]."""
     return _mean_square(parts - target)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from .networks.segmenter import Regions
-from .settings import EditSettings
+from .settings import EditSettings, Garment
 
 # Channels of `parts`, which are DensePose's parts 1-4 and 15-24.
 TORSO = slice(0, 2)
@@ -29,11 +29,21 @@ class Anatomy(NamedTuple):
 
     torso: torch.Tensor
     arms: torch.Tensor
+    legs: torch.Tensor  # the rest of the body
     protected: torch.Tensor  # head, hair and hands
+
+    def worn(self, garment: Garment) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What a garment covers in any case, what it may cover, and what is never edited with it."""
+        if garment == "lower":
+            nothing = torch.zeros_like(self.legs)
+            return self.legs, nothing, self.protected | self.torso | self.arms
+        if garment == "outfit":
+            return self.torso | self.legs, self.arms, self.protected
+        return self.torso, self.arms, self.protected
 
 
 def find_anatomy(parts: torch.Tensor, regions: Regions) -> Anatomy:
-    """Torso, arms and what is never edited, at the size of `regions`.
+    """Torso, arms, legs and what is never edited, at the size of `regions`.
 
     Args:
         parts: DensePose part map (N, 14, h, w).
@@ -47,19 +57,33 @@ def find_anatomy(parts: torch.Tensor, regions: Regions) -> Anatomy:
 
     torso, arms, hands, head = (probability(part) for part in (TORSO, ARMS, HANDS, HEAD))
     protected = (regions.head > 0.5) | (head > 0.5) | (hands > 0.5)
-    clothed = (torso + arms > 0.5) & (regions.body > 0.5) & ~protected
-    return Anatomy(clothed & (torso >= arms), clothed & (arms > torso), protected)
+    body = (regions.body > 0.5) & ~protected
+    clothed = body & (torso + arms > 0.5)
+    return Anatomy(
+        clothed & (torso >= arms),
+        clothed & (arms > torso),
+        _below(body & ~clothed, torso),
+        protected,
+    )
+
+
+def _below(mask: torch.Tensor, torso: torch.Tensor) -> torch.Tensor:
+    """The part of a bool mask that lies lower than the middle of the torso."""
+    rows = torch.arange(mask.shape[-2], device=mask.device)[:, None].float()
+    weight = torso.sum(dim=(2, 3), keepdim=True)
+    middle = (rows * torso).sum(dim=(2, 3), keepdim=True) / weight.clamp_min(1e-6)
+    return mask & (rows > middle)
 
 
 def allowed_mask(anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
-    """Everything that any garment of this person could cover: 1 there, else 0.
+    """Everything that any such garment of this person could cover: 1 there, else 0.
 
     The image term of the inversion keeps the rest. As wide as an edit mask can become, so that the
     loop is free wherever its picture is used.
     """
     reach = settings.mask_dilation + settings.mask_feather
-    grown = dilate(anatomy.torso | anatomy.arms, reach)
-    return (grown & ~anatomy.protected).float()
+    always, perhaps, never = anatomy.worn(settings.garment)
+    return (dilate(always | perhaps, reach) & ~never).float()
 
 
 def edit_mask(
@@ -88,15 +112,21 @@ def edit_mask(
         (N, 1, H, W); exactly 0 where the photo must stay.
     """
     changed = blur(_difference(generated, initial), _ARM_SMOOTHING) > settings.change_threshold
-    arms = before.arms | after.arms
-    garment = before.torso | after.torso | _without_slivers(arms & changed)
-    bare = dilate(arms & ~changed, _ARM_SMOOTHING)
+    always, perhaps, _ = (
+        old | new
+        for old, new in zip(
+            before.worn(settings.garment), after.worn(settings.garment), strict=True
+        )
+    )
+    garment = always | _without_slivers(perhaps & changed)
+    bare = dilate(perhaps & ~changed, _ARM_SMOOTHING)
     beside = dilate(garment, settings.mask_dilation + settings.mask_feather) & ~bare
     garment |= beside & (_difference(generated, photo) > settings.change_threshold)
     grown = dilate(garment, settings.mask_dilation + settings.mask_feather / 2)
     soft = blur(grown.float(), settings.mask_feather / 2)
     soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
-    return torch.where(before.protected | (soft < _NEGLIGIBLE), 0.0, soft)
+    never = before.worn(settings.garment)[2]
+    return torch.where(never | (soft < _NEGLIGIBLE), 0.0, soft)
 
 
 def _difference(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

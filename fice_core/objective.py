@@ -14,7 +14,7 @@ from .networks.densepose import DensePose
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 from .settings import EditSettings
-from .views import draw_views, take_views
+from .views import draw_views, garment_view, take_views
 
 Term = Callable[[torch.Tensor, Targets, int], torch.Tensor]
 _T = TypeVar("_T")
@@ -71,6 +71,14 @@ class Objective:
             self._picture_terms["clip"] = _clip_term(
                 _need(clip, "clip", "CLIP network"), settings.clip_views, settings.seed
             )
+        if weights.clip_region:
+            self._picture_terms["clip_region"] = _region_term(
+                _need(clip, "clip_region", "CLIP network")
+            )
+        if weights.clip_direction:
+            self._picture_terms["clip_direction"] = _direction_term(
+                _need(clip, "clip_direction", "CLIP network")
+            )
         if weights.pose:
             self._picture_terms["pose"] = _pose_term(_need(densepose, "pose", "DensePose network"))
         if weights.head:
@@ -89,6 +97,8 @@ class Objective:
         """Raise FiceError if a term with a weight has no target."""
         wanted = {
             "clip": (targets.text_features, "text"),
+            "clip_region": (targets.text_features, "text"),
+            "clip_direction": (targets.direction, "source text"),
             "pose": (targets.parts, "pose"),
             "head": (targets.head, "head mask"),
             "image": (targets.keep_mask, "keep mask"),
@@ -96,6 +106,8 @@ class Objective:
         for term, (value, what) in wanted.items():
             if term in self.weights:
                 _need(value, term, what)
+        if {"clip_region", "clip_direction"} & set(self.weights):
+            _need(targets.keep_mask, "clip_region or clip_direction", "keep mask")
 
     def evaluate(self, codes: torch.Tensor, targets: Targets, step: int = 0) -> Evaluation:
         """Losses, pictures and gradient at `codes` (n, num_ws, w_dim); `step` seeds the views.
@@ -159,6 +171,30 @@ def _clip_term(clip: Clip, views: int, seed: int) -> Term:
         texts = goal.text_features.repeat_interleave(views, dim=0)
         others = losses.clip_loss(clip.encode_image(pieces), texts).view(-1, views)
         return (whole + others.sum(dim=1)) / (1 + views)
+
+    return term
+
+
+def _region_term(clip: Clip) -> Term:
+    """1 - cosine of the garment's surroundings."""
+
+    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
+        assert goal.text_features is not None and goal.keep_mask is not None
+        view = garment_view(images, goal.images, goal.keep_mask)
+        return losses.clip_loss(clip.encode_image(view), goal.text_features)
+
+    return term
+
+
+def _direction_term(clip: Clip) -> Term:
+    """1 - cosine of the ways that picture and text went from photo and source text."""
+
+    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
+        assert goal.direction is not None and goal.keep_mask is not None
+        view = garment_view(images, goal.images, goal.keep_mask)
+        with torch.no_grad():
+            before = clip.encode_image(garment_view(goal.images, goal.images, goal.keep_mask))
+        return losses.direction_loss(clip.encode_image(view), before, goal.direction)
 
     return term
 

@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .errors import FiceError
 
 Schedule = Literal["constant", "cosine"]
 ResultChoice = Literal["best", "last"]
 Coordinates = Literal["w", "whitened"]
-StitchMode = Literal["mask", "head", "none"]
+StitchMode = Literal["mask", "pyramid", "gradient", "head", "none"]
+Framing = Literal["auto", "person", "whole"]
+Garment = Literal["upper", "lower", "outfit"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +19,12 @@ class LossWeights:
     """Factors of the loss terms; 0 switches a term off, and its network is then not run at all.
 
     `clip`, `pose`, `head`, `image` and `latent` are the paper's terms (FICE, section 3.3);
-    `latent_prior` is ours: the squared Mahalanobis distance of every layer's w from the W that the
-    mapping network produces (about 1 for a typical sample).
+    The others are ours. `latent_prior`: the squared Mahalanobis distance of every layer's w from the W
+    that the mapping network produces (about 1 for a typical sample). `clip_region`: as `clip`, but CLIP
+    sees only the garment's surroundings, with the photo wherever the edit may not reach, so that the
+    text has no hold on trousers or background. `clip_direction`: 1 - cosine between the way from a
+    source text to the wanted one and the way from the photo to the picture, by the same view; it needs
+    a source text and is left out without one.
     """
 
     clip: float = 1.0
@@ -27,6 +33,8 @@ class LossWeights:
     image: float = 30.0
     latent: float = 1.0
     latent_prior: float = 0.0
+    clip_region: float = 0.0
+    clip_direction: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -68,9 +76,17 @@ class EditSettings:
             change the result.
 
     Pictures:
+        framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
+            person is looked for. "auto": the whole, if a person fills it as the generator's do; else the
+            person.
+        garment: what is edited: the "upper" garment, the "lower" one, or the whole "outfit".
         clamp: clamp generated pictures to [0, 1] before they are judged and stitched.
-        stitch: "mask" changes only the garment and leaves every other pixel bit-equal, "head" brings
-            only the head back from the photo (the paper), "none" returns the generated picture.
+        stitch: "mask", "pyramid" and "gradient" change only the garment and leave every other pixel
+            bit-equal: with a soft border, by a Laplacian pyramid, or in the gradient domain. "head"
+            brings only the head back from the photo (the paper), "none" returns the generated picture.
+        sharp_mask: let the edit mask follow the edges in the photo at the photo's own resolution.
+        match_colour, match_grain, match_skin: bring the generated garment's colours to the photo's light,
+            give it the photo's grain, and newly bare skin the person's own tone.
         mask_dilation: how far the edit may reach beyond the garment, as a fraction of the height.
         mask_feather: width of the soft border outside that, as a fraction of the height.
         change_threshold: mean absolute difference of RGB, [0, 1], from which an arm counts as
@@ -94,8 +110,14 @@ class EditSettings:
     start_candidates: int = 256
     clip_views: int = 0
     max_batch: int = 8
+    framing: Framing = "auto"
+    garment: Garment = "upper"
     clamp: bool = True
     stitch: StitchMode = "mask"
+    sharp_mask: bool = True
+    match_colour: bool = True
+    match_grain: bool = True
+    match_skin: bool = True
     mask_dilation: float = 0.01
     mask_feather: float = 0.02
     change_threshold: float = 0.06
@@ -135,10 +157,12 @@ class EditSettings:
             value = getattr(self, name)
             _require(_is_number(value) and 0 <= value <= 0.5, name, value, "in [0, 0.5]")
         for name, choices in (
-            ("coordinates", ("w", "whitened")),
-            ("schedule", ("constant", "cosine")),
-            ("result", ("best", "last")),
-            ("stitch", ("mask", "head", "none")),
+            ("coordinates", get_args(Coordinates)),
+            ("schedule", get_args(Schedule)),
+            ("result", get_args(ResultChoice)),
+            ("stitch", get_args(StitchMode)),
+            ("framing", get_args(Framing)),
+            ("garment", get_args(Garment)),
         ):
             value = getattr(self, name)
             _require(value in choices, name, value, "one of " + ", ".join(choices))
@@ -160,8 +184,13 @@ class EditSettings:
             start_noise=0.0,
             start_candidates=0,
             clip_views=0,
+            framing="whole",
             clamp=False,
             stitch="head",
+            sharp_mask=False,
+            match_colour=False,
+            match_grain=False,
+            match_skin=False,
             weights=LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0),
         )
 
@@ -170,6 +199,17 @@ class EditSettings:
         """Whether the loop has to know how W is distributed."""
         prior = self.weights.latent_prior > 0
         return self.coordinates == "whitened" or prior or self.start_noise > 0
+
+    @property
+    def judges_by_clip(self) -> bool:
+        """Whether the text has a say."""
+        weights = self.weights
+        return max(weights.clip, weights.clip_region, weights.clip_direction) > 0
+
+    @property
+    def keeps_outside(self) -> bool:
+        """Whether all but the garment stays the photo's, bit for bit."""
+        return self.stitch in ("mask", "pyramid", "gradient")
 
     def with_weights(self, **weights: float) -> "EditSettings":
         """A copy with some loss weights replaced: `settings.with_weights(pose=0)`."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 _SMALLEST = 0.7  # side of the smallest view, as a fraction of the picture's
 _BEYOND = 0.05  # how far a view may reach beyond the picture, the same
+_MARGIN = 0.06  # around a garment, as a fraction of the picture
 
 
 def draw_views(count: int, seed: int, step: int) -> torch.Tensor:
@@ -34,10 +35,53 @@ def take_views(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         (N * V, C, H, W), the views of the first picture first. Beyond the border it is repeated.
     """
     count, views = len(images), len(boxes)
-    size, x, y = boxes.to(images).T
+    sources = images.repeat_interleave(views, dim=0)
+    return _cut(sources, boxes.to(images).repeat(count, 1))
+
+
+def garment_view(
+    images: torch.Tensor, photos: torch.Tensor, keep_mask: torch.Tensor
+) -> torch.Tensor:
+    """What CLIP is shown of a garment: the picture where it may change, the photo around it, close.
+
+    Nothing outside of the garment's reach gets a gradient, so the text cannot colour it; yet CLIP sees a
+    whole person and not a cut-out, which it has never seen before.
+
+    Args:
+        images, photos: (N, 3, H, W).
+        keep_mask: 1 where the photo stays, (N, 1, H, W) in [0, 1].
+
+    Returns:
+        (N, 3, H, W): the smallest view of the picture's proportions around all that may change, and a
+        margin; the whole picture where nothing may.
+    """
+    composed = photos + (1 - keep_mask) * (images - photos)
+    return _cut(composed, _around(1 - keep_mask))
+
+
+def _around(masks: torch.Tensor) -> torch.Tensor:
+    """Boxes, as of `draw_views`, around what is above 1/2 in (N, 1, H, W): (N, 3)."""
+    middles, halves = [], []
+    some = (masks > 0.5).flatten(1).any(dim=1)
+    for axis in (3, 2):  # x, then y
+        count = masks.shape[axis]
+        line = (masks > 0.5).amax(dim=5 - axis).flatten(1).int()
+        first = line.argmax(dim=1)
+        last = count - line.flip(1).argmax(dim=1)
+        middles.append((first + last) / count - 1)
+        halves.append((last - first) / count)
+    size = (torch.maximum(*halves) + 2 * _MARGIN).clamp(max=1)
+    # Not beyond the picture: what is repeated there says nothing.
+    room = 1 - size
+    x, y = (torch.minimum(torch.maximum(m, -room), room) for m in middles)
+    box = torch.stack([size, x, y], dim=1)
+    return torch.where(some[:, None], box, box.new_tensor([1.0, 0.0, 0.0]))
+
+
+def _cut(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W), each through its own box (N, 3), at the same size."""
+    size, x, y = boxes.T
     nothing = torch.zeros_like(size)
     rows = [torch.stack([size, nothing, x], dim=1), torch.stack([nothing, size, y], dim=1)]
-    transforms = torch.stack(rows, dim=1).repeat(count, 1, 1)
-    sources = images.repeat_interleave(views, dim=0)
-    grid = F.affine_grid(transforms, list(sources.shape), align_corners=False)
+    grid = F.affine_grid(torch.stack(rows, dim=1), list(sources.shape), align_corners=False)
     return F.grid_sample(sources, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -264,7 +264,7 @@ def _from_pil(picture: Image.Image) -> torch.Tensor:
 
 
 def _pose_iou(pictures: torch.Tensor, pose: PoseValue) -> float:
-    frame = Frame((pictures.shape[2], pictures.shape[3]), pose.frame.resolution, pose.frame.padding)
+    frame = Frame.around((pictures.shape[2], pictures.shape[3]), pose.frame.resolution)
     with on_device(pose.densepose) as device:
         found = extract_pose(pose.densepose.network, frame.fit(pictures).to(device)).cpu()
         found, wanted = paired({"edits": found, "poses": pose.parts})

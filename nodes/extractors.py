@@ -316,7 +316,7 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
 
 def _drawn(parts: torch.Tensor, frame: Frame) -> torch.Tensor:
     """Part maps in colours, at the size of the photo."""
-    square = Frame(frame.size, (parts.shape[2], parts.shape[3]), frame.padding)
+    square = replace(frame, resolution=(parts.shape[2], parts.shape[3]))
     with initialization.no_graph():
         return square.restore(poses.draw_parts(parts))
 

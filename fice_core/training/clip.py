@@ -18,7 +18,7 @@ from torch import Tensor
 from ..demo import captions
 from ..networks.clip import Clip
 from .fakes import Fakes
-from .loop import Schedule, Weights, fit
+from .loop import Schedule, Weights, fast_bf16, fit
 from .pool import Pool
 
 CONFIG: dict[str, Any] = {
@@ -144,11 +144,11 @@ def train(
         )
         true, false = said.truth(torch.cat(figures))
         scale = network.model.logit_scale.exp().clamp(max=60)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
             text = network.encode_text(said.texts).float()
 
         def image_features(images: Tensor) -> Tensor:
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
                 return network.encode_image(images).float()
 
         def against(image: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from ..networks.e4e import Encoder
 from ..networks.stylegan2 import Generator
 from .fakes import Fakes
 from .generator import codes_to_w_plus, picture_loss
-from .loop import Schedule, Weights, fit
+from .loop import Schedule, Weights, fast_bf16, fit
 from .pool import Pool
 from .wardrobe import Wardrobe
 
@@ -71,9 +71,9 @@ def train(
                 ]
             )
         images = torch.cat([real.images, fakes.batch(index)])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
             w_plus = network(images).float()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
             drawn = target_network.synthesize(w_plus).float()
         code = ((w_plus - known) / spread).square().mean()
         offset = ((w_plus[:, 1:] - w_plus[:, :1]) / spread).square().mean()

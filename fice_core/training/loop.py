@@ -110,6 +110,11 @@ class Stage:
         return self.done >= schedule.steps
 
 
+def fast_bf16() -> bool:
+    """Whether this CPU may compute in bfloat16 faster than in float32: others only emulate it."""
+    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
+
+
 def cosine(step: int, steps: int, warmup: int = 100, floor: float = 0.02) -> float:
     """Learning-rate factor: linear warm-up, then half a cosine down to `floor`."""
     if step < warmup:

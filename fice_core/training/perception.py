@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
-from .loop import Schedule, Weights, fit
+from .loop import Schedule, Weights, fast_bf16, fit
 from .pool import Batch, Pool
+from .scenes import stage
 
 _Network = TypeVar("_Network", bound=nn.Module)
+_Place = Callable[[Batch, torch.Generator], Batch]
 
 DENSEPOSE: dict[str, Any] = {
     "stem_channels": 12,
@@ -58,6 +60,16 @@ def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
     return images * tint
 
 
+def _studio(figures: Batch, generator: torch.Generator) -> Batch:
+    """Before their own wall."""
+    return figures
+
+
+def _before_anything(figures: Batch, generator: torch.Generator) -> Batch:
+    """Framed as the generator shows them, half of them before any backdrop."""
+    return stage(figures, generator, studio=0.5, roaming=0.0, crowd=0.2)
+
+
 def train_densepose(
     pool: Pool,
     folder: Path,
@@ -67,7 +79,9 @@ def train_densepose(
     seed: int = 0,
 ) -> tuple[DensePose, bool]:
     """The part network that steers edits: cross-entropy of the labels and of foreground."""
-    return _train_parts("densepose", DENSEPOSE, pool, folder, schedule, start, batch, seed + 10)
+    return _train_parts(
+        "densepose", DENSEPOSE, pool, folder, schedule, start, batch, seed + 10, _before_anything
+    )
 
 
 def train_judge(
@@ -79,7 +93,7 @@ def train_judge(
     seed: int = 0,
 ) -> tuple[DensePose, bool]:
     """A part network of another shape and seed that only measures, so that no edit is tuned to please it."""
-    return _train_parts("judge", JUDGE, pool, folder, schedule, start, batch, seed + 12)
+    return _train_parts("judge", JUDGE, pool, folder, schedule, start, batch, seed + 12, _studio)
 
 
 def _train_parts(
@@ -91,6 +105,7 @@ def _train_parts(
     start: Weights,
     batch: int,
     seed: int,
+    place: _Place,
 ) -> tuple[DensePose, bool]:
     generator, network = _begin(DensePose, config, seed, start)
 
@@ -103,7 +118,7 @@ def _train_parts(
         coarse = F.cross_entropy(charts[0].float(), (labels > 0).long())
         return coarse + F.cross_entropy(charts[1].float(), labels)
 
-    return _train(name, network, loss, pool, folder, schedule, batch, generator)
+    return _train(name, network, loss, pool, folder, schedule, batch, generator, place)
 
 
 def train_segmenter(
@@ -114,7 +129,8 @@ def train_segmenter(
     batch: int = 24,
     seed: int = 0,
 ) -> tuple[Segmenter, bool]:
-    """Cross-entropy against the renderer's soft regions."""
+    """Cross-entropy against the renderer's soft regions, of figures anywhere in a scene: this network
+    also finds the persons in photographs."""
     generator, network = _begin(Segmenter, SEGMENTER, seed + 11, start)
 
     def loss(images: Tensor, figures: Batch) -> Tensor:
@@ -123,7 +139,7 @@ def train_segmenter(
         logits = network.logits(images).float()
         return -(truth * logits.log_softmax(1)).sum(1).mean()
 
-    return _train("segmenter", network, loss, pool, folder, schedule, batch, generator)
+    return _train("segmenter", network, loss, pool, folder, schedule, batch, generator, stage)
 
 
 def _begin(
@@ -146,13 +162,15 @@ def _train(
     schedule: Schedule,
     batch: int,
     generator: torch.Generator,
+    place: _Place,
 ) -> tuple[_Network, bool]:
     """The loop that all of them share: AdamW, cosine schedule, degraded pictures, averaged weights."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-3)
 
     def objective() -> tuple[Tensor, dict[str, Tensor]]:
         figures = pool.batch(torch.randint(len(pool), (batch,), generator=generator))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        figures = place(figures, generator)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
             value = loss(degrade(figures.images, generator), figures)
         return value, {"loss": value.detach()}
 

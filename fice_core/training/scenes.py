@@ -1,0 +1,158 @@
+"""Figures in front of anything: what a person finder meets in photographs, unlike a studio's wall.
+
+A batch of rendered figures is cut out along its true outline, moved, scaled, and put before painted
+backdrops, sometimes with a second figure behind. The truth moves along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .pool import Batch
+
+
+def backdrops(count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Random scenery without a person: (count, 3, size, size) in [0, 1].
+
+    A wall with light falling over it, textures of several grains, and boxes, discs and bars of any colour.
+    """
+
+    def draw(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        return torch.rand(*shape, generator=generator) * (high - low) + low
+
+    y, x = torch.meshgrid(*[torch.linspace(0, 1, size)] * 2, indexing="ij")
+    light = draw(count, 2, 1, 1, low=-0.3, high=0.3)
+    scene = draw(count, 3, 1, 1) * (1 + light[:, :1] * (y - 0.5) + light[:, 1:] * (x - 0.5))
+    for grain in (4, 9, 24, 64):
+        strength = draw(count, 1, 1, 1, low=-0.12, high=0.12).clamp_min(0)
+        texture = torch.randn(count, 3, grain, grain, generator=generator)
+        texture = F.interpolate(texture, size=(size, size), mode="bicubic")
+        scene = scene + strength * texture
+    for _ in range(7):
+        centre = draw(count, 2, 1, 1, low=-0.1, high=1.1)
+        half = torch.exp(draw(count, 2, 1, 1, low=-4.0, high=-0.9))
+        turn = draw(count, 1, 1, low=0.0, high=3.1416) * (draw(count, 1, 1) < 0.4)
+        dx, dy = x - centre[:, 0], y - centre[:, 1]
+        u = (dx * turn.cos() + dy * turn.sin()) / half[:, 0]
+        v = (dy * turn.cos() - dx * turn.sin()) / half[:, 1]
+        disc = draw(count, 1, 1) < 0.35
+        distance = torch.where(disc, torch.hypot(u, v), torch.maximum(u.abs(), v.abs()))
+        present = draw(count, 1, 1) < 0.6
+        cover = ((1 - distance) * 20).clamp(0, 1)[:, None] * present[:, None]
+        shade = 1 + draw(count, 1, 1, 1, low=-0.3, high=0.3) * v[:, None].clamp(-1, 1)
+        scene = torch.lerp(scene, draw(count, 3, 1, 1) * shade, cover)
+    return scene.clamp(0, 1)
+
+
+def stage(
+    figures: Batch,
+    generator: torch.Generator,
+    studio: float = 0.35,
+    roaming: float = 0.45,
+    crowd: float = 0.3,
+) -> Batch:
+    """The figures as photographs might show them; images, labels and masks change alike.
+
+    Labels are the first figure's alone, as DensePose labels one person; the masks are everybody's.
+
+    Args:
+        figures: rendered before their own wall, filling the frame as the generator shows them.
+        generator: of everything random.
+        studio: share of figures that stay as they are.
+        roaming: share that is moved anywhere and scaled by 0.25 to 1.5; the rest moves a little only.
+        crowd: share of scenes with another figure of the batch behind the first.
+    """
+    count, _, size, _ = figures.images.shape
+
+    def chosen(share: float) -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=generator) < share
+
+    scenery = backdrops(count, size, generator)
+    wall = F.interpolate(figures.images[:, :, :2, :2], size=(size, size))
+    scenery = torch.where(chosen(0.3), wall, scenery)
+    far = chosen(1.0)
+    behind = _moved(_rolled(figures), _placements(count, generator, far))
+    front = _moved(figures, _placements(count, generator, chosen(roaming / max(1 - studio, 1e-6))))
+
+    present = chosen(crowd)
+    images = torch.where(present, _over(behind, scenery), scenery)
+    body = torch.where(present, behind.body, 0.0)
+    head = torch.where(present, behind.head, 0.0)
+    garment = torch.where(present, behind.garment, 0.0)
+
+    clear = 1 - _cover(front)
+    images = _over(front, images)
+    body, head = front.body + clear * body, front.head + clear * head
+    garment = front.garment + clear * garment
+    exposure = 0.7 + 0.5 * torch.rand(count, 1, 1, 1, generator=generator)
+    images = (images * exposure).clamp(0, 1)
+
+    stays = chosen(studio)
+    return replace(
+        figures,
+        images=torch.where(stays, figures.images, images),
+        labels=torch.where(stays[:, 0], figures.labels, front.labels),
+        body=torch.where(stays, figures.body, body),
+        head=torch.where(stays, figures.head, head),
+        garment=torch.where(stays, figures.garment, garment),
+    )
+
+
+def _cover(figures: Batch) -> Tensor:
+    return (figures.body + figures.head).clamp(0, 1)
+
+
+def _over(figures: Batch, scenery: Tensor) -> Tensor:
+    return torch.lerp(scenery, figures.images, _cover(figures))
+
+
+def _rolled(figures: Batch) -> Batch:
+    """Everybody's neighbour."""
+    return Batch(**{name: getattr(figures, name).roll(1, 0) for name in figures.__annotations__})
+
+
+def _placements(count: int, generator: torch.Generator, roams: Tensor) -> Tensor:
+    """Affine maps (count, 2, 3) from the new picture's coordinates to the figure's, each in [-1, 1]."""
+    far = roams.flatten()
+
+    def between(near: float, low: float, high: float) -> Tensor:
+        value = torch.rand(count, generator=generator)
+        return torch.where(far, low + (high - low) * value, near * (2 * value - 1))
+
+    scale = torch.exp(between(0.15, -1.4, 0.4))
+    across, down = between(0.12, -1.0, 1.0), between(0.12, -0.9, 1.0)
+    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) * far + 1.0 * ~far
+    zero = torch.zeros(count)
+    rows = (
+        torch.stack([flip / scale, zero, -flip * across / scale], 1),
+        torch.stack([zero, 1 / scale, -down / scale], 1),
+    )
+    return torch.stack(rows, 1)
+
+
+def _moved(figures: Batch, placement: Tensor) -> Batch:
+    """The figures elsewhere; what was outside of their pictures is empty.
+
+    Labels of left and right are not exchanged for mirrored figures: those only roam, which is for
+    the segmenter, and it does not read labels.
+    """
+    grid = F.affine_grid(placement, list(figures.images.shape), align_corners=False)
+
+    def soft(x: Tensor, padding: str = "zeros") -> Tensor:
+        return F.grid_sample(x, grid, "bilinear", padding, align_corners=False)
+
+    labels = F.grid_sample(
+        figures.labels[:, None].float(), grid, "nearest", "zeros", align_corners=False
+    )
+    return replace(
+        figures,
+        images=soft(figures.images, "border"),
+        labels=labels[:, 0].long(),
+        body=soft(figures.body),
+        head=soft(figures.head),
+        garment=soft(figures.garment),
+    )
