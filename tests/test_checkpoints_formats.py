@@ -26,8 +26,9 @@ from make_checkpoints import save_jit
 from torch import nn
 
 from fice_core import checkpoints
-from fice_core.checkpoints.detection import flatten, read_tensor
+from fice_core.checkpoints.detection import flatten
 from fice_core.checkpoints.reader import read
+from fice_core.checkpoints.records import read_tensor
 from fice_core.errors import FiceError
 
 
