@@ -156,6 +156,21 @@ def test_e4e_without_average(tmp_path):
         checkpoints.load_encoder(tmp_path / "e.pt")
 
 
+@pytest.mark.parametrize("wrap", [dict, lambda options: argparse.Namespace(**options)])
+def test_psp_encoders_are_told_apart(tmp_path, wrap):
+    """Their tensors are an e4e encoder's, what they compute is not."""
+    state = prefixed(randomized(tiny_encoder()).state_dict(), "encoder.")
+    for name, accepted in (("Encoder4Editing", True), ("GradualStyleEncoder", False)):
+        torch.save({"state_dict": state, "opts": wrap({"encoder_type": name})}, tmp_path / "p.pt")
+        if accepted:
+            checkpoints.load_encoder(tmp_path / "p.pt")
+            continue
+        with pytest.raises(
+            FiceError, match=r"^p\.pt is a pSp encoder; an e4e encoder was expected"
+        ):
+            checkpoints.load_encoder(tmp_path / "p.pt")
+
+
 # DensePose, segmenter
 
 

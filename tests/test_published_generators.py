@@ -14,6 +14,7 @@ from test_cli import fice
 from torch import Tensor
 
 from fice_core import checkpoints
+from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import Generator
 
 CHANNELS = {"channel_base": 1024, "channel_max": 8}
@@ -140,3 +141,10 @@ def test_arguments_beside_an_averaged_copy(tmp_path: Path) -> None:
     kwargs = {"synthesis_kwargs": {"conv_clamp": 7}}
     torch.save({"G_ema": network.state_dict(), "G_kwargs": kwargs}, tmp_path / "g.pt")
     assert checkpoints.load_generator(tmp_path / "g.pt").config["conv_clamp"] == 7
+
+
+def test_tensorflow_pickles_are_named(tmp_path: Path) -> None:
+    """`(G, D, Gs)` of the first releases; nothing behind the first class is looked at."""
+    (tmp_path / "f.pkl").write_bytes(b"\x80\x03cdnnlib.tflib.network\nNetwork\n)\x81.")
+    with pytest.raises(FiceError, match=r"^f\.pkl is a TensorFlow network .* PyTorch version"):
+        checkpoints.load_generator(tmp_path / "f.pkl")

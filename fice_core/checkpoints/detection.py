@@ -106,6 +106,9 @@ def identify(contents: Contents) -> Found:
         return Found("other", "a CoCa model", state=tensors)
     for kind, marks in _MARKS:
         if (prefix := _locate(tensors, marks)) is not None:
+            # Its tensors are an e4e encoder's, but it does not add the first style to the others.
+            if look_up(contents.tree, ("opts", "encoder_type")) == "GradualStyleEncoder":
+                return Found("other", "a pSp encoder", state=tensors)
             return _known(kind, prefix, tensors, contents)
     for marks, what in _OTHERS:
         if _locate(tensors, marks) is not None:
