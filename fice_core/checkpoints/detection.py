@@ -46,8 +46,8 @@ _MARKS = (
         "segmenter",
         ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),
     ),
-    ("generator", ("synthesis.b4.const", "mapping.fc0.weight")),
     ("generator", rosinality.MARKS),
+    ("generator", ("synthesis.b4.const", "mapping.fc0.weight")),
 )
 # Files that are often at hand in this field and are none of the above.
 _OTHERS = (
