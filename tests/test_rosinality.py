@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_writers import write_legacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rosinality_reference import map_z, random_state, render
 from safetensors.torch import save_file
 from test_cli import fice
@@ -237,3 +239,22 @@ def test_a_mean_of_another_width(tmp_path, state):
 def test_other_filters_are_refused(tmp_path, state, key, kernel):
     message = refusal(tmp_path, state | {key: kernel})
     assert f"filter {key} is not [1, 3, 3, 1]" in message
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    place=st.integers(0, 10**6),
+    shape=st.lists(st.integers(0, 12), max_size=5),
+    dtype=st.sampled_from([torch.float16, torch.float64, torch.int64, torch.bool, torch.complex64]),
+)
+def test_a_strange_tensor_anywhere_is_loaded_or_refused(tmp_path_factory, place, shape, dtype):
+    state = random_state((4, 4), style_dim=6, layers=2)
+    key = sorted(state)[place % len(state)]
+    own = state[key].to(dtype) if place % 2 else torch.zeros(shape, dtype=dtype)
+    path = write(tmp_path_factory.mktemp("strange") / "g.pt", state | {key: own})
+    try:
+        network = checkpoints.load_generator(path)
+    except FiceError:
+        return
+    assert network.resolution == (8, 8)
+    assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
