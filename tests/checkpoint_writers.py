@@ -165,11 +165,25 @@ def persistent_module(
     )
 
 
-def write_nvidia(path: Path, state: dict[str, Tensor], source: str = "", protocol: int = 4) -> None:
-    """{'G', 'D', 'G_ema', ...} as NVIDIA's training script pickles it; G_ema holds `state`."""
+def write_nvidia(
+    path: Path,
+    state: dict[str, Tensor],
+    source: str = "",
+    protocol: int = 4,
+    arguments: dict[str, Any] | None = None,
+) -> None:
+    """{'G', 'D', 'G_ema', ...} as NVIDIA's training script pickles it; G_ema holds `state`.
+
+    `arguments` are its constructor's, of stylegan2-ada-pytorch by default.
+    """
+    if arguments is None:
+        synthesis = {"channel_base": 64, "channel_max": 8, "num_fp16_res": 4, "conv_clamp": 64}
+        arguments = {"z_dim": 8, "w_dim": 8, "synthesis_kwargs": synthesis}
     with nvidia_modules() as easy_dict:
-        synthesis = easy_dict(channel_base=64, channel_max=8, num_fp16_res=4, conv_clamp=64)
-        kwargs = {"z_dim": 8, "w_dim": 8, "synthesis_kwargs": synthesis}
+        kwargs = easy_dict(
+            (key, easy_dict(value) if isinstance(value, dict) else value)
+            for key, value in arguments.items()
+        )
         other = {key: value + 1 for key, value in state.items()}
         tree = {
             "G": persistent_module(other, "Generator", source, kwargs),

@@ -26,8 +26,9 @@ from make_checkpoints import save_jit
 from torch import nn
 
 from fice_core import checkpoints
-from fice_core.checkpoints.detection import flatten, read_tensor
+from fice_core.checkpoints.detection import flatten
 from fice_core.checkpoints.reader import read
+from fice_core.checkpoints.records import read_tensor
 from fice_core.errors import FiceError
 
 
@@ -153,6 +154,21 @@ def test_e4e_without_average(tmp_path):
     torch.save({"state_dict": state, "latent_avg": torch.zeros(5)}, tmp_path / "e.pt")
     with pytest.raises(FiceError, match=r"latent_avg is \(5,\), expected \(6, 8\)"):
         checkpoints.load_encoder(tmp_path / "e.pt")
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda options: argparse.Namespace(**options)])
+def test_psp_encoders_are_told_apart(tmp_path, wrap):
+    """Their tensors are an e4e encoder's, what they compute is not."""
+    state = prefixed(randomized(tiny_encoder()).state_dict(), "encoder.")
+    for name, accepted in (("Encoder4Editing", True), ("GradualStyleEncoder", False)):
+        torch.save({"state_dict": state, "opts": wrap({"encoder_type": name})}, tmp_path / "p.pt")
+        if accepted:
+            checkpoints.load_encoder(tmp_path / "p.pt")
+            continue
+        with pytest.raises(
+            FiceError, match=r"^p\.pt is a pSp encoder; an e4e encoder was expected"
+        ):
+            checkpoints.load_encoder(tmp_path / "p.pt")
 
 
 # DensePose, segmenter

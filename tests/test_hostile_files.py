@@ -289,8 +289,9 @@ def test_absurd_tensor_geometry(tmp_path, storage, shape, stride, offset):
 )
 def test_views_beyond_their_storage(tmp_path, shape, stride, offset):
     """Found when the tensor is wanted; nothing else of the file has to be read before."""
-    from fice_core.checkpoints.detection import flatten, read_tensor
+    from fice_core.checkpoints.detection import flatten
     from fice_core.checkpoints.reader import read
+    from fice_core.checkpoints.records import read_tensor
 
     (tmp_path / "x.pt").write_bytes(tensor_pickle(2, shape, stride, offset))
     (record,) = flatten(read(tmp_path / "x.pt").tree).values()

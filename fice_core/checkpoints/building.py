@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError
-from .detection import Stored, read_tensor
 from .native import network_class, weights
+from .records import Stored, read_tensor
 
 _RANDOM_FILLS = frozenset({"normal_", "uniform_", "kaiming_uniform_", "kaiming_normal_"})
 _FACTORIES = frozenset(

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .detection import Found, Stored, identify
+from .detection import Found, identify
 from .native import CONFIG_KEY, KIND_KEY, NETWORKS
 from .reader import read
+from .records import Stored
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def describe(path: str | os.PathLike[str]) -> Description:
     found = identify(contents)
     details = {
         "format": contents.format,
+        **found.details,
         **_settings(found),
         **_volume(found.state),
         **{

@@ -11,11 +11,18 @@ from torch import Tensor
 
 from ..errors import FiceError
 from ..networks.clip import is_openai
+from . import nvidia, rosinality
 from .native import KIND_KEY, NETWORKS, parse_config
 from .reader import Contents
-from .records import ArrayRecord, DamagedError, ObjectRecord, TensorRecord
+from .records import (
+    ArrayRecord,
+    ObjectRecord,
+    Stored,
+    TensorRecord,
+    look_up,
+    read_tensor,
+)
 
-Stored = Tensor | TensorRecord | ArrayRecord
 _MAX_DEPTH = 40  # of containers; the deepest published file has about ten
 
 EXPECTED = {
@@ -39,12 +46,12 @@ _MARKS = (
         "segmenter",
         ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),
     ),
+    ("generator", rosinality.MARKS),
     ("generator", ("synthesis.b4.const", "mapping.fc0.weight")),
 )
 # Files that are often at hand in this field and are none of the above.
 _OTHERS = (
     (("synthesis.input.freqs",), "a StyleGAN3 generator"),
-    (("to_rgb1.conv.weight", "conv1.conv.weight"), "a StyleGAN2 generator in rosinality's layout"),
     (("b4.mbstd", "b4.out.weight"), "a StyleGAN2 discriminator"),
     (("b4.out.weight", "b4.fc.weight"), "a StyleGAN2 discriminator"),
     (("input_layer.0.weight", "output_layer.3.weight"), "an IR-SE face recogniser (ArcFace)"),
@@ -99,6 +106,9 @@ def identify(contents: Contents) -> Found:
         return Found("other", "a CoCa model", state=tensors)
     for kind, marks in _MARKS:
         if (prefix := _locate(tensors, marks)) is not None:
+            # Its tensors are an e4e encoder's, but it does not add the first style to the others.
+            if look_up(contents.tree, ("opts", "encoder_type")) == "GradualStyleEncoder":
+                return Found("other", "a pSp encoder", state=tensors)
             return _known(kind, prefix, tensors, contents)
     for marks, what in _OTHERS:
         if _locate(tensors, marks) is not None:
@@ -167,20 +177,6 @@ def _children(node: Any) -> Iterator[tuple[Any, Any]]:
         yield from node.items()
 
 
-def read_tensor(stored: Stored, source: str) -> Tensor:
-    """The stored tensor itself, sharing the file's memory where it can.
-
-    Raises:
-        FiceError: its bytes are missing or too few.
-    """
-    if isinstance(stored, Tensor):
-        return stored
-    try:
-        return stored.to_tensor()
-    except DamagedError as error:
-        raise FiceError(f"{source} is no readable checkpoint: {error}") from error
-
-
 def _check_volume(tensors: Mapping[str, Stored], contents: Contents) -> None:
     """Refuse a file whose tensors, copied out, would be many times its own size."""
     claimed = sum(
@@ -204,12 +200,15 @@ def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> str | None
 def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Contents) -> Found:
     """A network of the five kinds: its own tensors and its settings."""
     state = _below(tensors, prefix)
+    translated = kind == "generator" and rosinality.is_rosinality(state)
     if kind == "encoder":
         state["latent_avg"] = _latent_average(state, tensors, contents)
     elif kind == "clip":
         state = _clip_state(state)
-    shapes = {key: _shape_only(t) for key, t in state.items()}
     try:
+        if translated:
+            state = rosinality.translate(state, _stray_average(tensors))
+        shapes = {key: _shape_only(t) for key, t in state.items()}
         config = import_module(f"..networks.{NETWORKS[kind][0]}", __package__).infer_config(shapes)
     except FiceError as error:
         raise FiceError(f"{contents.name}: {error}") from error
@@ -219,10 +218,9 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
             f"{contents.name} looks like {EXPECTED[kind]}, but is incomplete: {reason}"
         ) from error
     if kind == "generator":
-        settings = _generator_settings(prefix, contents.tree)
-        if settings is not None:
-            config["conv_clamp"] = settings.get("conv_clamp")
-    return Found(kind, _sentence(kind, config), config, state)
+        config["conv_clamp"] = None if translated else nvidia.find_clamp(prefix, contents.tree)
+    details = {"layout": "rosinality's"} if translated else {}
+    return Found(kind, _sentence(kind, config), config, state, details)
 
 
 def _below(tensors: Mapping[str, Stored], prefix: str) -> dict[str, Stored]:
@@ -248,12 +246,11 @@ def _latent_average(
 
     Published shapes are (1, n, d), (n, d) and (d,).
     """
-    candidates = (t for key, t in tensors.items() if key.split(".")[-1] == "latent_avg")
-    average = state.get("latent_avg", next(candidates, None))
+    average = state.get("latent_avg", _stray_average(tensors))
     dim = state["styles.0.linear.weight"].shape[0]
     styles = len({key.split(".")[1] for key in state if key.startswith("styles.")})
     if average is None:
-        if _lookup(contents.tree, ("opts", "start_from_latent_avg")) is False:
+        if look_up(contents.tree, ("opts", "start_from_latent_avg")) is False:
             return torch.zeros(styles, dim)
         raise FiceError(f"{contents.name} is an e4e encoder without its latent_avg")
     values = read_tensor(average, contents.name)
@@ -264,30 +261,9 @@ def _latent_average(
     return values.reshape(-1, dim).expand(styles, dim)
 
 
-def _generator_settings(prefix: str, tree: Any) -> Mapping[str, Any] | None:
-    """The synthesis settings that a file keeps beside the weights, if any.
-
-    `{"G": state, "G_kwargs": settings}` in the authors' file; the constructor's arguments in the
-    recorded state of NVIDIA's module.
-    """
-    name = prefix.rstrip(".")
-    kwargs = _lookup(tree, (f"{name}_kwargs",))
-    if kwargs is None:
-        kwargs = _lookup(tree, (*name.split("."), "_init_kwargs"))
-    if not isinstance(kwargs, Mapping):
-        return None
-    synthesis = kwargs.get("synthesis_kwargs", kwargs)
-    return synthesis if isinstance(synthesis, Mapping) else None
-
-
-def _lookup(tree: Any, path: tuple[str, ...]) -> Any:
-    """The value at a path of names, or None."""
-    for name in path:
-        node = tree.state if isinstance(tree, ObjectRecord) else tree
-        if not isinstance(node, dict):
-            return None
-        tree = node.get(name)
-    return tree
+def _stray_average(tensors: Mapping[str, Stored]) -> Stored | None:
+    """The mean of w, wherever a file keeps it."""
+    return next((t for key, t in tensors.items() if key.split(".")[-1] == "latent_avg"), None)
 
 
 def _sentence(kind: str, config: Mapping[str, Any]) -> str:

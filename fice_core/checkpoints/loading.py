@@ -39,7 +39,8 @@ def load(path: PathLike, device: str = "cpu") -> nn.Module:
 
 
 def load_generator(path: PathLike, device: str = "cpu") -> Generator:
-    """A StyleGAN2 generator from `generator.pt`, an NVIDIA `.pkl` or a `.safetensors`.
+    """A StyleGAN2 generator from `generator.pt`, a `.pkl` of NVIDIA's or StyleGAN-Human's, a `.pt`
+    in rosinality's layout, or a `.safetensors`.
 
     Returns:
         The network on `device`: frozen, eval mode, float32; so for every loader here.

@@ -173,6 +173,11 @@ class Unpickler:
         if f"{module}.{name}" == "torch.storage._load_from_bytes" and self._load_storage:
             return Constructor(name, self._load_storage)
         found = resolve(module, name, self._torchscript)
+        if module.startswith("dnnlib.tflib"):
+            raise RefusedError(
+                f"{self._name} is a TensorFlow network of NVIDIA's first StyleGAN releases; "
+                "use its PyTorch version (a .pkl of stylegan2-ada-pytorch)"
+            )
         if found is None:
             raise RefusedError(
                 f"{self._name} asks for {printable(f'{module}.{name}')}, "

@@ -7,7 +7,7 @@ against the bytes that are truly there.
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -243,4 +243,55 @@ class ObjectRecord:
         self.state = state
 
 
-Described = TensorRecord | ArrayRecord
+@dataclass(frozen=True)
+class DerivedRecord:
+    """A tensor made of stored ones, such as in another layout; made when it is asked for.
+
+    `compute` raises nothing but DamagedError: whoever makes the record has checked the shapes.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None
+    compute: Callable[[], Tensor]
+
+    def to_tensor(self) -> Tensor:
+        """The tensor.
+
+        Raises:
+            DamagedError: the bytes of a stored one are missing or too few.
+        """
+        return self.compute()
+
+
+Stored = Tensor | TensorRecord | ArrayRecord | DerivedRecord
+
+
+def tensor_of(stored: Stored) -> Tensor:
+    """The stored tensor itself, sharing the file's memory where it can.
+
+    Raises:
+        DamagedError: its bytes are missing or too few.
+    """
+    return stored if isinstance(stored, Tensor) else stored.to_tensor()
+
+
+def read_tensor(stored: Stored, source: str) -> Tensor:
+    """As `tensor_of`, for a file named `source`.
+
+    Raises:
+        FiceError: its bytes are missing or too few.
+    """
+    try:
+        return tensor_of(stored)
+    except DamagedError as error:
+        raise FiceError(f"{source} is no readable checkpoint: {error}") from error
+
+
+def look_up(tree: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path of names through dictionaries and recorded states, or None."""
+    for name in path:
+        node = tree.state if isinstance(tree, ObjectRecord) else tree
+        if not isinstance(node, dict):
+            return None
+        tree = node.get(name)
+    return tree

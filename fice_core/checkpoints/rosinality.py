@@ -1,0 +1,172 @@
+"""Generators in the layout of rosinality's stylegan2-pytorch, by this project's keys.
+
+Its training files hold `g_ema`, `g`, `d`; converters add `latent_avg`, the mean of w. The encoders
+pSp and e4e keep their generator in the same layout, and StyleGAN-Human's is half as wide as high.
+
+The layers are NVIDIA's under other names and run in the same order: convolution, noise, bias, leaky
+ReLU, with a w shared by a block's torgb and the next block's first convolution. Neither turns the
+kernel of the transposed convolution round. Four things differ:
+
+- Kernels have a leading axis of 1.
+- 3x3 kernels are multiplied by 1 / sqrt(9 fan_in) at run time, before they are demodulated. That
+  gain is put into the weights here, so that the epsilon of the demodulation means the same.
+- Activations are never clamped.
+- The mean of w may be missing.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import FiceError
+from ..networks.stylegan2 import EPSILON, GAIN, LEAKY_SLOPE, MAPPING_LR_MULTIPLIER
+from .records import DerivedRecord, Stored, tensor_of
+
+MARKS = ("to_rgb1.conv.weight", "conv1.conv.weight")
+SAMPLES = 4096  # random z, always the same, for a mean of w that the file lacks
+
+_BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0])
+
+
+def is_rosinality(state: Mapping[str, Stored]) -> bool:
+    """Whether tensors have this layout's keys."""
+    return all(mark in state for mark in MARKS)
+
+
+def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, Stored]:
+    """The tensors by the keys and in the units of `networks.stylegan2`, not read yet.
+
+    Args:
+        state: a generator's tensors by this layout's keys.
+        average: the mean of w, (w_dim,) or (1, w_dim); None if the file has none: it is then
+            computed from `SAMPLES` random z when it is read.
+
+    Raises:
+        KeyError: a tensor is missing; the message is its key.
+        ValueError: a tensor has a shape that this layout never has.
+        FiceError: the low-pass filter is another than [1, 3, 3, 1].
+    """
+    _check_filters(state)
+    ours: dict[str, Stored] = {"synthesis.b4.const": _reshaped(state, "input.input", 1)}
+    mapping = _mapping_layers(state)
+    for i, layer in enumerate(mapping):
+        ours[f"mapping.fc{i}.weight"] = state[f"{layer}.weight"]
+        ours[f"mapping.fc{i}.bias"] = state[f"{layer}.bias"]
+    ours["mapping.w_avg"] = _average(state, mapping, average)
+    for name, theirs, noise in _convolutions(state):
+        fan_in = math.prod(state[f"{theirs}.conv.weight"].shape[2:])
+        ours |= _affine(state, name, theirs)
+        ours[f"{name}.weight"] = _reshaped(state, f"{theirs}.conv.weight", 1, fan_in**-0.5)
+        ours[f"{name}.bias"] = state[f"{theirs}.activate.bias"]
+        ours[f"{name}.noise_strength"] = _reshaped(state, f"{theirs}.noise.weight", 1)
+        ours[f"{name}.noise_const"] = _reshaped(state, f"noises.noise_{noise}", 2)
+    for k, theirs in enumerate(_colour_layers(state)):
+        name = f"synthesis.b{4 << k}.torgb"
+        ours |= _affine(state, name, theirs)
+        ours[f"{name}.weight"] = _reshaped(state, f"{theirs}.conv.weight", 1)
+        ours[f"{name}.bias"] = _reshaped(state, f"{theirs}.bias", 1, trailing=2)
+    return ours
+
+
+def _mapping_layers(state: Mapping[str, Stored]) -> list[str]:
+    """The fully connected layers in order; `style.0` normalises z and has no tensors."""
+    count = len({key.split(".")[1] for key in state if key.startswith("style.")})
+    if count == 0:
+        raise KeyError("style.1.weight")
+    layers = [f"style.{i}" for i in range(1, count + 1)]
+    (dim,) = _one_axis(state, f"{layers[0]}.bias")
+    for layer in layers:
+        for key, shape in ((f"{layer}.weight", (dim, dim)), (f"{layer}.bias", (dim,))):
+            if tuple(state[key].shape) != shape:
+                raise ValueError(f"{key} is {tuple(state[key].shape)}, expected {shape}")
+    return layers
+
+
+def _colour_layers(state: Mapping[str, Stored]) -> list[str]:
+    """One a block, from 4 pixels up."""
+    count = len({key.split(".")[1] for key in state if key.startswith("to_rgbs.")})
+    return ["to_rgb1", *(f"to_rgbs.{i}" for i in range(count))]
+
+
+def _convolutions(state: Mapping[str, Stored]) -> Iterator[tuple[str, str, int]]:
+    """Our name, theirs and the number of the noise of every 3x3 convolution."""
+    yield "synthesis.b4.conv1", "conv1", 0
+    for i in range(2 * (len(_colour_layers(state)) - 1)):
+        yield f"synthesis.b{8 << i // 2}.conv{i % 2}", f"convs.{i}", i + 1
+
+
+def _affine(state: Mapping[str, Stored], name: str, theirs: str) -> dict[str, Stored]:
+    """The layer from w to the style; its bias is about 1 in both layouts."""
+    return {
+        f"{name}.affine.{leaf}": state[f"{theirs}.conv.modulation.{leaf}"]
+        for leaf in ("weight", "bias")
+    }
+
+
+def _reshaped(
+    state: Mapping[str, Stored], key: str, leading: int, gain: float = 1.0, trailing: int = 0
+) -> DerivedRecord:
+    """A tensor without its `leading` first and `trailing` last axes of size 1, times `gain`."""
+    stored = state[key]
+    shape = tuple(stored.shape)
+    kept = shape[leading : len(shape) - trailing]
+    if len(shape) < leading + trailing or math.prod(kept) != math.prod(shape):
+        raise ValueError(f"{key} is {shape}")
+
+    def compute() -> Tensor:
+        value = tensor_of(stored).reshape(kept)
+        return value if gain == 1.0 else value.float() * gain
+
+    return DerivedRecord(kept, torch.float32 if gain != 1.0 else stored.dtype, compute)
+
+
+def _average(
+    state: Mapping[str, Stored], layers: list[str], average: Stored | None
+) -> DerivedRecord:
+    """The mean of w, (w_dim,), read or computed."""
+    (dim,) = _one_axis(state, f"{layers[0]}.bias")
+    if average is None:
+        return DerivedRecord((dim,), torch.float32, lambda: _mean_of_w(state, layers, dim))
+    if tuple(average.shape) not in ((dim,), (1, dim)):
+        raise ValueError(f"latent_avg is {tuple(average.shape)}, expected ({dim},)")
+    return DerivedRecord((dim,), average.dtype, lambda: tensor_of(average).reshape(dim))
+
+
+def _mean_of_w(state: Mapping[str, Stored], layers: list[str], dim: int) -> Tensor:
+    """Mean of w over fixed random z.
+
+    In float64: after rounding, every machine has the same mean, and codes that one machine saved
+    are known to belong to the generator on another.
+    """
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(SAMPLES, dim, generator=rng).double()
+    x = x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
+    for layer in layers:
+        weight, bias = (tensor_of(state[f"{layer}.{leaf}"]).double() for leaf in ("weight", "bias"))
+        x = F.linear(x, weight * (MAPPING_LR_MULTIPLIER / math.sqrt(dim)))
+        x = F.leaky_relu(x + bias * MAPPING_LR_MULTIPLIER, LEAKY_SLOPE) * GAIN
+    return x.mean(0).float()
+
+
+def _check_filters(state: Mapping[str, Stored]) -> None:
+    """Refuse a generator that was trained with another filter than the engine's."""
+    expected = torch.outer(_BINOMIAL, _BINOMIAL) / 16  # sums to 4, to make up for the zero-stuffing
+    for key, stored in state.items():
+        if not key.endswith((".blur.kernel", ".upsample.kernel")):
+            continue
+        same = tuple(stored.shape) == (4, 4)
+        if not (same and torch.allclose(tensor_of(stored).float(), expected, atol=1e-3)):
+            raise FiceError(
+                f"its low-pass filter {key} is not [1, 3, 3, 1]; only generators that were trained "
+                "with that one, the default, can be read"
+            )
+
+
+def _one_axis(state: Mapping[str, Stored], key: str) -> tuple[int]:
+    shape = tuple(state[key].shape)
+    if len(shape) != 1:
+        raise ValueError(f"{key} is {shape}")
+    return shape
