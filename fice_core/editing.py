@@ -1,13 +1,14 @@
 """The whole method: edit pictures by a sentence."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 
 from .batches import common_count
 from .errors import FiceError
+from .fidelity import refine_latent
 from .framing import Frame
 from .initialization import (
     Targets,
@@ -17,7 +18,7 @@ from .initialization import (
     no_graph,
     segment_regions,
 )
-from .inversion import InversionInterrupted, InversionResult, OnStep, StopReason, invert
+from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
 from .masks import Anatomy, allowed_mask, edit_mask, find_anatomy
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
 from .networks.segmenter import Regions
@@ -25,6 +26,7 @@ from .prompts import encode, unknown_words
 from .settings import EditSettings
 from .stitching import stitch, stitch_head
 from .trace import Trace
+from .tuned_inversion import invert_tuned
 
 __all__ = [
     "DEMO_WEIGHTS",
@@ -44,11 +46,13 @@ class EditResult:
     Attributes:
         images: the edited photos, at their own size, (N, 3, H, W).
         generated: the generator's pictures before stitching, (N, 3, *generator.resolution).
-        initial: what the generator made of the photos before the edit, the same shape.
-        w_plus: the codes of `generated`, (N, num_ws, w_dim).
+        initial: what the generator made of the photos before the edit, refined and tuned if asked for;
+            the same shape.
+        w_plus: the codes of `generated`, (N, num_ws, w_dim); with `tune_steps`, of a tuned generator
+            that is gone.
         edit_mask: where the photo was changed, at its own size, (N, 1, H, W) in [0, 1]; where it is 0,
             `images` is the photo bit for bit.
-        trace: every loss at every step.
+        trace: every loss at every step, and of the refinement and the tuning if asked for.
         warnings: one line each.
         steps: optimisation steps taken.
         stopped: why the loop ended, see `InversionResult`.
@@ -81,6 +85,7 @@ def edit(
     on_step: OnStep | None = None,
     mask: torch.Tensor | None = None,
     between: Callable[[], None] = lambda: None,
+    on_prepare: OnStep | None = None,
 ) -> EditResult:
     """Dress the persons in `images` as the prompts say.
 
@@ -93,6 +98,8 @@ def edit(
         on_step: called after every optimisation step, see `invert`.
         mask: (N or 1, 1, H, W) in [0, 1]; the edit is kept within it.
         between: called while the first step is prepared, see `invert`.
+        on_prepare: called after every step that fits the code or the generator to the photos, as
+            `on_step` is after those of the edit; `Step.stop()` ends that fit alone.
 
     Returns:
         One edit per pair of picture and prompt.
@@ -105,20 +112,37 @@ def edit(
     settings = settings or EditSettings()
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     _check_images(images, mask)
+
+    def fitted(step: Step) -> None:
+        between()
+        if on_prepare is not None:
+            on_prepare(step)
+
     with no_graph():
-        job = _prepare(models, images.detach().clone(), prompts, settings, mask)
-    warnings = unknown_words(models.clip, prompts)
+        job = _prepare(models, images.detach().clone(), prompts, settings, mask, fitted)
+    warnings = [*unknown_words(models.clip, prompts), *job.warnings]
     try:
-        result = invert(
-            models.generator,
-            job.targets,
-            settings,
-            clip=models.clip,
-            densepose=models.densepose,
-            segmenter=models.segmenter,
-            on_step=on_step,
-            between=between,
-        )
+        if settings.tune_steps:
+            result = invert_tuned(
+                models,
+                job.targets,
+                settings,
+                _rows_of_photos(len(images), len(job.targets)),
+                on_prepare=fitted,
+                on_step=on_step,
+                between=between,
+            )
+        else:
+            result = invert(
+                models.generator,
+                job.targets,
+                settings,
+                clip=models.clip,
+                densepose=models.densepose,
+                segmenter=models.segmenter,
+                on_step=on_step,
+                between=between,
+            )
     except InversionInterrupted as interrupt:
         raise EditInterrupted(
             _finish(models, job, interrupt.result, settings, warnings)
@@ -135,6 +159,13 @@ class _Job(NamedTuple):
     anatomy: Anatomy
     head: torch.Tensor
     mask: torch.Tensor | None
+    refinement: Trace | None
+    warnings: tuple[str, ...]
+
+
+def _rows_of_photos(photos: int, edits: int) -> list[slice]:
+    """Which edits are of the same photo."""
+    return [slice(0, edits)] if photos == 1 else [slice(k, k + 1) for k in range(edits)]
 
 
 def _check_images(images: torch.Tensor, mask: torch.Tensor | None) -> None:
@@ -162,6 +193,7 @@ def _prepare(
     prompts: list[str],
     settings: EditSettings,
     mask: torch.Tensor | None,
+    on_fit: OnStep,
 ) -> _Job:
     """Stage 1: run every network once over the photos, then pair them with the prompts."""
     count = common_count({"pictures": len(photos), "prompts": len(prompts)})
@@ -172,6 +204,18 @@ def _prepare(
     regions = segment_regions(models.segmenter, framed, settings.max_batch)
     anatomy = find_anatomy(parts, regions)
     w_plus = encode_latent(models.generator, models.encoder, framed, settings.max_batch)
+    refined = None
+    if settings.refine_steps:
+        refined = refine_latent(
+            models.generator,
+            models.segmenter,
+            framed,
+            w_plus,
+            settings.refine_steps,
+            max_batch=settings.max_batch,
+            on_step=on_fit,
+        )
+        w_plus = refined.w_plus
     if mask is not None:
         mask = mask.detach().clone().to(models.device, torch.float32).clamp(0, 1)
         mask = mask.expand(len(photos), -1, -1, -1)
@@ -195,6 +239,8 @@ def _prepare(
         anatomy=Anatomy(*(region[picture] for region in anatomy)),
         head=regions.head[picture],
         mask=None if mask is None else mask[picture],
+        refinement=None if refined is None else refined.trace.select(picture),
+        warnings=() if refined is None else refined.warnings,
     )
 
 
@@ -232,7 +278,7 @@ def _finish(
             initial=result.initial.to(home),
             w_plus=result.w_plus.to(home),
             edit_mask=mask.to(home),
-            trace=result.trace,
+            trace=replace(result.trace, refinement=job.refinement),
             warnings=(*warnings, *result.warnings, *_unchanged(mask)),
             steps=result.trace.steps,
             stopped=result.stopped,

@@ -18,7 +18,8 @@ class LossWeights:
 
     `clip`, `pose`, `head`, `image` and `latent` are the paper's terms (FICE, section 3.3);
     `latent_prior` is ours: the squared Mahalanobis distance of every layer's w from the W that the
-    mapping network produces (about 1 for a typical sample).
+    mapping network produces (about 1 for a typical sample). So is `perceptual`: how different the
+    picture looks from the photo to the segmenter's first stages, where `image` compares pixels.
     """
 
     clip: float = 1.0
@@ -27,6 +28,7 @@ class LossWeights:
     image: float = 30.0
     latent: float = 1.0
     latent_prior: float = 0.0
+    perceptual: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -66,6 +68,9 @@ class EditSettings:
         clip_views: random crops that CLIP judges at every step beside the whole picture.
         max_batch: pictures that are on the device's graph at once. It bounds memory and does not
             change the result.
+        refine_steps: steps that first fit the encoder's code to the photo, >= 0; see `fidelity.py`.
+        tune_steps: steps that then fit a copy of the generator to each photo, >= 0; photos are edited
+            one after the other then.
 
     Pictures:
         clamp: clamp generated pictures to [0, 1] before they are judged and stitched.
@@ -94,6 +99,8 @@ class EditSettings:
     start_candidates: int = 256
     clip_views: int = 0
     max_batch: int = 8
+    refine_steps: int = 0
+    tune_steps: int = 0
     clamp: bool = True
     stitch: StitchMode = "mask"
     mask_dilation: float = 0.01
@@ -113,7 +120,7 @@ class EditSettings:
             self.seed,
             "a whole number from 0 to 2^64 - 1",
         )
-        for name in ("start_candidates", "clip_views"):
+        for name in ("start_candidates", "clip_views", "refine_steps", "tune_steps"):
             value = getattr(self, name)
             _require(_is_count(value, 0), name, value, "a whole number >= 0")
         _require(_is_count(self.max_batch, 1), "max_batch", self.max_batch, "a whole number >= 1")
