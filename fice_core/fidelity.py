@@ -21,7 +21,7 @@ from .settings import EditSettings, LossWeights
 from .trace import Trace
 
 REFINE_WEIGHTS = LossWeights(
-    clip=0.0, pose=0.0, head=0.0, image=10.0, latent=0.0, latent_prior=0.01, perceptual=1.0
+    clip=0.0, pose=0.0, head=0.0, image=100.0, latent=0.0, latent_prior=0.03, perceptual=1.0
 )
 
 
@@ -33,8 +33,8 @@ def refine_latent(
     steps: int,
     *,
     weights: LossWeights = REFINE_WEIGHTS,
-    learning_rate: float = 0.1,
-    layer_freedom: float = 1.0,
+    learning_rate: float = 0.05,
+    layer_freedom: float = 0.5,
     max_batch: int = 8,
     mask: torch.Tensor | None = None,
     statistics: LatentStatistics | None = None,
@@ -110,7 +110,7 @@ def tune_generator(
     w_plus: torch.Tensor,
     steps: int,
     *,
-    image: float = 10.0,
+    image: float = 100.0,
     perceptual: float = 1.0,
     locality: float = 1.0,
     reach: float = 0.5,
