@@ -112,7 +112,7 @@ def tune_generator(
     *,
     image: float = 100.0,
     perceptual: float = 1.0,
-    locality: float = 1.0,
+    locality: float = 0.3,
     reach: float = 0.5,
     learning_rate: float = 1e-3,
     seed: int = 0,

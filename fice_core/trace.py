@@ -99,8 +99,9 @@ def side_by_side(traces: Sequence[Trace]) -> Trace:
         return torch.cat(long, dim=1)
 
     def elapsed(trace: Trace) -> torch.Tensor:
-        rest = trace.seconds[-1:].expand(steps - trace.steps)
-        return torch.cat([trace.seconds, rest]) if trace.steps else torch.zeros(steps)
+        if trace.steps == 0:
+            return torch.zeros(steps)
+        return torch.cat([trace.seconds, trace.seconds[-1:].expand(steps - trace.steps)])
 
     weights = {name: weight for trace in traces for name, weight in trace.weights.items()}
     before: dict[str, Trace] = {}
