@@ -107,7 +107,7 @@ def edit(
     Raises:
         FiceError: numbers of pictures and prompts do not go together, empty or overlong prompt,
             a picture too small or too narrow.
-        EditInterrupted: Ctrl-C; holds the edit as far as it had come.
+        EditInterrupted: Ctrl-C once the edit has begun; holds the edit as far as it had come.
     """
     settings = settings or EditSettings()
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)

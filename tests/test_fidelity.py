@@ -388,6 +388,14 @@ def test_fitting_within_an_edit_can_be_cancelled(stage):
     assert len(calls) == 6
 
 
+def test_ctrl_c_while_the_code_is_refined_ends_the_edit():
+    def interrupt(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        edit(toy_models(), pictures(1), "one", replace(FAST, refine_steps=4), on_prepare=interrupt)
+
+
 @pytest.mark.parametrize("where", ["tuning", "edit"])
 def test_ctrl_c_at_the_second_photo_leaves_all_of_them(where):
     calls = {"on_prepare": 0, "on_step": 0}
