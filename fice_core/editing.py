@@ -1,13 +1,14 @@
 """The whole method: edit pictures by a sentence."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 
 from .batches import common_count
 from .errors import FiceError
+from .fidelity import refine_latent
 from .finishing import Patch, finish
 from .framing import Frame
 from .initialization import (
@@ -18,7 +19,7 @@ from .initialization import (
     no_graph,
     segment_regions,
 )
-from .inversion import InversionInterrupted, InversionResult, OnStep, StopReason, invert
+from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
 from .masks import Anatomy, allowed_mask, edit_mask, find_anatomy
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
 from .networks.clip import Clip
@@ -27,6 +28,7 @@ from .persons import choose_frame
 from .prompts import encode, unknown_words
 from .settings import EditSettings
 from .trace import Trace
+from .tuned_inversion import invert_tuned
 
 __all__ = [
     "DEMO_WEIGHTS",
@@ -46,12 +48,14 @@ class EditResult:
     Attributes:
         images: the edited photos, at their own size, (N, 3, H, W).
         generated: the generator's pictures before stitching, (N, 3, *generator.resolution).
-        initial: what the generator made of the photos before the edit, the same shape.
-        w_plus: the codes of `generated`, (N, num_ws, w_dim).
+        initial: what the generator made of the photos before the edit, refined and tuned if asked for;
+            the same shape.
+        w_plus: the codes of `generated`, (N, num_ws, w_dim); with `tune_steps`, of a tuned generator
+            that is gone.
         edit_mask: where the photo was changed, at its own size, (N, 1, H, W) in [0, 1]; where it is 0,
             `images` is the photo bit for bit.
         frames: which part of each photo the generator saw.
-        trace: every loss at every step.
+        trace: every loss at every step, and of the refinement and the tuning if asked for.
         warnings: one line each.
         steps: optimisation steps taken.
         stopped: why the loop ended, see `InversionResult`.
@@ -85,6 +89,7 @@ def edit(
     on_step: OnStep | None = None,
     mask: torch.Tensor | None = None,
     between: Callable[[], None] = lambda: None,
+    on_prepare: OnStep | None = None,
     negative: str = "",
     source: str = "",
     frames: Sequence[Frame] | None = None,
@@ -100,6 +105,8 @@ def edit(
         on_step: called after every optimisation step, see `invert`.
         mask: (N or 1, 1, H, W) in [0, 1]; the edit is kept within it.
         between: called while the first step is prepared, see `invert`.
+        on_prepare: called after every step that fits the code or the generator to the photos, as
+            `on_step` is after those of the edit; `Step.stop()` ends that fit alone.
         negative: a prompt to move away from.
         source: what the persons wear now, for the term `clip_direction`; without it that term is left
             out.
@@ -112,7 +119,7 @@ def edit(
     Raises:
         FiceError: numbers of pictures and prompts do not go together, empty or overlong prompt,
             a picture too small or too narrow, no person found, a mask that is 0 everywhere.
-        EditInterrupted: Ctrl-C; holds the edit as far as it had come.
+        EditInterrupted: Ctrl-C once the edit has begun; holds the edit as far as it had come.
     """
     settings = settings or EditSettings()
     if not source.strip():
@@ -120,22 +127,39 @@ def edit(
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     _check_images(images, mask)
     common_count({"pictures": len(images), "prompts": len(prompts)})
+
+    def fitted(step: Step) -> None:
+        between()
+        if on_prepare is not None:
+            on_prepare(step)
+
     with no_graph():
         texts = _Texts.of(models.clip, prompts, negative, source)
-        job = _prepare(models, images.detach(), texts, settings, mask, frames)
+        job = _prepare(models, images.detach(), texts, settings, mask, frames, fitted)
     said = [*prompts, *(text for text in (negative, source) if text.strip())]
-    warnings = unknown_words(models.clip, said)
+    warnings = [*unknown_words(models.clip, said), *job.warnings]
     try:
-        result = invert(
-            models.generator,
-            job.targets,
-            settings,
-            clip=models.clip,
-            densepose=models.densepose,
-            segmenter=models.segmenter,
-            on_step=on_step,
-            between=between,
-        )
+        if settings.tune_steps:
+            result = invert_tuned(
+                models,
+                job.targets,
+                settings,
+                _rows_of_photos(len(images), len(job.targets)),
+                on_prepare=fitted,
+                on_step=on_step,
+                between=between,
+            )
+        else:
+            result = invert(
+                models.generator,
+                job.targets,
+                settings,
+                clip=models.clip,
+                densepose=models.densepose,
+                segmenter=models.segmenter,
+                on_step=on_step,
+                between=between,
+            )
     except InversionInterrupted as interrupt:
         raise EditInterrupted(
             _result(models, job, interrupt.result, settings, warnings)
@@ -166,6 +190,13 @@ class _Job(NamedTuple):
     targets: Targets
     anatomy: Anatomy
     mask: torch.Tensor | None  # at the photos' size, one row for each of them
+    refinement: Trace | None
+    warnings: tuple[str, ...]
+
+
+def _rows_of_photos(photos: int, edits: int) -> list[slice]:
+    """Which edits are of the same photo."""
+    return [slice(0, edits)] if photos == 1 else [slice(k, k + 1) for k in range(edits)]
 
 
 def _check_images(images: torch.Tensor, mask: torch.Tensor | None) -> None:
@@ -194,6 +225,7 @@ def _prepare(
     settings: EditSettings,
     mask: torch.Tensor | None,
     frames: Sequence[Frame] | None,
+    on_fit: OnStep,
 ) -> _Job:
     """Stage 1: run every network once over the photos, then pair them with the prompts."""
     count = common_count({"pictures": len(photos), "prompts": len(texts.features)})
@@ -210,6 +242,18 @@ def _prepare(
     regions = segment_regions(models.segmenter, framed, settings.max_batch)
     anatomy = find_anatomy(parts, regions)
     w_plus = encode_latent(models.generator, models.encoder, framed, settings.max_batch)
+    refined = None
+    if settings.refine_steps:
+        refined = refine_latent(
+            models.generator,
+            models.segmenter,
+            framed,
+            w_plus,
+            settings.refine_steps,
+            max_batch=settings.max_batch,
+            on_step=on_fit,
+        )
+        w_plus = refined.w_plus
     keep = _keep_mask(regions, anatomy, settings)
     if mask is not None:
         within = [
@@ -234,6 +278,8 @@ def _prepare(
         ),
         anatomy=Anatomy(*(region[picture] for region in anatomy)),
         mask=mask,
+        refinement=None if refined is None else refined.trace.select(picture),
+        warnings=() if refined is None else refined.warnings,
     )
 
 
@@ -305,7 +351,7 @@ def _result(
             w_plus=result.w_plus.to(home),
             edit_mask=masks,
             frames=tuple(job.frames),
-            trace=result.trace,
+            trace=replace(result.trace, refinement=job.refinement),
             warnings=(*warnings, *result.warnings, *_unchanged(masks)),
             steps=result.trace.steps,
             stopped=result.stopped,

@@ -114,6 +114,7 @@ def invert(
     statistics: LatentStatistics | None = None,
     on_step: OnStep | None = None,
     between: Callable[[], None] = lambda: None,
+    first: int = 1,
 ) -> InversionResult:
     """Optimise W+ codes so that their pictures follow the text and keep to the targets.
 
@@ -130,6 +131,7 @@ def invert(
             on (cancel); `Step.stop()` ends it with a result.
         between: called again and again before the first step, while random codes are tried on; an
             exception that it raises is passed on (cancel).
+        first: what warnings call the first picture, which may be one of a longer row.
 
     Raises:
         FiceError: a term has a weight but no critic or target, or the codes do not fit.
@@ -150,7 +152,7 @@ def invert(
         if settings.coordinates == "whitened":
             assert statistics is not None
             codes = _WhitenedCodes(start, statistics.spread, settings.layer_freedom)
-        loop = _Loop(objective, targets, settings, initial, codes)
+        loop = _Loop(objective, targets, settings, initial, codes, first)
         try:
             stopped = loop.run(on_step)
         except KeyboardInterrupt as interrupt:
@@ -223,12 +225,14 @@ class _Loop:
         settings: EditSettings,
         initial: torch.Tensor,
         codes: _Codes,
+        first: int,
     ) -> None:
         self.objective = objective
         self.targets = targets
         self.settings = settings
         self.initial = initial
         self.codes = codes
+        self.first = first
         count, device = len(targets), initial.device
 
         def filled(*shape: int, value: float) -> torch.Tensor:
@@ -293,7 +297,7 @@ class _Loop:
             seconds=torch.tensor(self.seconds[:steps]),
         )
         warnings = tuple(
-            f"picture {sample + 1}: the losses became NaN or infinite at step {step + 1}; "
+            f"picture {sample + self.first}: the losses became NaN or infinite at step {step + 1}; "
             "the result before that is used (a lower learning rate may help)"
             for sample, step in enumerate(self.diverged.tolist())
             if step >= 0

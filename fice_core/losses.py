@@ -4,10 +4,14 @@ Every function returns one value per sample, shape (N,). The authors sum them ov
 sample's gradient does not depend on what it shares the batch with.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
 from .latents import LatentStatistics
+
+_EPSILON = 1e-8  # keeps the direction of a pixel without features, and its gradient, finite
 
 
 def clip_loss(image_features: torch.Tensor, text_features: torch.Tensor) -> torch.Tensor:
@@ -51,6 +55,29 @@ def image_loss(images: torch.Tensor, target: torch.Tensor, keep_mask: torch.Tens
     return _mean_square(keep_mask * (images - target))
 
 
+def perceptual_loss(
+    features: Sequence[torch.Tensor], target: Sequence[torch.Tensor], keep_mask: torch.Tensor
+) -> torch.Tensor:
+    """How different pictures look to a network, where `keep_mask` (N, 1, H, W) is 1.
+
+    At every place of every feature map the squared distance of the two directions in feature space,
+    averaged over the places (masked-out ones count, as in `image_loss`) and summed over the maps: in
+    [0, 4] each, [0, 2] for features >= 0. Like LPIPS (Zhang et al. 2018, equation 1), but with whatever
+    network is at hand and without the channel weights that LPIPS fits to people's judgements, so its
+    values are not comparable with LPIPS. Not in the paper.
+
+    Args:
+        features, target: as many maps (N, C, h, w) each, of the pictures and of what they should be.
+        keep_mask: in [0, 1]; averaged down to the size of every map.
+    """
+    total = keep_mask.new_zeros(len(keep_mask))
+    for own, other in zip(features, target, strict=True):
+        distance = (_direction(own) - _direction(other)).square().sum(dim=1, keepdim=True)
+        keep = F.interpolate(keep_mask, size=own.shape[-2:], mode="area")
+        total = total + (keep * distance).flatten(1).mean(dim=1)
+    return total
+
+
 def latent_loss(w_plus: torch.Tensor) -> torch.Tensor:
     """Mean squared difference of w_1, w_2, ... from w_0: pulls W+ (N, num_ws, w_dim) towards W."""
     return _mean_square(w_plus[:, 1:] - w_plus[:, :1])
@@ -62,6 +89,10 @@ def latent_prior_loss(w_plus: torch.Tensor, statistics: LatentStatistics) -> tor
     About 1 for codes that the mapping network produces. Not in the paper.
     """
     return _mean_square(statistics.whiten(w_plus))
+
+
+def _direction(features: torch.Tensor) -> torch.Tensor:
+    return features * torch.rsqrt(features.square().sum(dim=1, keepdim=True) + _EPSILON)
 
 
 def _mean_square(difference: torch.Tensor) -> torch.Tensor:

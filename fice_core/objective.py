@@ -22,6 +22,9 @@ _T = TypeVar("_T")
 # From this many pixels on, pictures are rendered twice rather than keeping the generator's graph in
 # memory beside a critic's: a tenth of the time, and 0.4 GB of a full-size step.
 _RENDER_TWICE = 2**16
+# Feature maps that the perceptual term compares: the stem's and those of two stages, at H/2, H/4 and H/8.
+# The stages after them cost ten times as much and tell regions apart rather than looks.
+_FEATURE_MAPS = 3
 
 
 class Evaluation(NamedTuple):
@@ -85,6 +88,10 @@ class Objective:
             self._picture_terms["head"] = _head_term(_need(segmenter, "head", "segmenter"))
         if weights.image:
             self._picture_terms["image"] = _image_term
+        if weights.perceptual:
+            self._picture_terms["perceptual"] = perceptual_term(
+                _need(segmenter, "perceptual", "segmenter")
+            )
         if weights.latent:
             self._code_terms["latent"] = losses.latent_loss
         if weights.latent_prior:
@@ -102,6 +109,7 @@ class Objective:
             "pose": (targets.parts, "pose"),
             "head": (targets.head, "head mask"),
             "image": (targets.keep_mask, "keep mask"),
+            "perceptual": (targets.keep_mask, "keep mask"),
         }
         for term, (value, what) in wanted.items():
             if term in self.weights:
@@ -218,6 +226,19 @@ def _head_term(segmenter: Segmenter) -> Term:
 def _image_term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
     assert goal.keep_mask is not None
     return losses.image_loss(images, goal.images, goal.keep_mask)
+
+
+def perceptual_term(segmenter: Segmenter) -> Term:
+    """How different the pictures look from the targets' to the segmenter's first stages."""
+
+    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
+        assert goal.keep_mask is not None
+        with torch.no_grad():
+            wanted = segmenter.features(goal.images, _FEATURE_MAPS)
+        seen = segmenter.features(images, _FEATURE_MAPS)
+        return losses.perceptual_loss(seen, wanted, goal.keep_mask)
+
+    return term
 
 
 def _need(value: _T | None, term: str, what: str) -> _T:

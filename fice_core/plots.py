@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import matplotlib
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
@@ -69,9 +70,29 @@ def comparison(
 
 
 def loss_plot(trace: Trace) -> Image.Image:
-    """Every weighted loss over the steps: the mean of all edits, in a band from least to most."""
-    figure = Figure(figsize=(7.5, 4.5), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
+    """Every weighted loss over the steps: the mean of all edits, in a band from least to most.
+
+    What was fitted to the photos before the edit has a panel of its own, to the left.
+    """
+    count = trace.total.shape[1]
+    panels = {name: part for name, part in trace.preparations() if part.steps}
+    panels["One edit" if count == 1 else f"{count} edits: mean, least and most"] = trace
+    figure = Figure(figsize=(2.5 + 5 * len(panels), 4.5), dpi=120, layout="constrained")
+    for axes, (title, part) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        _draw_losses(axes, part)
+        axes.set_title(title)
+        if len(panels) > 1:  # the panels have different terms
+            axes.legend(frameon=False)
+        else:
+            figure.legend(frameon=False, loc="outside right upper")
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return Image.open(buffer).convert("RGB")
+
+
+def _draw_losses(axes: Axes, trace: Trace) -> None:
     curves = {name: trace.weighted(name) for name in trace.terms}
     for name, values in {**curves, "total": trace.total}.items():
         known = values.isfinite().any(dim=1)
@@ -92,13 +113,7 @@ def loss_plot(trace: Trace) -> Image.Image:
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("loss times its weight")
-    count = trace.total.shape[1]
-    axes.set_title("One edit" if count == 1 else f"{count} edits: mean, least and most")
-    figure.legend(frameon=False, loc="outside right upper")
     axes.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return Image.open(buffer).convert("RGB")
 
 
 def write_plot(path: str | os.PathLike[str], picture: Image.Image) -> None:

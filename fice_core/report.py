@@ -26,6 +26,8 @@ def edit_report(
     Returns:
         N dictionaries. `start` and `kept` are the unweighted losses of the first step and of the
         step whose picture is returned; `changed` is the share of the photo that the edit touched.
+        `refinement` and `tuning` hold the steps, the seconds and these two of what was fitted to the
+        photo before; they are missing if nothing was.
     """
     changed = (result.edit_mask > 0).float().mean(dim=(1, 2, 3)).tolist()
     entries = []
@@ -49,6 +51,7 @@ def edit_report(
                     for name, values in _curves(result.trace).items()
                 },
                 "seconds": [round(value, 4) for value in result.trace.seconds.tolist()],
+                **{name: _fit(trace, sample) for name, trace in result.trace.preparations()},
             }
         )
     return entries
@@ -94,6 +97,17 @@ def package_version() -> str:
 
 def _curves(trace: Trace) -> dict[str, torch.Tensor]:
     return {**trace.terms, "total": trace.total}
+
+
+def _fit(trace: Trace, sample: int) -> dict[str, Any]:
+    kept = int(trace.kept_step[sample])
+    return {
+        "steps": int(trace.total[:, sample].isfinite().sum()),
+        "seconds": round(float(trace.seconds[-1]), 4) if trace.steps else 0.0,
+        "kept_step": kept,
+        "start": _losses(trace, 0, sample),
+        "kept": _losses(trace, kept, sample) if kept >= 0 else None,
+    }
 
 
 def _losses(trace: Trace, step: int, sample: int) -> dict[str, float | None]:

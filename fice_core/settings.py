@@ -20,11 +20,12 @@ class LossWeights:
 
     `clip`, `pose`, `head`, `image` and `latent` are the paper's terms (FICE, section 3.3);
     The others are ours. `latent_prior`: the squared Mahalanobis distance of every layer's w from the W
-    that the mapping network produces (about 1 for a typical sample). `clip_region`: as `clip`, but CLIP
-    sees only the garment's surroundings, with the photo wherever the edit may not reach, so that the
-    text has no hold on trousers or background. `clip_direction`: 1 - cosine between the way from a
-    source text to the wanted one and the way from the photo to the picture, by the same view; it needs
-    a source text and is left out without one.
+    that the mapping network produces (about 1 for a typical sample). `perceptual`: how different the
+    picture looks from the photo to the segmenter's first stages, where `image` compares pixels.
+    `clip_region`: as `clip`, but CLIP sees only the garment's surroundings, with the photo wherever the
+    edit may not reach, so that the text has no hold on trousers or background. `clip_direction`: 1 -
+    cosine between the way from a source text to the wanted one and the way from the photo to the
+    picture, by the same view; it needs a source text and is left out without one.
     """
 
     clip: float = 1.0
@@ -33,6 +34,7 @@ class LossWeights:
     image: float = 30.0
     latent: float = 1.0
     latent_prior: float = 0.0
+    perceptual: float = 0.0
     clip_region: float = 0.0
     clip_direction: float = 0.0
 
@@ -74,6 +76,9 @@ class EditSettings:
         clip_views: random crops that CLIP judges at every step beside the whole picture.
         max_batch: pictures that are on the device's graph at once. It bounds memory and does not
             change the result.
+        refine_steps: steps that first fit the encoder's code to the photo, >= 0; see `fidelity.py`.
+        tune_steps: steps that then fit a copy of the generator to each photo, >= 0; photos are edited
+            one after the other then.
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -110,6 +115,8 @@ class EditSettings:
     start_candidates: int = 256
     clip_views: int = 0
     max_batch: int = 8
+    refine_steps: int = 0
+    tune_steps: int = 0
     framing: Framing = "auto"
     garment: Garment = "upper"
     clamp: bool = True
@@ -135,7 +142,7 @@ class EditSettings:
             self.seed,
             "a whole number from 0 to 2^64 - 1",
         )
-        for name in ("start_candidates", "clip_views"):
+        for name in ("start_candidates", "clip_views", "refine_steps", "tune_steps"):
             value = getattr(self, name)
             _require(_is_count(value, 0), name, value, "a whole number >= 0")
         _require(_is_count(self.max_batch, 1), "max_batch", self.max_batch, "a whole number >= 1")

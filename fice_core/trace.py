@@ -1,6 +1,7 @@
 """The record of an inversion: every loss term of every picture at every step, and timing."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ class Trace:
         learning_rate: (steps,).
         seconds: time of day passed since the loop began, at the end of each step, (steps,). On a GPU
             this is when the step was queued, which can be earlier than when it was done.
+        refinement: of fitting the codes to the photos before the edit; None if that was not asked for.
+        tuning: of fitting the generator to the photos, likewise.
     """
 
     terms: dict[str, torch.Tensor]
@@ -29,6 +32,8 @@ class Trace:
     kept_step: torch.Tensor
     learning_rate: torch.Tensor
     seconds: torch.Tensor
+    refinement: "Trace | None" = None
+    tuning: "Trace | None" = None
 
     @property
     def steps(self) -> int:
@@ -38,6 +43,25 @@ class Trace:
     def weighted(self, term: str) -> torch.Tensor:
         """A term times its weight, (steps, N)."""
         return self.terms[term] * self.weights[term]
+
+    def preparations(self) -> "Iterator[tuple[str, Trace]]":
+        """What went before the edit, by name, in the order in which it was done."""
+        for name in ("refinement", "tuning"):
+            trace = getattr(self, name)
+            if trace is not None:
+                yield name, trace
+
+    def select(self, index: torch.Tensor) -> "Trace":
+        """The record of some of the pictures, which may be repeated; `index` is (M,) int64."""
+        index = index.cpu()
+        return replace(
+            self,
+            terms={name: values[:, index] for name, values in self.terms.items()},
+            total=self.total[:, index],
+            kept_step=self.kept_step[index],
+            refinement=self.refinement and self.refinement.select(index),
+            tuning=self.tuning and self.tuning.select(index),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists, for JSON; what was not computed is None."""
@@ -49,7 +73,53 @@ class Trace:
             "kept_step": self.kept_step.tolist(),
             "learning_rate": self.learning_rate.tolist(),
             "seconds": self.seconds.tolist(),
+            **{name: trace.as_dict() for name, trace in self.preparations()},
         }
+
+
+def no_steps(count: int) -> Trace:
+    """The record of `count` pictures for which nothing was done."""
+    nothing = torch.empty(0)
+    return Trace({}, {}, torch.empty(0, count), torch.full((count,), -1), nothing, nothing)
+
+
+def side_by_side(traces: Sequence[Trace]) -> Trace:
+    """One record of loops that ran one after the other, their pictures in that order.
+
+    Shorter ones are continued with NaN; `seconds` are those of all loops up to each step, and
+    `learning_rate` is that of the longest.
+    """
+    longest = max(traces, key=lambda trace: trace.steps)
+    steps = longest.steps
+
+    def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        long = [torch.full((steps, part.shape[1]), torch.nan) for part in parts]
+        for whole, part in zip(long, parts, strict=True):
+            whole[: len(part)] = part
+        return torch.cat(long, dim=1)
+
+    def elapsed(trace: Trace) -> torch.Tensor:
+        if trace.steps == 0:
+            return torch.zeros(steps)
+        return torch.cat([trace.seconds, trace.seconds[-1:].expand(steps - trace.steps)])
+
+    weights = {name: weight for trace in traces for name, weight in trace.weights.items()}
+    before: dict[str, Trace] = {}
+    for name in {name for trace in traces for name, _ in trace.preparations()}:
+        found = [getattr(trace, name) or no_steps(trace.total.shape[1]) for trace in traces]
+        before[name] = side_by_side(found)
+    return Trace(
+        terms={
+            name: joined([trace.terms.get(name, trace.total[:0]) for trace in traces])
+            for name in weights
+        },
+        weights=weights,
+        total=joined([trace.total for trace in traces]),
+        kept_step=torch.cat([trace.kept_step for trace in traces]),
+        learning_rate=longest.learning_rate,
+        seconds=torch.stack([elapsed(trace) for trace in traces]).sum(dim=0),
+        **before,
+    )
 
 
 def _plain(values: torch.Tensor) -> list[list[float | None]]:

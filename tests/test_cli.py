@@ -224,11 +224,11 @@ from fice_core.cli import main
 from toys import toy_models
 editing.load_models = lambda *a, **k: toy_models()
 real = editing.edit
-def edit(models, images, prompts, settings, on_step):
+def edit(models, images, prompts, settings, on_step, **others):
     def step(state):
         Path("STARTED").touch()
         on_step(state)
-    return real(models, images, prompts, settings, step)
+    return real(models, images, prompts, settings, step, **others)
 editing.edit = edit
 main(prog_name="fice")
 """
@@ -370,3 +370,42 @@ def test_progress_bar_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture
     with common.bar("working", 3) as progress:
         progress.update()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("fits", [("--refine-steps", 3), ("--tune-steps", 4), ()])
+def test_fits_to_the_photo_are_reported(
+    toys: dict[str, Any], photo: Callable[..., Path], tmp_path: Path, fits: tuple[Any, ...]
+) -> None:
+    report, out = tmp_path / "report.json", tmp_path / "out"
+    inputs = [photo("a.png", seed=1), photo("b.png", seed=2)]
+    prompts = ("--prompt", "a shirt", "--prompt", "a top")
+    options = ("--steps", 2, "--report", report, *fits)
+    assert fice("edit", *inputs, *prompts, "-o", out, *options).exit_code == 0
+    found = json.loads(report.read_text())
+    wanted = {"refinement": 3} if "--refine-steps" in fits else {}
+    wanted |= {"tuning": 4} if "--tune-steps" in fits else {}
+    for entry in found["edits"]:
+        steps = {name: entry[name]["steps"] for name in ("refinement", "tuning") if name in entry}
+        assert steps == wanted
+    # What is done to a photo does not depend on what else is edited.
+    alone = tmp_path / "alone.png"
+    fice("edit", inputs[1], "--prompt", "a top", "-o", alone, "--steps", 2, *fits)
+    assert alone.read_bytes() == (out / "b-2.png").read_bytes()
+
+
+def test_ctrl_c_while_the_generator_is_tuned(
+    toys: dict[str, Any],
+    photo: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fice_core.tuned_inversion.tune_generator", interrupt)
+    out, report = tmp_path / "o.png", tmp_path / "r.json"
+    arguments = ("edit", photo(), "--prompt", "a shirt", "-o", out, "--tune-steps", 2)
+    result = fice(*arguments, "--report", report, "--keep-on-interrupt")
+    assert result.exit_code == 130
+    assert out.exists()
+    assert json.loads(report.read_text())["edits"][0]["kept_step"] == -1

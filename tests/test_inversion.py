@@ -467,6 +467,8 @@ def test_paper_settings():
     ("name", "value"),
     [
         ("steps", 0),
+        ("refine_steps", -1),
+        ("tune_steps", 2.5),
         ("steps", -3),
         ("steps", 1.5),
         ("steps", True),

@@ -44,6 +44,39 @@ def test_image_loss_equals_the_papers_masked_pictures():
     torch.testing.assert_close(losses.image_loss(images, target, keep), paper)
 
 
+def test_perceptual_loss_compares_directions_place_by_place():
+    own = torch.tensor([[1.0, 2.0], [0.0, 0.0]]).view(1, 2, 1, 2)  # two places: along x, along x
+    other = torch.tensor([[0.0, 5.0], [3.0, 5.0]]).view(1, 2, 1, 2)  # along y, along the diagonal
+    everywhere = torch.ones(1, 1, 2, 4)
+    loss = losses.perceptual_loss([own], [other], everywhere)
+    assert loss.item() == pytest.approx((2 + (2 - math.sqrt(2))) / 2)
+    left = torch.tensor([1.0, 1.0, 0.0, 0.0]).expand(1, 1, 2, 4)
+    assert losses.perceptual_loss([own], [other], left).item() == pytest.approx(2 / 2)
+    part = torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(1, 1, 2, 4)  # half of the first place
+    assert losses.perceptual_loss([own], [other], part).item() == pytest.approx(2 / 4)
+    twice = losses.perceptual_loss([own, own], [other, own], everywhere)  # maps add up
+    assert twice.item() == pytest.approx(loss.item())
+
+
+@given(st.integers(0, 100), st.floats(0.1, 100.0))
+def test_perceptual_loss_is_bounded_symmetric_and_blind_to_strength(seed, strength):
+    rng = torch.Generator().manual_seed(seed)
+    own, other = torch.rand(2, 2, 5, 3, 3, generator=rng)
+    keep = torch.ones(2, 1, 6, 6)
+    loss = losses.perceptual_loss([own], [other], keep)
+    assert (loss > 0).all() and (loss <= 2).all()
+    torch.testing.assert_close(loss, losses.perceptual_loss([other], [own], keep))
+    stronger = losses.perceptual_loss([own * strength], [other], keep)
+    torch.testing.assert_close(stronger, loss, rtol=1e-3, atol=1e-5)
+    assert losses.perceptual_loss([own], [own], keep).tolist() == [0, 0]
+
+
+def test_perceptual_loss_has_a_gradient_without_features():
+    nothing = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    loss = losses.perceptual_loss([nothing], [torch.ones(1, 3, 2, 2)], torch.ones(1, 1, 2, 2))
+    assert torch.autograd.grad(loss.sum(), nothing)[0].isfinite().all()
+
+
 def test_latent_loss_measures_the_distance_to_the_first_layer():
     w_plus = torch.zeros(2, 3, 2)
     w_plus[0, :, 0] = torch.tensor([1.0, 2.0, 4.0])  # differences 1 and 3 in one of two components
@@ -84,11 +117,16 @@ def test_gradients():
     fixed = torch.full((2, 1), 0.3, dtype=torch.float64)
     statistics = LatentStatistics(fixed[0], fixed[:1] + 1.5, 1 / (fixed[:1] + 1.5), 1.0)
     check = torch.autograd.gradcheck
+    target = _inputs(2, 3, 2, 2).detach().flip(1)
     assert check(lambda x: losses.clip_loss(x, _inputs(1, 5).detach().flip(1)), _inputs(2, 5))
     assert check(lambda x: losses.pose_loss(x, fixed[..., None, None]), _inputs(2, 14, 2, 2))
     assert check(lambda x: losses.head_loss(x, fixed[..., None, None]), _inputs(2, 1, 2, 2))
     assert check(
         lambda x: losses.image_loss(x, fixed[..., None, None], fixed[..., None, None]),
+        _inputs(2, 3, 2, 2),
+    )
+    assert check(
+        lambda x: losses.perceptual_loss([x], [target], fixed[..., None, None]),
         _inputs(2, 3, 2, 2),
     )
     assert check(losses.latent_loss, _inputs(2, 3, 4))

@@ -55,6 +55,27 @@ def test_equals_torchvision(reference, size):
     torch.testing.assert_close(list(regions), list(maps), rtol=1e-4, atol=1e-5)
 
 
+def test_features_are_those_on_the_way_to_the_regions():
+    network = tiny()
+    images = pictures(2, 3, 32, 24)
+    with torch.inference_mode():
+        maps = network.features(images, 5)
+        assert [tuple(x.shape[1:]) for x in maps] == [
+            (4, 16, 12), (8, 8, 6), (16, 4, 3), (32, 4, 3), (64, 4, 3)
+        ]  # fmt: skip
+        assert torch.equal(maps[-1], network.backbone(images))
+        assert all(
+            torch.equal(a, b) for a, b in zip(network.features(images, 2), maps, strict=False)
+        )
+    assert all((x >= 0).all() and x.std() > 0 for x in maps)
+
+
+def test_features_that_are_not_wanted_are_not_computed():
+    network = tiny()
+    network.backbone.layer3 = network.backbone.layer4 = None
+    assert len(network.features(pictures(1, 3, 16, 16), 3)) == 3
+
+
 def test_keys_are_torchvisions():
     with torch.device("meta"):
         ours = Segmenter().state_dict()

@@ -31,6 +31,7 @@ class ToyGenerator(nn.Module):
         super().__init__()
         self.resolution, self.num_ws, self.w_dim, self.z_dim = (SIZE, SIZE), LAYERS, WIDTH, 5
         self.basis = nn.Parameter(_random(LAYERS * WIDTH, 3 * SIZE * SIZE, seed=seed) * 0.05)
+        self.synthesis = nn.ParameterList([self.basis])  # all that makes the picture
         self.projection = nn.Parameter(_random(self.z_dim, WIDTH, seed=seed + 1))
         self.poison = poison
 
@@ -101,6 +102,9 @@ class ToySegmenter(nn.Module):
         head[..., 1:3, 2:6] = 0.9
         body, head = body + light, head + light
         return Regions(1 - body - head, body, head)
+
+    def features(self, images: torch.Tensor, count: int) -> list[torch.Tensor]:
+        return [nn.functional.avg_pool2d(images, 2**k) for k in range(count)]
 
 
 toy_generator = _frozen(ToyGenerator)

@@ -39,17 +39,39 @@ preset_option = click.option(
 steps_option = click.option(
     "--steps", type=int, help="Optimisation steps.  [default: the preset's]"
 )
+refine_option = click.option(
+    "--refine-steps",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Steps that first fit the encoder's code to each picture.",
+)
+tune_option = click.option(
+    "--tune-steps",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Steps that then fit a copy of the generator to each picture.",
+)
 seed_option = click.option("--seed", type=int, default=0, show_default=True)
 
 
-def settings_of(preset: str, steps: int | None, seed: int) -> EditSettings:
+def settings_of(
+    preset: str, steps: int | None, seed: int, refine_steps: int = 0, tune_steps: int = 0
+) -> EditSettings:
     """The settings that the options stand for."""
     from dataclasses import replace
 
     from ..settings import EditSettings
 
     settings = EditSettings.paper() if preset == "paper" else EditSettings()
-    return replace(settings, seed=seed, steps=settings.steps if steps is None else steps)
+    return replace(
+        settings,
+        seed=seed,
+        steps=settings.steps if steps is None else steps,
+        refine_steps=refine_steps,
+        tune_steps=tune_steps,
+    )
 
 
 def models_of(source: str, clip: str | None, device: str) -> Models:

@@ -17,10 +17,12 @@ from .common import (
     models_of,
     models_option,
     preset_option,
+    refine_option,
     say,
     seed_option,
     settings_of,
     steps_option,
+    tune_option,
     warn,
 )
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..editing import EditInterrupted, EditResult, Models
+    from ..inversion import Step
     from ..settings import EditSettings
 
 
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
 @clip_option
 @preset_option
 @steps_option
+@refine_option
+@tune_option
 @seed_option
 @device_option
 @click.option("--report", metavar="FILE.json", help="Write settings, losses and timing here.")
@@ -66,6 +71,8 @@ def command(
     clip: str | None,
     preset: str,
     steps: int | None,
+    refine_steps: int,
+    tune_steps: int,
     seed: int,
     device: str,
     report: str | None,
@@ -78,7 +85,7 @@ def command(
     from ..files import check_writable
     from ..images import is_lossy, read_image
 
-    settings = settings_of(preset, steps, seed)
+    settings = settings_of(preset, steps, seed, refine_steps, tune_steps)
     jobs = _plan(inputs, prompts, output)
     images = {path: read_image(path, note=warn) for path in dict.fromkeys(inputs)}
     for job in jobs:
@@ -91,10 +98,11 @@ def command(
     models = models_of(source, clip, device)
     _check_sizes(images, models)
     run = _Run(models, settings, source, keep_on_interrupt, report)
-    groups = list(_same_size(jobs, images))
-    with bar("editing", settings.steps * len(groups)) as progress:
+    groups = list(_together(jobs, images, apart=tune_steps > 0))
+    steps_of_group = refine_steps + tune_steps + settings.steps
+    with bar("editing", steps_of_group * len(groups)) as progress:
         for number, group in enumerate(groups):
-            progress.n = number * settings.steps  # a group may have ended early
+            progress.n = number * steps_of_group  # a group may have ended early
             run.edit(group, images, progress)
     run.finish()
 
@@ -164,11 +172,11 @@ def _check_sizes(images: dict[str, torch.Tensor], models: Models) -> None:
             raise FiceError(f"{path}: {error}") from error
 
 
-def _same_size(jobs: list[Job], images: dict[str, torch.Tensor]) -> Iterator[list[Job]]:
-    """The jobs in groups that can be computed as one batch."""
-    groups: dict[torch.Size, list[Job]] = {}
+def _together(jobs: list[Job], images: dict[str, torch.Tensor], apart: bool) -> Iterator[list[Job]]:
+    """The jobs in groups that are computed as one batch: of one size, or `apart`, of one picture."""
+    groups: dict[object, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(images[job.input].shape, []).append(job)
+        groups.setdefault(job.input if apart else images[job.input].shape, []).append(job)
     yield from groups.values()
 
 
@@ -197,11 +205,18 @@ class _Run:
 
         from .. import editing
 
-        batch = torch.stack([images[job.input] for job in jobs])
+        inputs = [job.input for job in jobs]
+        if len(set(inputs)) == 1:  # whatever is done to the picture before the edit is done once
+            inputs = inputs[:1]
+        batch = torch.stack([images[path] for path in inputs])
         prompts = [job.prompt for job in jobs]
+
+        def forward(step: Step) -> None:
+            progress.update()
+
         try:
             result = editing.edit(
-                self.models, batch, prompts, self.settings, lambda step: progress.update()
+                self.models, batch, prompts, self.settings, forward, on_prepare=forward
             )
         except editing.EditInterrupted as interrupt:
             self._interrupted(jobs, interrupt)

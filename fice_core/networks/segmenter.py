@@ -3,7 +3,8 @@
 Parameter names are those of torchvision's `deeplabv3_resnet50`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -45,11 +46,18 @@ class DilatedResNet(nn.Module):
         self.stages = len(blocks)
         self.out_channels = channels
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Iterator[Tensor]:
+        """What the stem, at half the size, and every stage make of x, one after the other."""
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        yield x
         x = F.max_pool2d(x, 3, 2, 1)
         for i in range(self.stages):
             x = getattr(self, f"layer{i + 1}")(x)
+            yield x
+
+    def forward(self, x: Tensor) -> Tensor:
+        for y in self.features(x):
+            x = y
         return x
 
 
@@ -110,6 +118,11 @@ class Segmenter(nn.Module):
         """
         low = self.classifier(self.backbone(images))
         return F.interpolate(low, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+    def features(self, images: Tensor, count: int) -> list[Tensor]:
+        """images (N, 3, H, W) in [0, 1] -> what the stem (H/2) and the first stages (H/4, then H/8)
+        make of them, `count` maps (N, C, h, w) >= 0; later stages are not computed."""
+        return list(islice(self.backbone.features(images), count))
 
     def forward(self, images: Tensor) -> Regions:
         """images (N, 3, H, W) in [0, 1] -> Regions, each (N, 1, H, W)."""

@@ -1,0 +1,256 @@
+"""What the generator makes of a photo, brought closer to the photo before the edit begins.
+
+Two optional steps, both of which compare pictures by their pixels and by the segmenter's first stages:
+`refine_latent` moves the code, `tune_generator` then changes a copy of the generator. Not in FICE.
+"""
+
+import copy
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from . import losses
+from .initialization import Targets
+from .inversion import InversionResult, OnStep, Step, invert
+from .latents import LatentStatistics, check_latent
+from .networks.segmenter import Segmenter
+from .networks.stylegan2 import Generator
+from .objective import perceptual_term
+from .settings import EditSettings, LossWeights
+from .trace import Trace
+
+REFINE_WEIGHTS = LossWeights(
+    clip=0.0, pose=0.0, head=0.0, image=100.0, latent=0.0, latent_prior=0.03, perceptual=1.0
+)
+
+
+def refine_latent(
+    generator: Generator,
+    segmenter: Segmenter,
+    images: torch.Tensor,
+    w_plus: torch.Tensor,
+    steps: int,
+    *,
+    weights: LossWeights = REFINE_WEIGHTS,
+    learning_rate: float = 0.05,
+    layer_freedom: float = 0.5,
+    max_batch: int = 8,
+    mask: torch.Tensor | None = None,
+    statistics: LatentStatistics | None = None,
+    on_step: OnStep | None = None,
+) -> InversionResult:
+    """Move codes so that their pictures reproduce photos, and stay where W is, so that they can be edited.
+
+    It is the inversion of the edit, with a pixel and a perceptual term and the Mahalanobis prior alone;
+    so what holds there holds here: the best step counts, a photo whose losses become NaN or infinite
+    keeps the result before that and is warned about, and photos do not influence one another.
+
+    Args:
+        generator: its gradient flows to the codes alone.
+        segmenter: its first stages make the features of the perceptual term.
+        images: photos at the generator's resolution, (N, 3, H, W) in [0, 1].
+        w_plus: where to start, from the encoder, (N, num_ws, w_dim).
+        steps: >= 1.
+        weights: of the terms; those of text, pose and head must be 0.
+        learning_rate: Adam's peak, in units of the spread of W.
+        layer_freedom: see `EditSettings`.
+        max_batch: photos on the device's graph at once; does not change the result.
+        mask: 1 where the photo must be reproduced, (N, 1, H, W) in [0, 1]; None for everywhere.
+        statistics: of W; estimated when missing.
+        on_step: see `invert`: its exceptions cancel, `Step.stop()` ends with the result so far.
+
+    Returns:
+        `w_plus`, their pictures `images` (not clamped), the pictures before as `initial`, and the trace.
+
+    Raises:
+        FiceError: the codes do not fit the generator, or a value is out of range.
+        InversionInterrupted: Ctrl-C; holds the result so far.
+    """
+    settings = EditSettings(
+        steps=steps,
+        coordinates="whitened",
+        layer_freedom=layer_freedom,
+        learning_rate=learning_rate,
+        start_candidates=0,
+        max_batch=max_batch,
+        clamp=False,
+        weights=weights,
+    )
+    keep = torch.ones_like(images[:, :1]) if mask is None else mask
+    targets = Targets(images=images, w_plus=w_plus, keep_mask=keep)
+    result = invert(
+        generator, targets, settings, segmenter=segmenter, statistics=statistics, on_step=on_step
+    )
+    return replace(
+        result, warnings=tuple(f"refining the code of {line}" for line in result.warnings)
+    )
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A generator that was fitted to one photo.
+
+    Attributes:
+        generator: frozen and in eval mode, on the device and of the type of the one it was copied from.
+        trace: of the terms `image`, `perceptual` and `locality`, (steps, 1) each; its `kept_step` is
+            the one whose weights `generator` has.
+        warnings: one line each.
+    """
+
+    generator: Generator
+    trace: Trace
+    warnings: tuple[str, ...]
+
+
+def tune_generator(
+    generator: Generator,
+    segmenter: Segmenter,
+    images: torch.Tensor,
+    w_plus: torch.Tensor,
+    steps: int,
+    *,
+    image: float = 100.0,
+    perceptual: float = 1.0,
+    locality: float = 0.3,
+    reach: float = 0.5,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    on_step: OnStep | None = None,
+) -> Tuned:
+    """Fit a copy of the generator to one photo: pivotal tuning (Roich et al. 2021, arXiv 2106.05744).
+
+    The code stays and the weights of the synthesis network move until its picture is the photo. So
+    that other codes keep their pictures, each step also takes one on the way from this code to a random
+    one of W, and holds its picture to the original generator's (section 3.3 there, "locality").
+
+    The copy, its gradient, Adam's two moments and the best weights so far are five times the weights of
+    the synthesis network: tune one photo, use it, and let it go.
+
+    Args:
+        generator: is not changed.
+        segmenter: see `refine_latent`.
+        images: the photo at the generator's resolution, (1, 3, H, W) in [0, 1].
+        w_plus: the code that is to give this photo, the pivot, (1, num_ws, w_dim).
+        steps: >= 1.
+        image, perceptual: weights of the two comparisons with the photo; `locality` is the sum of the
+            same two, so weighted, for the other code.
+        locality: weight of that sum; 0 leaves it out.
+        reach: how far that code lies on the way from the pivot, 0, to the random one, 1.
+        learning_rate: Adam's, constant.
+        seed: of the random codes.
+        on_step: see `invert`.
+
+    Raises:
+        FiceError: the code does not fit the generator.
+        ValueError: not exactly one photo and one code, or no step.
+    """
+    check_latent(w_plus, generator)
+    if len(images) != 1 or len(w_plus) != 1 or steps < 1:
+        raise ValueError(
+            f"one photo, one code and steps >= 1 are needed, not {len(images)}, {len(w_plus)}, {steps}"
+        )
+    weights = {"image": image, "perceptual": perceptual, "locality": locality}
+    with torch.inference_mode(False), torch.enable_grad():
+        fit = _Fit(generator, segmenter, images, w_plus, weights, reach, seed)
+        adam = torch.optim.Adam(fit.parameters, lr=learning_rate)
+        best, kept, lowest = fit.weights_now(), -1, torch.inf
+        rows: list[torch.Tensor] = []
+        seconds: list[float] = []
+        warnings: tuple[str, ...] = ()
+        start = time.monotonic()
+        for index in range(steps):
+            values, total, picture = fit.evaluate()
+            rows.append(torch.stack([*values.values(), total]).cpu())
+            seconds.append(time.monotonic() - start)
+            if total.item() < lowest:  # never true of NaN
+                best, kept, lowest = fit.weights_now(), index, total.item()
+            step = Step(index, steps, values, total, picture)
+            if on_step is not None:
+                on_step(step)
+            if not fit.is_finite(total):
+                warnings = (
+                    f"the losses became NaN or infinite at step {index + 1}; the generator before "
+                    "that is used (a lower learning rate may help)",
+                )
+                break
+            if step.stop_requested:
+                break
+            if index + 1 < steps:  # the picture of one more update would not be looked at
+                adam.step()
+        tuned = fit.finished(best)
+    columns = torch.stack(rows)
+    trace = Trace(
+        terms={name: columns[:, k] for k, name in enumerate(weights)},
+        weights=weights,
+        total=columns[:, -1],
+        kept_step=torch.tensor([kept]),
+        learning_rate=torch.full((len(rows),), learning_rate),
+        seconds=torch.tensor(seconds),
+    )
+    return Tuned(tuned, trace, warnings)
+
+
+class _Fit:
+    """A copy of a generator that is being fitted to a photo, and what it is fitted by."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        segmenter: Segmenter,
+        images: torch.Tensor,
+        w_plus: torch.Tensor,
+        weights: dict[str, float],
+        reach: float,
+        seed: int,
+    ) -> None:
+        self._photo, self._pivot = images.detach().clone(), w_plus.detach().clone()
+        self._generator = generator
+        self._tuned = copy.deepcopy(generator).eval()
+        self._perceptual = perceptual_term(segmenter)
+        self._weights = weights
+        self._reach = reach
+        self._rng = torch.Generator().manual_seed(seed)
+        self.parameters = list(self._tuned.synthesis.requires_grad_().parameters())
+
+    def evaluate(self) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Unweighted terms and weighted sum, (1,) each, and the picture, (1, 3, H, W); leaves the
+        gradient in the parameters."""
+        codes, wanted = self._pivot, self._photo
+        if self._weights["locality"]:
+            z = torch.randn(1, self._generator.z_dim, generator=self._rng).to(self._pivot)
+            with torch.no_grad():
+                other = self._pivot.lerp(self._generator.map(z), self._reach)
+                wanted = torch.cat([self._photo, self._generator.synthesize(other)])
+            codes = torch.cat([self._pivot, other])
+        pictures = self._tuned.synthesize(codes)
+        everywhere = torch.ones_like(wanted[:, :1])
+        goal = Targets(images=wanted, w_plus=codes, keep_mask=everywhere)
+        image = losses.image_loss(pictures, wanted, everywhere)
+        perceptual = self._perceptual(pictures, goal, 0)
+        unlike = self._weights["image"] * image + self._weights["perceptual"] * perceptual
+        locality = unlike[1:].sum(dim=0, keepdim=True)
+        total = unlike[:1] + self._weights["locality"] * locality
+        gradients = torch.autograd.grad(total.sum(), self.parameters)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        terms = {"image": image[:1], "perceptual": perceptual[:1], "locality": locality}
+        terms = {name: value.detach() for name, value in terms.items()}
+        return terms, total.detach(), pictures[:1].detach()
+
+    def is_finite(self, total: torch.Tensor) -> bool:
+        """Whether the step that `evaluate` has prepared can be taken."""
+        known = [total, *(p.grad for p in self.parameters if p.grad is not None)]
+        return bool(torch.stack([value.isfinite().all() for value in known]).all())
+
+    def weights_now(self) -> list[torch.Tensor]:
+        """Copies of the parameters."""
+        return [parameter.detach().clone() for parameter in self.parameters]
+
+    def finished(self, weights: list[torch.Tensor]) -> Generator:
+        """The copy with these weights, frozen."""
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, weights, strict=True):
+                parameter.copy_(value)
+                parameter.grad = None
+        return self._tuned.requires_grad_(False)
