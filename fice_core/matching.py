@@ -1,0 +1,227 @@
+"""Make the generated patch a part of the photo: its colours and its grain, measured on what both show."""
+
+import torch
+import torch.nn.functional as F
+
+from .blending import check_pictures, edit_boxes, smooth
+from .framing import resize
+
+_RING_SIDE = 512  # the ring is grown on a picture of at most this size
+_EVIDENCE_SIDE = 256  # colours are compared on a picture of at most this size: averages, not pixels
+_LEAST_EVIDENCE = 48  # pixels of that picture
+_GAINS = (0.7, 1.4)
+_LARGEST_OFFSET = 0.2
+_GAIN_PRIOR = 0.03  # standard deviation of RGB from which the evidence outweighs the gain 1
+_ROUNDS = 12
+_TUKEY = 4.685  # robust standard deviations from which a pixel is no evidence
+_LEAST_SPREAD = 0.004  # RGB, one grey level: residuals are never taken to be smaller
+
+_BANDS = 2
+_FLAT_SHARE = 0.4  # of the pixels, those with the least structure show the grain
+_LEAST_FLAT = 400  # pixels
+_CLIPPED = 0.02  # RGB; closer to black or white than this, grain is cut off
+_LEAST_GRAIN = 0.0015  # RGB; what rounding to 8 bits leaves behind is no grain
+_MAD = 1.4826
+
+
+def ring_around(mask: torch.Tensor, width: float = 0.04) -> torch.Tensor:
+    """The kept pixels (`mask` 0) within `width`, a fraction of the height, of the edit.
+
+    Args:
+        mask: (N, 1, H, W) in [0, 1].
+
+    Returns:
+        (N, 1, H, W) bool.
+    """
+    height, longest = mask.shape[-2], max(mask.shape[-2:])
+    block = max(1, -(-longest // _RING_SIDE))
+    chosen = F.max_pool2d((mask > 0).float(), block, ceil_mode=True)
+    reach = max(1, round(width * height / block))
+    # A square grown along one axis, then the other; a disk would cost the square of its radius.
+    chosen = F.max_pool2d(chosen, (2 * reach + 1, 1), 1, (reach, 0))
+    chosen = F.max_pool2d(chosen, (1, 2 * reach + 1), 1, (0, reach))
+    grown = chosen.repeat_interleave(block, -2).repeat_interleave(block, -1)
+    return (grown[..., :height, : mask.shape[-1]] > 0) & (mask == 0)
+
+
+def match_colour(
+    generated: torch.Tensor, original: torch.Tensor, kept: torch.Tensor
+) -> torch.Tensor:
+    """`generated` with the gain and offset of each channel that make it look like the photo.
+
+    See `fit_colour`. Arguments as there.
+
+    Returns:
+        (N, 3, H, W) clamped to [0, 1]; where nothing is known, `generated` as it is.
+    """
+    gain, offset = fit_colour(generated, original, kept)
+    matched = (generated * gain[..., None, None] + offset[..., None, None]).clamp(0, 1)
+    unknown = ((gain == 1) & (offset == 0)).all(dim=1)
+    return torch.where(unknown[:, None, None, None], generated, matched)
+
+
+def fit_colour(
+    generated: torch.Tensor, original: torch.Tensor, kept: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gain and offset by which `original` = gain * `generated` + offset on most of the kept pixels.
+
+    Least squares, reweighted by Tukey's biweight: what the two pictures do not share (a trouser leg in
+    another colour) is no evidence. All channels of a pixel are weighted alike. Where the kept
+    pixels have one colour they tell no gain, so it is drawn to 1.
+
+    Args:
+        generated, original: (N, 3, H, W) in [0, 1].
+        kept: (N, 1, H, W) in [0, 1] or bool, where the two should show the same; best the
+            neighbourhood of the edit, see `ring_around`.
+
+    Returns:
+        gain in [0.7, 1.4] and offset in [-0.2, 0.2], each (N, 3); 1 and 0 with too little evidence.
+
+    Raises:
+        ValueError: shapes do not agree.
+    """
+    check_pictures(generated, original, kept)
+    pictures = [_small(images.detach()) for images in (generated, original)]
+    # A small pixel counts if it is wholly kept and known.
+    whole = _small(kept.to(original.dtype)) > 0.999
+    whole &= torch.isfinite(pictures[0]).all(dim=1, keepdim=True)
+    fits = [
+        _fit(before[:, chosen[0]].double(), after[:, chosen[0]].double())
+        for before, after, chosen in zip(*pictures, whole, strict=True)
+    ]
+    gain, offset = (torch.stack(values).to(generated) for values in zip(*fits, strict=True))
+    return gain, offset
+
+
+def _small(images: torch.Tensor) -> torch.Tensor:
+    shrink = max(1.0, max(images.shape[-2:]) / _EVIDENCE_SIDE)
+    height, width = (max(1, round(side / shrink)) for side in images.shape[-2:])
+    return resize(images, (height, width))
+
+
+def _fit(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gain and offset (3,) that take colours `before` to `after`, (3, K) each."""
+    gain, offset = torch.ones_like(before[:, :1]), torch.zeros_like(before[:, :1])
+    if before.shape[1] < _LEAST_EVIDENCE:
+        return gain[:, 0], offset[:, 0]
+    offset = (after - before).median(dim=1, keepdim=True).values
+    for _ in range(_ROUNDS):
+        residual = (after - gain * before - offset).norm(dim=0)
+        spread = (_MAD * residual.median()).clamp_min(_LEAST_SPREAD)
+        weight = (1 - (residual / (_TUKEY * spread)) ** 2).clamp_min(0) ** 2
+        weight = weight / weight.sum()
+        x, y = ((weight * values).sum(dim=1, keepdim=True) for values in (before, after))
+        covariance = (weight * (before - x) * (after - y)).sum(dim=1, keepdim=True)
+        variance = (weight * (before - x) ** 2).sum(dim=1, keepdim=True)
+        gain = (covariance + _GAIN_PRIOR**2) / (variance + _GAIN_PRIOR**2)
+        gain = gain.clamp(*_GAINS)
+        offset = y - gain * x
+    return gain[:, 0], offset.clamp(-_LARGEST_OFFSET, _LARGEST_OFFSET)[:, 0]
+
+
+def match_grain(
+    generated: torch.Tensor, original: torch.Tensor, mask: torch.Tensor, seed: int
+) -> torch.Tensor:
+    """`generated` with as much of the photo's grain as it lacks; grain is never removed.
+
+    The standard deviation of two octaves (pixels, and pairs of pixels) is measured in flat areas, of
+    the photo where it is kept and of the patch where it is used, for brightness and two colour
+    differences apart, since grain is mostly common to the channels. The difference is added as Gaussian noise.
+
+    Args:
+        generated, original: (N, 3, H, W) in [0, 1], at the photo's resolution.
+        mask: (N, 1, H, W) in [0, 1], 1 where the generated picture will be used.
+        seed: of the noise. A picture's grain depends on its own pixels and the seed alone, not on the
+            batch or the device.
+
+    Returns:
+        (N, 3, H, W), in [0, 1] where grain was added, else `generated` as it is.
+
+    Raises:
+        ValueError: shapes do not agree.
+    """
+    check_pictures(generated, original, mask)
+    result = generated.clone()
+    basis = _opponent_basis(original)
+    for sample, (rows, columns) in edit_boxes(mask, margin=0):
+        wanted = _grain(original[sample], mask[sample, 0] == 0, basis)
+        patch, inside = generated[sample, :, rows, columns], mask[sample, 0, rows, columns] > 0
+        present = _grain(patch, mask[sample, 0, rows, columns] > 0.5, basis)
+        if wanted is None or present is None:
+            continue
+        missing = (wanted**2 - present**2).clamp_min(0)
+        if not missing.any():
+            continue
+        noise = _noise(missing, inside.shape, seed).to(patch)
+        grain = torch.einsum("ck,khw->chw", basis.T, noise)
+        grained = (patch + grain).clamp(0, 1)
+        result[sample, :, rows, columns] = torch.where(inside, grained, patch)
+    return result
+
+
+def _opponent_basis(like: torch.Tensor) -> torch.Tensor:
+    """Brightness, red-blue and green-purple, as orthonormal rows (3, 3)."""
+    rows = like.new_tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]])
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+def _bands(values: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Two octaves of (C, H, W) at full resolution, and what is left, smooth over 8 pixels or so."""
+    rest, bands = values[None], []
+    for step in range(_BANDS):
+        smoother = smooth(rest, 2**step)
+        bands.append((rest - smoother)[0])
+        rest = smoother
+    return bands, rest[0]
+
+
+def _grain(images: torch.Tensor, chosen: torch.Tensor, basis: torch.Tensor) -> torch.Tensor | None:
+    """Robust standard deviations (2 bands, 3 opponent channels) in the flattest of the chosen pixels.
+
+    Args:
+        images: (3, H, W).
+        chosen: (H, W) bool.
+
+    Returns:
+        None with too few pixels to tell.
+    """
+    sound = ((images > _CLIPPED) & (images < 1 - _CLIPPED)).all(dim=0)
+    chosen = chosen & sound
+    images = torch.where(images.isfinite(), images, 0.0)
+    bands, rest = _bands(images)
+    # Structure is what remains when the grain is smoothed away: differences four pixels apart.
+    wide = F.pad(rest[None], (2, 2, 2, 2), mode="replicate")[0]
+    across = (wide[:, 2:-2, 4:] - wide[:, 2:-2, :-4]).abs().amax(dim=0)
+    down = (wide[:, 4:, 2:-2] - wide[:, :-4, 2:-2]).abs().amax(dim=0)
+    structure = torch.maximum(across, down)[chosen]
+    if structure.numel() * _FLAT_SHARE < _LEAST_FLAT:
+        return None
+    rank = max(1, int(_FLAT_SHARE * structure.numel()))
+    flat = structure <= structure.kthvalue(rank).values
+    found = torch.stack([(basis @ band[:, chosen][:, flat]) for band in bands])
+    deviation = (found - found.median(dim=2, keepdim=True).values).abs()
+    grain = _MAD * deviation.median(dim=2).values
+    return torch.where(grain > _LEAST_GRAIN, grain, 0.0)
+
+
+def _noise(variances: torch.Tensor, size: torch.Size, seed: int) -> torch.Tensor:
+    """Gaussian noise (3, *size) whose two bands have these variances, (2, 3), as far as can be."""
+    rng = torch.Generator().manual_seed(seed)
+    # Each band of independent white noise shows up in both bands; solve for the mixture.
+    shares = _band_shares()
+    power = torch.linalg.solve(shares, variances.double().cpu()).clamp_min(0)
+    total = torch.zeros(3, *size)
+    for band in range(_BANDS):
+        white = torch.randn(3, *size, generator=rng)
+        total += _bands(white)[0][band] * power[band].sqrt().to(white)[:, None, None]
+    return total
+
+
+def _band_shares() -> torch.Tensor:
+    """[i, j]: variance in band i of the j-th band of unit white noise, (2, 2) float64."""
+    impulse = torch.zeros(1, 49, 49, dtype=torch.float64)
+    impulse[0, 24, 24] = 1
+    responses = [_bands(band)[0] for band in _bands(impulse)[0]]
+    return torch.stack(
+        [torch.stack([r.square().sum() for r in response]) for response in responses], 1
+    )
