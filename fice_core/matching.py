@@ -19,6 +19,7 @@ _LEAST_SPREAD = 0.004  # RGB, one grey level: residuals are never taken to be sm
 _BANDS = 2
 _FLAT_SHARE = 0.4  # of the pixels, those with the least structure show the grain
 _LEAST_FLAT = 400  # pixels
+_TILE, _TILES = 64, 16  # pixels a side, and how many a side at most
 _CLIPPED = 0.02  # RGB; closer to black or white than this, grain is cut off
 _LEAST_GRAIN = 0.0015  # RGB; what rounding to 8 bits leaves behind is no grain
 _MAD = 1.4826
@@ -126,7 +127,8 @@ def match_grain(
 
     The standard deviation of two octaves (pixels, and pairs of pixels) is measured in flat areas, of
     the photo where it is kept and of the patch where it is used, for brightness and two colour
-    differences apart, since grain is mostly common to the channels. The difference is added as Gaussian noise.
+    differences apart, since grain is mostly common to the channels. What is missing is added as
+    Gaussian noise.
 
     Args:
         generated, original: (N, 3, H, W) in [0, 1], at the photo's resolution.
@@ -166,13 +168,22 @@ def _opponent_basis(like: torch.Tensor) -> torch.Tensor:
 
 
 def _bands(values: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Two octaves of (C, H, W) at full resolution, and what is left, smooth over 8 pixels or so."""
-    rest, bands = values[None], []
+    """Two octaves of (N, C, H, W) at full resolution, and what is left, smooth over 8 pixels or so."""
+    bands = []
     for step in range(_BANDS):
-        smoother = smooth(rest, 2**step)
-        bands.append((rest - smoother)[0])
-        rest = smoother
-    return bands, rest[0]
+        rest = smooth(values, 2**step)
+        bands.append(values - rest)
+        values = rest
+    return bands, values
+
+
+def _tiles(images: torch.Tensor) -> torch.Tensor:
+    """Tiles evenly spread over (C, H, W), (T, C, h, w): grain is alike everywhere, a sample will do."""
+    for axis in (1, 2):
+        side = images.shape[axis]
+        tile = min(_TILE, side)
+        images = images.unfold(axis, tile, max(tile, (side - tile) // (_TILES - 1)))
+    return images.flatten(1, 2).transpose(0, 1).contiguous()
 
 
 def _grain(images: torch.Tensor, chosen: torch.Tensor, basis: torch.Tensor) -> torch.Tensor | None:
@@ -185,20 +196,19 @@ def _grain(images: torch.Tensor, chosen: torch.Tensor, basis: torch.Tensor) -> t
     Returns:
         None with too few pixels to tell.
     """
-    sound = ((images > _CLIPPED) & (images < 1 - _CLIPPED)).all(dim=0)
-    chosen = chosen & sound
-    images = torch.where(images.isfinite(), images, 0.0)
-    bands, rest = _bands(images)
+    images, chosen = _tiles(images), _tiles(chosen[None])[:, 0]
+    chosen &= ((images > _CLIPPED) & (images < 1 - _CLIPPED)).all(dim=1)
+    bands, rest = _bands(torch.where(images.isfinite(), images, 0.0))
     # Structure is what remains when the grain is smoothed away: differences four pixels apart.
-    wide = F.pad(rest[None], (2, 2, 2, 2), mode="replicate")[0]
-    across = (wide[:, 2:-2, 4:] - wide[:, 2:-2, :-4]).abs().amax(dim=0)
-    down = (wide[:, 4:, 2:-2] - wide[:, :-4, 2:-2]).abs().amax(dim=0)
+    wide = F.pad(rest, (2, 2, 2, 2), mode="replicate")
+    across = (wide[..., 2:-2, 4:] - wide[..., 2:-2, :-4]).abs().amax(dim=1)
+    down = (wide[..., 4:, 2:-2] - wide[..., :-4, 2:-2]).abs().amax(dim=1)
     structure = torch.maximum(across, down)[chosen]
     if structure.numel() * _FLAT_SHARE < _LEAST_FLAT:
         return None
     rank = max(1, int(_FLAT_SHARE * structure.numel()))
     flat = structure <= structure.kthvalue(rank).values
-    found = torch.stack([(basis @ band[:, chosen][:, flat]) for band in bands])
+    found = torch.stack([basis @ band.transpose(0, 1)[:, chosen][:, flat] for band in bands])
     deviation = (found - found.median(dim=2, keepdim=True).values).abs()
     grain = _MAD * deviation.median(dim=2).values
     return torch.where(grain > _LEAST_GRAIN, grain, 0.0)
@@ -208,20 +218,20 @@ def _noise(variances: torch.Tensor, size: torch.Size, seed: int) -> torch.Tensor
     """Gaussian noise (3, *size) whose two bands have these variances, (2, 3), as far as can be."""
     rng = torch.Generator().manual_seed(seed)
     # Each band of independent white noise shows up in both bands; solve for the mixture.
-    shares = _band_shares()
-    power = torch.linalg.solve(shares, variances.double().cpu()).clamp_min(0)
-    total = torch.zeros(3, *size)
+    power = torch.linalg.solve(_band_shares(), variances.double().cpu()).clamp_min(0)
+    total = torch.zeros(1, 3, *size)
     for band in range(_BANDS):
-        white = torch.randn(3, *size, generator=rng)
-        total += _bands(white)[0][band] * power[band].sqrt().to(white)[:, None, None]
-    return total
+        white = torch.randn(1, 3, *size, generator=rng)
+        total += _bands(white)[0][band] * power[band].sqrt().float()[:, None, None]
+    return total[0]
 
 
 def _band_shares() -> torch.Tensor:
     """[i, j]: variance in band i of the j-th band of unit white noise, (2, 2) float64."""
-    impulse = torch.zeros(1, 49, 49, dtype=torch.float64)
-    impulse[0, 24, 24] = 1
-    responses = [_bands(band)[0] for band in _bands(impulse)[0]]
-    return torch.stack(
-        [torch.stack([r.square().sum() for r in response]) for response in responses], 1
-    )
+    impulse = torch.zeros(1, 1, 49, 49, dtype=torch.float64)
+    impulse[..., 24, 24] = 1
+    shares = [
+        torch.stack([twice.square().sum() for twice in _bands(once)[0]])
+        for once in _bands(impulse)[0]
+    ]
+    return torch.stack(shares, dim=1)
