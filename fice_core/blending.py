@@ -33,7 +33,8 @@ def blend_pyramid(
     much as the level spreads, so that every transition lies inside the mask and the kept pixels are
     exactly the photo's, without a step. And since the wide transitions of the low frequencies now
     lie over the old garment, whose colour must not shine through, the photo takes part in them only
-    where the mask is below 1; in the core the generated picture stands in for it.
+    where the mask is below 1; how it differs from the generated picture in the core is guessed
+    from there.
 
     Args:
         generated, original: (N, 3, H, W) in [0, 1].
@@ -51,11 +52,12 @@ def blend_pyramid(
     if levels is not None and levels < 0:
         raise ValueError(f"levels is {levels}, but must be at least 0")
     result = original.clone()
-    for sample, (rows, columns) in edit_boxes(mask, margin=2):
+    for sample, (rows, columns) in edit_boxes(mask, margin=_COARSEST):
         soft = mask[sample : sample + 1, :, rows, columns]
         photo = original[sample : sample + 1, :, rows, columns]
         patch = generated[sample : sample + 1, :, rows, columns]
-        difference = torch.where((soft < 1) & patch.isfinite(), patch - photo, 0.0)
+        known = (soft < 1) & patch.isfinite().all(dim=1, keepdim=True)
+        difference = _fill(torch.where(known, patch - photo, 0.0), known)
         depth = _default_levels(soft) if levels is None else levels
         masks, bands = _masks(soft, depth), laplacian_pyramid(difference, depth)
         # What the photo's colours still contribute inside, from the coarsest level to the finest.
@@ -81,6 +83,18 @@ def _masks(mask: torch.Tensor, levels: int) -> list[torch.Tensor]:
         shrunk = -F.max_pool2d(-masks[-1], size, 1, _REACH)  # beyond the picture nothing is kept
         masks.append(reduce(shrunk))
     return masks
+
+
+def _fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """(1, C, H, W) continued from `known` (1, 1, H, W) to where it is not: from half the resolution.
+
+    Push-pull, as in Gortler et al. (1996), "The lumigraph", section 3.3. 0 if nothing is known.
+    """
+    if known.all() or not known.any():
+        return values
+    weight = reduce(known.to(values.dtype))
+    smaller = reduce(values * known) / weight.clamp_min(1e-6)
+    return torch.where(known, values, expand(_fill(smaller, weight > 0), values.shape[-2:]))
 
 
 def laplacian_pyramid(images: torch.Tensor, levels: int) -> list[torch.Tensor]:
