@@ -152,13 +152,18 @@ class _Grid(NamedTuple):
 
     def smooth(self, solution: torch.Tensor | None, force: torch.Tensor) -> torch.Tensor:
         """Two damped Jacobi sweeps, from 0 if there is no solution yet; what is 0 outside stays so."""
-        for relaxation in _RELAXATIONS:
-            if solution is None:
-                solution = torch.mul(self.inverse, force).mul_(relaxation)
-            else:
-                mean = _neighbours(solution).add_(force).mul_(self.inverse)
-                solution = mean.lerp_(solution, 1 - relaxation)
-        return solution
+        first, second = _RELAXATIONS
+        if solution is None:
+            solution = torch.mul(self.inverse, force).mul_(first)
+        else:
+            solution = self._sweep(solution, force, first)
+        return self._sweep(solution, force, second)
+
+    def _sweep(
+        self, solution: torch.Tensor, force: torch.Tensor, relaxation: float
+    ) -> torch.Tensor:
+        mean = _neighbours(solution).add_(force).mul_(self.inverse)
+        return mean.lerp_(solution, 1 - relaxation)
 
     def prolong(self, coarse: torch.Tensor) -> torch.Tensor:
         """The next coarser grid's values, interpolated."""
@@ -177,7 +182,7 @@ def _solve(
         forces.append(_block_sums(forces[-1]))
     solution = _cycle(grids[-1:], forces[-1])
     for level in range(len(grids) - 2, 0, -1):
-        solution = _improve(grids[level:], grids[level].prolong(solution), forces[level])
+        solution = _cycle(grids[level:], forces[level], grids[level].prolong(solution))
     if len(grids) > 1:
         solution = grids[0].prolong(solution)
     return _conjugate_gradients(grids, solution, forces[0], tolerance * float(known.abs().max()))
@@ -206,20 +211,17 @@ def _conjugate_gradients(
     return solution
 
 
-def _cycle(grids: list[_Grid], force: torch.Tensor) -> torch.Tensor:
-    """What one V-cycle on the first of `grids` makes of a force, starting from 0."""
-    if len(grids) > 1:
-        return _improve(grids, None, force)
-    solution = None
-    for _ in range(_COARSEST_SWEEPS):
-        solution = grids[0].smooth(solution, force)
-    return solution
-
-
-def _improve(grids: list[_Grid], solution: torch.Tensor, force: torch.Tensor) -> torch.Tensor:
-    """One V-cycle: smooth, correct by the coarser grid's answer to what is left, smooth."""
+def _cycle(
+    grids: list[_Grid], force: torch.Tensor, solution: torch.Tensor | None = None
+) -> torch.Tensor:
+    """One V-cycle on the first of `grids`: smooth, correct by the coarser grid's answer to what is left,
+    smooth; from 0 if there is no solution yet."""
     grid = grids[0]
     solution = grid.smooth(solution, force)
+    if len(grids) == 1:
+        for _ in range(_COARSEST_SWEEPS):
+            solution = grid.smooth(solution, force)
+        return solution
     left = _block_sums(force - grid.apply(solution))
     solution = grid.prolong(_cycle(grids[1:], left)).add_(solution)
     return grid.smooth(solution, force)

@@ -102,7 +102,7 @@ def _small(images: torch.Tensor) -> torch.Tensor:
 
 def _fit(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Gain and offset (3,) that take colours `before` to `after`, (3, K) each."""
-    gain, offset = torch.ones_like(before[:, :1]), torch.zeros_like(before[:, :1])
+    gain, offset = before.new_ones(3, 1), before.new_zeros(3, 1)
     if before.shape[1] < _LEAST_EVIDENCE:
         return gain[:, 0], offset[:, 0]
     offset = (after - before).median(dim=1, keepdim=True).values
@@ -164,7 +164,7 @@ def match_grain(
 def _opponent_basis(like: torch.Tensor) -> torch.Tensor:
     """Brightness, red-blue and green-purple, as orthonormal rows (3, 3)."""
     rows = like.new_tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]])
-    return rows / rows.norm(dim=1, keepdim=True)
+    return rows / rows.square().sum(dim=1, keepdim=True).sqrt()
 
 
 def _bands(values: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:

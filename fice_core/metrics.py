@@ -141,7 +141,7 @@ def _steepness(image: torch.Tensor) -> np.ndarray:
     lab = to_lab(image.permute(1, 2, 0).double().cpu().numpy())
     down = np.diff(lab, axis=0, append=lab[-1:])
     across = np.diff(lab, axis=1, append=lab[:, -1:])
-    return np.sqrt((down**2 + across**2).sum(axis=-1))
+    return np.asarray(np.sqrt((down**2 + across**2).sum(axis=-1)))
 
 
 def median_lab(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -168,7 +168,8 @@ def skin_difference(
     Returns:
         (N,), NaN where one of the areas is empty.
     """
-    return (median_lab(images, mask) - median_lab(target, target_mask)).norm(dim=1)
+    difference = median_lab(images, mask) - median_lab(target, target_mask)
+    return difference.square().sum(dim=1).sqrt()
 
 
 def _masked_pixels(images: torch.Tensor, mask: torch.Tensor) -> list[np.ndarray]:

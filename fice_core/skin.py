@@ -158,7 +158,9 @@ def shift_skin(generated: torch.Tensor, mask: torch.Tensor, tone: SkinTone) -> t
         wanted = tone.mean[sample].double().numpy()
         factor = np.clip((wanted[0] + 16) / (middle[0] + 16), *_BRIGHTENING)
         own = lab2rgb(wanted + factor * (lab - middle))
-        share = soft * torch.from_numpy(_alikeness(lab, middle, spread)).to(soft)
+        # Fully what is more alike than not: the last per cent of another skin would show.
+        alike = np.clip(2 * _alikeness(lab, middle, spread), 0, 1)
+        share = soft * torch.from_numpy(alike).to(soft)
         own = torch.from_numpy(own).permute(2, 0, 1).to(patch)
         shifted = torch.lerp(patch, own, share)
         result[sample, :, rows, columns] = torch.where(share > 0, shifted, patch)
@@ -173,7 +175,7 @@ def _lab(image: torch.Tensor) -> np.ndarray:
 def _alikeness(lab: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """exp(-d^2 / 2) of (H, W, 3) -> (H, W); 0 for an unknown mean."""
     distance = (lab - mean) / (_WIDTH * np.maximum(spread, _LEAST_SPREAD))
-    return np.nan_to_num(np.exp(-0.5 * (distance**2).sum(axis=-1)))
+    return np.asarray(np.nan_to_num(np.exp(-0.5 * (distance**2).sum(axis=-1))))
 
 
 def _statistics(candidates: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +190,7 @@ def _statistics(candidates: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def _core(mask: torch.Tensor) -> np.ndarray:
     """A bool mask (H, W) without its border pixels, which are mixed colours, if enough are left."""
     inner = F.max_pool2d((~mask)[None, None].float(), 3, 1, 1)[0, 0] == 0
-    return (inner if inner.sum() >= _LEAST_PIXELS else mask).cpu().numpy()
+    return np.asarray((inner if inner.sum() >= _LEAST_PIXELS else mask).cpu())
 
 
 def _face(head: torch.Tensor) -> np.ndarray:
@@ -202,7 +204,7 @@ def _face(head: torch.Tensor) -> np.ndarray:
         rows = slice(round(top + _FACE[2] * height), round(top + _FACE[3] * height))
         columns = slice(round(left + _FACE[0] * width), round(left + _FACE[1] * width))
         face[rows, columns] = head[rows, columns]
-    return face.cpu().numpy()
+    return np.asarray(face.cpu())
 
 
 def _main_colour(lab: np.ndarray) -> np.ndarray:
