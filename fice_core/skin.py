@@ -220,4 +220,4 @@ def _main_colour(lab: np.ndarray) -> np.ndarray:
         centres = np.stack([lab[nearer == k].mean(axis=0) for k in (0, 1)])
     if np.linalg.norm(centres[0] - centres[1]) < _ONE_COLOUR:
         return lab
-    return lab[nearer == np.bincount(nearer).argmax()]
+    return np.asarray(lab[nearer == np.bincount(nearer).argmax()])

@@ -27,7 +27,7 @@ from fice_core.skin import (
     skin_tone_of_parts,
 )
 
-COUNT = 40
+COUNT = 24
 ARM_LABELS = torch.tensor(
     UPPER_ARM["left"] + UPPER_ARM["right"] + LOWER_ARM["left"] + LOWER_ARM["right"]
 )
