@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from .blending import check_pictures, edit_boxes
 
-_TOLERANCE = 1e-2  # of the largest border value; leaves about a tenth of a grey level of error
+_TOLERANCE = 0.02  # of the largest border value; leaves less than half a grey level of error
 _MOST_STEPS = 40
 _COARSEST = 4  # pixels a side, below which the grid is not coarsened any more
 _COARSEST_SWEEPS = 8

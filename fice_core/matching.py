@@ -14,7 +14,9 @@ _LARGEST_OFFSET = 0.2
 _GAIN_PRIOR = 0.03  # standard deviation of RGB from which the evidence outweighs the gain 1
 _ROUNDS = 12
 _TUKEY = 4.685  # robust standard deviations from which a pixel is no evidence
-_LEAST_SPREAD = 0.004  # RGB, one grey level: residuals are never taken to be smaller
+# RGB, powers of ten: residuals are taken to be no smaller than this in the first round and the last. With
+# one grey level from the start, a fit to the wall alone would reject the trousers for want of a gain.
+_SPREADS = (-1.3, -2.4)
 
 _BANDS = 2
 _FLAT_SHARE = 0.4  # of the pixels, those with the least structure show the grain
@@ -66,7 +68,7 @@ def fit_colour(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gain and offset by which `original` = gain * `generated` + offset on most of the kept pixels.
 
-    Least squares, reweighted by Tukey's biweight: what the two pictures do not share (a trouser leg in
+    Least squares, reweighted by Tukey's biweight, ever more narrowly: what the two pictures do not share (a trouser leg in
     another colour) is no evidence. All channels of a pixel are weighted alike. Where the kept
     pixels have one colour they tell no gain, so it is drawn to 1.
 
@@ -106,9 +108,9 @@ def _fit(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch
     if before.shape[1] < _LEAST_EVIDENCE:
         return gain[:, 0], offset[:, 0]
     offset = (after - before).median(dim=1, keepdim=True).values
-    for _ in range(_ROUNDS):
+    for least in torch.logspace(*_SPREADS, _ROUNDS):
         residual = (after - gain * before - offset).norm(dim=0)
-        spread = (_MAD * residual.median()).clamp_min(_LEAST_SPREAD)
+        spread = (_MAD * residual.median()).clamp_min(float(least))
         weight = (1 - (residual / (_TUKEY * spread)) ** 2).clamp_min(0) ** 2
         weight = weight / weight.sum()
         x, y = ((weight * values).sum(dim=1, keepdim=True) for values in (before, after))
