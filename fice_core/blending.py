@@ -15,6 +15,8 @@ Box = tuple[slice, slice]
 
 _COARSEST = 32  # pixels a side of the edit at the pyramid's top
 _REACH = 4  # pixels of a level that its own reduction and expansion together can spread over
+_OUTLIER = 4.0  # robust standard deviations from the median within which a difference is light
+_LEAST_LIMIT = 0.04  # RGB; so close to the median it is light, however even that may be
 
 #: The soft mask's plain mixture of the two pictures.
 blend_feathered = stitch
@@ -32,9 +34,9 @@ def blend_pyramid(
     changes for an edit that must stay within its mask. The mask of each level is first shrunk by as
     much as the level spreads, so that every transition lies inside the mask and the kept pixels are
     exactly the photo's, without a step. And since the wide transitions of the low frequencies now
-    lie over the old garment, whose colour must not shine through, the photo takes part in them only
-    where the mask is below 1; how it differs from the generated picture in the core is guessed
-    from there.
+    lie over the old garment, whose colour must not shine through, only a difference in light takes
+    part in them: as seen where the mask is below 1, without outliers, and continued from there into
+    the core. The rest of the difference is faded by the mask alone.
 
     Args:
         generated, original: (N, 3, H, W) in [0, 1].
@@ -56,16 +58,19 @@ def blend_pyramid(
         soft = mask[sample : sample + 1, :, rows, columns]
         photo = original[sample : sample + 1, :, rows, columns]
         patch = generated[sample : sample + 1, :, rows, columns]
-        known = (soft < 1) & patch.isfinite().all(dim=1, keepdim=True)
-        difference = _fill(torch.where(known, patch - photo, 0.0), known)
+        finite = patch.isfinite().all(dim=1, keepdim=True)
+        difference = torch.where((soft < 1) & finite, patch - photo, 0.0)
+        usual = (soft < 1) & finite & _usual(difference, (soft < 1) & finite)
+        light = _fill(difference, usual)
+        content = torch.where(soft < 1, difference - light, 0.0)
         depth = _default_levels(soft) if levels is None else levels
-        masks, bands = _masks(soft, depth), laplacian_pyramid(difference, depth)
+        masks, bands = _masks(soft, depth), laplacian_pyramid(light, depth)
         # What the photo's colours still contribute inside, from the coarsest level to the finest.
         kept = (1 - masks.pop()) * bands.pop()
         while bands:
             band = bands.pop()
             kept = expand(kept, band.shape[-2:]) + (1 - masks.pop()) * band
-        blended = (patch - kept).clamp(0, 1)
+        blended = (patch - kept - (1 - soft) * content).clamp(0, 1)
         result[sample, :, rows, columns] = torch.where(soft > 0, blended, photo)[0]
     return result
 
@@ -83,6 +88,25 @@ def _masks(mask: torch.Tensor, levels: int) -> list[torch.Tensor]:
         shrunk = -F.max_pool2d(-masks[-1], size, 1, _REACH)  # beyond the picture nothing is kept
         masks.append(reduce(shrunk))
     return masks
+
+
+def usual_range(differences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Median of (C, K) and how far from it a difference in light may be, each (C, 1).
+
+    That is a few robust standard deviations; beyond lies a difference in content.
+    """
+    middle = differences.median(dim=1, keepdim=True).values
+    spread = 1.4826 * (differences - middle).abs().median(dim=1, keepdim=True).values
+    return middle, (_OUTLIER * spread).clamp_min(_LEAST_LIMIT)
+
+
+def _usual(difference: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Where (1, C, H, W) is within the usual range of the chosen pixels: (1, 1, H, W) bool."""
+    if not chosen.any():
+        return chosen
+    middle, limit = usual_range(difference.detach()[0][:, chosen[0, 0]])
+    deviation = (difference - middle[None, ..., None]).abs()
+    return (deviation <= limit[None, ..., None]).all(dim=1, keepdim=True)
 
 
 def _fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -17,17 +17,13 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .blending import check_pictures, edit_boxes
+from .blending import check_pictures, edit_boxes, usual_range
 
 _TOLERANCE = 0.02  # of the largest border value; leaves less than half a grey level of error
 _MOST_STEPS = 40
 _COARSEST = 4  # pixels a side, below which the grid is not coarsened any more
 _COARSEST_SWEEPS = 8
 _RELAXATIONS = (0.56, 1.39)  # Chebyshev weights of two Jacobi sweeps, for eigenvalues in [0.5, 2]
-_OUTLIER = 4.0  # robust standard deviations from the border's median from which a value is limited
-_LEAST_LIMIT = (
-    0.04  # RGB; a difference this close to the median is light, however even the border is
-)
 _LEAST_WEIGHT = 1e-3  # of an outlier: it decides only where there is nothing else
 
 
@@ -57,7 +53,7 @@ def blend_gradients(
         photo = original[sample, :, rows, columns]
         patch = generated[sample, :, rows, columns]
         inside = soft > 0
-        values, weights = _border(photo - patch, inside)
+        values, weights = _border((photo - patch).detach(), inside)
         lit = membrane(values, weights, inside[0], _TOLERANCE).add_(patch).clamp_(0, 1)
         faded = torch.lerp(photo, lit, soft)
         result[sample, :, rows, columns] = torch.where(inside, faded, photo)
@@ -76,10 +72,8 @@ def _border(difference: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tenso
     values = torch.zeros_like(difference)
     if usable.any():
         found = difference[:, usable]
-        middle = found.median(dim=1, keepdim=True).values
+        middle, limit = usual_range(found)
         deviation = found - middle
-        spread = 1.4826 * deviation.abs().median(dim=1, keepdim=True).values
-        limit = (_OUTLIER * spread).clamp_min(_LEAST_LIMIT)
         excess = (deviation.abs() / limit).amax(dim=0).clamp_min(1)
         weights[usable] = excess.pow(-4).clamp_min(_LEAST_WEIGHT)
         values[:, usable] = middle + torch.minimum(torch.maximum(deviation, -limit), limit)

@@ -68,9 +68,9 @@ def fit_colour(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gain and offset by which `original` = gain * `generated` + offset on most of the kept pixels.
 
-    Least squares, reweighted by Tukey's biweight, ever more narrowly: what the two pictures do not share (a trouser leg in
-    another colour) is no evidence. All channels of a pixel are weighted alike. Where the kept
-    pixels have one colour they tell no gain, so it is drawn to 1.
+    Least squares, reweighted by Tukey's biweight, ever more narrowly: what the two pictures do not
+    share (a trouser leg in another colour) is no evidence. All channels of a pixel are weighted
+    alike. Where the kept pixels have one colour they tell no gain, so it is drawn to 1.
 
     Args:
         generated, original: (N, 3, H, W) in [0, 1].
@@ -169,10 +169,10 @@ def _opponent_basis(like: torch.Tensor) -> torch.Tensor:
     return rows / rows.square().sum(dim=1, keepdim=True).sqrt()
 
 
-def _bands(values: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Two octaves of (N, C, H, W) at full resolution, and what is left, smooth over 8 pixels or so."""
+def _bands(values: torch.Tensor, count: int = _BANDS) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Octaves of (N, C, H, W) at full resolution, the finest first, and what is left of it."""
     bands = []
-    for step in range(_BANDS):
+    for step in range(count):
         rest = smooth(values, 2**step)
         bands.append(values - rest)
         values = rest
@@ -221,11 +221,14 @@ def _noise(variances: torch.Tensor, size: torch.Size, seed: int) -> torch.Tensor
     rng = torch.Generator().manual_seed(seed)
     # Each band of independent white noise shows up in both bands; solve for the mixture.
     power = torch.linalg.solve(_band_shares(), variances.double().cpu()).clamp_min(0)
-    total = torch.zeros(1, 3, *size)
-    for band in range(_BANDS):
-        white = torch.randn(1, 3, *size, generator=rng)
-        total += _bands(white)[0][band] * power[band].sqrt().float()[:, None, None]
-    return total[0]
+    total = torch.zeros(3, *size)
+    for channel in range(3):
+        for band in range(_BANDS):
+            if power[band, channel] > 0:
+                white = torch.randn(1, 1, *size, generator=rng)
+                share = float(power[band, channel].sqrt())
+                total[channel].add_(_bands(white, band + 1)[0][band][0, 0], alpha=share)
+    return total
 
 
 def _band_shares() -> torch.Tensor:

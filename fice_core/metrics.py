@@ -133,7 +133,7 @@ def seam_visibility(
             continue
         steeper = _steepness(result) - _steepness(photo)
         found.append(float(np.maximum(steeper, 0)[border].mean()))
-    return torch.tensor(found)
+    return torch.tensor(found, device=images.device)
 
 
 def _steepness(image: torch.Tensor) -> np.ndarray:
@@ -153,7 +153,7 @@ def median_lab(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         np.median(to_lab(pixels), axis=0) if len(pixels) else np.full(3, np.nan)
         for pixels in _masked_pixels(images, mask)
     ]
-    return torch.from_numpy(np.stack(medians)).float()
+    return torch.from_numpy(np.stack(medians)).float().to(images.device)
 
 
 def skin_difference(
@@ -168,7 +168,7 @@ def skin_difference(
     Returns:
         (N,), NaN where one of the areas is empty.
     """
-    difference = median_lab(images, mask) - median_lab(target, target_mask)
+    difference = median_lab(images, mask) - median_lab(target, target_mask).to(images.device)
     return difference.square().sum(dim=1).sqrt()
 
 

@@ -147,6 +147,18 @@ def test_the_old_garment_does_not_shine_through_the_pyramid():
     torch.testing.assert_close(blend_pyramid(generated, original, mask), generated)
 
 
+def test_content_that_differs_at_the_border_does_not_bleed_into_the_pyramid():
+    """The photo is 0.05 lighter, but for trousers along an eighth of the border, made blue."""
+    original = torch.full((1, 3, 128, 128), 0.6)
+    generated = original - 0.05
+    generated[..., 100:, :] += torch.tensor([-0.4, -0.3, 0.2]).view(3, 1, 1)
+    result = blend_pyramid(generated, original, disk(128, 36, 10))
+    garment = disk(128, 34)[0, 0] > 0
+    correction = (result - generated)[..., garment]
+    assert (correction > -1e-3).all() and (correction < 0.051).all()
+    assert correction[:, :, :30].mean() > 0.005  # the light of the rest does take part
+
+
 def test_gradients_of_the_pyramid():
     """It is linear in both pictures within [0, 1], and says so to autograd."""
     generated, original = noise(2, 1, 3, 8, 9).double() * 0.2 + 0.4
