@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 
 def part_labels(parts: torch.Tensor) -> torch.Tensor:
@@ -105,6 +106,70 @@ def mean_difference(images: torch.Tensor, target: torch.Tensor, mask: torch.Tens
     """Mean absolute difference of pictures (N, 3, H, W) over a soft mask (N, 1, H, W). (N,)."""
     difference = ((images - target).abs().mean(dim=1, keepdim=True) * mask).flatten(1).sum(dim=1)
     return difference / mask.flatten(1).sum(dim=1).clamp_min(1e-8)
+
+
+def seam_visibility(
+    images: torch.Tensor, original: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """How much steeper than the photo the result is along the mask's border, in CIELAB units a pixel.
+
+    The mean of max(0, |grad result| - |grad original|) over the border: the soft part of the mask and
+    two pixels on both sides of it. The gradient is that of all three components together, by differences
+    to the next row and column. Edges that the photo has itself hide a seam and do not count.
+
+    Args:
+        images, original: (N, 3, H, W) in [0, 1].
+        mask: (N, 1, H, W) in [0, 1].
+
+    Returns:
+        (N,), 0 where the mask has no border.
+    """
+    found = []
+    for result, photo, soft in zip(images.detach(), original, mask, strict=True):
+        near = [F.max_pool2d(side.float(), 5, 1, 2)[0] > 0 for side in (soft > 0, soft < 1)]
+        border = (near[0] & near[1]).cpu().numpy()
+        if not border.any():
+            found.append(0.0)
+            continue
+        steeper = _steepness(result) - _steepness(photo)
+        found.append(float(np.maximum(steeper, 0)[border].mean()))
+    return torch.tensor(found, device=images.device)
+
+
+def _steepness(image: torch.Tensor) -> np.ndarray:
+    """Length of the CIELAB gradient of (3, H, W), forward differences: (H, W)."""
+    lab = to_lab(image.permute(1, 2, 0).double().cpu().numpy())
+    down = np.diff(lab, axis=0, append=lab[-1:])
+    across = np.diff(lab, axis=1, append=lab[:, -1:])
+    return np.asarray(np.sqrt((down**2 + across**2).sum(axis=-1)))
+
+
+def median_lab(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Median CIELAB colour, component by component, where `mask` (N, 1, H, W) is above one half.
+
+    (N, 3) float32, NaN where it nowhere is.
+    """
+    medians = [
+        np.median(to_lab(pixels), axis=0) if len(pixels) else np.full(3, np.nan)
+        for pixels in _masked_pixels(images, mask)
+    ]
+    return torch.from_numpy(np.stack(medians)).float().to(images.device)
+
+
+def skin_difference(
+    images: torch.Tensor, mask: torch.Tensor, target: torch.Tensor, target_mask: torch.Tensor
+) -> torch.Tensor:
+    """CIELAB distance between the median colours of two masked areas: a new arm and the person's hands.
+
+    Args:
+        images, target: (N, 3, H, W) in [0, 1]; they may be of different sizes.
+        mask, target_mask: (N, 1, H, W) of theirs; pixels above one half count.
+
+    Returns:
+        (N,), NaN where one of the areas is empty.
+    """
+    difference = median_lab(images, mask) - median_lab(target, target_mask).to(images.device)
+    return difference.square().sum(dim=1).sqrt()
 
 
 def _masked_pixels(images: torch.Tensor, mask: torch.Tensor) -> list[np.ndarray]:

@@ -1,0 +1,198 @@
+"""Ways of stitching the generated patch into the photo, at the photo's own resolution.
+
+All take pictures (N, 3, H, W) and a mask (N, 1, H, W) in [0, 1], 1 where the generated picture shows,
+and return the photo bit for bit where the mask is 0. `gradient_domain.blend_gradients` is another.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+
+from .stitching import stitch
+
+Box = tuple[slice, slice]
+
+_COARSEST = 32  # pixels a side of the edit at the pyramid's top
+_REACH = 4  # pixels of a level that its own reduction and expansion together can spread over
+_OUTLIER = 4.0  # robust standard deviations from the median within which a difference is light
+_LEAST_LIMIT = 0.04  # RGB; so close to the median it is light, however even that may be
+
+#: The soft mask's plain mixture of the two pictures.
+blend_feathered = stitch
+
+
+def blend_pyramid(
+    generated: torch.Tensor,
+    original: torch.Tensor,
+    mask: torch.Tensor,
+    levels: int | None = None,
+) -> torch.Tensor:
+    """Every spatial frequency mixed over a border as wide as its own wavelength.
+
+    Burt and Adelson (1983), "A multiresolution spline with application to image mosaics", with two
+    changes for an edit that must stay within its mask. The mask of each level is first shrunk by as
+    much as the level spreads, so that every transition lies inside the mask and the kept pixels are
+    exactly the photo's, without a step. And since the wide transitions of the low frequencies now
+    lie over the old garment, whose colour must not shine through, only a difference in light takes
+    part in them: as seen where the mask is below 1, without outliers, and continued from there into
+    the core. The rest of the difference is faded by the mask alone.
+
+    Args:
+        generated, original: (N, 3, H, W) in [0, 1].
+        mask: (N, 1, H, W) in [0, 1].
+        levels: how often the resolution is halved, >= 0; None: until the edit's shorter side is
+            32 pixels. 0 is `blend_feathered`.
+
+    Returns:
+        (N, 3, H, W), in [0, 1] inside the mask.
+
+    Raises:
+        ValueError: shapes do not agree, or `levels` is negative.
+    """
+    check_pictures(generated, original, mask)
+    if levels is not None and levels < 0:
+        raise ValueError(f"levels is {levels}, but must be at least 0")
+    result = original.clone()
+    for sample, (rows, columns) in edit_boxes(mask, margin=_COARSEST):
+        soft = mask[sample : sample + 1, :, rows, columns]
+        photo = original[sample : sample + 1, :, rows, columns]
+        patch = generated[sample : sample + 1, :, rows, columns]
+        finite = patch.isfinite().all(dim=1, keepdim=True)
+        difference = torch.where((soft < 1) & finite, patch - photo, 0.0)
+        usual = (soft < 1) & finite & _usual(difference, (soft < 1) & finite)
+        light = _fill(difference, usual)
+        content = torch.where(soft < 1, difference - light, 0.0)
+        depth = _default_levels(soft) if levels is None else levels
+        masks, bands = _masks(soft, depth), laplacian_pyramid(light, depth)
+        # What the photo's colours still contribute inside, from the coarsest level to the finest.
+        kept = (1 - masks.pop()) * bands.pop()
+        while bands:
+            band = bands.pop()
+            kept = expand(kept, band.shape[-2:]) + (1 - masks.pop()) * band
+        blended = (patch - kept - (1 - soft) * content).clamp(0, 1)
+        result[sample, :, rows, columns] = torch.where(soft > 0, blended, photo)[0]
+    return result
+
+
+def _default_levels(mask: torch.Tensor) -> int:
+    """Halvings until the shorter side has `_COARSEST` pixels."""
+    return max(0, (min(mask.shape[-2:]) // _COARSEST).bit_length() - 1)
+
+
+def _masks(mask: torch.Tensor, levels: int) -> list[torch.Tensor]:
+    """The mask at every level, 0 wherever that level's pixels would reach a pixel outside."""
+    masks = [mask]
+    for _ in range(levels):
+        size = 2 * _REACH + 1
+        shrunk = -F.max_pool2d(-masks[-1], size, 1, _REACH)  # beyond the picture nothing is kept
+        masks.append(reduce(shrunk))
+    return masks
+
+
+def usual_range(differences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Median of (C, K) and how far from it a difference in light may be, each (C, 1).
+
+    That is a few robust standard deviations; beyond lies a difference in content.
+    """
+    middle = differences.median(dim=1, keepdim=True).values
+    spread = 1.4826 * (differences - middle).abs().median(dim=1, keepdim=True).values
+    return middle, (_OUTLIER * spread).clamp_min(_LEAST_LIMIT)
+
+
+def _usual(difference: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Where (1, C, H, W) is within the usual range of the chosen pixels: (1, 1, H, W) bool."""
+    if not chosen.any():
+        return chosen
+    middle, limit = usual_range(difference.detach()[0][:, chosen[0, 0]])
+    deviation = (difference - middle[None, ..., None]).abs()
+    return (deviation <= limit[None, ..., None]).all(dim=1, keepdim=True)
+
+
+def _fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """(1, C, H, W) continued from `known` (1, 1, H, W) to where it is not: from half the resolution.
+
+    Push-pull, as in Gortler et al. (1996), "The lumigraph", section 3.3. 0 if nothing is known.
+    """
+    if known.all() or not known.any():
+        return values
+    weight = reduce(known.to(values.dtype))
+    smaller = reduce(values * known) / weight.clamp_min(1e-6)
+    return torch.where(known, values, expand(_fill(smaller, weight > 0), values.shape[-2:]))
+
+
+def laplacian_pyramid(images: torch.Tensor, levels: int) -> list[torch.Tensor]:
+    """`levels` bands, each of half the resolution of the one before, and the rest. (N, C, H, W) each.
+
+    Expanding the last to the size of the one before and adding it, and so on, gives `images` back.
+    """
+    bands = []
+    for _ in range(levels):
+        smaller = reduce(images)
+        bands.append(images - expand(smaller, images.shape[-2:]))
+        images = smaller
+    return [*bands, images]
+
+
+def reduce(images: torch.Tensor) -> torch.Tensor:
+    """Half the resolution, rounded up: every other pixel of the binomially smoothed (N, C, H, W)."""
+    return smooth(images)[..., ::2, ::2]
+
+
+def expand(images: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """Twice the resolution, (N, C, H, W) -> (N, C, *size), by Burt and Adelson's interpolation."""
+    for axis in (-2, -1):
+        ends = (0, 0, 1, 1) if axis == -2 else (1, 1, 0, 0)
+        padded = F.pad(images, ends, mode="replicate")
+        a, b, c = (padded.narrow(axis, k, images.shape[axis]) for k in range(3))
+        pairs = torch.stack([(a + 6 * b + c) / 8, (b + c) / 2], dim=axis)
+        images = pairs.flatten(axis - 1, axis)
+    return images[..., : size[0], : size[1]]
+
+
+def smooth(images: torch.Tensor, step: int = 1) -> torch.Tensor:
+    """Convolve (N, C, H, W) with (1, 4, 6, 4, 1) / 16 along both axes, the border repeated outwards.
+
+    `step` spreads the five taps apart: 2 for the next band of a pyramid that is not decimated.
+    """
+    reach = 2 * step
+    padded = F.pad(images, (0, 0, reach, reach), mode="replicate")
+    images = _taps(padded, images.shape[-2], step, -2)
+    padded = F.pad(images, (reach, reach, 0, 0), mode="replicate")
+    return _taps(padded, images.shape[-1], step, -1)
+
+
+def _taps(padded: torch.Tensor, length: int, step: int, axis: int) -> torch.Tensor:
+    a, b, c, d, e = (padded.narrow(axis, k * step, length) for k in range(5))
+    return (a + e) / 16 + (b + d) / 4 + c * 0.375
+
+
+def edit_boxes(mask: torch.Tensor, margin: int) -> Iterator[tuple[int, Box]]:
+    """The rows and columns that hold each picture's mask above 0, and `margin` pixels more.
+
+    Pictures whose mask (N, 1, H, W) is empty are left out.
+    """
+    for sample, chosen in enumerate(mask[:, 0] > 0):
+        rows, columns = (chosen.any(dim=axis).nonzero().flatten() for axis in (1, 0))
+        if len(rows):
+            yield (
+                sample,
+                (
+                    _stretch(rows, margin, chosen.shape[0]),
+                    _stretch(columns, margin, chosen.shape[1]),
+                ),
+            )
+
+
+def _stretch(indices: torch.Tensor, margin: int, length: int) -> slice:
+    return slice(max(0, int(indices[0]) - margin), min(length, int(indices[-1]) + 1 + margin))
+
+
+def check_pictures(generated: torch.Tensor, original: torch.Tensor, mask: torch.Tensor) -> None:
+    """Raise ValueError unless the pictures (N, C, H, W) and the mask (N, 1, H, W) belong together."""
+    expected = (original.shape[0], 1, *original.shape[-2:])
+    if original.ndim != 4 or generated.shape != original.shape or mask.shape != expected:
+        raise ValueError(
+            f"generated {tuple(generated.shape)}, original {tuple(original.shape)} and mask "
+            f"{tuple(mask.shape)} must have one size"
+        )
