@@ -120,7 +120,7 @@ class Sam(nn.Module):
         self.image_size = image_size
         modeling = _package()
         grid = image_size // patch_size
-        self.model: nn.Module = modeling.Sam(
+        self.model: Any = modeling.Sam(
             image_encoder=modeling.ImageEncoderViT(
                 img_size=image_size,
                 patch_size=patch_size,
@@ -202,14 +202,16 @@ class Sam(nn.Module):
         else:
             chosen = 1 + quality[:, 1:].argmax(dim=1) if lone else torch.zeros(1, dtype=torch.int64)
         best = logits[:, chosen.to(logits.device)]
-        return self.model.postprocess_masks(best, fitted, size).sigmoid()
+        mask: Tensor = self.model.postprocess_masks(best, fitted, size).sigmoid()
+        return mask
 
     def _features(self, image: Tensor, fitted: tuple[int, int]) -> Tensor:
         """Features of one picture in [0, 1], (1, prompt_dim, grid, grid)."""
         resized = F.interpolate(
             255 * image, fitted, mode="bilinear", align_corners=False, antialias=True
         )
-        return self.model.image_encoder(self.model.preprocess(resized))  # type: ignore[no-any-return]
+        features: Tensor = self.model.image_encoder(self.model.preprocess(resized))
+        return features
 
     def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
         """A picture's (H, W) once its longest side is the network's."""
