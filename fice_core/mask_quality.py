@@ -16,15 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .demo.attributes import COLOURS
 from .demo.renderer import Rendering, render
 from .errors import FiceError
 from .evaluation import cases
 from .framing import resize
-from .initialization import extract_pose, segment_regions
+from .initialization import extract_anatomy, extract_pose, segment_regions
 from .mask_refinement import refine_mask
-from .masks import ARMS, TORSO, find_anatomy
+from .masks import ARMS, TORSO, edit_mask, find_anatomy
 from .models import Models
 from .networks.densepose import UPPER_BODY_LABELS
+from .settings import EditSettings
 
 _BATCH = 4
 _POSE_SIDE = 112
@@ -79,8 +81,9 @@ def measure_masks(
     """Compare masks with the truth at `scale` times the generator's size.
 
     `body` and `head` are the segmenter's; `torso and arms` is what an edit may cover
-    (`masks.find_anatomy`, from both networks); `garment` is only given as truth, since no network
-    knows garments.
+    (`masks.find_anatomy`, from both networks); `garment` is `masks.edit_mask`, without its soft border,
+    between the figure and the same one in another colour. By that function's definition the torso
+    belongs to it, bare or not.
 
     Args:
         models: the demonstration set, or another trained on its figures.
@@ -99,12 +102,20 @@ def measure_masks(
         )
     if scale < 2:
         raise FiceError(f"scale is {scale}, but larger pictures than the generator's are needed: 2")
-    figures = cases(count, seed).figures
+    todo = cases(count, seed)
+    colours = torch.tensor([COLOURS[name] for name in todo.colours])
     found: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = {}
     for start in range(0, count, _BATCH):
-        drawn = render(figures[start : start + _BATCH], scale * height)
+        span = slice(start, start + _BATCH)
+        figures = todo.figures[span]
+        drawn = render(figures, scale * height)
+        other = render(figures.replace(colour=colours[span]), height).images
         truth = _truth(drawn)
-        for source, masks in _sources(models, drawn, truth, height).items():
+        sources = {"networks": _found(models, resize(drawn.images, (height, height)), other)}
+        for side in sorted({_POSE_SIDE, height}):
+            shrunk = {name: resize(mask, (side, side)) for name, mask in truth.items()}
+            sources[f"truth, {side} px"] = shrunk
+        for source, masks in sources.items():
             for name, mask in masks.items():
                 found.setdefault((name, source), []).append(
                     _compare(drawn.images, mask, truth[name])
@@ -131,32 +142,29 @@ def iou(mask: Tensor, truth: Tensor) -> Tensor:
 def _truth(drawn: Rendering) -> dict[str, Tensor]:
     clothed = [label for part in (TORSO, ARMS) for label in UPPER_BODY_LABELS[part]]
     visible = torch.isin(drawn.labels, torch.tensor(clothed))[:, None].float()
+    torso = torch.isin(drawn.labels, torch.tensor(UPPER_BODY_LABELS[TORSO]))[:, None]
     return {
         "body": drawn.body,
         "head": drawn.head,
         "torso and arms": visible,
-        "garment": drawn.garment,
+        "garment": torch.maximum(drawn.garment, torso.float()),
     }
 
 
-def _sources(
-    models: Models, drawn: Rendering, truth: dict[str, Tensor], size: int
-) -> dict[str, dict[str, Tensor]]:
-    """Low-resolution masks by where they come from."""
-    small = resize(drawn.images, (size, size)).to(models.device)
-    regions = segment_regions(models.segmenter, small)
-    anatomy = find_anatomy(extract_pose(models.densepose, small), regions)
-    networks = {
+def _found(models: Models, images: Tensor, edited: Tensor) -> dict[str, Tensor]:
+    """Masks at the generator's resolution of pictures, and of what `edited` changed in them."""
+    before, after = images.to(models.device), edited.to(models.device)
+    regions = segment_regions(models.segmenter, before)
+    anatomy = find_anatomy(extract_pose(models.densepose, before), regions)
+    sharp = EditSettings(mask_dilation=0.0, mask_feather=0.0)
+    worn = extract_anatomy(models.densepose, models.segmenter, after)
+    masks = {
         "body": regions.body,
         "head": regions.head,
         "torso and arms": (anatomy.torso | anatomy.arms).float(),
+        "garment": edit_mask(anatomy, worn, before, before, after, sharp),
     }
-    sources = {"networks": {name: mask.cpu() for name, mask in networks.items()}}
-    for side in sorted({_POSE_SIDE, size}):
-        sources[f"truth, {side} px"] = {
-            name: resize(mask, (side, side)) for name, mask in truth.items()
-        }
-    return sources
+    return {name: mask.cpu() for name, mask in masks.items()}
 
 
 def _compare(images: Tensor, mask: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
