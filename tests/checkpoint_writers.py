@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
 from fice_core.networks.e4e import Encoder
+from fice_core.networks.sam import Sam
 from fice_core.networks.segmenter import Segmenter
 from fice_core.networks.stylegan2 import Generator
 
@@ -59,12 +60,30 @@ def tiny_openai_clip(residual: bool) -> Clip:
     return Clip(16, vision, text, quick_gelu=True)
 
 
+def tiny_sam() -> Sam:
+    return Sam(
+        image_size=64,
+        patch_size=8,
+        embed_dim=16,
+        depth=3,
+        num_heads=2,
+        mlp_dim=24,
+        window_size=3,
+        global_blocks=(0, 2),
+        prompt_dim=32,
+        mask_channels=4,
+        decoder_mlp_dim=20,
+        quality_dim=12,
+    )
+
+
 TINY: dict[str, Callable[[], nn.Module]] = {
     "generator": tiny_generator,
     "encoder": tiny_encoder,
     "densepose": tiny_densepose,
     "segmenter": tiny_segmenter,
     "clip": tiny_clip,
+    "sam": tiny_sam,
 }
 
 

@@ -7,6 +7,7 @@ from .loading import (
     load_densepose,
     load_encoder,
     load_generator,
+    load_sam,
     load_segmenter,
 )
 from .native import save
@@ -19,6 +20,7 @@ __all__ = [
     "load_densepose",
     "load_encoder",
     "load_generator",
+    "load_sam",
     "load_segmenter",
     "save",
 ]

@@ -18,7 +18,7 @@ class Description:
     """A checkpoint in words.
 
     Attributes:
-        kind: "generator", "encoder", "densepose", "segmenter", "clip", "other" or "unknown".
+        kind: "generator", "encoder", "densepose", "segmenter", "clip", "sam", "other" or "unknown".
         summary: one sentence, "x.pt is an e4e encoder (14 styles, 512)".
         details: name to value, ready to print, in a sensible order.
     """

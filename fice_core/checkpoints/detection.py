@@ -31,6 +31,7 @@ EXPECTED = {
     "densepose": "a DensePose network",
     "segmenter": "a DeepLabV3 segmenter",
     "clip": "a CLIP model",
+    "sam": "a Segment Anything model",
 }
 # The tensors that give a network away, most telling first. The order of kinds matters: an e4e file
 # repeats its generator, and a segmenter contains what an ImageNet classifier has.
@@ -48,6 +49,14 @@ _MARKS = (
     ),
     ("generator", rosinality.MARKS),
     ("generator", ("synthesis.b4.const", "mapping.fc0.weight")),
+    (
+        "sam",
+        (
+            "image_encoder.patch_embed.proj.weight",
+            "prompt_encoder.no_mask_embed.weight",
+            "mask_decoder.iou_token.weight",
+        ),
+    ),
 )
 # Files that are often at hand in this field and are none of the above.
 _OTHERS = (
@@ -58,7 +67,9 @@ _OTHERS = (
     (("roi_heads.box_head.fc1.weight",), "a detectron2 detector without a DensePose head"),
     (("text_model.embeddings.token_embedding.weight",), "a CLIP model in transformers' layout"),
     (("visual.trunk.patch_embed.proj.weight",), "a CLIP model with a timm vision tower"),
-    (("image_encoder.patch_embed.proj.weight",), "a Segment Anything model"),
+    (("image_encoder.patch_embed.proj.weight",), "the picture encoder of a Segment Anything model"),
+    (("image_encoder.patch_embed.seq.0.c.weight",), "a MobileSAM model"),
+    (("sam_mask_decoder.iou_token.weight",), "a Segment Anything 2 model"),
     (("model.diffusion_model.input_blocks.0.0.weight",), "a Stable Diffusion checkpoint"),
     (("first_stage_model.decoder.conv_in.weight",), "a diffusion autoencoder (VAE)"),
     (("backbone.conv1.weight", "classifier.0.weight"), "an FCN segmenter"),
@@ -198,7 +209,7 @@ def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> str | None
 
 
 def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Contents) -> Found:
-    """A network of the five kinds: its own tensors and its settings."""
+    """A network of a known kind: its own tensors and its settings."""
     state = _below(tensors, prefix)
     translated = kind == "generator" and rosinality.is_rosinality(state)
     if kind == "encoder":
@@ -285,10 +296,18 @@ def _clip(config: Mapping[str, Any]) -> str:
     return f"{tower} tower, {vision['image_size']} px, {config['embed_dim']} features"
 
 
+def _sam(config: Mapping[str, Any]) -> str:
+    """ViT-B, ViT-L and ViT-H by the width and depth of their papers."""
+    sizes = {(768, 12): "ViT-B", (1024, 24): "ViT-L", (1280, 32): "ViT-H"}
+    tower = sizes.get((config["embed_dim"], config["depth"]), "ViT")
+    return f"{tower}, {config['image_size']} px, {config['depth']} blocks of {config['embed_dim']}"
+
+
 _SENTENCES = {
     "generator": _generator,
     "encoder": lambda config: f"{config['num_styles']} styles, {config['style_dim']}",
     "densepose": lambda config: f"R{3 * sum(config['blocks']) + 2}-FPN, {config['head']} head",
     "segmenter": lambda config: f"ResNet-{3 * sum(config['blocks']) + 2}, 3 classes",
     "clip": _clip,
+    "sam": _sam,
 }

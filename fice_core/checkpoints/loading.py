@@ -11,6 +11,7 @@ from ..errors import FiceError
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import Encoder
+from ..networks.sam import Sam
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
 from .building import build
@@ -24,7 +25,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def load(path: PathLike, device: str = "cpu") -> nn.Module:
-    """Whichever of the five networks a file holds, frozen, float32.
+    """Whichever of FICE's networks a file holds, frozen, float32.
 
     Raises:
         FiceError: the file cannot be read or holds something else.
@@ -32,9 +33,7 @@ def load(path: PathLike, device: str = "cpu") -> nn.Module:
     contents = read(path)
     found = identify(contents)
     if found.kind not in NETWORKS:
-        raise FiceError(
-            f"{contents.name} is {found.what}; one of FICE's five networks was expected"
-        )
+        raise FiceError(f"{contents.name} is {found.what}; one of FICE's networks was expected")
     return _build(found, contents, nn.Module, device)
 
 
@@ -82,6 +81,12 @@ def load_segmenter(
             )
         found.config["class_order"] = list(class_order)
     return _build(found, contents, Segmenter, device)
+
+
+def load_sam(path: PathLike, device: str = "cpu") -> Sam:
+    """Segment Anything, any of its sizes, from `sam_vit_b_01ec64.pth` and the like or a `.safetensors`."""
+    contents = read(path)
+    return _build(_expect(contents, "sam"), contents, Sam, device)
 
 
 def load_clip(path_or_name: PathLike, architecture: str | None = None, device: str = "cpu") -> Clip:

@@ -23,6 +23,7 @@ NETWORKS = {  # kind: (module in fice_core.networks, class)
     "densepose": ("densepose", "DensePose"),
     "segmenter": ("segmenter", "Segmenter"),
     "clip": ("clip", "Clip"),
+    "sam": ("sam", "Sam"),
 }
 
 
@@ -34,8 +35,9 @@ def network_class(kind: str) -> type[nn.Module]:
 
 
 def weights(network: nn.Module) -> nn.Module:
-    """The module whose state dict is stored: all of it, but for CLIP the bare open_clip model."""
-    return network.model if type(network).__name__ == "Clip" else network  # type: ignore[return-value]
+    """The module whose state dict is stored: all of it, but of CLIP and SAM the bare package's model."""
+    wrapped = type(network).__name__ in ("Clip", "Sam")
+    return network.model if wrapped else network  # type: ignore[return-value]
 
 
 def parse_config(metadata: Mapping[str, str], source: str) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def save(
     The file appears whole or not at all.
 
     Args:
-        network: a generator, encoder, densepose, segmenter or clip of `fice_core.networks`.
+        network: one of `fice_core.networks`.
         path: file to write, `.safetensors`.
         extra_metadata: further text to keep with the weights.
         half: store matrices and filters as float16 (vectors, and tensors with values beyond its
@@ -72,7 +74,7 @@ def save(
 
     Raises:
         FiceError: the file cannot be written.
-        TypeError: the network is none of the five kinds.
+        TypeError: the network is none of these kinds.
     """
     kinds = {name: kind for kind, (_, name) in NETWORKS.items()}
     kind = kinds.get(type(network).__name__)

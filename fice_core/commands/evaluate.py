@@ -12,6 +12,8 @@ from .common import bar, device_option, models_of, models_option, say, settings_
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..editing import Models
+
 
 @click.command("evaluate")
 @click.option(
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Another draw of the pairs.")
 @device_option
 @click.option("--report", metavar="FILE.json", help="Write every figure here.")
+@click.option("--masks", is_flag=True, help="Measure the masks instead of the edits.")
 @click.option("--pictures", metavar="DIR", help="Write a sheet of all edits of every variant here.")
 def command(
     count: int,
@@ -38,11 +41,13 @@ def command(
     seed: int,
     device: str,
     report: str | None,
+    masks: bool,
     pictures: str | None,
 ) -> None:
     """Measure edits of drawn figures that no network was trained on.
 
-    Prints a table with one row for each variant of the method.
+    Prints a table with one row for each variant of the method; with --masks, one with a row for each
+    mask, before and after its refinement.
     """
     from .. import evaluation
     from ..files import check_writable, make_folder
@@ -53,6 +58,9 @@ def command(
         check_writable(report)
     folder = make_folder(pictures) if pictures else None
     models = models_of(source, None, device)
+    if masks:
+        _evaluate_masks(models, count, seed, report)
+        return
     edits: dict[str, list[tuple[Tensor, Tensor]]] = {}
 
     def keep(variant: str, originals: Tensor, edited: Tensor) -> None:
@@ -82,6 +90,21 @@ def command(
             sheet = folder / f"{variant.replace(' ', '-')}.png"
             _write_sheet(sheet, evaluation.cases(count, seed).prompts, pairs)
             say(f"{sheet}: the edits of {variant!r}")
+
+
+def _evaluate_masks(models: Models, count: int, seed: int, report: str | None) -> None:
+    """Print how exact the masks are."""
+    from ..mask_quality import measure_masks
+    from ..report import write_json
+
+    with bar("evaluating", count, unit="figure") as progress:
+        found = measure_masks(
+            models, count, seed, progress=lambda done, _: progress.update(done - progress.n)
+        )
+    say(found.table())
+    if report:
+        write_json(report, found.to_dict())
+        say(f"{report}: every figure")
 
 
 def _write_sheet(path: Path, prompts: list[str], pairs: list[tuple[Tensor, Tensor]]) -> None:

@@ -1,0 +1,173 @@
+"""How exact the masks are, on figures whose truth the renderer knows at any size.
+
+A figure is drawn larger than the generator's picture and shrunk to it. What the networks find in the
+small picture is brought back, once by interpolation and once by `refine_mask` with the large picture,
+and compared with the truth at the large size. The same for truth shrunk to 112 pixels and to the
+generator's size, which shows what the refinement costs by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .demo.attributes import COLOURS
+from .demo.renderer import Rendering, render
+from .errors import FiceError
+from .evaluation import cases
+from .framing import resize
+from .initialization import extract_anatomy, extract_pose, segment_regions
+from .mask_refinement import refine_mask
+from .masks import ARMS, TORSO, edit_mask, find_anatomy
+from .models import Models
+from .networks.densepose import UPPER_BODY_LABELS
+from .settings import EditSettings
+
+_BATCH = 4
+_POSE_SIDE = 112
+
+
+@dataclass(frozen=True)
+class MaskRow:
+    """Jaccard indices (intersection over union at level 0.5) of one kind of mask, means over figures.
+
+    `worst` is the least of the refined ones.
+    """
+
+    mask: str
+    source: str
+    interpolated: float
+    refined: float
+    worst: float
+
+
+@dataclass(frozen=True)
+class MaskReport:
+    """The measurement; `size` is the side of the large pictures in pixels."""
+
+    count: int
+    size: int
+    rows: list[MaskRow]
+
+    def table(self) -> str:
+        """The rows as a Markdown table."""
+        lines = [
+            "| mask | found in | interpolated | refined | worst figure |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row.mask} | {row.source} | {row.interpolated:.3f} | {row.refined:.3f} | {row.worst:.3f} |"
+            for row in self.rows
+        ]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def measure_masks(
+    models: Models,
+    count: int = 24,
+    seed: int = 0,
+    scale: int = 4,
+    progress: Callable[[int, int], None] | None = None,
+) -> MaskReport:
+    """Compare masks with the truth at `scale` times the generator's size.
+
+    `body` and `head` are the segmenter's; `torso and arms` is what an edit may cover
+    (`masks.find_anatomy`, from both networks); `garment` is `masks.edit_mask`, without its soft border,
+    between the figure and the same one in another colour. By that function's definition the torso
+    belongs to it, bare or not.
+
+    Args:
+        models: the demonstration set, or another trained on its figures.
+        count: figures, none of them seen in training.
+        seed: another draw of figures.
+        scale: how much larger the pictures are than the generator's, at least 2.
+        progress: called with the figures done and to do.
+
+    Raises:
+        FiceError: count below one, scale below two, or a generator whose pictures are not square.
+    """
+    height, width = models.generator.resolution
+    if height != width:
+        raise FiceError(
+            "the evaluation draws square figures, but this generator's pictures are not square"
+        )
+    if scale < 2:
+        raise FiceError(f"scale is {scale}, but larger pictures than the generator's are needed: 2")
+    todo = cases(count, seed)
+    colours = torch.tensor([COLOURS[name] for name in todo.colours])
+    found: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = {}
+    for start in range(0, count, _BATCH):
+        span = slice(start, start + _BATCH)
+        figures = todo.figures[span]
+        drawn = render(figures, scale * height)
+        other = render(figures.replace(colour=colours[span]), height).images
+        truth = _truth(drawn)
+        sources = {"networks": _found(models, resize(drawn.images, (height, height)), other)}
+        for side in sorted({_POSE_SIDE, height}):
+            shrunk = {name: resize(mask, (side, side)) for name, mask in truth.items()}
+            sources[f"truth, {side} px"] = shrunk
+        for source, masks in sources.items():
+            for name, mask in masks.items():
+                found.setdefault((name, source), []).append(
+                    _compare(drawn.images, mask, truth[name])
+                )
+        if progress is not None:
+            progress(min(start + _BATCH, count), count)
+    rows = []
+    for (name, source), pairs in found.items():
+        before, after = (torch.cat(column) for column in zip(*pairs, strict=True))
+        rows.append(
+            MaskRow(name, source, float(before.mean()), float(after.mean()), float(after.min()))
+        )
+    return MaskReport(count, scale * height, rows)
+
+
+def iou(mask: Tensor, truth: Tensor) -> Tensor:
+    """Jaccard index at level 0.5 of masks (N, 1, H, W): (N,); 1 where both are empty."""
+    one, other = mask > 0.5, truth > 0.5
+    shared = (one & other).flatten(1).sum(1).float()
+    union = (one | other).flatten(1).sum(1).float()
+    return torch.where(union == 0, 1.0, shared / union.clamp_min(1))
+
+
+def _truth(drawn: Rendering) -> dict[str, Tensor]:
+    clothed = [label for part in (TORSO, ARMS) for label in UPPER_BODY_LABELS[part]]
+    visible = torch.isin(drawn.labels, torch.tensor(clothed))[:, None].float()
+    torso = torch.isin(drawn.labels, torch.tensor(UPPER_BODY_LABELS[TORSO]))[:, None]
+    return {
+        "body": drawn.body,
+        "head": drawn.head,
+        "torso and arms": visible,
+        "garment": torch.maximum(drawn.garment, torso.float()),
+    }
+
+
+def _found(models: Models, images: Tensor, edited: Tensor) -> dict[str, Tensor]:
+    """Masks at the generator's resolution of pictures, and of what `edited` changed in them."""
+    before, after = images.to(models.device), edited.to(models.device)
+    regions = segment_regions(models.segmenter, before)
+    anatomy = find_anatomy(extract_pose(models.densepose, before), regions)
+    sharp = EditSettings(mask_dilation=0.0, mask_feather=0.0)
+    worn = extract_anatomy(models.densepose, models.segmenter, after)
+    masks = {
+        "body": regions.body,
+        "head": regions.head,
+        "torso and arms": (anatomy.torso | anatomy.arms).float(),
+        "garment": edit_mask(anatomy, worn, before, before, after, sharp),
+    }
+    return {name: mask.cpu() for name, mask in masks.items()}
+
+
+def _compare(images: Tensor, mask: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices of the interpolated and of the refined mask, (N,) each."""
+    plain = F.interpolate(mask, images.shape[2:], mode="bilinear")
+    return iou(plain, truth), iou(refine_mask(images, mask), truth)
