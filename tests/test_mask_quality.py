@@ -53,3 +53,5 @@ def test_wrong_arguments_are_refused():
         measure_masks(models, 0)
     with pytest.raises(FiceError, match="scale is 1"):
         measure_masks(models, 1, scale=1)
+    done = CliRunner().invoke(main, ["evaluate", "--masks", "--steps", "3"])
+    assert done.exit_code == 2 and "--masks edits nothing" in done.output

@@ -55,7 +55,12 @@ def test_requirements_are_those_of_the_project() -> None:
 
 
 def test_every_third_party_import_is_required() -> None:
-    known = {"PIL": "pillow", "skimage": "scikit-image", "open_clip": "open_clip_torch"}
+    known = {
+        "PIL": "pillow",
+        "skimage": "scikit-image",
+        "open_clip": "open_clip_torch",
+        "segment_anything": "segment-anything",
+    }
     names = {re.split(r"[>=]", line)[0] for line in PROJECT["project"]["dependencies"]}
     for path in SOURCES:
         for level, module in imports(path):

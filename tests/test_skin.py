@@ -151,7 +151,7 @@ def test_new_skin_takes_the_persons_own_tone(uncovered):
     )
     shifted = shift_skin(uncovered["generated"], uncovered["bare"], uncovered["tone"])
     after = skin_difference(shifted, uncovered["bare"], uncovered["wanted"], uncovered["bare"])
-    assert before.median() > 10 and after.max() < 6 and after.median() < 4
+    assert before.median() > 10 and after.max() < 3
 
 
 def test_light_and_shade_of_the_skin_are_kept(uncovered):
@@ -187,7 +187,7 @@ def test_newly_bare_is_what_looks_like_skin_now_and_did_not_before(uncovered):
     )
     truth = uncovered["bare"]
     overlap = (torch.minimum(bare, truth).flatten(1).sum(1) / truth.flatten(1).sum(1)).sort().values
-    assert overlap.median() > 0.6
+    assert overlap.median() > 0.85 and overlap.min() > 0.6
     assert (bare * (uncovered["arms"] == 0)).abs().max() == 0
     assert ((bare >= 0) & (bare <= 1)).all()
 

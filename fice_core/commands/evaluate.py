@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import FiceError
 from .common import bar, device_option, models_of, models_option, say, settings_of, steps_option
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def command(
     from ..files import check_writable, make_folder
     from ..report import write_json
 
+    if masks and (variants or pictures or steps is not None):
+        raise FiceError(
+            "--masks edits nothing: leave out --variant, --steps and --pictures, or --masks"
+        )
     settings = settings_of("default", steps, 0)
     if report:
         check_writable(report)

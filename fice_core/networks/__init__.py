@@ -1,1 +1,1 @@
-"""The five networks: architecture only, no file reading."""
+"""The networks: architecture only, no file reading."""
