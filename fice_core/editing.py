@@ -14,19 +14,19 @@ from .framing import Frame
 from .initialization import (
     Targets,
     encode_latent,
-    extract_anatomy,
     extract_pose,
     no_graph,
     segment_regions,
 )
 from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
-from .masks import Anatomy, allowed_mask, edit_mask, find_anatomy
+from .masks import Anatomy, allowed_mask, find_anatomy, garment_mask
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
 from .networks.clip import Clip
 from .networks.segmenter import Regions
 from .persons import choose_frame
 from .prompts import encode, unknown_words
 from .settings import EditSettings
+from .skin import newly_bare, shift_skin, skin_tone_of_parts
 from .trace import Trace
 from .tuned_inversion import invert_tuned
 
@@ -327,7 +327,7 @@ def _result(
 ) -> EditResult:
     """Stage 3: stitch at the photos' own size, one after the other."""
     with no_graph():
-        small = _small_mask(models, job, result, settings)
+        found = _Found.of(models, job, result, settings)
         images = job.photos.float()[job.picture]
         masks = images.new_zeros(len(images), 1, *images.shape[2:])
         for i, frame in enumerate(job.frames):
@@ -336,8 +336,10 @@ def _result(
             patch = Patch(
                 photo=frame.cut(images[sample]).to(models.device),
                 frame=frame,
-                generated=result.images[sample],
-                mask=small[sample],
+                generated=found.generated[sample],
+                garment=found.garment[sample],
+                anatomy=Anatomy(*(region[sample] for region in job.anatomy)),
+                head=found.head[sample],
                 within=within if within is None else within.to(models.device),
             )
             changed, mask = finish(patch, settings)
@@ -368,17 +370,28 @@ def _unchanged(mask: torch.Tensor) -> list[str]:
     ]
 
 
-def _small_mask(
-    models: Models, job: _Job, result: InversionResult, settings: EditSettings
-) -> torch.Tensor:
-    """Where the photo gives way to the generated picture, at the generator's resolution."""
-    head = job.targets.head
-    assert head is not None
-    if settings.stitch == "head":
-        return 1 - head
-    if settings.stitch == "none":
-        return torch.ones_like(head)
-    after = extract_anatomy(models.densepose, models.segmenter, result.images, settings.max_batch)
-    return edit_mask(
-        job.anatomy, after, job.targets.images, result.initial, result.images, settings
-    )
+class _Found(NamedTuple):
+    """What stage 3 needs of the generated pictures, at the generator's resolution."""
+
+    generated: torch.Tensor
+    garment: torch.Tensor
+    head: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, models: Models, job: _Job, result: InversionResult, settings: EditSettings
+    ) -> "_Found":
+        generated, photo, head = result.images, job.targets.images, job.targets.head
+        assert head is not None and job.targets.parts is not None
+        if not settings.keeps_outside:
+            return cls(generated, torch.ones_like(head, dtype=torch.bool), head)
+        parts = extract_pose(models.densepose, generated, settings.max_batch)
+        regions = segment_regions(models.segmenter, generated, settings.max_batch)
+        after = find_anatomy(parts, regions)
+        garment = garment_mask(job.anatomy, after, photo, result.initial, generated, settings)
+        if settings.match_skin:
+            own = skin_tone_of_parts(photo, job.targets.parts)
+            painted = skin_tone_of_parts(generated, parts)
+            bare = newly_bare(generated, photo, after.arms, painted, own)
+            generated = shift_skin(generated, bare, own)
+        return cls(generated, garment, head)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from .errors import FiceError
+from .stitching import stitch
 
 _SMALLEST_SIDE = 16
 _LARGEST_RATIO = 4.0
@@ -126,6 +127,33 @@ class Frame:
         images = resize(images, (bottom - top, right - left))
         pad_left, pad_right, pad_top, pad_bottom = self.padding
         return images[..., pad_top : bottom - top - pad_bottom, pad_left : right - left - pad_right]
+
+    def paste(
+        self, images: torch.Tensor, photos: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Pictures that fill the frame, put back into their photos.
+
+        Args:
+            images: (N, C, H, W) of any size and the generator's proportions; resized to the frame.
+            photos: (N, C, *size).
+            mask: where the photo changes, (N, 1, H, W) of the size of `images`, in [0, 1]; None for the
+                whole frame.
+
+        Returns:
+            (N, C, *size); the photo bit for bit outside of the frame and where the mask is 0. A picture
+            at the frame's own size that was not altered gives the photo's own pixels back.
+
+        Raises:
+            ValueError: the photos are of another size.
+        """
+        if photos.shape[-2:] != self.size:
+            raise ValueError(f"photos of {tuple(photos.shape)} for a frame in {self.size}")
+        result = photos.clone()
+        place, patch = self.cut(result), self.unfit(images)
+        if mask is not None:
+            patch = stitch(patch, place, self.unfit(mask))
+        place.copy_(patch)
+        return result
 
     def restore(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures or masks (N, C, *resolution) -> (N, C, *size), 0 outside of the frame."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from .mask_refinement import refine_mask
 from .networks.segmenter import Regions
 from .settings import EditSettings, Garment
 
@@ -86,7 +87,7 @@ def allowed_mask(anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
     return (dilate(always | perhaps, reach) & ~never).float()
 
 
-def edit_mask(
+def garment_mask(
     before: Anatomy,
     after: Anatomy,
     photo: torch.Tensor,
@@ -94,22 +95,22 @@ def edit_mask(
     generated: torch.Tensor,
     settings: EditSettings,
 ) -> torch.Tensor:
-    """Where the garment is before or after the edit, dilated, with a soft border outside.
+    """Where the garment is before or after the edit.
 
-    The torso always belongs to it. Of the arms, only what differs between `initial` and `generated`:
-    both come from the generator, so what it cannot reproduce cancels. A bare forearm is alike in
-    both and stays the photo's; a sleeve that appears or disappears is not. An old sleeve may stand
-    out a little beside the new arm: there the photo and the generated picture differ, and what
+    The torso always belongs to an upper garment. Of the arms, only what differs between `initial` and
+    `generated`: both come from the generator, so what it cannot reproduce cancels. A bare forearm is
+    alike in both and stays the photo's; a sleeve that appears or disappears is not. An old sleeve may
+    stand out a little beside the new arm: there the photo and the generated picture differ, and what
     differs close to the garment belongs to the mask too.
 
     Args:
-        before: of the photo; its protected parts are never covered.
+        before: of the photo.
         after: of the generated picture.
         photo: at the generator's resolution, (N, 3, H, W).
         initial, generated: the generator's pictures before and after the edit, (N, 3, H, W).
 
     Returns:
-        (N, 1, H, W); exactly 0 where the photo must stay.
+        bool (N, 1, H, W).
     """
     changed = blur(_difference(generated, initial), _ARM_SMOOTHING) > settings.change_threshold
     always, perhaps, _ = (
@@ -121,12 +122,70 @@ def edit_mask(
     garment = always | _without_slivers(perhaps & changed)
     bare = dilate(perhaps & ~changed, _ARM_SMOOTHING)
     beside = dilate(garment, settings.mask_dilation + settings.mask_feather) & ~bare
-    garment |= beside & (_difference(generated, photo) > settings.change_threshold)
+    return garment | beside & (_difference(generated, photo) > settings.change_threshold)
+
+
+def soften(garment: torch.Tensor, before: Anatomy, settings: EditSettings) -> torch.Tensor:
+    """The edit mask of a garment: dilated, with a soft border outside, never over what is protected.
+
+    Args:
+        garment: bool (N, 1, H, W).
+        before: of the photo; its protected parts are never covered.
+
+    Returns:
+        (N, 1, H, W); exactly 0 where the photo must stay.
+    """
     grown = dilate(garment, settings.mask_dilation + settings.mask_feather / 2)
     soft = blur(grown.float(), settings.mask_feather / 2)
     soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
     never = before.worn(settings.garment)[2]
     return torch.where(never | (soft < _NEGLIGIBLE), 0.0, soft)
+
+
+def sharpened(
+    garment: torch.Tensor,
+    never: torch.Tensor,
+    photo: torch.Tensor,
+    generated: torch.Tensor,
+    settings: EditSettings,
+) -> torch.Tensor:
+    """The edit mask at a photo's own resolution, along the edges in it.
+
+    The old garment's outline is an edge of the photo, the new one's an edge of the generated picture;
+    so the mask is brought to both. Since it is exact to few pixels then, it is dilated by a quarter and
+    its border is half as wide as `soften` has them.
+
+    Args:
+        garment: as `garment_mask` gives it, bool (N, 1, h, w).
+        never: what stays in any case, bool (N, 1, h, w).
+        photo, generated: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        (N, 1, H, W); exactly 0 where the photo must stay.
+    """
+    exact = torch.maximum(*(refine_mask(image, garment.float()) for image in (photo, generated)))
+    kept = refine_mask(photo, never.float())
+    height = photo.shape[-2]
+    feather = round(settings.mask_feather / 4 * height)
+    soft = _spread(exact, round(settings.mask_dilation / 4 * height) + feather)
+    for _ in range(2):
+        soft = _mean(soft, feather // 2)
+    soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
+    soft = torch.minimum(soft, 1 - kept)
+    return torch.where((kept > 0.5) | (soft < _NEGLIGIBLE), 0.0, soft)
+
+
+def edit_mask(
+    before: Anatomy,
+    after: Anatomy,
+    photo: torch.Tensor,
+    initial: torch.Tensor,
+    generated: torch.Tensor,
+    settings: EditSettings,
+) -> torch.Tensor:
+    """`garment_mask`, made soft: where the photo gives way, (N, 1, H, W) in [0, 1]."""
+    garment = garment_mask(before, after, photo, initial, generated, settings)
+    return soften(garment, before, settings)
 
 
 def _difference(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -146,6 +205,20 @@ def dilate(mask: torch.Tensor, radius: float) -> torch.Tensor:
         return mask
     padding = (disk.shape[-2] // 2, disk.shape[-1] // 2)
     return F.conv2d(mask.float(), disk, padding=padding) > 0.5
+
+
+def _spread(values: torch.Tensor, pixels: int) -> torch.Tensor:
+    """The largest of (N, 1, H, W) within a square of `pixels` around; quick for wide squares."""
+    size = 2 * pixels + 1
+    across = F.max_pool2d(values, (1, size), 1, (0, pixels))
+    return F.max_pool2d(across, (size, 1), 1, (pixels, 0))
+
+
+def _mean(values: torch.Tensor, pixels: int) -> torch.Tensor:
+    """The mean of (N, 1, H, W) over such a square, the border repeated outwards."""
+    size = 2 * pixels + 1
+    padded = F.pad(values, (pixels, pixels, pixels, pixels), mode="replicate")
+    return F.avg_pool2d(F.avg_pool2d(padded, (1, size), 1), (size, 1), 1)
 
 
 def blur(values: torch.Tensor, radius: float) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Stage 1: what the photo shows, and what the text asks for."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
