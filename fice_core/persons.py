@@ -155,7 +155,7 @@ def _large_enough(frame: Frame) -> Frame:
 def _fitted_to_mask(wanted: torch.Tensor, mask: torch.Tensor, resolution: tuple[int, int]) -> Frame:
     """The frame in which the layout's person covers the mask best."""
     rows, columns = (mask[0, 0] > 0.5).nonzero().T
-    top, bottom = int(rows.min()), int(rows.max()) + 1
+    top = int(rows.min())
     left, right = int(columns.min()), int(columns.max()) + 1
     person = wanted.sum(dim=1)[0] > 0.5
     ys, xs = person.nonzero().T
