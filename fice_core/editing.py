@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from .backdrop import Scenery, before_own_backdrop, is_unknown, own_backdrop
 from .batches import common_count
 from .errors import FiceError
 from .fidelity import refine_latent
@@ -17,6 +18,7 @@ from .initialization import (
     extract_pose,
     no_graph,
     segment_regions,
+    synthesize,
 )
 from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
 from .masks import Anatomy, allowed_mask, find_anatomy, garment_mask
@@ -187,6 +189,9 @@ class _Job(NamedTuple):
     photos: torch.Tensor  # as given
     picture: list[int]  # of `photos`, for each edit
     frames: list[Frame]
+    framed: torch.Tensor  # the photos in their frames, before their own background
+    regions: Regions
+    replaced: list[bool]  # whether the targets show another background
     targets: Targets
     anatomy: Anatomy
     mask: torch.Tensor | None  # at the photos' size, one row for each of them
@@ -238,16 +243,25 @@ def _prepare(
             for photo, frame in zip(photos.split(1), frames, strict=True)
         ]
     )
-    parts = extract_pose(models.densepose, framed, settings.max_batch)
     regions = segment_regions(models.segmenter, framed, settings.max_batch)
-    anatomy = find_anatomy(parts, regions)
     w_plus = encode_latent(models.generator, models.encoder, framed, settings.max_batch)
+    shown = framed
+    replaced = torch.zeros(len(framed), 1, 1, 1, dtype=torch.bool, device=framed.device)
+    if settings.backdrop == "auto" and settings.keeps_outside:
+        seen = synthesize(models.generator, w_plus, True, settings.max_batch)
+        replaced = is_unknown(framed, seen, regions)
+        if replaced.any():
+            colour = own_backdrop(models.generator, models.segmenter)
+            shown = torch.where(replaced, before_own_backdrop(framed, regions, colour), framed)
+            w_plus = encode_latent(models.generator, models.encoder, shown, settings.max_batch)
+    parts = extract_pose(models.densepose, shown, settings.max_batch)
+    anatomy = find_anatomy(parts, regions)
     refined = None
     if settings.refine_steps:
         refined = refine_latent(
             models.generator,
             models.segmenter,
-            framed,
+            shown,
             w_plus,
             settings.refine_steps,
             max_batch=settings.max_batch,
@@ -267,8 +281,11 @@ def _prepare(
         photos=photos,
         picture=picture.tolist(),
         frames=[frames[i] for i in picture.tolist()],
+        framed=framed[picture],
+        regions=Regions(*(region[picture] for region in regions)),
+        replaced=replaced[picture].flatten().tolist(),
         targets=Targets(
-            images=framed[picture],
+            images=shown[picture],
             w_plus=w_plus[picture],
             text_features=texts.features[prompt],
             parts=parts[picture],
@@ -340,6 +357,7 @@ def _result(
                 garment=found.garment[sample],
                 anatomy=Anatomy(*(region[sample] for region in job.anatomy)),
                 head=found.head[sample],
+                scenery=found.scenery[i],
                 within=within if within is None else within.to(models.device),
             )
             changed, mask = finish(patch, settings)
@@ -376,6 +394,7 @@ class _Found(NamedTuple):
     generated: torch.Tensor
     garment: torch.Tensor
     head: torch.Tensor
+    scenery: list[Scenery | None]
 
     @classmethod
     def of(
@@ -384,7 +403,8 @@ class _Found(NamedTuple):
         generated, photo, head = result.images, job.targets.images, job.targets.head
         assert head is not None and job.targets.parts is not None
         if not settings.keeps_outside:
-            return cls(generated, torch.ones_like(head, dtype=torch.bool), head)
+            nowhere = torch.ones_like(head, dtype=torch.bool)
+            return cls(generated, nowhere, head, [None] * len(head))
         parts = extract_pose(models.densepose, generated, settings.max_batch)
         regions = segment_regions(models.segmenter, generated, settings.max_batch)
         after = find_anatomy(parts, regions)
@@ -394,4 +414,15 @@ class _Found(NamedTuple):
             painted = skin_tone_of_parts(generated, parts)
             bare = newly_bare(generated, photo, after.arms, painted, own)
             generated = shift_skin(generated, bare, own)
-        return cls(generated, garment, head)
+        scenery: list[Scenery | None] = [
+            _sample(i, job, regions) if replaced else None
+            for i, replaced in enumerate(job.replaced)
+        ]
+        return cls(generated, garment, head, scenery)
+
+
+def _sample(i: int, job: _Job, after: Regions) -> Scenery:
+    """What is behind the person of one edit."""
+    one = slice(i, i + 1)
+    before, now = (Regions(*(r[one] for r in regions)) for regions in (job.regions, after))
+    return Scenery.of(job.framed[one], before, now)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,14 +18,18 @@ from torch import Tensor
 from .checkpoints import load_densepose
 from .demo.attributes import COLOURS, PATTERNS, SLEEVES, Attributes, sample_attributes, sleeve_class
 from .demo.captions import nearest_colour, prompt
-from .demo.measure import Measurement, measure
+from .demo.differences import bare_skin, becomes_bare, drift
+from .demo.measure import measure
 from .demo.renderer import render
 from .editing import DEMO_WEIGHTS, Models, edit
 from .errors import FiceError
 from .initialization import extract_pose
-from .metrics import mean_difference, to_lab, unchanged_outside
+from .metrics import mean_difference, seam_visibility, to_lab, unchanged_outside
 from .networks.densepose import DensePose
+from .scores import Report, Row, Tally
 from .settings import EditSettings
+
+__all__ = ["Report", "Row", "cases", "evaluate", "load_judge", "soft_iou", "variants"]
 
 HELD_OUT_SEED = 1_000_003
 _BATCH = 8
@@ -54,9 +57,11 @@ class Cases:
         return len(self.colours)
 
 
-def cases(count: int, seed: int = 0) -> Cases:
+def cases(count: int, seed: int = 0, bare: bool = False) -> Cases:
     """Figures and wishes never used in training. Every wish is for another colour than the figure wears,
     and one that can be told from its skin.
+
+    With `bare`, all figures wear long sleeves and shall have short ones or none.
 
     Raises:
         FiceError: fewer than one case.
@@ -64,8 +69,10 @@ def cases(count: int, seed: int = 0) -> Cases:
     if count < 1:
         raise FiceError(f"count is {count}, but at least one pair of figure and prompt is needed")
     generator = torch.Generator().manual_seed(HELD_OUT_SEED + seed)
-    figures = sample_attributes(4 * count + 64, generator)
-    kept = (sleeve_class(figures) >= 0).nonzero().flatten()[:count]
+    figures = sample_attributes((16 if bare else 4) * count + 64, generator)
+    worn_sleeves = sleeve_class(figures)
+    fit = worn_sleeves == SLEEVES.index("long") if bare else worn_sleeves >= 0
+    kept = fit.nonzero().flatten()[:count]
     figures = figures[kept]
     worn, _ = nearest_colour(figures.colour)
     table = torch.from_numpy(to_lab(torch.tensor(list(COLOURS.values())).double().numpy()))
@@ -78,7 +85,8 @@ def cases(count: int, seed: int = 0) -> Cases:
     patterns = [
         PATTERNS[int(k)] for k in torch.randint(len(PATTERNS), (count,), generator=generator)
     ]
-    sleeves = [SLEEVES[int(k)] for k in torch.randint(len(SLEEVES), (count,), generator=generator)]
+    lengths = [name for name in SLEEVES if not (bare and name == "long")]
+    sleeves = [lengths[int(k)] for k in torch.randint(len(lengths), (count,), generator=generator)]
     return Cases(figures, colours, patterns, sleeves)
 
 
@@ -92,66 +100,6 @@ def variants(settings: EditSettings) -> dict[str, EditSettings]:
         "no latent term": settings.with_weights(latent=0, latent_prior=0),
         "no stitching": replace(settings, stitch="none"),
     }
-
-
-@dataclass(frozen=True)
-class Row:
-    """Figures of one variant: shares in [0, 1], IoU in [0, 1], differences in grey levels of 255.
-
-    `outside_equal` is None where the variant may change every pixel, so that nothing lies outside.
-    """
-
-    variant: str
-    colour: float
-    sleeve: float
-    pattern: float
-    pose_iou: float
-    outside_equal: float | None
-    background_change: float
-    face_change: float
-    steps: float
-    seconds: float
-    failures: list[str]
-
-
-@dataclass(frozen=True)
-class Report:
-    """The table and everything in it.
-
-    `untouched_iou` is the part network's own score on the pictures before any edit: what a perfect
-    edit would get.
-    """
-
-    count: int
-    untouched_iou: float
-    rows: list[Row]
-
-    def table(self) -> str:
-        """Markdown."""
-        names: tuple[str, ...] = (
-            "colour",
-            "sleeves",
-            "pattern",
-            "pose IoU",
-            "outside equal",
-            "background",
-            "face",
-        )
-        names = ("variant", *names, "steps", "s/edit")
-        lines = ["| " + " | ".join(names) + " |", "|---|" + "---:|" * 9]
-        for row in self.rows:
-            shares = " | ".join(f"{100 * v:.1f} %" for v in (row.colour, row.sleeve, row.pattern))
-            equal = "–" if row.outside_equal is None else f"{100 * row.outside_equal:.0f} %"
-            lines.append(
-                f"| {row.variant} | {shares} | {row.pose_iou:.3f} | {equal} | "
-                f"{row.background_change:.2f} | {row.face_change:.2f} | {row.steps:.0f} | {row.seconds:.1f} |"
-            )
-        lines += ["", f"Pose IoU of the pictures before the edit: {self.untouched_iou:.3f}"]
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
 
 
 def load_judge(path: Path | None = None) -> DensePose:
@@ -177,6 +125,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
     keep: Callable[[str, Tensor, Tensor], None] | None = None,
+    bare: bool = False,
 ) -> Report:
     """Edit `count` held-out pairs in every variant and measure the results.
 
@@ -188,12 +137,13 @@ def evaluate(
         progress: called with the edits done and to do.
         seed: another draw of cases.
         keep: called with variant, source pictures and edited pictures of every batch.
+        bare: see `cases`.
 
     Raises:
         FiceError: an unknown variant, count below one.
     """
     rows = _chosen(settings or EditSettings(), variants)
-    todo = cases(count, seed)
+    todo = cases(count, seed, bare)
     judge = load_judge()
     height, width = models.generator.resolution
     if height != width:
@@ -202,7 +152,7 @@ def evaluate(
         )
     result = []
     for number, (name, chosen) in enumerate(rows.items()):
-        tally = _Tally()
+        tally = Tally()
         for start in range(0, count, _BATCH):
             span = slice(start, start + _BATCH)
             _evaluate_batch(models, judge, todo, span, height, chosen, tally, name, keep)
@@ -222,36 +172,6 @@ def _chosen(settings: EditSettings, names: Sequence[str] | None) -> dict[str, Ed
     return {name: known[name] for name in (names or known)}
 
 
-class _Tally:
-    """Everything measured on one variant so far."""
-
-    def __init__(self) -> None:
-        self.hits: list[tuple[bool, bool, bool]] = []
-        self.numbers: list[tuple[float, float, float]] = []  # IoU, background, face
-        self.equal: list[bool] = []  # of the pictures that have an outside
-        self.steps: list[int] = []
-        self.seconds = 0.0
-        self.failures: list[str] = []
-
-    def judge(self, wish: tuple[str, str, str], sentence: str, seen: Measurement) -> None:
-        hit = (seen.colour == wish[0], seen.sleeve == wish[2], seen.pattern == wish[1])
-        self.hits.append(hit)
-        if not all(hit):
-            self.failures.append(
-                f"{sentence}: {seen.colour}, {seen.pattern}, {seen.sleeve} ({seen.coverage:.2f})"
-            )
-
-    def row(self, name: str) -> Row:
-        count = len(self.hits)
-        colour, sleeve, pattern = (sum(column) / count for column in zip(*self.hits, strict=True))
-        iou, background, face = (sum(column) / count for column in zip(*self.numbers, strict=True))
-        equal = sum(self.equal) / len(self.equal) if self.equal else None
-        return Row(
-            name, colour, sleeve, pattern, iou, equal, background, face,
-            sum(self.steps) / len(self.steps), self.seconds / count, self.failures,
-        )  # fmt: skip
-
-
 def _evaluate_batch(
     models: Models,
     judge: DensePose,
@@ -259,7 +179,7 @@ def _evaluate_batch(
     span: slice,
     size: int,
     settings: EditSettings,
-    tally: _Tally,
+    tally: Tally,
     name: str,
     keep: Callable[[str, Tensor, Tensor], None] | None,
 ) -> None:
@@ -274,15 +194,20 @@ def _evaluate_batch(
     if keep is not None:
         keep(name, truth.images, images)
     wishes = list(zip(todo.colours[span], todo.patterns[span], todo.sleeves[span], strict=True))
-    for wish, sentence, seen in zip(
-        wishes, prompts, measure(images, figures, todo.colours[span]), strict=True
-    ):
-        tally.judge(wish, sentence, seen)
+    seen = measure(images, figures, todo.colours[span])
+    for wish, sentence, what in zip(wishes, prompts, seen, strict=True):
+        tally.judge(wish, sentence, what)
     iou = soft_iou(extract_pose(judge, images), truth.parts())
     has_outside = (result.edit_mask == 0).flatten(1).any(dim=1)
     equal = unchanged_outside(result.images, truth.images, result.edit_mask)
     tally.equal += equal[has_outside].tolist()
     background = 255 * mean_difference(images, truth.images, (truth.background > 0.99).float())
     face = 255 * mean_difference(images, truth.images, (truth.head > 0.99).float())
-    columns = (iou, background, face)
-    tally.numbers += [tuple(float(c[i]) for c in columns) for i in range(len(prompts))]  # type: ignore[misc]
+    trousers, backdrop = drift(result.generated, truth)
+    seam = seam_visibility(images, truth.images, result.edit_mask)
+    columns = (iou, background, face, trousers, backdrop, seam)
+    tally.numbers += [tuple(float(c[i]) for c in columns) for i in range(len(prompts))]
+    skin = bare_skin(images, figures)
+    for i, bare in enumerate(becomes_bare(figures, todo.sleeves[span])):
+        if bare:
+            tally.bare.append((seen[i].sleeve == todo.sleeves[span][i], float(skin[i])))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 
+from .backdrop import Scenery
 from .blending import blend_pyramid
 from .framing import Frame
 from .gradient_domain import blend_gradients
@@ -27,6 +28,7 @@ class Patch(NamedTuple):
         garment: where the garment is or was, bool (1, 1, *frame.resolution).
         anatomy: of the photo.
         head: soft mask of the photo's head, (1, 1, *frame.resolution).
+        scenery: what is behind the person, if the generated picture shows something else there.
         within: the edit stays within this, (1, 1, h, w) in [0, 1]; None for no limit.
     """
 
@@ -36,6 +38,7 @@ class Patch(NamedTuple):
     garment: torch.Tensor
     anatomy: Anatomy
     head: torch.Tensor
+    scenery: Scenery | None
     within: torch.Tensor | None
 
 
@@ -55,7 +58,7 @@ def finish(patch: Patch, settings: EditSettings) -> tuple[torch.Tensor, torch.Te
     # A picture that is NaN from the start has nothing to offer: the photo stays.
     mask = torch.where(generated.isfinite().all(dim=1, keepdim=True), mask, 0.0)
     if settings.keeps_outside:
-        generated = _matched(generated, photo, mask, settings)
+        generated = _matched(generated, patch, mask, settings)
     return _BLENDS.get(settings.stitch, stitch)(generated, photo, mask), mask
 
 
@@ -68,22 +71,18 @@ def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torc
     if not settings.sharp_mask or patch.frame.scale * _FINER > 1:
         return patch.frame.unfit(soften(patch.garment, patch.anatomy, settings))
     never = patch.anatomy.worn(settings.garment)[2]
-    garment, never = (_part(patch.frame, mask) for mask in (patch.garment, never))
+    garment, never = (patch.frame.shown(mask) for mask in (patch.garment, never))
     return sharpened(garment, never, patch.photo, generated, settings)
 
 
-def _part(frame: Frame, mask: torch.Tensor) -> torch.Tensor:
-    """What of a mask (1, 1, *frame.resolution) lies within the photo, at the generator's scale."""
-    left, right, top, bottom = (round(pad * frame.scale) for pad in frame.padding)
-    height, width = frame.resolution
-    return mask[..., top : height - bottom, left : width - right]
-
-
 def _matched(
-    generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
+    generated: torch.Tensor, patch: Patch, mask: torch.Tensor, settings: EditSettings
 ) -> torch.Tensor:
-    """The generated picture in the photo's light and with its grain."""
-    if settings.match_colour:
+    """The generated picture in the photo's surroundings, in its light and with its grain."""
+    photo = patch.photo
+    if patch.scenery is not None:
+        generated = patch.scenery.put_back(generated, photo, patch.frame)
+    elif settings.match_colour:  # with scenery put back, what both show says nothing about light
         generated = match_colour(generated, photo, ring_around(mask))
     if settings.match_grain:
         generated = match_grain(generated, photo, mask, settings.seed)

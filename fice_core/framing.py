@@ -121,6 +121,12 @@ class Frame:
         images = self.crop(images)
         return images if images.shape[-2:] == self.resolution else resize(images, self.resolution)
 
+    def shown(self, images: torch.Tensor) -> torch.Tensor:
+        """Of what fills the frame (N, C, *resolution), the part that lies within the photo."""
+        left, right, top, bottom = (round(pad * self.scale) for pad in self.padding)
+        height, width = self.resolution
+        return images[..., top : height - bottom, left : width - right]
+
     def unfit(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures or masks (N, C, H, W) that fill the frame -> (N, C, h, w), as `cut` gives it."""
         left, top, right, bottom = self.box

@@ -12,6 +12,7 @@ Coordinates = Literal["w", "whitened"]
 StitchMode = Literal["mask", "pyramid", "gradient", "head", "none"]
 Framing = Literal["auto", "person", "whole"]
 Garment = Literal["upper", "lower", "outfit"]
+Backdrop = Literal["auto", "keep"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class EditSettings:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
             person is looked for. "auto": the whole, if a person fills it as the generator's do; else the
             person.
+        backdrop: "auto" shows the networks the person before the generator's own backdrop, where the
+            photo's is none that it could show (see `backdrop.py`); "keep" shows what is there.
         garment: what is edited: the "upper" garment, the "lower" one, or the whole "outfit".
         clamp: clamp generated pictures to [0, 1] before they are judged and stitched.
         stitch: "mask", "pyramid" and "gradient" change only the garment and leave every other pixel
@@ -118,6 +121,7 @@ class EditSettings:
     refine_steps: int = 0
     tune_steps: int = 0
     framing: Framing = "auto"
+    backdrop: Backdrop = "auto"
     garment: Garment = "upper"
     clamp: bool = True
     stitch: StitchMode = "mask"
@@ -169,6 +173,7 @@ class EditSettings:
             ("result", get_args(ResultChoice)),
             ("stitch", get_args(StitchMode)),
             ("framing", get_args(Framing)),
+            ("backdrop", get_args(Backdrop)),
             ("garment", get_args(Garment)),
         ):
             value = getattr(self, name)
@@ -192,6 +197,7 @@ class EditSettings:
             start_candidates=0,
             clip_views=0,
             framing="whole",
+            backdrop="keep",
             clamp=False,
             stitch="head",
             sharp_mask=False,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Another draw of the pairs.")
 @device_option
 @click.option("--report", metavar="FILE.json", help="Write every figure here.")
+@click.option("--bare", is_flag=True, help="Only long sleeves that shall become short or none.")
 @click.option("--masks", is_flag=True, help="Measure the masks instead of the edits.")
 @click.option("--pictures", metavar="DIR", help="Write a sheet of all edits of every variant here.")
 def command(
@@ -42,21 +43,22 @@ def command(
     seed: int,
     device: str,
     report: str | None,
+    bare: bool,
     masks: bool,
     pictures: str | None,
 ) -> None:
     """Measure edits of drawn figures that no network was trained on.
 
-    Prints a table with one row for each variant of the method; with --masks, one with a row for each
-    mask, before and after its refinement.
+    Prints two tables with one row for each variant of the method: what the text asked for, and what
+    changed around it; with --masks, one with a row for each mask, before and after its refinement.
     """
     from .. import evaluation
     from ..files import check_writable, make_folder
     from ..report import write_json
 
-    if masks and (variants or pictures or steps is not None):
+    if masks and (variants or pictures or bare or steps is not None):
         raise FiceError(
-            "--masks edits nothing: leave out --variant, --steps and --pictures, or --masks"
+            "--masks edits nothing: leave out --variant, --steps, --bare and --pictures, or --masks"
         )
     settings = settings_of("default", steps, 0)
     if report:
@@ -85,15 +87,18 @@ def command(
             progress=advance,
             seed=seed,
             keep=keep if folder else None,
+            bare=bare,
         )
     say(found.table())
+    say("")
+    say(found.surroundings())
     if report:
         write_json(report, found.to_dict())
         say(f"{report}: every figure")
     if folder:
         for variant, pairs in edits.items():
             sheet = folder / f"{variant.replace(' ', '-')}.png"
-            _write_sheet(sheet, evaluation.cases(count, seed).prompts, pairs)
+            _write_sheet(sheet, evaluation.cases(count, seed, bare).prompts, pairs)
             say(f"{sheet}: the edits of {variant!r}")
 
 

@@ -1,0 +1,57 @@
+"""What an edit of a known figure changed that it should not have, in CIELAB."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..metrics import skin_difference, to_lab
+from .attributes import SLEEVES, Attributes, sleeve_class
+from .renderer import LEFT_LEG, LOWER_ARM, RIGHT_LEG, Rendering, render
+
+_BARE = 0.35  # length of the sleeves, of a whole arm's 1, of a figure that shows its lower arms
+
+
+def drift(generated: Tensor, truth: Rendering) -> tuple[Tensor, Tensor]:
+    """Mean CIELAB difference of trousers and of background from the photo, before stitching, (N,) each.
+
+    Args:
+        generated: the generator's pictures, (N, 3, S, S).
+        truth: the photos that were edited.
+    """
+    legs = (truth.labels == LEFT_LEG) | (truth.labels == RIGHT_LEG)
+    trousers = legs[:, None] & (truth.body > 0.99) & (truth.garment < 0.01)
+    distance = (_lab(generated.clamp(0, 1)) - _lab(truth.images)).norm(dim=1, keepdim=True)
+    return _mean(distance, trousers), _mean(distance, truth.background > 0.99)
+
+
+def becomes_bare(figures: Attributes, wished: list[str]) -> list[bool]:
+    """Whether arms in long sleeves shall be bare from the elbow on."""
+    worn = sleeve_class(figures).tolist()
+    long = SLEEVES.index("long")
+    return [old == long and new != "long" for old, new in zip(worn, wished, strict=True)]
+
+
+def bare_skin(edited: Tensor, figures: Attributes) -> Tensor:
+    """CIELAB distance of the lower arms from the person's own bare ones, (N,).
+
+    Between the median colours; the person's own are drawn. NaN where no lower arm is in the picture.
+
+    Args:
+        edited: (N, 3, S, S) in [0, 1].
+        figures: who they are.
+    """
+    count, size = len(figures), edited.shape[-1]
+    own = render(figures.replace(sleeve=torch.full((count,), _BARE)), size)
+    labels = torch.tensor([label for pair in LOWER_ARM.values() for label in pair])
+    arms = torch.isin(own.labels, labels)[:, None] & (own.garment < 0.01) & (own.body > 0.99)
+    return skin_difference(edited, arms.float(), own.images, arms.float())
+
+
+def _lab(images: Tensor) -> Tensor:
+    return torch.from_numpy(to_lab(images.movedim(1, -1).double().numpy())).movedim(-1, 1)
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    inside = mask.to(values)
+    return (values * inside).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp_min(1)

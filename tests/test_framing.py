@@ -1,0 +1,103 @@
+"""Frames: boxes of any kind, there and back."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fice_core.errors import FiceError
+from fice_core.framing import Frame
+
+
+def ramps(height: int, width: int) -> torch.Tensor:
+    """A picture that says at every pixel where it is: (1, 2, H, W), x and y of its centre."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    return torch.stack([x, y])[None].float()
+
+
+def test_a_box_grows_to_the_generators_proportions_around_its_middle() -> None:
+    square = Frame.covering((100, 200), (64, 64), (20, 10, 60, 30))
+    assert square.box == (20, 0, 60, 40)
+    tall = Frame.covering((100, 200), (64, 32), (20, 10, 60, 30))
+    assert tall.box == (20, -20, 60, 60)
+    assert tall.padding == (0, 0, 20, 0)
+    assert tall.inside == (20, 0, 60, 60)
+    assert tall.scale == pytest.approx(64 / 80)
+
+
+@pytest.mark.parametrize("box", [(200, 0, 240, 40), (-40, 0, 0, 40), (0, 100, 40, 140)])
+def test_a_box_outside_of_the_picture_is_told(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(FiceError, match="outside of the picture, which has 200 x 100"):
+        Frame.covering((100, 200), (64, 64), box)
+
+
+@pytest.mark.parametrize("box", [(40, 10, 40, 30), (60, 10, 20, 30), (0, 30, 40, 10)])
+def test_an_empty_box_is_told(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(FiceError, match="is empty"):
+        Frame.covering((100, 200), (64, 64), box)
+
+
+def test_cut_and_crop_by_hand() -> None:
+    photo = torch.arange(12.0).view(1, 1, 3, 4)
+    frame = Frame((3, 4), (4, 4), (2, -1, 6, 3))
+    assert frame.cut(photo).tolist() == [[[[2, 3], [6, 7], [10, 11]]]]
+    assert frame.crop(photo)[0, 0].tolist() == [
+        [2, 3, 3, 3],
+        [2, 3, 3, 3],
+        [6, 7, 7, 7],
+        [10, 11, 11, 11],
+    ]
+
+
+@settings(deadline=None)
+@given(
+    left=st.integers(-30, 150),
+    top=st.integers(-30, 80),
+    side=st.integers(16, 160),
+    resolution=st.sampled_from([(32, 32), (64, 32), (128, 128)]),
+)
+def test_places_come_back_within_half_a_pixel(
+    left: int, top: int, side: int, resolution: tuple[int, int]
+) -> None:
+    size = (120, 190)
+    try:
+        frame = Frame.covering(size, resolution, (left, top, left + side, top + side))
+    except FiceError:
+        return  # outside
+    places = ramps(*size)
+    back = frame.restore(frame.fit(places))
+    # The outermost blocks of the reduced picture, and what is repeated beyond the photo, have nothing
+    # on one side to be interpolated with.
+    block = int(2 / min(frame.scale, 1)) + 1
+    x0, y0, x1, y1 = frame.inside
+    inner = (..., slice(y0 + block, y1 - block), slice(x0 + block, x1 - block))
+    if back[inner].numel():
+        assert (back[inner] - places[inner]).abs().max() < 0.5
+    outside = torch.ones(size, dtype=torch.bool)
+    outside[y0:y1, x0:x1] = False
+    assert (back[0, :, outside] == 0).all()
+
+
+@settings(deadline=None)
+@given(left=st.integers(-20, 60), top=st.integers(-20, 60), side=st.integers(8, 90))
+def test_an_unaltered_crop_is_pasted_back_bit_for_bit(left: int, top: int, side: int) -> None:
+    photo = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(side))
+    try:
+        frame = Frame.covering((64, 64), (32, 32), (left, top, left + side, top + side))
+    except FiceError:
+        return
+    assert torch.equal(frame.paste(frame.crop(photo), photo), photo)
+
+
+def test_paste_changes_the_mask_and_nothing_else() -> None:
+    photo = torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0))
+    frame = Frame((40, 60), (16, 16), (30, 10, 50, 30))
+    mask = torch.zeros(1, 1, 20, 20)
+    mask[..., 5:10, 5:10] = 1.0
+    result = frame.paste(torch.full((1, 3, 20, 20), 0.5), photo, mask)
+    changed = torch.zeros(40, 60, dtype=torch.bool)
+    changed[15:20, 35:40] = True
+    assert (result[0, :, changed] == 0.5).all()
+    assert torch.equal(result[0, :, ~changed], photo[0, :, ~changed])
+    with pytest.raises(ValueError, match="for a frame"):
+        frame.paste(torch.zeros(1, 3, 20, 20), photo[..., 1:])
