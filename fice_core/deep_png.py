@@ -53,7 +53,7 @@ def encode(
 ) -> bytes:
     """Levels (H, W, 3) -> a PNG file, with a colour profile and EXIF data if given."""
     height, width, _ = levels.shape
-    rows = levels.astype(">u2").view(np.uint8).reshape(height, 6 * width)
+    rows = np.ascontiguousarray(levels, ">u2").view(np.uint8).reshape(height, 6 * width)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = _DIFFERENCE_TO_ROW_ABOVE
     filtered[0, 1:] = rows[0]
