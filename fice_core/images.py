@@ -35,6 +35,7 @@ _LOSSY = (".jpg", ".jpeg")
 # The tags of a TIFF file describe how its own pixels are stored, and are EXIF data at the same time.
 _WITH_EXIF = ("PNG", "JPEG", "MPO", "WEBP", "AVIF")
 _ORIENTATION = 0x0112
+_EMPTY_EXIF = 20  # bytes, with its headers
 _MAX_EXIF = 65_000  # bytes; JPEG has no room for more
 
 
@@ -262,6 +263,8 @@ def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Pillow only warns of some damage
         exif = image.getexif()
+        if not exif and len(image.info.get("exif") or b"") > _EMPTY_EXIF:
+            raise ValueError("no tag can be read")
         orientation = exif.pop(_ORIENTATION, 1)
         if not isinstance(orientation, int) or not 0 <= orientation <= 8:
             raise ValueError(f"orientation {orientation!r}")
