@@ -221,6 +221,10 @@ def _check_images(images: torch.Tensor, mask: torch.Tensor | None) -> None:
             f"the mask has shape {tuple(mask.shape)}, but pictures of {tuple(images.shape)} need one "
             f"of (1 or {len(images)}, 1, {images.shape[2]}, {images.shape[3]})"
         )
+    if mask is not None and not bool((mask > 0).any()):
+        raise FiceError(
+            "the mask is 0 everywhere, so nothing could change: mark where the edit may go"
+        )
 
 
 def _prepare(

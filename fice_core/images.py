@@ -4,13 +4,16 @@ import io
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
+from . import deep_png
 from .errors import FiceError
 from .files import write_bytes
 
@@ -29,13 +32,38 @@ _WRITABLE: dict[str, tuple[str, dict[str, object]]] = {  # suffix: (format, opti
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
 }
 _LOSSY = (".jpg", ".jpeg")
-# How Pillow unpacks 16-bit channels of a PNG to their high bytes, and what unpacks their low bytes.
-_PNG16 = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
+# The tags of a TIFF file describe how its own pixels are stored, and are EXIF data at the same time.
+_WITH_EXIF = ("PNG", "JPEG", "MPO", "WEBP", "AVIF")
+_ORIENTATION = 0x0112
+_EMPTY_EXIF = 20  # bytes, with its headers
+_MAX_EXIF = 65_000  # bytes; JPEG has no room for more
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture and what its file says of it.
+
+    Attributes:
+        pixels: (3, H, W) float32 in [0, 1]; level k of n bits is k / (2^n - 1).
+        bits: a channel, 8 or 16.
+        profile: the ICC profile of its colours; None if there is none, or it is not one of RGB.
+        exif: EXIF data without the orientation, which `pixels` has already taken on.
+    """
+
+    pixels: torch.Tensor
+    bits: int = 8
+    profile: bytes | None = None
+    exif: bytes | None = None
 
 
 def read_image(
     path: str | os.PathLike[str], note: Callable[[str], None] | None = None
 ) -> torch.Tensor:
+    """The pixels of `read_photo`: (3, H, W) float32 in [0, 1]."""
+    return read_photo(path, note).pixels
+
+
+def read_photo(path: str | os.PathLike[str], note: Callable[[str], None] | None = None) -> Photo:
     """Read a picture, turned upright as its EXIF orientation says.
 
     Grey, palette, CMYK and 16-bit pictures become RGB; 16 bits of a PNG are all kept. Transparent
@@ -46,8 +74,7 @@ def read_image(
         note: called with one line for anything the user should know about the reading.
 
     Returns:
-        (3, H, W) float32 in [0, 1]; value k of an 8-bit file is k / 255, so that `write_image`
-        writes k again.
+        The picture; `write_photo` writes the same levels again.
 
     Raises:
         FiceError: missing, a folder, not a picture, damaged, too large, floating point pixels.
@@ -55,50 +82,81 @@ def read_image(
     path = Path(path)
     data = _read_bytes(path)
     try:
-        pixels = _decode(data)
+        decoded = _decode(data)
+        pixels, transparent = _pixels(decoded.levels)
     except _Refused as refusal:
         raise FiceError(f"{path} {refusal}") from None
     except MemoryError as error:
         raise FiceError(f"{path} does not fit into memory") from error
     except Exception as error:  # damaged files make the decoders raise anything
         raise FiceError(f"{path} is damaged: the picture in it cannot be decoded") from error
-    colours, alpha = pixels[:, :, :3], pixels[:, :, 3:]
-    if alpha.size:
-        if note is not None and alpha.min() < 1:
-            note(f"{path}: its transparent pixels are laid over white")
-        colours = np.where(alpha == 1, colours, colours * alpha + (1 - alpha))
-    # A copy, and outside inference mode, so that the picture may enter a graph.
+    notes = [*decoded.notes, *(["its transparent pixels are laid over white"] * transparent)]
+    if note is not None:
+        for line in notes:
+            note(f"{path}: {line}")
+    # Outside inference mode, so that the picture may enter a graph.
     with torch.inference_mode(False):
-        return torch.from_numpy(np.ascontiguousarray(colours.transpose(2, 0, 1)))
+        tensor = torch.from_numpy(pixels)
+    bits = 16 if decoded.levels.dtype == np.uint16 else 8
+    return Photo(tensor, bits, decoded.profile, decoded.exif)
 
 
 def write_image(path: str | os.PathLike[str], image: torch.Tensor) -> None:
-    """Write a picture with 8 bits a channel, whole or not at all.
+    """Write pixels (3, H, W) with 8 bits a channel, see `write_photo`."""
+    write_photo(path, Photo(image))
+
+
+def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
+    """Write a picture, whole or not at all.
 
     Args:
         path: its suffix chooses the format: .png, .webp, .bmp, .tif keep every value, .jpg does not.
-        image: (3, H, W) floating point; values are clamped to [0, 1] and rounded.
+        photo: values are clamped to [0, 1] and rounded. 16 bits are written to .png, else 8; BMP keeps
+            no profile, and BMP and TIFF no EXIF data.
 
     Raises:
         FiceError: unknown suffix, or the file cannot be written.
         ValueError: wrong shape or type, or NaN.
     """
     name, options = _WRITABLE[check_suffix(path)]
+    if photo.bits == 16 and name == "PNG":
+        levels = _to_levels(photo.pixels, 65535).astype(np.uint16)
+        write_bytes(path, deep_png.encode(levels, photo.profile, photo.exif))
+        return
+    options = {**options, "icc_profile": photo.profile}
+    if photo.exif and name in _WITH_EXIF:
+        options["exif"] = photo.exif
     buffer = io.BytesIO()
-    Image.fromarray(to_bytes(image)).save(buffer, name, **options)
+    Image.fromarray(to_bytes(photo.pixels)).save(buffer, name, **options)
     write_bytes(path, buffer.getvalue())
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether the name of `path` is that of a picture that `read_photo` reads."""
+    return Image.registered_extensions().get(Path(path).suffix.lower()) in _READABLE
+
+
+def keeps_16_bits(path: str | os.PathLike[str]) -> bool:
+    """Whether `write_photo` writes 16 bits a channel to `path`."""
+    return Path(path).suffix.lower() == ".png"
 
 
 def to_bytes(image: torch.Tensor) -> np.ndarray:
     """A picture (3, H, W) in [0, 1] as (H, W, 3) uint8."""
+    return _to_levels(image, 255).astype(np.uint8)
+
+
+def _to_levels(image: torch.Tensor, highest: int) -> NDArray[np.float32]:
+    """A picture (3, H, W) in [0, 1] as (H, W, 3) whole numbers up to `highest`."""
     if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
         raise ValueError(
             f"an image must be (3, H, W) floating point, not {tuple(image.shape)} {image.dtype}"
         )
     if bool(image.isnan().any()):
         raise ValueError("the image has NaN pixels")
-    levels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return levels.permute(1, 2, 0).cpu().numpy()
+    levels = image.detach().float().clamp(0, 1).mul_(highest).round_()
+    result: NDArray[np.float32] = levels.permute(1, 2, 0).cpu().numpy()
+    return result
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:
@@ -135,8 +193,46 @@ def _read_bytes(path: Path) -> bytes:
         raise FiceError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
 
 
-def _decode(data: bytes) -> np.ndarray:
-    """(H, W, 3 or 4) float32 in [0, 1], upright; the fourth channel is alpha."""
+_Levels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class _Decoded(NamedTuple):
+    """(H, W, 3 or 4) levels of 8 or 16 bits, upright; the fourth channel is alpha."""
+
+    levels: _Levels
+    profile: bytes | None
+    exif: bytes | None
+    notes: list[str]
+
+
+def _decode(data: bytes) -> _Decoded:
+    image = _open(data)
+    notes = []
+    if image.mode == "F":
+        raise _Refused("has floating point pixels; save it with 8 or 16 bits a channel")
+    if image.format == "TIFF" and image.mode.startswith("RGB") and _bits_of_tiff(image) > 8:
+        notes.append("only 8 of its bits a channel are read; a PNG keeps 16")
+    levels: _Levels
+    if deep_png.is_deep(image):
+        levels = deep_png.decode(image, data)
+    elif image.mode == "I" or image.mode.startswith("I;16"):
+        levels = _grey16(image)
+    else:
+        image.load()  # once; `convert` makes a copy
+        levels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    orientation, exif = 1, None
+    try:
+        orientation, exif = _read_exif(image)
+    except Exception:  # garbage makes Pillow raise anything
+        notes.append("its EXIF data is damaged and left out; the picture is not turned")
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or profile[16:20] != b"RGB ":
+        profile = None
+    return _Decoded(_turned(levels, orientation), profile, exif, notes)
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    """A picture of which nothing is decoded yet."""
     if not data:
         raise _Refused("is empty (0 bytes)")
     Image.init()
@@ -155,40 +251,61 @@ def _decode(data: bytes) -> np.ndarray:
             f"has {image.width} x {image.height} pixels, more than the {MAX_PIXELS // 10**6} "
             "million that are read"
         )
-    if image.format == "PNG" and image.tile and image.tile[0][3] in _PNG16:
-        return _decode_png16(data)
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode == "F":
-        raise _Refused("has floating point pixels; save it with 8 or 16 bits a channel")
-    if upright.mode == "I" or upright.mode.startswith("I;16"):
-        return _grey16(upright)
-    with_alpha = upright.has_transparency_data
-    return np.asarray(upright.convert("RGBA" if with_alpha else "RGB"), np.float32) / 255
+    return image
 
 
-def _decode_png16(data: bytes) -> np.ndarray:
-    """Colour, or grey and alpha, of 16 bits, of which Pillow's own reading drops the low bytes."""
+def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
+    """The orientation, 1 to 8, and the rest of the EXIF data, of a picture that is decoded.
 
-    def read(raw_mode: str | None = None) -> NDArray[np.float32]:
-        image = Image.open(io.BytesIO(data), formats=["PNG"])
-        if raw_mode is not None:
-            codec, extents, offset, _ = image.tile[0]
-            image.tile = [(codec, extents, offset, raw_mode)]  # type: ignore[list-item]
-        return np.asarray(ImageOps.exif_transpose(image)).astype(np.float32)
+    Raises:
+        Exception: of any kind, if the data is damaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Pillow only warns of some damage
+        exif = image.getexif()
+        if not exif and len(image.info.get("exif") or b"") > _EMPTY_EXIF:
+            raise ValueError("no tag can be read")
+        orientation = exif.pop(_ORIENTATION, 1)
+        if not isinstance(orientation, int) or not 0 <= orientation <= 8:
+            raise ValueError(f"orientation {orientation!r}")
+        if image.format not in _WITH_EXIF or not exif:
+            return orientation, None
+        data = exif.tobytes()
+    return orientation, data if len(data) <= _MAX_EXIF else None
 
-    raw_mode = str(Image.open(io.BytesIO(data), formats=["PNG"]).tile[0][3])
-    if raw_mode == "LA;16B":  # the four bytes of a pixel, taken for four channels
-        pixels = read("RGBA")
-        levels = 256 * pixels[:, :, 0::2] + pixels[:, :, 1::2]
-        levels = levels[:, :, [0, 0, 0, 1]]  # a copy of the grey for each colour
-    else:
-        levels = 256 * read() + read(_PNG16[raw_mode])
-    result: np.ndarray = levels / np.float32(65535)
-    return result
+
+def _turned(levels: _Levels, orientation: int) -> _Levels:
+    """(H, W, C) or (W, H, C) upright, by the EXIF orientation: 0 is written for 'unknown'."""
+    if orientation >= 5:
+        levels = levels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        levels = levels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        levels = levels[::-1]
+    return levels
 
 
-def _grey16(image: Image.Image) -> np.ndarray:
-    levels = np.asarray(image).astype(np.int64)
+def _pixels(levels: _Levels) -> tuple[NDArray[np.float32], bool]:
+    """(H, W, 3 or 4) levels as (3, H, W) in [0, 1] over white, and whether white shows through."""
+    height, width, channels = levels.shape
+    highest = np.float32(np.iinfo(levels.dtype).max)
+    pixels = np.empty((3, height, width), np.float32)
+    np.divide(levels[:, :, :3].transpose(2, 0, 1), highest, out=pixels)
+    if channels == 3 or bool((levels[:, :, 3] == highest).all()):
+        return pixels, False
+    alpha = levels[:, :, 3] / highest
+    pixels *= alpha
+    pixels += 1 - alpha
+    return pixels, True
+
+
+def _bits_of_tiff(image: Image.Image) -> int:
+    bits = image.getexif().get(0x0102, 8)  # BitsPerSample
+    return max(bits) if isinstance(bits, tuple) else int(bits)
+
+
+def _grey16(image: Image.Image) -> NDArray[np.uint16]:
+    levels = np.asarray(image)
     if levels.min() < 0 or levels.max() > 65535:
         raise _Refused("has 32-bit pixels; save it with 8 or 16 bits a channel")
-    return (levels.astype(np.float32) / 65535)[:, :, None].repeat(3, axis=2)
+    return levels.astype(np.uint16)[:, :, None].repeat(3, axis=2)

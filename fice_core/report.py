@@ -25,9 +25,9 @@ def edit_report(
 
     Returns:
         N dictionaries. `start` and `kept` are the unweighted losses of the first step and of the
-        step whose picture is returned; `changed` is the share of the photo that the edit touched.
-        `refinement` and `tuning` hold the steps, the seconds and these two of what was fitted to the
-        photo before; they are missing if nothing was.
+        step whose picture is returned; `frame` is the box that the generator saw, `changed` the share of
+        the photo that the edit touched. `refinement` and `tuning` hold the steps, the seconds and
+        these two of what was fitted to the photo before; they are missing if nothing was.
     """
     changed = (result.edit_mask > 0).float().mean(dim=(1, 2, 3)).tolist()
     entries = []
@@ -41,6 +41,7 @@ def edit_report(
                 "output": output,
                 "width": result.images.shape[3],
                 "height": result.images.shape[2],
+                "frame": list(result.frames[sample].box),
                 "changed": changed[sample],
                 "stopped": result.stopped,
                 "kept_step": kept,

@@ -61,7 +61,11 @@ def mistake(*arguments: object) -> str:
 
 
 def edit(photo: object, out: object, *more: object, prompt: str = "a shirt") -> str:
-    return mistake("edit", photo, "--prompt", prompt, "-o", out, "--steps", 2, *more)
+    """As `mistake`; toy networks see no persons, so they are shown the whole picture."""
+    frame = (
+        [] if {"--frame", "--box", "--person", "--person-mask"} & set(more) else ["--frame=whole"]
+    )
+    return mistake("edit", photo, "--prompt", prompt, "-o", out, "--steps", 2, *frame, *more)
 
 
 # Pictures
@@ -106,7 +110,7 @@ def sliver(path: Path) -> None:
     ("make", "words"),
     [
         (missing, "there is no file"),
-        (folder, "is a folder"),
+        (folder, "no picture in the folder"),
         (text, "is not a picture"),
         (empty, "is empty"),
         (bomb, "million"),
@@ -140,6 +144,7 @@ def test_unusual_pictures_are_edited(models: object, tmp_path: Path, mode: str) 
     path, out = tmp_path / f"in.{'tif' if mode == 'CMYK' else 'png'}", tmp_path / "out.png"
     picture.save(path)
     line = ["edit", str(path), "--prompt", "a shirt", "-o", str(out), "--steps", "2"]
+    line += ["--frame", "whole"]
     result = CliRunner().invoke(main, line, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     assert Image.open(out).size == (24, 24)
@@ -150,7 +155,7 @@ def test_turned_picture_is_edited_upright(models: object, tmp_path: Path) -> Non
     exif[0x0112] = 6
     Image.new("RGB", (40, 24)).save(tmp_path / "in.jpg", exif=exif)
     line = ["edit", str(tmp_path / "in.jpg"), "--prompt", "a", "-o", str(tmp_path / "o.png")]
-    result = CliRunner().invoke(main, [*line, "--steps", "2"], catch_exceptions=False)
+    result = CliRunner().invoke(main, [*line, "--steps=2", "--frame=whole"], catch_exceptions=False)
     assert result.exit_code == 0
     assert Image.open(tmp_path / "o.png").size == (24, 40)
 
@@ -326,6 +331,7 @@ def test_full_disk_at_the_end(models: object, photo: Path, tmp_path: Path) -> No
         "main(prog_name='fice')\n"
     )
     line = ["edit", str(photo), "--prompt", "a", "-o", str(out), "--steps", "2"]
+    line += ["--frame", "whole"]
     run = subprocess.run(
         [sys.executable, "-c", script, *line],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},

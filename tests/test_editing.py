@@ -253,3 +253,8 @@ def test_the_public_names_exist():
     assert fice_core.edit is edit
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         getattr(fice_core, "nonsense")  # noqa: B009
+
+
+def test_a_mask_that_is_0_everywhere():
+    with pytest.raises(FiceError, match="the mask is 0 everywhere"):
+        edit(toy_models(), photos(1), "a shirt", FAST, mask=torch.zeros(1, 1, PHOTO, PHOTO))

@@ -13,11 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
-from fice_core import files, images
+from fice_core import deep_png, files, images
 from fice_core.errors import FiceError
-from fice_core.images import read_image, write_image
+from fice_core.images import Photo, read_image, read_photo, write_image, write_photo
 
 LOSSLESS = ("png", "webp", "bmp", "tif")
 rng = np.random.default_rng(0)
@@ -400,3 +400,76 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path) -> None:
 def test_to_bytes_takes_any_float() -> None:
     image = torch.full((3, 1, 1), 0.5, dtype=torch.float64, requires_grad=True)
     assert images.to_bytes(image).tolist() == [[[128, 128, 128]]]
+
+
+# Depth, profiles and EXIF data
+
+
+def test_every_16_bit_level_survives(tmp_path: Path) -> None:
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1).repeat(3, axis=2)
+    (tmp_path / "all.png").write_bytes(deep_png.encode(levels))
+    photo = read_photo(tmp_path / "all.png")
+    assert photo.bits == 16
+    assert torch.equal(photo.pixels[0].flatten(), torch.arange(65536) / 65535)
+    write_photo(tmp_path / "again.png", photo)
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "all.png").read_bytes()
+    with Image.open(tmp_path / "again.png") as image:  # a reader that is not ours
+        assert (np.asarray(image) == levels // 256).all()
+
+
+def test_16_bit_png_takes_profile_and_exif(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    photo = Photo(torch.rand(3, 5, 7), 16, profile, exif.tobytes())
+    write_photo(tmp_path / "x.png", photo)
+    again = read_photo(tmp_path / "x.png")
+    assert again.profile == profile
+    assert again.exif == exif.tobytes()
+    assert (again.pixels - photo.pixels).abs().max() <= 0.5 / 65535 + 1e-7
+
+
+def test_a_profile_of_other_colours_is_left_out(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    path = saved(tmp_path / "x.png", Image.new("RGB", (4, 4)), icc_profile=profile)
+    assert read_photo(path).profile is None
+
+
+def test_16_bit_colours_of_a_tiff_are_told_not_to_be_kept(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    levels = rng.integers(0, 65536, (4, 6, 3)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "x.tif", levels, photometric="rgb")
+    notes: list[str] = []
+    image = read_image(tmp_path / "x.tif", note=notes.append)
+    assert ((image.permute(1, 2, 0).numpy() * 255).round() == levels // 256).all()
+    assert len(notes) == 1
+    assert "only 8" in notes[0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(["jpg", "png", "webp"]),
+    start=st.sampled_from(
+        [b"", b"Exif\0\0", b"Exif\0\0II*\0\x08\0\0\0", b"Exif\0\0MM\0*\0\0\0\x08"]
+    ),
+    noise=st.binary(min_size=0, max_size=80),
+    whole=st.booleans(),
+    cut=st.integers(0, 60),
+)
+def test_damaged_exif_never_hides_the_picture(
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: str,
+    start: bytes,
+    noise: bytes,
+    whole: bool,
+    cut: int,
+) -> None:
+    sound = Image.Exif()
+    sound[0x0112], sound[0x010F], sound[0x8769] = 1, "camera", {0x9286: b"comment"}
+    block = sound.tobytes()[:cut] if whole else start + noise
+    path = tmp_path_factory.mktemp("exif") / f"x.{kind}"
+    Image.new("RGB", (6, 4), (200, 30, 90)).save(path, **({"exif": block} if block else {}))
+    notes: list[str] = []
+    image = read_image(path, note=notes.append)
+    assert sorted(image.shape[1:]) == [4, 6]
+    assert all("EXIF" in line and "\n" not in line for line in notes)

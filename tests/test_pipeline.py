@@ -56,7 +56,7 @@ def photos(count: int = 2) -> torch.Tensor:
 @pytest.mark.parametrize("outer", [False, True])
 @pytest.mark.parametrize("preset", ["default", "paper"])
 def test_load_and_edit(folder, outer, preset):
-    settings = EditSettings() if preset == "default" else EditSettings.paper()
+    settings = EditSettings(framing="whole") if preset == "default" else EditSettings.paper()
     if preset == "default":
         settings = replace(settings, clip_views=1).with_weights(latent_prior=0.5)
     settings = replace(settings, steps=4)
@@ -77,7 +77,7 @@ def test_load_and_edit(folder, outer, preset):
 
 def test_the_same_seed_gives_the_same_edit(folder):
     models = load_models(folder)
-    settings = EditSettings(steps=4, start_noise=0.3, seed=11)
+    settings = EditSettings(framing="whole", steps=4, start_noise=0.3, seed=11)
     first, second = (edit(models, photos(), "a blue shirt", settings) for _ in range(2))
     assert torch.equal(first.images, second.images)
     assert torch.equal(first.w_plus, second.w_plus)
@@ -87,14 +87,14 @@ def test_the_same_seed_gives_the_same_edit(folder):
 
 def test_the_loop_lowers_the_loss(folder):
     models = load_models(folder)
-    settings = EditSettings(steps=40, plateau_patience=None)
+    settings = EditSettings(framing="whole", steps=40, plateau_patience=None)
     trace = edit(models, photos(1), "a red striped shirt", settings).trace
     assert trace.total.min() < 0.97 * trace.total[0, 0]
 
 
 def test_codes_go_through_a_file(folder, tmp_path):
     models = load_models(folder)
-    result = edit(models, photos(1), "a red shirt", EditSettings(steps=2))
+    result = edit(models, photos(1), "a red shirt", EditSettings(framing="whole", steps=2))
     save_latent(tmp_path / "code.safetensors", result.w_plus)
     w_plus, _ = load_latent(tmp_path / "code.safetensors", models.generator)
     again = models.generator.synthesize(w_plus).clamp(0, 1)
@@ -103,10 +103,17 @@ def test_codes_go_through_a_file(folder, tmp_path):
 
 def test_a_prompt_longer_than_the_context(folder):
     with pytest.raises(FiceError):
-        edit(load_models(folder), photos(1), "a red shirt " * 100, EditSettings(steps=2))
+        edit(
+            load_models(folder),
+            photos(1),
+            "a red shirt " * 100,
+            EditSettings(framing="whole", steps=2),
+        )
 
 
 def test_an_encoder_of_another_generator(tmp_path):
     write_models(tmp_path, num_styles=10)
     with pytest.raises(FiceError, match="use an encoder trained for this generator"):
-        edit(load_models(tmp_path), photos(1), "a red shirt", EditSettings(steps=2))
+        edit(
+            load_models(tmp_path), photos(1), "a red shirt", EditSettings(framing="whole", steps=2)
+        )

@@ -38,7 +38,7 @@ class ToyGenerator(nn.Module):
     def mapping(self, z: torch.Tensor) -> torch.Tensor:
         return z @ self.projection + 0.5
 
-    def map(self, z: torch.Tensor) -> torch.Tensor:
+    def map(self, z: torch.Tensor, truncation: float = 1.0) -> torch.Tensor:
         return self.mapping(z)[:, None].expand(-1, self.num_ws, -1)
 
     def synthesize(self, w_plus: torch.Tensor) -> torch.Tensor:

@@ -1,1 +1,1 @@
-"""The subcommands of `fice`, a module each. None imports torch before its command runs."""
+"""The subcommands of `fice`, and what they share. None imports torch before its command runs."""

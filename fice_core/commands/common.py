@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ..editing import Models
-    from ..settings import EditSettings
+    from ..settings import EditSettings, Framing, Garment, StitchMode
 
 models_option = click.option(
     "--models",
@@ -56,22 +56,44 @@ tune_option = click.option(
 seed_option = click.option("--seed", type=int, default=0, show_default=True)
 
 
+#: Weight of the way from what is worn to the prompt, against that of the prompt itself.
+DIRECTION_WEIGHT = 0.5
+
+
 def settings_of(
-    preset: str, steps: int | None, seed: int, refine_steps: int = 0, tune_steps: int = 0
+    preset: str,
+    steps: int | None,
+    seed: int,
+    refine_steps: int = 0,
+    tune_steps: int = 0,
+    framing: Framing | None = None,
+    garment: Garment | None = None,
+    stitch: StitchMode | None = None,
+    directed: bool = False,
 ) -> EditSettings:
-    """The settings that the options stand for."""
+    """The settings that the options stand for; None leaves the preset's.
+
+    Args:
+        directed: a text says what the person wears now.
+    """
     from dataclasses import replace
 
     from ..settings import EditSettings
 
     settings = EditSettings.paper() if preset == "paper" else EditSettings()
-    return replace(
+    settings = replace(
         settings,
         seed=seed,
         steps=settings.steps if steps is None else steps,
         refine_steps=refine_steps,
         tune_steps=tune_steps,
+        framing=framing or settings.framing,
+        garment=garment or settings.garment,
+        stitch=stitch or settings.stitch,
     )
+    if directed:
+        settings = settings.with_weights(clip_direction=DIRECTION_WEIGHT * settings.weights.clip)
+    return settings
 
 
 def models_of(source: str, clip: str | None, device: str) -> Models:

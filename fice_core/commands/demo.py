@@ -24,7 +24,7 @@ def command(output: str, steps: int | None, seed: int, device: str) -> None:
     from .. import editing, plots
     from ..files import check_writable, make_folder
 
-    settings = settings_of("default", steps, seed)
+    settings = settings_of("default", steps, seed, framing="whole")  # which the figures fill
     folder = make_folder(output)
     picture, losses = folder / "edits.png", folder / "losses.png"
     for path in (picture, losses):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, get_args
 
 import click
 
 from ..errors import FiceError
+from ..settings import Framing, Garment, StitchMode
 from .common import (
     bar,
     clip_option,
@@ -18,20 +17,14 @@ from .common import (
     models_option,
     preset_option,
     refine_option,
-    say,
     seed_option,
     settings_of,
     steps_option,
     tune_option,
     warn,
 )
-
-if TYPE_CHECKING:
-    import torch
-
-    from ..editing import EditInterrupted, EditResult, Models
-    from ..inversion import Step
-    from ..settings import EditSettings
+from .edit_run import Job, Run, together
+from .photos import Box, Photos, Where, expand, parse_box, read_mask
 
 
 @click.command("edit")
@@ -44,12 +37,53 @@ if TYPE_CHECKING:
     metavar="TEXT",
     help="The garment, as in 'a red striped shirt'. Repeat it for several edits of every picture.",
 )
+@click.option("--negative", default="", metavar="TEXT", help="What the garment shall not be.")
+@click.option(
+    "--from",
+    "worn",
+    default="",
+    metavar="TEXT",
+    help="What the person wears now; the edit is then judged by the way from this to the prompt, too.",
+)
 @click.option(
     "-o",
     "--output",
     required=True,
     metavar="OUT",
     help="A picture file, or for several edits a folder.",
+)
+@click.option(
+    "--garment", type=click.Choice(get_args(Garment)), help="What is edited.  [default: upper]"
+)
+@click.option(
+    "--frame",
+    "framing",
+    type=click.Choice(get_args(Framing)),
+    help="What the generator sees: the largest person, the whole picture, or whichever fits.  "
+    "[default: the preset's]",
+)
+@click.option(
+    "--person",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Edit another person than the largest, which is 0.",
+)
+@click.option(
+    "--box",
+    callback=parse_box,
+    metavar="L,T,R,B",
+    help="What the generator sees: left, top, right, bottom in pixels.",
+)
+@click.option(
+    "--person-mask", metavar="FILE", help="A picture that is white on the person to be edited."
+)
+@click.option(
+    "--mask", "mask_file", metavar="FILE", help="A picture that is white where the edit may go."
+)
+@click.option(
+    "--stitch",
+    type=click.Choice(get_args(StitchMode)),
+    help="How the edit joins the picture; head and none alter all of it.  [default: the preset's]",
 )
 @models_option
 @clip_option
@@ -66,57 +100,64 @@ if TYPE_CHECKING:
 def command(
     inputs: tuple[str, ...],
     prompts: tuple[str, ...],
+    negative: str,
+    worn: str,
     output: str,
+    person: int | None,
+    box: Box | None,
+    person_mask: str | None,
+    mask_file: str | None,
     source: str,
     clip: str | None,
-    preset: str,
-    steps: int | None,
-    refine_steps: int,
-    tune_steps: int,
-    seed: int,
     device: str,
     report: str | None,
     keep_on_interrupt: bool,
+    **choices: Any,  # those of `settings_of`
 ) -> None:
     """Dress the person in each picture IN as the prompt says.
 
-    PNG, WebP, BMP and TIFF outputs keep every pixel outside of the edit as it is.
+    IN may be a folder: all pictures in it. PNG, WebP, BMP and TIFF outputs keep every pixel outside
+    of the edit as it is; those of 16 bits need PNG.
     """
     from ..files import check_writable
-    from ..images import is_lossy, read_image
 
-    settings = settings_of(preset, steps, seed, refine_steps, tune_steps)
-    jobs = _plan(inputs, prompts, output)
-    images = {path: read_image(path, note=warn) for path in dict.fromkeys(inputs)}
+    settings = settings_of(**choices, directed=bool(worn.strip()))
+    where = Where(person, box, person_mask)
+    where.check(choices["framing"])
+    paths = expand(inputs)
+    jobs = _plan(paths, prompts, output)
+    photos = Photos(paths)
+    mask = None if mask_file is None else read_mask(mask_file, photos)
     for job in jobs:
         check_writable(job.output)
     if report:
         check_writable(report)
-    if any(is_lossy(job.output) for job in jobs):
-        warn("JPEG alters every pixel a little: use .png to keep all but the garment exactly")
+    _warn_of_losses(jobs, photos)
 
     models = models_of(source, clip, device)
-    _check_sizes(images, models)
-    run = _Run(models, settings, source, keep_on_interrupt, report)
-    groups = list(_together(jobs, images, apart=tune_steps > 0))
-    steps_of_group = refine_steps + tune_steps + settings.steps
-    with bar("editing", steps_of_group * len(groups)) as progress:
+    frames = where.frames(models, photos, settings.framing)
+    texts = {"negative": negative, "source": worn}
+    run = Run(models, settings, source, photos, frames, mask, texts, keep_on_interrupt, report)
+    groups = list(together(jobs, photos, apart=settings.tune_steps > 0))
+    steps = settings.refine_steps + settings.tune_steps + settings.steps
+    with bar("editing", steps * len(groups)) as progress:
         for number, group in enumerate(groups):
-            progress.n = number * steps_of_group  # a group may have ended early
-            run.edit(group, images, progress)
+            progress.n = number * steps  # a group may have ended early
+            run.edit(group, progress)
     run.finish()
 
 
-@dataclass(frozen=True)
-class Job:
-    """One edit to be made."""
+def _warn_of_losses(jobs: list[Job], photos: Photos) -> None:
+    """Say what the formats of the outputs cannot hold."""
+    from ..images import is_lossy, keeps_16_bits
 
-    input: str
-    prompt: str
-    output: Path
+    if any(is_lossy(job.output) for job in jobs):
+        warn("JPEG alters every pixel a little: use .png to keep all but the garment exactly")
+    elif any(photos.bits[job.input] == 16 and not keeps_16_bits(job.output) for job in jobs):
+        warn("the picture has 16 bits a channel, of which only .png keeps more than 8")
 
 
-def _plan(inputs: tuple[str, ...], prompts: tuple[str, ...], output: str) -> list[Job]:
+def _plan(inputs: list[str], prompts: tuple[str, ...], output: str) -> list[Job]:
     """Every picture with every prompt, and where the results go.
 
     Raises:
@@ -125,7 +166,7 @@ def _plan(inputs: tuple[str, ...], prompts: tuple[str, ...], output: str) -> lis
     from ..files import make_folder
     from ..images import check_suffix
 
-    inputs, prompts = tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(prompts))
+    prompts = tuple(dict.fromkeys(prompts))
     single = len(inputs) == len(prompts) == 1
     out = Path(output)
     is_folder = out.is_dir() or output.endswith("/") or not out.suffix
@@ -159,108 +200,3 @@ def _check_collisions(jobs: list[Job]) -> None:
                 f"the edit of {job.input} would overwrite {taken[target]}: rename one of them"
             )
         taken[target] = f"the edit of {job.input}"
-
-
-def _check_sizes(images: dict[str, torch.Tensor], models: Models) -> None:
-    """Name the file that is too small or too narrow, before anything is computed."""
-    from ..framing import Frame
-
-    for path, image in images.items():
-        try:
-            Frame.around((image.shape[1], image.shape[2]), models.generator.resolution)
-        except FiceError as error:
-            raise FiceError(f"{path}: {error}") from error
-
-
-def _together(jobs: list[Job], images: dict[str, torch.Tensor], apart: bool) -> Iterator[list[Job]]:
-    """The jobs in groups that are computed as one batch: of one size, or `apart`, of one picture."""
-    groups: dict[object, list[Job]] = {}
-    for job in jobs:
-        groups.setdefault(job.input if apart else images[job.input].shape, []).append(job)
-    yield from groups.values()
-
-
-class _Run:
-    """The edits of one command line, and what they say at the end."""
-
-    def __init__(
-        self,
-        models: Models,
-        settings: EditSettings,
-        source: str,
-        keep: bool,
-        report: str | None,
-    ) -> None:
-        self.models = models
-        self.settings = settings
-        self.source = source
-        self.keep = keep
-        self.report = report
-        self.warnings: list[str] = []
-        self.entries: list[dict[str, Any]] = []
-
-    def edit(self, jobs: list[Job], images: dict[str, torch.Tensor], progress: Any) -> None:
-        """Edit pictures of one size and write the results."""
-        import torch
-
-        from .. import editing
-
-        inputs = [job.input for job in jobs]
-        if len(set(inputs)) == 1:  # whatever is done to the picture before the edit is done once
-            inputs = inputs[:1]
-        batch = torch.stack([images[path] for path in inputs])
-        prompts = [job.prompt for job in jobs]
-
-        def forward(step: Step) -> None:
-            progress.update()
-
-        try:
-            result = editing.edit(
-                self.models, batch, prompts, self.settings, forward, on_prepare=forward
-            )
-        except editing.EditInterrupted as interrupt:
-            self._interrupted(jobs, interrupt)
-        self._write(jobs, result)
-
-    def _interrupted(self, jobs: list[Job], interrupt: EditInterrupted) -> NoReturn:
-        message = "interrupted"
-        if self.keep:
-            self._write(jobs, interrupt.result)
-            self._write_report()
-            places = ", ".join(str(job.output) for job in jobs)
-            message = f"interrupted; the best result so far is in {places}"
-        raise KeyboardInterrupt(message) from interrupt
-
-    def _write(self, jobs: list[Job], result: EditResult) -> None:
-        from ..images import write_image
-        from ..report import edit_report
-
-        for job, image in zip(jobs, result.images, strict=True):
-            write_image(job.output, image)
-        self.entries += edit_report(
-            result,
-            [job.input for job in jobs],
-            [job.prompt for job in jobs],
-            [str(job.output) for job in jobs],
-        )
-        self.warnings += [line for line in result.warnings if line not in self.warnings]
-
-    def finish(self) -> None:
-        """Tell what was done."""
-        for line in self.warnings:
-            warn(line)
-        self._write_report()
-        for entry in self.entries:
-            say(f"{entry['output']}: {entry['prompt']}")
-        if self.report:
-            say(f"{self.report}: settings, losses and timing")
-
-    def _write_report(self) -> None:
-        from ..report import whole_report, write_json
-
-        if self.report:
-            device = str(self.models.device)
-            write_json(
-                self.report,
-                whole_report(self.entries, self.settings, self.source, device, self.warnings),
-            )

@@ -1,0 +1,71 @@
+"""PNG files with 16 bits a channel, which Pillow reads by their high bytes alone and cannot write.
+
+The writer is a page of the PNG specification. Measured on a photo of 12 megapixels, pypng takes three
+times as long and its file is a third larger, and OpenCV would bring its own copy beside those of other packs.
+"""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+# How Pillow unpacks 16-bit channels to their high bytes, and what unpacks their low bytes.
+_LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
+_DIFFERENCE_TO_ROW_ABOVE = 2  # the PNG filter "up"
+_FAST = 1  # zlib's level; 6 takes twice the time for a hundredth of the size
+
+
+def is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether an opened picture, not yet decoded, is a PNG of 16 bits of which Pillow drops 8."""
+    return image.format == "PNG" and bool(image.tile) and image.tile[0][3] in _LOW_BYTES
+
+
+def decode(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint16]:
+    """Levels (H, W, 3 or 4) of a PNG that `is_deep`; the fourth channel is alpha.
+
+    Args:
+        image: as opened; decoded afterwards.
+        data: the file.
+    """
+    raw_mode = str(image.tile[0][3])
+    if raw_mode == "LA;16B":  # the four bytes of a pixel, taken for four channels
+        pixels = _unpacked(image, "RGBA")
+        levels = 256 * pixels[:, :, 0::2] + pixels[:, :, 1::2]
+        return levels[:, :, [0, 0, 0, 1]]  # a copy of the grey for each colour
+    again = Image.open(io.BytesIO(data), formats=["PNG"])
+    levels = _unpacked(image, raw_mode)
+    levels *= 256
+    levels += _unpacked(again, _LOW_BYTES[raw_mode])
+    return levels
+
+
+def _unpacked(image: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.uint16]:
+    codec, extents, offset, _ = image.tile[0]
+    image.tile = [(codec, extents, offset, raw_mode)]  # type: ignore[list-item]
+    return np.asarray(image).astype(np.uint16)
+
+
+def encode(
+    levels: NDArray[np.uint16], profile: bytes | None = None, exif: bytes | None = None
+) -> bytes:
+    """Levels (H, W, 3) -> a PNG file, with a colour profile and EXIF data if given."""
+    height, width, _ = levels.shape
+    rows = np.ascontiguousarray(levels, ">u2").view(np.uint8).reshape(height, 6 * width)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = _DIFFERENCE_TO_ROW_ABOVE
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))]
+    if profile:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile)))
+    if exif:
+        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    chunks += [(b"IDAT", zlib.compress(filtered.data, _FAST)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
