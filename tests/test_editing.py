@@ -22,6 +22,7 @@ FAST = EditSettings(
     mask_feather=0.0,
     change_threshold=0.0,
     framing="whole",
+    backdrop="keep",
     sharp_mask=False,
     match_colour=False,
     match_grain=False,

@@ -35,6 +35,10 @@ class ToyGenerator(nn.Module):
         self.projection = nn.Parameter(_random(self.z_dim, WIDTH, seed=seed + 1))
         self.poison = poison
 
+    @property
+    def w_avg(self) -> torch.Tensor:
+        return torch.full((WIDTH,), 0.5)
+
     def mapping(self, z: torch.Tensor) -> torch.Tensor:
         return z @ self.projection + 0.5
 
