@@ -12,10 +12,10 @@ from weakref import WeakKeyDictionary
 import torch
 import torch.nn.functional as F
 
-from .framing import Frame
+from .framing import Frame, resize
 from .gradient_domain import membrane
 from .initialization import no_graph, segment_regions, synthesize
-from .mask_refinement import refine_mask
+from .mask_refinement import refine_mask, working_copy
 from .metrics import to_lab
 from .networks.segmenter import Regions, Segmenter
 from .networks.stylegan2 import Generator
@@ -105,13 +105,18 @@ class Scenery(NamedTuple):
         """
         person = _along_edges(self.person, photo, frame)
         scene = torch.lerp(photo, frame.unfit(self.behind), person)
-        backdrop = _along_edges(self.backdrop, generated, frame)
-        # The person's outline is mixed with the backdrop's colour.
-        rim = 2 * round(_RIM * photo.shape[-2]) + 1
-        backdrop = F.max_pool2d(backdrop, rim, 1, rim // 2)
-        return torch.lerp(generated, scene, backdrop)
+        return torch.lerp(generated, scene, _along_edges(self.backdrop, generated, frame, _RIM))
 
 
-def _along_edges(mask: torch.Tensor, picture: torch.Tensor, frame: Frame) -> torch.Tensor:
-    """A mask (1, 1, *frame.resolution) at the scale of a picture (1, 3, h, w), on its edges."""
-    return refine_mask(picture, frame.shown(mask))
+def _along_edges(
+    mask: torch.Tensor, picture: torch.Tensor, frame: Frame, rim: float = 0.0
+) -> torch.Tensor:
+    """A mask (1, 1, *frame.resolution) at the scale of a picture (1, 3, h, w), on its edges.
+
+    `rim` is how far it is grown, a fraction of the height: an outline is mixed of two colours.
+    """
+    small = working_copy(picture)
+    exact = refine_mask(small, frame.shown(mask))
+    reach = round(rim * small.shape[-2])
+    exact = F.max_pool2d(exact, 2 * reach + 1, 1, reach)
+    return resize(exact, (picture.shape[-2], picture.shape[-1]))

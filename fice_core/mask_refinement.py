@@ -217,3 +217,10 @@ def _check(images: Tensor, mask: Tensor, radius: float, epsilon: float) -> None:
         raise ValueError(f"mask must be ({len(images)}, 1, h, w), not {tuple(mask.shape)}")
     if not radius > 0 or not epsilon > 0:
         raise ValueError(f"radius and epsilon must be positive, not {radius} and {epsilon}")
+
+
+def working_copy(images: Tensor, side: int = 1024) -> Tensor:
+    """Pictures of at most `side` pixels a side, (N, C, h, w): the edges of a large photo, at less cost."""
+    height, width = images.shape[-2:]
+    factor = min(1.0, side / max(height, width))
+    return resize(images, (max(1, round(height * factor)), max(1, round(width * factor))))

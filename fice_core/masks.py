@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .mask_refinement import refine_mask
+from .framing import resize
+from .mask_refinement import refine_mask, working_copy
 from .networks.segmenter import Regions
 from .settings import EditSettings, Garment
 
@@ -163,6 +164,8 @@ def sharpened(
     Returns:
         (N, 1, H, W); exactly 0 where the photo must stay.
     """
+    size = (photo.shape[-2], photo.shape[-1])
+    photo, generated = working_copy(photo), working_copy(generated)
     exact = torch.maximum(*(refine_mask(image, garment.float()) for image in (photo, generated)))
     kept = refine_mask(photo, never.float())
     height = photo.shape[-2]
@@ -172,7 +175,7 @@ def sharpened(
         soft = _mean(soft, feather // 2)
     soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
     soft = torch.minimum(soft, 1 - kept)
-    return torch.where((kept > 0.5) | (soft < _NEGLIGIBLE), 0.0, soft)
+    return resize(torch.where((kept > 0.5) | (soft < _NEGLIGIBLE), 0.0, soft), size)
 
 
 def edit_mask(

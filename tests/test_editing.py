@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toys import SIZE, toy_generator, toy_models
+from toys import BLIND, SIZE, toy_generator, toy_models
 
 import fice_core
 from fice_core import models as model_files
@@ -15,19 +15,7 @@ from fice_core.errors import FiceError
 from fice_core.framing import Frame
 from fice_core.settings import EditSettings
 
-# Toy networks see no persons and know no garments: what looks at the photo's content is off.
-FAST = EditSettings(
-    steps=5,
-    mask_dilation=0.0,
-    mask_feather=0.0,
-    change_threshold=0.0,
-    framing="whole",
-    backdrop="keep",
-    sharp_mask=False,
-    match_colour=False,
-    match_grain=False,
-    match_skin=False,
-)
+FAST = BLIND
 PHOTO = 24
 
 

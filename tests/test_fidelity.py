@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import LAYERS, SIZE, WIDTH, toy_generator, toy_models, toy_segmenter
+from toys import BLIND, LAYERS, SIZE, WIDTH, toy_generator, toy_models, toy_segmenter
 
 from fice_core import losses
 from fice_core.editing import EditInterrupted, edit
@@ -18,7 +18,6 @@ from fice_core.latents import latent_statistics
 from fice_core.networks.stylegan2 import Generator
 from fice_core.plots import loss_plot
 from fice_core.report import edit_report
-from fice_core.settings import EditSettings
 from fice_core.trace import Trace, no_steps, side_by_side
 
 PIXELS = replace(REFINE_WEIGHTS, perceptual=0.0, latent_prior=0.0)
@@ -304,7 +303,7 @@ def test_one_photo_at_a_time_is_tuned(count, steps):
 
 # Within the edit
 
-FAST = EditSettings(steps=3, mask_dilation=0.0, mask_feather=0.0, change_threshold=0.0)
+FAST = replace(BLIND, steps=3)
 
 
 def pictures(count: int) -> torch.Tensor:

@@ -6,8 +6,22 @@ from torch import nn
 from fice_core.editing import Models
 from fice_core.initialization import Targets
 from fice_core.networks.segmenter import Regions
+from fice_core.settings import EditSettings
 
 SIZE, LAYERS, WIDTH = 8, 3, 4
+# Toy networks see no persons and know no garments: what looks at the photo's content is off.
+BLIND = EditSettings(
+    steps=5,
+    framing="whole",
+    backdrop="keep",
+    sharp_mask=False,
+    match_colour=False,
+    match_grain=False,
+    match_skin=False,
+    mask_dilation=0.0,
+    mask_feather=0.0,
+    change_threshold=0.0,
+)
 
 
 def _frozen(build):

@@ -1,0 +1,82 @@
+"""What a 12-megapixel photo costs: time outside of the inversion, and memory.
+
+    python benchmarks/bench_photos.py
+
+One process a photo, so that each peak is its own. Prints Markdown.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+
+PHOTOS = {
+    "12 MP, off centre": ((3000, 4000), [(2300, 900, 1900)], 21),
+    "12 MP, partly out of the picture": ((3000, 4000), [(-500, 1200, 1700)], 22),
+    "12 MP, two people": ((3000, 4000), [(300, 600, 2200), (2500, 1100, 1500)], 23),
+    "12 MP, small": ((3000, 4000), [(2500, 1100, 500)], 24),
+}
+
+
+def measure(name: str, stitch: str) -> dict[str, float | str | bool]:
+    """Edit one photo in this process."""
+    import torch
+
+    from fice_core import EditSettings, edit, load_models
+    from fice_core.demo.scenes import scene
+
+    models = load_models("demo", device="cpu")
+    size, places, seed = PHOTOS[name]
+    photo = scene(size, places, seed).image
+    edit(models, photo[..., ::12, ::12], "a shirt", EditSettings(steps=1, framing="whole"))  # warm
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    inside = [0.0, 0.0]
+
+    def step(now: object) -> None:
+        inside[1] = time.monotonic()
+
+    def between() -> None:
+        inside[0] = inside[0] or time.monotonic()
+
+    settings = EditSettings(steps=20, stitch=stitch)  # type: ignore[arg-type]
+    started = time.monotonic()
+    result = edit(models, photo, "a red striped shirt", settings, on_step=step, between=between)
+    ended = time.monotonic()
+    same = (result.images == photo) | (result.edit_mask > 0)
+    return {
+        "photo": name,
+        "stitch": stitch,
+        "before": inside[0] - started,
+        "inversion": inside[1] - inside[0],
+        "after": ended - inside[1],
+        "equal": bool(same.all()) and result.images.shape == photo.shape,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "drawing": before / 1e6,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main() -> None:
+    """Measure every photo and print the table."""
+    print(
+        "| photo | stitch | before, s | after, s | outside the inversion, s | peak, GB | outside equal |"
+    )
+    print("|---|---|---:|---:|---:|---:|---|")
+    for name in PHOTOS:
+        for stitch in ("mask", "pyramid", "gradient"):
+            code = [sys.executable, __file__, name, stitch]
+            done = json.loads(subprocess.run(code, check=True, capture_output=True).stdout)
+            print(
+                f"| {name} | {stitch} | {done['before']:.2f} | {done['after']:.2f} | "
+                f"{done['before'] + done['after']:.2f} | {done['peak']:.2f} | "
+                f"{'yes' if done['equal'] else 'NO'} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        print(json.dumps(measure(*sys.argv[1:])))
+    else:
+        main()
