@@ -128,6 +128,12 @@ class Frame:
         pad_left, pad_right, pad_top, pad_bottom = self.padding
         return images[..., pad_top : bottom - top - pad_bottom, pad_left : right - left - pad_right]
 
+    def trim(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures or maps (N, C, *resolution) -> the part that lies within the photo, a view."""
+        left, right, top, bottom = (round(pad * self.scale) for pad in self.padding)
+        height, width = self.resolution
+        return images[..., top : height - bottom, left : width - right]
+
     def paste(
         self, images: torch.Tensor, photos: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
