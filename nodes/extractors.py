@@ -20,6 +20,7 @@ from .runtime import (
     to_image,
     to_mask,
 )
+from .settings import GARMENT
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -234,6 +235,7 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
                     step=0.005,
                     tooltip="How far the area reaches beyond the body, as a fraction of the height.",
                 ),
+                GARMENT,
             ],
             outputs=[
                 io.Mask.Output(
@@ -246,7 +248,12 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(
-        cls, pose: PoseValue, body: torch.Tensor, head: torch.Tensor, margin: float
+        cls,
+        pose: PoseValue,
+        body: torch.Tensor,
+        head: torch.Tensor,
+        margin: float,
+        garment: str = "upper",
     ) -> io.NodeOutput:
         frame = pose.frame
         with initialization.no_graph():
@@ -255,7 +262,11 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
                 {"poses": pose.parts, "body masks": inside, "head masks": above}
             )
             regions = Regions((1 - inside - above).clamp(0, 1), inside, above)
-            settings = EditSettings(mask_dilation=margin, mask_feather=0.0)
+            settings = EditSettings(
+                mask_dilation=margin,
+                mask_feather=0.0,
+                garment=garment,  # type: ignore[arg-type]
+            )
             area = masks.allowed_mask(masks.find_anatomy(parts, regions), settings)
             return io.NodeOutput(to_mask(frame.restore(area)))
 
@@ -294,6 +305,13 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
                     step=0.05,
                     tooltip="How strongly, against 1 for the text itself.",
                 ),
+                io.String.Input(
+                    "source",
+                    default="",
+                    optional=True,
+                    tooltip="What the person wears now, for the weight clip_direction; empty to leave that "
+                    "out.",
+                ),
             ],
             outputs=[
                 TextSocket.Output(
@@ -305,14 +323,21 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(
-        cls, clip: Loaded[Any], text: str, negative: str, negative_weight: float
+        cls,
+        clip: Loaded[Any],
+        text: str,
+        negative: str,
+        negative_weight: float,
+        source: str = "",
     ) -> io.NodeOutput:
-        lines = prompts.lines_of(text)
+        lines, direction = prompts.lines_of(text), None
         with on_device(clip):
             features = prompts.encode(clip.network, lines, negative, negative_weight).cpu()
-        said = [*lines, negative] if negative.strip() else lines
+            if source.strip():
+                direction = features - prompts.encode(clip.network, [source]).cpu()
+        said = [*lines, *(other for other in (negative, source) if other.strip())]
         tell(cls.hidden.unique_id, prompts.unknown_words(clip.network, said))
-        return io.NodeOutput(TextValue(features, clip))
+        return io.NodeOutput(TextValue(features, clip, direction))
 
 
 def _drawn(parts: torch.Tensor, frame: Frame) -> torch.Tensor:
