@@ -141,7 +141,7 @@ class RefineMask(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_RefineMask",
             display_name="Refine Mask (FICE)",
             category="FICE/extract",
-            description="Brings a rough mask, drawn by hand or from a small network, to the edges in the photo. "
+            description="Brings a rough mask, drawn by hand or by a small network, to edges of the photo. "
             "With Segment Anything it may be rougher still.",
             search_aliases=["guided filter", "segment anything", "sharpen mask", "matting"],
             inputs=[

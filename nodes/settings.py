@@ -17,7 +17,7 @@ _TERMS = {
     "latent_prior": "How much the code must stay among those that the generator knows (not in the paper).",
 }
 _LATER_TERMS = {
-    "clip_region": "As clip, but CLIP sees only the garment's surroundings. Needs an area (not in the paper).",
+    "clip_region": "As clip, of the garment's surroundings alone. Needs an area (not in the paper).",
     "clip_direction": "How much the picture must change as the text does from the source of Encode Text. "
     "Needs that and an area (not in the paper).",
     "perceptual": "As image, but compared by look in place of pixels. Needs a segmenter (not in the paper).",
