@@ -73,7 +73,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             inputs=[
                 io.Image.Input(
                     "image",
-                    tooltip="Photos, one person each, of any size; the result has the same size.",
+                    tooltip="Photos, of any size and framing; the result has the same size.",
                 ),
                 io.String.Input(
                     "prompt",

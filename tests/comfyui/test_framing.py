@@ -55,9 +55,7 @@ def test_a_box_and_back_is_the_library_to_the_byte(server, library, photo):
     wanted = library(
         f"{BYTES}\n"
         "from fice_core.framing import Frame\nfrom fice_core.images import read_image\n"
-        f"photo = read_image({str(server.folder / 'input' / 'small.png')!r})\n"
-        "photo = getattr(photo, 'pixels', photo)\n"
-        "photo = photo if photo.ndim == 4 else photo[None]\n"
+        f"photo = read_image({str(server.folder / 'input' / 'small.png')!r})[None]\n"
         "frame = Frame((360, 640), (128, 128), (300, 100, 428, 228))\n"
         f"done = edit(models, photo, 'a blue striped t-shirt', {SETTINGS.format(steps=6, seed=3)},"
         " frames=[frame])\n"
