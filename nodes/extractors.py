@@ -6,21 +6,16 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core import initialization, masks, poses, prompts
-from ..fice_core.batches import paired
+from ..fice_core import initialization, poses, prompts
 from ..fice_core.framing import Frame
 from ..fice_core.latents import generator_id
-from ..fice_core.networks.segmenter import Regions
-from ..fice_core.settings import EditSettings
 from .runtime import (
     from_image,
-    from_mask,
     on_device,
     tell,
     to_image,
     to_mask,
 )
-from .settings import GARMENT
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -213,64 +208,6 @@ class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(*found)
 
 
-class EditArea(io.ComfyNode):  # type: ignore[misc]
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="FICE_EditArea",
-            display_name="Edit Area (FICE)",
-            category="FICE/extract",
-            description="Everything that a garment of this person could cover: torso and arms without head "
-            "and hands. The inversion holds the rest of the picture to the photo.",
-            search_aliases=["clothing mask", "garment mask", "keep mask", "inpaint area"],
-            inputs=[
-                PoseSocket.Input("pose", tooltip="From Extract Pose or Read Pose Picture."),
-                io.Mask.Input("body", tooltip="Body, as Segment Regions or another pack finds it."),
-                io.Mask.Input("head", tooltip="Head and hair; never edited."),
-                io.Float.Input(
-                    "margin",
-                    default=0.03,
-                    min=0.0,
-                    max=0.5,
-                    step=0.005,
-                    tooltip="How far the area reaches beyond the body, as a fraction of the height.",
-                ),
-                GARMENT,
-            ],
-            outputs=[
-                io.Mask.Output(
-                    "area",
-                    display_name="area",
-                    tooltip="1 where the picture may change; the size of the body mask.",
-                )
-            ],
-        )
-
-    @classmethod
-    def execute(
-        cls,
-        pose: PoseValue,
-        body: torch.Tensor,
-        head: torch.Tensor,
-        margin: float,
-        garment: str = "upper",
-    ) -> io.NodeOutput:
-        frame = pose.frame
-        with initialization.no_graph():
-            inside, above = (frame.fit(from_mask(m, frame.size)) for m in (body, head))
-            parts, inside, above = paired(
-                {"poses": pose.parts, "body masks": inside, "head masks": above}
-            )
-            regions = Regions((1 - inside - above).clamp(0, 1), inside, above)
-            settings = EditSettings(
-                mask_dilation=margin,
-                mask_feather=0.0,
-                garment=garment,  # type: ignore[arg-type]
-            )
-            area = masks.allowed_mask(masks.find_anatomy(parts, regions), settings)
-            return io.NodeOutput(to_mask(frame.restore(area)))
-
-
 class EncodeText(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -352,6 +289,5 @@ NODES: list[type[Any]] = [
     ExtractPose,
     ReadPose,
     SegmentRegions,
-    EditArea,
     EncodeText,
 ]

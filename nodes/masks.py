@@ -1,4 +1,4 @@
-"""Where the photo may change: found after the edit, or drawn by hand and made exact."""
+"""Where the photo may change: before the edit, after it, or as drawn by hand and made exact."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,8 @@ from ..fice_core.finishing import edge
 from ..fice_core.framing import Frame
 from ..fice_core.initialization import extract_anatomy, no_graph
 from ..fice_core.mask_refinement import refine_mask
-from ..fice_core.masks import garment_mask
+from ..fice_core.masks import allowed_mask, find_anatomy, garment_mask
+from ..fice_core.networks.segmenter import Regions
 from ..fice_core.sam_masks import refine_by_sam
 from ..fice_core.settings import EditSettings
 from .runtime import from_image, from_mask, on_device, tell, to_mask
@@ -29,6 +30,64 @@ def frame_of(photos: torch.Tensor, generated: torch.Tensor) -> Frame:
     return Frame.around(
         (photos.shape[2], photos.shape[3]), (generated.shape[2], generated.shape[3])
     )
+
+
+class EditArea(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_EditArea",
+            display_name="Edit Area (FICE)",
+            category="FICE/extract",
+            description="Everything that a garment of this person could cover: torso and arms without head "
+            "and hands. The inversion holds the rest of the picture to the photo.",
+            search_aliases=["clothing mask", "garment mask", "keep mask", "inpaint area"],
+            inputs=[
+                PoseSocket.Input("pose", tooltip="From Extract Pose or Read Pose Picture."),
+                io.Mask.Input("body", tooltip="Body, as Segment Regions or another pack finds it."),
+                io.Mask.Input("head", tooltip="Head and hair; never edited."),
+                io.Float.Input(
+                    "margin",
+                    default=0.03,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    tooltip="How far the area reaches beyond the body, as a fraction of the height.",
+                ),
+                GARMENT,
+            ],
+            outputs=[
+                io.Mask.Output(
+                    "area",
+                    display_name="area",
+                    tooltip="1 where the picture may change; the size of the body mask.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        pose: PoseValue,
+        body: torch.Tensor,
+        head: torch.Tensor,
+        margin: float,
+        garment: str = "upper",
+    ) -> io.NodeOutput:
+        frame = pose.frame
+        with no_graph():
+            inside, above = (frame.fit(from_mask(m, frame.size)) for m in (body, head))
+            parts, inside, above = paired(
+                {"poses": pose.parts, "body masks": inside, "head masks": above}
+            )
+            regions = Regions((1 - inside - above).clamp(0, 1), inside, above)
+            settings = EditSettings(
+                mask_dilation=margin,
+                mask_feather=0.0,
+                garment=garment,  # type: ignore[arg-type]
+            )
+            area = allowed_mask(find_anatomy(parts, regions), settings)
+            return io.NodeOutput(to_mask(frame.restore(area)))
 
 
 class EditMask(io.ComfyNode):  # type: ignore[misc]
@@ -224,4 +283,4 @@ def _shown(pose: PoseValue, photos: torch.Tensor) -> torch.Tensor:
     return square.trim(pose.parts)
 
 
-NODES: list[type[Any]] = [EditMask, RefineMask]
+NODES: list[type[Any]] = [EditArea, EditMask, RefineMask]
