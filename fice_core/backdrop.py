@@ -116,7 +116,7 @@ def _along_edges(
     `rim` is how far it is grown, a fraction of the height: an outline is mixed of two colours.
     """
     small = working_copy(picture)
-    exact = refine_mask(small, frame.shown(mask))
+    exact = refine_mask(small, frame.trim(mask))
     reach = round(rim * small.shape[-2])
     exact = F.max_pool2d(exact, 2 * reach + 1, 1, reach)
     return resize(exact, (picture.shape[-2], picture.shape[-1]))

@@ -28,7 +28,7 @@ from .networks.segmenter import Regions
 from .persons import choose_frame
 from .prompts import encode, unknown_words
 from .settings import EditSettings
-from .skin import newly_bare, shift_skin, skin_tone_of_parts
+from .skin import match_skin
 from .trace import Trace
 from .tuned_inversion import invert_tuned
 
@@ -414,10 +414,7 @@ class _Found(NamedTuple):
         after = find_anatomy(parts, regions)
         garment = garment_mask(job.anatomy, after, photo, result.initial, generated, settings)
         if settings.match_skin:
-            own = skin_tone_of_parts(photo, job.targets.parts)
-            painted = skin_tone_of_parts(generated, parts)
-            bare = newly_bare(generated, photo, after.arms, painted, own)
-            generated = shift_skin(generated, bare, own)
+            generated, _ = match_skin(generated, photo, after.arms, parts, job.targets.parts)
         scenery: list[Scenery | None] = [
             _sample(i, job, regions) if replaced else None
             for i, replaced in enumerate(job.replaced)

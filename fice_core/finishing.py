@@ -1,5 +1,6 @@
 """Stage 3 for one photo: from the generator's picture to the changed part of the photo."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -57,9 +58,29 @@ def finish(patch: Patch, settings: EditSettings) -> tuple[torch.Tensor, torch.Te
         mask = mask * patch.within
     # A picture that is NaN from the start has nothing to offer: the photo stays.
     mask = torch.where(generated.isfinite().all(dim=1, keepdim=True), mask, 0.0)
+    if patch.scenery is not None:
+        generated = patch.scenery.put_back(generated, photo, patch.frame)
+        # What both show now says nothing about light: it is the photo's own.
+        settings = replace(settings, match_colour=False)
+    return put_in(generated, photo, mask, settings), mask
+
+
+def put_in(
+    generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
+) -> torch.Tensor:
+    """The generated picture in the photo's light and with its grain, stitched as the settings say.
+
+    Args:
+        generated, photo: (N, 3, H, W).
+        mask: (N, 1, H, W) in [0, 1].
+        settings: its `stitch`, `match_colour`, `match_grain` and `seed` count.
+
+    Returns:
+        (N, 3, H, W); where `mask` is 0, the photo bit for bit.
+    """
     if settings.keeps_outside:
-        generated = _matched(generated, patch, mask, settings)
-    return _BLENDS.get(settings.stitch, stitch)(generated, photo, mask), mask
+        generated = _matched(generated, photo, mask, settings)
+    return _BLENDS.get(settings.stitch, stitch)(generated, photo, mask)
 
 
 def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torch.Tensor:
@@ -68,21 +89,42 @@ def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torc
         return 1 - patch.frame.unfit(patch.head)
     if settings.stitch == "none":
         return torch.ones_like(patch.photo[:, :1])
-    if not settings.sharp_mask or patch.frame.scale * _FINER > 1:
-        return patch.frame.unfit(soften(patch.garment, patch.anatomy, settings))
-    never = patch.anatomy.worn(settings.garment)[2]
-    garment, never = (patch.frame.shown(mask) for mask in (patch.garment, never))
-    return sharpened(garment, never, patch.photo, generated, settings)
+    return edge(patch.frame, patch.photo, generated, patch.garment, patch.anatomy, settings)
+
+
+def edge(
+    frame: Frame,
+    photo: torch.Tensor,
+    generated: torch.Tensor,
+    garment: torch.Tensor,
+    anatomy: Anatomy,
+    settings: EditSettings,
+) -> torch.Tensor:
+    """The edit mask of a garment at the photo's scale: along the edges in the photo, or soft.
+
+    It follows edges if `settings.sharp_mask` asks for that and the photo has finer ones than the
+    generator's picture.
+
+    Args:
+        frame: of all N photos.
+        photo, generated: at the photo's own scale, (N, 3, h, w), as `frame.cut` and `frame.unfit` give them.
+        garment: bool (N, 1, *frame.resolution).
+        anatomy: of the photo.
+
+    Returns:
+        (N, 1, h, w) in [0, 1].
+    """
+    if not settings.sharp_mask or frame.scale * _FINER > 1:
+        return frame.unfit(soften(garment, anatomy, settings))
+    never = anatomy.worn(settings.garment)[2]
+    return sharpened(frame.trim(garment), frame.trim(never), photo, generated, settings)
 
 
 def _matched(
-    generated: torch.Tensor, patch: Patch, mask: torch.Tensor, settings: EditSettings
+    generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
 ) -> torch.Tensor:
-    """The generated picture in the photo's surroundings, in its light and with its grain."""
-    photo = patch.photo
-    if patch.scenery is not None:
-        generated = patch.scenery.put_back(generated, photo, patch.frame)
-    elif settings.match_colour:  # with scenery put back, what both show says nothing about light
+    """The generated picture in the photo's light and with its grain."""
+    if settings.match_colour:
         generated = match_colour(generated, photo, ring_around(mask))
     if settings.match_grain:
         generated = match_grain(generated, photo, mask, settings.seed)

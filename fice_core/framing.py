@@ -121,18 +121,18 @@ class Frame:
         images = self.crop(images)
         return images if images.shape[-2:] == self.resolution else resize(images, self.resolution)
 
-    def shown(self, images: torch.Tensor) -> torch.Tensor:
-        """Of what fills the frame (N, C, *resolution), the part that lies within the photo."""
-        left, right, top, bottom = (round(pad * self.scale) for pad in self.padding)
-        height, width = self.resolution
-        return images[..., top : height - bottom, left : width - right]
-
     def unfit(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures or masks (N, C, H, W) that fill the frame -> (N, C, h, w), as `cut` gives it."""
         left, top, right, bottom = self.box
         images = resize(images, (bottom - top, right - left))
         pad_left, pad_right, pad_top, pad_bottom = self.padding
         return images[..., pad_top : bottom - top - pad_bottom, pad_left : right - left - pad_right]
+
+    def trim(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures or maps (N, C, *resolution) -> the part that lies within the photo, a view."""
+        left, right, top, bottom = (round(pad * self.scale) for pad in self.padding)
+        height, width = self.resolution
+        return images[..., top : height - bottom, left : width - right]
 
     def paste(
         self, images: torch.Tensor, photos: torch.Tensor, mask: torch.Tensor | None = None

@@ -124,6 +124,29 @@ def newly_bare(
     return arms.to(is_skin) * is_skin * (1 - skin_likelihood(original, tone))
 
 
+def match_skin(
+    generated: torch.Tensor,
+    original: torch.Tensor,
+    arms: torch.Tensor,
+    generated_parts: torch.Tensor,
+    parts: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The generated picture with newly bare skin in the person's own tone, and where that is.
+
+    Args:
+        generated, original: of one size, (N, 3, H, W) in [0, 1].
+        arms: of the generated picture, (N, 1, H, W) in [0, 1] or bool.
+        generated_parts, parts: DensePose part maps of the two, (N, 14, h, w).
+
+    Returns:
+        (N, 3, H, W), and (N, 1, H, W) in [0, 1].
+    """
+    own = skin_tone_of_parts(original, parts)
+    painted = skin_tone_of_parts(generated, generated_parts)
+    bare = newly_bare(generated, original, arms, painted, own)
+    return shift_skin(generated, bare, own), bare
+
+
 def shift_skin(generated: torch.Tensor, mask: torch.Tensor, tone: SkinTone) -> torch.Tensor:
     """The skin within the mask in the person's own tone, its light and shade kept.
 

@@ -8,16 +8,31 @@ from comfy_api.latest import ComfyExtension, io
 from . import (
     diagnostics,
     extractors,
+    fidelity,
+    framing,
     inversion,
     latents,
     loaders,
+    masks,
     models,
     quick,
     settings,
     stitching,
 )
 
-_MODULES = (quick, loaders, extractors, settings, inversion, stitching, latents, diagnostics)
+_MODULES = (
+    quick,
+    loaders,
+    framing,
+    extractors,
+    settings,
+    fidelity,
+    inversion,
+    masks,
+    stitching,
+    latents,
+    diagnostics,
+)
 
 
 class FiceExtension(ComfyExtension):  # type: ignore[misc]

@@ -6,15 +6,11 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core import initialization, masks, poses, prompts
-from ..fice_core.batches import paired
+from ..fice_core import initialization, poses, prompts
 from ..fice_core.framing import Frame
 from ..fice_core.latents import generator_id
-from ..fice_core.networks.segmenter import Regions
-from ..fice_core.settings import EditSettings
 from .runtime import (
     from_image,
-    from_mask,
     on_device,
     tell,
     to_image,
@@ -212,54 +208,6 @@ class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(*found)
 
 
-class EditArea(io.ComfyNode):  # type: ignore[misc]
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="FICE_EditArea",
-            display_name="Edit Area (FICE)",
-            category="FICE/extract",
-            description="Everything that a garment of this person could cover: torso and arms without head "
-            "and hands. The inversion holds the rest of the picture to the photo.",
-            search_aliases=["clothing mask", "garment mask", "keep mask", "inpaint area"],
-            inputs=[
-                PoseSocket.Input("pose", tooltip="From Extract Pose or Read Pose Picture."),
-                io.Mask.Input("body", tooltip="Body, as Segment Regions or another pack finds it."),
-                io.Mask.Input("head", tooltip="Head and hair; never edited."),
-                io.Float.Input(
-                    "margin",
-                    default=0.03,
-                    min=0.0,
-                    max=0.5,
-                    step=0.005,
-                    tooltip="How far the area reaches beyond the body, as a fraction of the height.",
-                ),
-            ],
-            outputs=[
-                io.Mask.Output(
-                    "area",
-                    display_name="area",
-                    tooltip="1 where the picture may change; the size of the body mask.",
-                )
-            ],
-        )
-
-    @classmethod
-    def execute(
-        cls, pose: PoseValue, body: torch.Tensor, head: torch.Tensor, margin: float
-    ) -> io.NodeOutput:
-        frame = pose.frame
-        with initialization.no_graph():
-            inside, above = (frame.fit(from_mask(m, frame.size)) for m in (body, head))
-            parts, inside, above = paired(
-                {"poses": pose.parts, "body masks": inside, "head masks": above}
-            )
-            regions = Regions((1 - inside - above).clamp(0, 1), inside, above)
-            settings = EditSettings(mask_dilation=margin, mask_feather=0.0)
-            area = masks.allowed_mask(masks.find_anatomy(parts, regions), settings)
-            return io.NodeOutput(to_mask(frame.restore(area)))
-
-
 class EncodeText(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -294,6 +242,13 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
                     step=0.05,
                     tooltip="How strongly, against 1 for the text itself.",
                 ),
+                io.String.Input(
+                    "source",
+                    default="",
+                    optional=True,
+                    tooltip="What the person wears now, for the weight clip_direction; empty to leave that "
+                    "out.",
+                ),
             ],
             outputs=[
                 TextSocket.Output(
@@ -305,14 +260,21 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(
-        cls, clip: Loaded[Any], text: str, negative: str, negative_weight: float
+        cls,
+        clip: Loaded[Any],
+        text: str,
+        negative: str,
+        negative_weight: float,
+        source: str = "",
     ) -> io.NodeOutput:
-        lines = prompts.lines_of(text)
+        lines, direction = prompts.lines_of(text), None
         with on_device(clip):
             features = prompts.encode(clip.network, lines, negative, negative_weight).cpu()
-        said = [*lines, negative] if negative.strip() else lines
+            if source.strip():
+                direction = features - prompts.encode(clip.network, [source]).cpu()
+        said = [*lines, *(other for other in (negative, source) if other.strip())]
         tell(cls.hidden.unique_id, prompts.unknown_words(clip.network, said))
-        return io.NodeOutput(TextValue(features, clip))
+        return io.NodeOutput(TextValue(features, clip, direction))
 
 
 def _drawn(parts: torch.Tensor, frame: Frame) -> torch.Tensor:
@@ -327,6 +289,5 @@ NODES: list[type[Any]] = [
     ExtractPose,
     ReadPose,
     SegmentRegions,
-    EditArea,
     EncodeText,
 ]

@@ -22,7 +22,7 @@ from .runtime import (
     tell,
     to_image,
 )
-from .settings import SEED, STEPS
+from .settings import SEED, STEPS, frames_input
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -64,13 +64,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
                 ),
                 STEPS,
                 SEED,
-                io.Int.Input(
-                    "frames",
-                    default=24,
-                    min=0,
-                    max=1000,
-                    tooltip="Pictures on the way that the trace keeps, for Trace Frames; 0 keeps none.",
-                ),
+                frames_input(),
                 TextSocket.Input("text", optional=True, tooltip="What the garment shall become."),
                 PoseSocket.Input("pose", optional=True, tooltip="The pose to keep."),
                 SegmenterSocket.Input(
@@ -154,7 +148,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
                 on_step=recorder,
                 between=check_cancelled,
             )
-        tell(cls.hidden.unique_id, result.warnings)
+        tell(cls.hidden.unique_id, [*_not_here(settings), *result.warnings])
         return io.NodeOutput(
             LatentValue(result.w_plus.cpu(), latent.generator),
             to_image(result.images),
@@ -214,6 +208,8 @@ def _targets(
     with no_graph():
         if text is not None:
             samples["prompts"] = text.features
+            if text.direction is not None:
+                samples["directions"] = text.direction
         if pose is not None:
             samples["poses"] = pose.parts
         if head is not None:
@@ -230,18 +226,33 @@ def _targets(
         parts=rows.get("poses"),
         head=rows.get("head masks"),
         keep_mask=rows.get("areas"),
+        direction=rows.get("directions"),
     )
+
+
+def _not_here(settings: EditSettings) -> list[str]:
+    """What the settings ask for that other nodes do."""
+    others = {"refine_steps": "Refine Latent", "tune_steps": "Tune Generator"}
+    return [
+        f"{name} is for Fashion Edit alone: put the node {node} before this one"
+        for name, node in others.items()
+        if getattr(settings, name)
+    ]
 
 
 def _usable(weights: LossWeights, targets: Targets, segmenter: Loaded[Any] | None) -> LossWeights:
     """The weights, 0 where nothing is connected."""
     if targets.head is not None and segmenter is None:
         raise FiceError("a head mask is connected but no segmenter: connect one, or take both off")
+    anywhere = targets.keep_mask is None
     open_inputs = {
         "clip": targets.text_features is None,
+        "clip_region": targets.text_features is None or anywhere,
+        "clip_direction": targets.direction is None or anywhere,
         "pose": targets.parts is None,
         "head": targets.head is None,
-        "image": targets.keep_mask is None,
+        "image": anywhere,
+        "perceptual": segmenter is None or anywhere,
     }
     absent = {name: 0.0 for name, is_open in open_inputs.items() if is_open}
     return replace(weights, **absent)

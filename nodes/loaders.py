@@ -1,4 +1,4 @@
-"""A loader for each of the five networks."""
+"""A loader for each of the networks."""
 
 from typing import Any
 
@@ -10,12 +10,15 @@ from .sockets import (
     DensePoseSocket,
     EncoderSocket,
     GeneratorSocket,
+    SamSocket,
     SegmenterSocket,
 )
 
+_NO_FILE = "The demonstration model needs no file."
+
 
 class _Loader(io.ComfyNode):  # type: ignore[misc]
-    """What the five have in common; a subclass names the network."""
+    """What they have in common; a subclass names the network."""
 
     KIND: str
     SOCKET: type[io.ComfyTypeIO]
@@ -25,7 +28,8 @@ class _Loader(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        folder = "models/clip" if cls.KIND == "clip" else f"models/fice/{cls.KIND}"
+        place = f"models/{models.folder(cls.KIND)}"
+        own = f"{models.CONTENTS[cls.KIND]} in {place}. Press R after adding one."
         return io.Schema(
             node_id=cls.__name__.replace("Load", "FICE_Load"),
             display_name=f"Load {cls.TITLE} (FICE)",
@@ -36,8 +40,7 @@ class _Loader(io.ComfyNode):  # type: ignore[misc]
                 io.Combo.Input(
                     "file",
                     options=models.choices(cls.KIND),
-                    tooltip=f"The demonstration model needs no file. Your own: {models.CONTENTS[cls.KIND]} "
-                    f"in {folder}. Press R after adding one.",
+                    tooltip=own if cls.KIND == "sam" else f"{_NO_FILE} Your own: {own}",
                 )
             ],
             outputs=[
@@ -90,4 +93,17 @@ class LoadSegmenter(_Loader):
     ALIASES = ("segmentation", "deeplab", "human parsing")
 
 
-NODES: list[type[Any]] = [LoadGenerator, LoadEncoder, LoadCLIP, LoadDensePose, LoadSegmenter]
+class LoadSAM(_Loader):
+    KIND, SOCKET, TITLE = "sam", SamSocket, "SAM"
+    WHAT = "the Segment Anything network that makes rough masks exact"
+    ALIASES = ("segment anything", "sam_vit_b", "mask")
+
+
+NODES: list[type[Any]] = [
+    LoadGenerator,
+    LoadEncoder,
+    LoadCLIP,
+    LoadDensePose,
+    LoadSegmenter,
+    LoadSAM,
+]

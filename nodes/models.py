@@ -18,13 +18,14 @@ from .sockets import Loaded
 DEMO = "demonstration model (built in)"
 DOWNLOAD = f"{DOWNLOADED_CLIP} (downloads 0.4 GB)"
 _SUFFIXES = {".safetensors", ".pt", ".pth", ".pkl"}
-#: what belongs into each of models/fice's folders
+#: what belongs into the folder of each kind
 CONTENTS = {
     "generator": "a StyleGAN2 generator (generator.pt, an NVIDIA .pkl, .safetensors)",
     "encoder": "an e4e encoder (e4e.pt, .safetensors)",
     "densepose": "a DensePose network (densepose.pkl of detectron2's model zoo, .safetensors)",
     "segmenter": "a segmenter (segmentator.pt, .safetensors)",
     "clip": "a CLIP network (RN50x4.pt, .safetensors)",
+    "sam": "Segment Anything (sam_vit_b_01ec64.pth and the like)",
 }
 _LOADERS: dict[str, Callable[..., Any]] = {
     "generator": checkpoints.load_generator,
@@ -32,30 +33,41 @@ _LOADERS: dict[str, Callable[..., Any]] = {
     "densepose": checkpoints.load_densepose,
     "segmenter": checkpoints.load_segmenter,
     "clip": checkpoints.load_clip,
+    "sam": checkpoints.load_sam,
 }
+#: kinds whose folders are not ours alone: ComfyUI's name for them
+_SHARED = {"clip": "clip", "sam": "sams"}
 
 
 def folder_name(kind: str) -> str:
     """ComfyUI's name for the folder of a kind of network, as in extra_model_paths.yaml."""
-    return "clip" if kind == "clip" else f"fice_{kind}"
+    return _SHARED.get(kind, f"fice_{kind}")
+
+
+def folder(kind: str) -> str:
+    """Where files of a kind belong within ComfyUI's models."""
+    return _SHARED.get(kind, f"fice/{kind}")
 
 
 def register_folders() -> None:
-    """Tell ComfyUI of models/fice/generator and so on; paths that the user configured stay."""
+    """Tell ComfyUI of models/fice/generator and so on; paths of the user and of other packs stay."""
     for kind in CONTENTS:
         if kind == "clip":
             continue  # ComfyUI's own
         name = folder_name(kind)
-        place = os.path.join(folder_paths.models_dir, "fice", kind)
-        paths, _ = folder_paths.folder_names_and_paths.get(name, ([], set()))
+        place = os.path.join(folder_paths.models_dir, *folder(kind).split("/"))
+        paths, suffixes = folder_paths.folder_names_and_paths.get(name, ([], set()))
+        paths = paths if place in paths else [*paths, place]
         # Without extensions ComfyUI would list every file, so they are set even if the paths are known.
-        folder_paths.folder_names_and_paths[name] = ([*paths, place], set(_SUFFIXES))
+        folder_paths.folder_names_and_paths[name] = (paths, set(suffixes) | _SUFFIXES)
 
 
 def choices(kind: str) -> list[str]:
-    """What the dropdown offers: the demonstration model, then the user's files."""
+    """What the dropdown offers: the demonstration model if there is one, then the user's files."""
     files = folder_paths.get_filename_list(folder_name(kind))
     usable = [name for name in files if Path(name).suffix.lower() in _SUFFIXES]
+    if kind == "sam":
+        return usable
     return [DEMO, *usable, *([DOWNLOAD] if kind == "clip" else [])]
 
 
@@ -64,7 +76,8 @@ def missing(kind: str, name: str) -> str | None:
     if name in (DEMO, DOWNLOAD) or folder_paths.get_full_path(folder_name(kind), name):
         return None
     places = " or ".join(folder_paths.get_folder_paths(folder_name(kind)))
-    return f"there is no file {name!r}: put {CONTENTS[kind]} into {places}, or choose {DEMO!r}"
+    otherwise = "" if kind == "sam" else f", or choose {DEMO!r}"
+    return f"there is no file {name!r}: put {CONTENTS[kind]} into {places}{otherwise}"
 
 
 def load(kind: str, name: str) -> Loaded[Any]:

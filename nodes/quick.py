@@ -12,6 +12,7 @@ from ..fice_core.models import Models
 from ..fice_core.prompts import lines_of
 from ..fice_core.settings import EditSettings, LossWeights
 from . import models
+from .framing import FRAMINGS
 from .inversion import Recorder, pixels_at_once
 from .runtime import (
     Progress,
@@ -24,7 +25,7 @@ from .runtime import (
     to_image,
     to_mask,
 )
-from .settings import SEED, STEPS
+from .settings import GARMENT, SEED, STEPS, InversionSettings, frames_input
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -38,8 +39,11 @@ from .sockets import (
     TraceSocket,
     WeightsSocket,
 )
+from .stitching import BLENDS
 
+_AS_PRESET = "as the preset"
 _PRESETS = {"default": EditSettings(), "paper": EditSettings.paper()}
+_WALK = [each.id for each in InversionSettings.define_schema().inputs]
 _NETWORKS = {
     "generator": GeneratorSocket,
     "encoder": EncoderSocket,
@@ -69,7 +73,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             inputs=[
                 io.Image.Input(
                     "image",
-                    tooltip="Photos, one person each, of any size; the result has the same size.",
+                    tooltip="Photos, of any size and framing; the result has the same size.",
                 ),
                 io.String.Input(
                     "prompt",
@@ -103,13 +107,34 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 SettingsSocket.Input(
                     "settings", optional=True, tooltip="In place of the preset's."
                 ),
-                io.Int.Input(
-                    "frames",
-                    default=24,
-                    min=0,
-                    max=1000,
+                frames_input(optional=True),
+                GARMENT,
+                io.String.Input(
+                    "negative",
+                    default="",
                     optional=True,
-                    tooltip="Pictures on the way that the trace keeps, for Trace Frames; 0 keeps none.",
+                    tooltip="What to move away from, in the prompt's notation; empty for nothing.",
+                ),
+                io.String.Input(
+                    "source",
+                    default="",
+                    optional=True,
+                    tooltip="What the person wears now, for the weight clip_direction; may be empty.",
+                ),
+                io.Combo.Input(
+                    "framing",
+                    options=[_AS_PRESET, *FRAMINGS],
+                    default=_AS_PRESET,
+                    optional=True,
+                    tooltip="auto, the default preset's: the whole photo if the person fills it, else the "
+                    "largest person; person: always look for one; whole: never.",
+                ),
+                io.Combo.Input(
+                    "blend",
+                    options=[_AS_PRESET, *BLENDS],
+                    default=_AS_PRESET,
+                    optional=True,
+                    tooltip="How the garment's border is crossed, see Stitch.",
                 ),
             ],
             outputs=[
@@ -144,10 +169,16 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         weights: LossWeights | None = None,
         settings: EditSettings | None = None,
         frames: int = 0,
+        garment: str = "upper",
+        negative: str = "",
+        source: str = "",
+        framing: str = _AS_PRESET,
+        blend: str = _AS_PRESET,
         **networks: Loaded[Any],
     ) -> io.NodeOutput:
         photos, lines = from_image(image), lines_of(prompt)
-        chosen = _chosen(preset, settings, weights, steps, seed)
+        pictures = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
+        chosen = _chosen(preset, settings, weights, steps=steps, seed=seed, **pictures)
         within = None if mask is None else _within(mask, photos)
         loaded = {kind: networks.get(kind) or models.demo(kind) for kind in _NETWORKS}
         recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
@@ -161,6 +192,9 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 on_step=recorder,
                 mask=within,
                 between=check_cancelled,
+                on_prepare=Progress(cls.hidden.unique_id, steps),
+                negative=negative,
+                source=source,
             )
         tell(cls.hidden.unique_id, result.warnings)
         identity = generator_id(loaded["generator"].network)
@@ -181,15 +215,13 @@ def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
 
 
 def _chosen(
-    preset: str, settings: EditSettings | None, weights: LossWeights | None, steps: int, seed: int
+    preset: str, settings: EditSettings | None, weights: LossWeights | None, **values: Any
 ) -> EditSettings:
-    base = settings or _PRESETS[preset]
-    if settings is None:
-        return replace(base, steps=steps, seed=seed, weights=weights or base.weights)
+    """The preset, with what the other inputs say in its place."""
     named = _PRESETS[preset]
-    return replace(
-        base, steps=steps, seed=seed, stitch=named.stitch, weights=weights or named.weights
-    )
+    walk = {name: getattr(settings, name) for name in _WALK} if settings else {}
+    said = {name: value for name, value in values.items() if value != _AS_PRESET}
+    return replace(named, **walk, **said, weights=weights or named.weights)
 
 
 NODES: list[type[Any]] = [Edit]

@@ -29,7 +29,7 @@ _SHOWN_PICTURES = 4
 
 
 def manage(load: Callable[[], _Network]) -> Loaded[Any]:
-    """Load a network to the CPU, outside of inference mode, and give it to ComfyUI to move about."""
+    """Load a network, outside of inference mode, and give it to ComfyUI to move about."""
     with torch.inference_mode(False):
         network = load()
         # Not CoreModelPatcher: it may page weights in and out, which no gradient could flow through.
@@ -38,16 +38,19 @@ def manage(load: Callable[[], _Network]) -> Loaded[Any]:
             load_device=model_management.get_torch_device(),
             offload_device=model_management.unet_offload_device(),
         )
+        # A copy of a network that ComfyUI has loaded bears its marks, and lies on the device.
+        patcher.detach()
     return Loaded(network, patcher)
 
 
 @contextmanager
-def on_device(*loaded: Loaded[Any], pixels: int = 0) -> Iterator[torch.device]:
+def on_device(*loaded: Loaded[Any], pixels: int = 0, more: int = 0) -> Iterator[torch.device]:
     """Bring networks to the device on which to compute, out of ComfyUI's inference mode.
 
     Args:
         loaded: all networks that are needed at once.
         pixels: of all pictures on the graph at once; so much memory is freed.
+        more: bytes that are needed beside that.
 
     Yields:
         The device.
@@ -55,7 +58,7 @@ def on_device(*loaded: Loaded[Any], pixels: int = 0) -> Iterator[torch.device]:
     with torch.inference_mode(False), torch.no_grad():
         model_management.load_models_gpu(
             [each.patcher for each in loaded],
-            memory_required=_STEP_BYTES + _PIXEL_BYTES * pixels,
+            memory_required=_STEP_BYTES + _PIXEL_BYTES * pixels + more,
             force_full_load=True,
         )
         device: torch.device = loaded[0].patcher.load_device
@@ -101,9 +104,9 @@ def to_image(images: torch.Tensor) -> torch.Tensor:
 
 
 def from_mask(
-    mask: torch.Tensor, size: tuple[int, int], device: torch.device | str = "cpu"
+    mask: torch.Tensor, size: tuple[int, int] | None = None, device: torch.device | str = "cpu"
 ) -> torch.Tensor:
-    """MASK (N, H, W) or (H, W) -> (N, 1, *size) float32 in [0, 1], stretched to `size`.
+    """MASK (N, H, W) or (H, W) -> (N, 1, *size) float32 in [0, 1], stretched to `size` if given.
 
     Raises:
         FiceError: no mask, or NaN.
@@ -119,7 +122,7 @@ def from_mask(
         if not bool(values.isfinite().all()):
             raise FiceError("a MASK holds values that are NaN or infinite")
         values = values.clamp(0, 1)
-        return values if values.shape[2:] == size else resize(values, size)
+        return values if size is None or values.shape[2:] == size else resize(values, size)
 
 
 def to_mask(mask: torch.Tensor) -> torch.Tensor:

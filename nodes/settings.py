@@ -16,6 +16,12 @@ _TERMS = {
     "latent": "How much the layers of the code must agree, which keeps the picture plausible.",
     "latent_prior": "How much the code must stay among those that the generator knows (not in the paper).",
 }
+_LATER_TERMS = {
+    "clip_region": "As clip, of the garment's surroundings alone. Needs an area (not in the paper).",
+    "clip_direction": "How much the picture must change as the text does from the source of Encode Text. "
+    "Needs that and an area (not in the paper).",
+    "perceptual": "As image, but compared by look in place of pixels. Needs a segmenter (not in the paper).",
+}
 STEPS = io.Int.Input(
     "steps",
     default=_DEFAULT.steps,
@@ -33,6 +39,27 @@ SEED = io.Int.Input(
 )
 
 
+def frames_input(optional: bool = False) -> io.Int.Input:
+    """How many pictures on the way are kept."""
+    return io.Int.Input(
+        "frames",
+        default=24,
+        min=0,
+        max=1000,
+        optional=optional,
+        tooltip="Pictures on the way that the trace keeps, for Trace Frames; 0 keeps none.",
+    )
+
+
+GARMENT = io.Combo.Input(
+    "garment",
+    options=["upper", "lower", "outfit"],
+    default="upper",
+    optional=True,
+    tooltip="What is edited: the upper garment, the lower one, or both.",
+)
+
+
 class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -41,7 +68,7 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
             display_name="Loss Weights (FICE)",
             category="FICE/invert",
             description="How much each demand on the edited picture counts. 0 leaves one out. "
-            "The paper has 1, 10, 1, 30, 1 and 0.",
+            "The paper has 1, 10, 1, 30, 1 and else 0.",
             search_aliases=["loss", "strength", "guidance"],
             inputs=[
                 io.Float.Input(
@@ -53,6 +80,18 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
                     tooltip=what,
                 )
                 for name, what in _TERMS.items()
+            ]
+            + [
+                io.Float.Input(
+                    name,
+                    default=getattr(_DEFAULT.weights, name),
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip=what,
+                )
+                for name, what in _LATER_TERMS.items()
             ],
             outputs=[
                 WeightsSocket.Output(
@@ -154,6 +193,24 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     min=1,
                     max=64,
                     tooltip="Pictures computed at once; bounds memory and does not change the result.",
+                ),
+                io.Int.Input(
+                    "refine_steps",
+                    default=_DEFAULT.refine_steps,
+                    min=0,
+                    max=5000,
+                    optional=True,
+                    tooltip="Fashion Edit first fits the code to the photo for so many steps. Between single "
+                    "stages Refine Latent does that.",
+                ),
+                io.Int.Input(
+                    "tune_steps",
+                    default=_DEFAULT.tune_steps,
+                    min=0,
+                    max=5000,
+                    optional=True,
+                    tooltip="Fashion Edit then fits a copy of the generator to each photo for so many steps. "
+                    "Between single stages Tune Generator does that.",
                 ),
             ],
             outputs=[

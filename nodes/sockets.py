@@ -11,6 +11,7 @@ from ..fice_core.framing import Frame
 from ..fice_core.networks.clip import Clip
 from ..fice_core.networks.densepose import DensePose
 from ..fice_core.networks.e4e import Encoder
+from ..fice_core.networks.sam import Sam
 from ..fice_core.networks.segmenter import Segmenter
 from ..fice_core.networks.stylegan2 import Generator
 from ..fice_core.trace import Trace
@@ -20,6 +21,8 @@ EncoderSocket = io.Custom("FICE_ENCODER")
 ClipSocket = io.Custom("FICE_CLIP")
 DensePoseSocket = io.Custom("FICE_DENSEPOSE")
 SegmenterSocket = io.Custom("FICE_SEGMENTER")
+SamSocket = io.Custom("FICE_SAM")
+FrameSocket = io.Custom("FICE_FRAME")
 LatentSocket = io.Custom("FICE_LATENT")
 PoseSocket = io.Custom("FICE_POSE")
 TextSocket = io.Custom("FICE_TEXT")
@@ -27,7 +30,7 @@ WeightsSocket = io.Custom("FICE_WEIGHTS")
 SettingsSocket = io.Custom("FICE_SETTINGS")
 TraceSocket = io.Custom("FICE_TRACE")
 
-_Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, Segmenter)
+_Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, Segmenter, Sam)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Loaded(Generic[_Network]):
 
     network: _Network
     patcher: ModelPatcher
+
+
+@dataclass(frozen=True)
+class FrameValue:
+    """Where the person is in each of N photos of one size."""
+
+    frames: tuple[Frame, ...]
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,12 @@ class PoseValue:
 
 @dataclass(frozen=True)
 class TextValue:
-    """CLIP features (M, D) on the CPU, one row an edit, and the network they were made by."""
+    """CLIP features (M, D) on the CPU, one row an edit, the network they were made by, and the ways
+    there from the features of a source text, (M, D), if one was given."""
 
     features: torch.Tensor
     clip: Loaded[Clip]
+    direction: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

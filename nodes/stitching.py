@@ -1,4 +1,4 @@
-"""Stage 3: where the photo changes, and the generated garment in the photo."""
+"""Stage 3: the generated garment in the photo."""
 
 from typing import Any
 
@@ -7,109 +7,17 @@ from comfy_api.latest import io
 
 from ..fice_core import stitching
 from ..fice_core.batches import paired
-from ..fice_core.framing import Frame
-from ..fice_core.initialization import extract_anatomy, no_graph
-from ..fice_core.masks import edit_mask
-from ..fice_core.settings import EditSettings
+from ..fice_core.finishing import put_in
+from ..fice_core.initialization import extract_pose, no_graph, segment_regions
+from ..fice_core.masks import find_anatomy
+from ..fice_core.settings import EditSettings, StitchMode
+from ..fice_core.skin import match_skin
+from .masks import frame_of
 from .runtime import from_image, from_mask, on_device, to_image, to_mask
-from .sockets import DensePoseSocket, Loaded, SegmenterSocket
+from .sockets import Loaded, PoseSocket, PoseValue, SegmenterSocket
 
-_DEFAULT = EditSettings()
-
-
-def _frame(photos: torch.Tensor, generated: torch.Tensor) -> Frame:
-    """How the photos were brought to the size of the generated pictures."""
-    return Frame.around(
-        (photos.shape[2], photos.shape[3]), (generated.shape[2], generated.shape[3])
-    )
-
-
-class EditMask(io.ComfyNode):  # type: ignore[misc]
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="FICE_EditMask",
-            display_name="Edit Mask (FICE)",
-            category="FICE/stitch",
-            description="Finds where the garment is before or after the edit. Everything else, and head and "
-            "hands in any case, stays the photo's own.",
-            search_aliases=["garment mask", "clothing mask", "inpaint mask", "changed area"],
-            inputs=[
-                io.Image.Input("original", tooltip="The photos, of any size."),
-                io.Image.Input(
-                    "initial", tooltip="From the inversion: the pictures before the edit."
-                ),
-                io.Image.Input("generated", tooltip="From the inversion: the pictures after it."),
-                DensePoseSocket.Input("densepose", tooltip="Finds torso and arms."),
-                SegmenterSocket.Input("segmenter", tooltip="Finds head and body."),
-                io.Float.Input(
-                    "dilation",
-                    default=_DEFAULT.mask_dilation,
-                    min=0.0,
-                    max=0.5,
-                    step=0.005,
-                    tooltip="How far the edit may reach beyond the garment, as a fraction of the height.",
-                ),
-                io.Float.Input(
-                    "feather",
-                    default=_DEFAULT.mask_feather,
-                    min=0.0,
-                    max=0.5,
-                    step=0.005,
-                    tooltip="Width of the soft border outside that, as a fraction of the height.",
-                ),
-                io.Float.Input(
-                    "change_threshold",
-                    default=_DEFAULT.change_threshold,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Difference of colour, 0 to 1, from which an arm counts as changed.",
-                ),
-            ],
-            outputs=[
-                io.Mask.Output(
-                    "mask",
-                    display_name="mask",
-                    tooltip="1 where the photo changes, 0 where it must not; the size of the photo.",
-                )
-            ],
-        )
-
-    @classmethod
-    def execute(
-        cls,
-        original: torch.Tensor,
-        initial: torch.Tensor,
-        generated: torch.Tensor,
-        densepose: Loaded[Any],
-        segmenter: Loaded[Any],
-        dilation: float,
-        feather: float,
-        change_threshold: float,
-    ) -> io.NodeOutput:
-        settings = EditSettings(
-            mask_dilation=dilation, mask_feather=feather, change_threshold=change_threshold
-        )
-        photos, before, after = (from_image(image) for image in (original, initial, generated))
-        frame = _frame(photos, after)
-        with on_device(densepose, segmenter) as device:
-            framed, before, after = (
-                pictures.to(device)
-                for pictures in paired(
-                    {
-                        "originals": frame.fit(photos),
-                        "initial pictures": before,
-                        "generated pictures": after,
-                    }
-                )
-            )
-            old, new = (
-                extract_anatomy(densepose.network, segmenter.network, pictures)
-                for pictures in (framed, after)
-            )
-            mask = edit_mask(old, new, framed, before, after, settings)
-            return io.NodeOutput(to_mask(frame.restore(mask)))
+#: ways of blending on the widgets, and what the library calls them
+BLENDS: dict[str, StitchMode] = {"feathered": "mask", "pyramid": "pyramid", "gradient": "gradient"}
 
 
 class Stitch(io.ComfyNode):  # type: ignore[misc]
@@ -136,6 +44,35 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
                     default="change inside the mask",
                     tooltip="The second, with the head's mask, is the paper's soft stitch.",
                 ),
+                io.Combo.Input(
+                    "blend",
+                    options=list(BLENDS),
+                    default="feathered",
+                    optional=True,
+                    tooltip="How the border is crossed: by the mask's softness, by a Laplacian pyramid, or "
+                    "in the gradient domain, which takes on the photo's light.",
+                ),
+                io.Boolean.Input(
+                    "match_colour",
+                    default=False,
+                    optional=True,
+                    tooltip="Bring the generated colours to the photo's light.",
+                ),
+                io.Boolean.Input(
+                    "match_grain",
+                    default=False,
+                    optional=True,
+                    tooltip="Give the generated picture the photo's grain.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    optional=True,
+                    control_after_generate=False,
+                    tooltip="Of the grain.",
+                ),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image", tooltip="The edited photos."),
@@ -149,12 +86,23 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(
-        cls, original: torch.Tensor, generated: torch.Tensor, mask: torch.Tensor, mode: str
+        cls,
+        original: torch.Tensor,
+        generated: torch.Tensor,
+        mask: torch.Tensor,
+        mode: str,
+        blend: str = "feathered",
+        match_colour: bool = False,
+        match_grain: bool = False,
+        seed: int = 0,
     ) -> io.NodeOutput:
+        settings = EditSettings(
+            stitch=BLENDS[blend], match_colour=match_colour, match_grain=match_grain, seed=seed
+        )
         photos, pictures = from_image(original), from_image(generated)
         size = (photos.shape[2], photos.shape[3])
         with no_graph():
-            pictures = _frame(photos, pictures).restore(pictures)
+            pictures = frame_of(photos, pictures).restore(pictures)
             photos, pictures, where = paired(
                 {
                     "originals": photos,
@@ -165,8 +113,61 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
             if mode == "keep inside the mask":
                 images, where = stitching.stitch_head(pictures, photos, where), 1 - where
             else:
-                images = stitching.stitch(pictures, photos, where)
+                images = put_in(pictures, photos, where, settings)
         return io.NodeOutput(to_image(images), to_mask(where))
 
 
-NODES: list[type[Any]] = [EditMask, Stitch]
+class MatchSkin(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_MatchSkin",
+            display_name="Match Skin (FICE)",
+            category="FICE/stitch",
+            description="Gives arms that the edit has bared the person's own skin tone. Goes between the "
+            "inversion and Stitch.",
+            search_aliases=["skin tone", "skin colour", "color match", "bare arms"],
+            inputs=[
+                io.Image.Input("generated", tooltip="From the inversion: the pictures after it."),
+                io.Image.Input("original", tooltip="The photos, of any size."),
+                PoseSocket.Input("pose", tooltip="The photos' pose: where hands and face are."),
+                SegmenterSocket.Input("segmenter", tooltip="Finds the arms in the new picture."),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "image",
+                    display_name="image",
+                    tooltip="The generated pictures, at their own resolution.",
+                ),
+                io.Mask.Output("bare", display_name="bare", tooltip="1 on newly bare skin."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        generated: torch.Tensor,
+        original: torch.Tensor,
+        pose: PoseValue,
+        segmenter: Loaded[Any],
+    ) -> io.NodeOutput:
+        pictures, photos = from_image(generated), from_image(original)
+        frame = frame_of(photos, pictures)
+        with on_device(pose.densepose, segmenter) as device:
+            pictures, photos, before = (
+                value.to(device)
+                for value in paired(
+                    {
+                        "generated pictures": pictures,
+                        "originals": frame.fit(photos),
+                        "poses": pose.parts,
+                    }
+                )
+            )
+            after = extract_pose(pose.densepose.network, pictures)
+            arms = find_anatomy(after, segment_regions(segmenter.network, pictures)).arms
+            images, bare = match_skin(pictures, photos, arms, after, before)
+        return io.NodeOutput(to_image(images), to_mask(bare))
+
+
+NODES: list[type[Any]] = [Stitch, MatchSkin]

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "comfyui"))
 
-from graph import Graph  # noqa: E402
+from graph import Graph, Node, Socket  # noqa: E402
 from server import Server, find_comfyui  # noqa: E402
 
 from workflows import to_api  # noqa: E402
@@ -48,7 +48,7 @@ def quick_edit(g: Graph) -> None:
         "FICE_Edit",
         (390, 0),
         width=400,
-        height=560,
+        height=690,
         image=figure["image"],
         prompt="a blue polka dot t-shirt",
     )
@@ -93,7 +93,7 @@ def every_stage(g: Graph) -> None:
     ):
         node = g.add(f"FICE_Load{kind}", (0, 470 + 120 * k), width=300)
         loaders[name] = node[name]
-    g.group("1  Models and photo", (-20, 180, 340, 920))
+    g.group("1  Models and photo", (-20, 180, 340, 1000))
 
     image, generator = figure["image"], loaders["generator"]
     latent = g.add(
@@ -135,10 +135,10 @@ def every_stage(g: Graph) -> None:
         title="Body parts",
         images=pose["picture"],
     )
-    g.group("2  What the photo shows, and the wish", (360, 180, 630, 920))
+    g.group("2  What the photo shows, and the wish", (360, 180, 630, 1000))
 
     weights = g.add("FICE_LossWeights", (1040, 260), width=300)
-    settings = g.add("FICE_InversionSettings", (1040, 520), width=300)
+    settings = g.add("FICE_InversionSettings", (1040, 600), width=300)
     inversion = g.add(
         "FICE_ConstrainedInversion",
         (1380, 260),
@@ -155,9 +155,9 @@ def every_stage(g: Graph) -> None:
         weights=weights["weights"],
         settings=settings["settings"],
     )
-    plot = g.add("FICE_PlotTrace", (1040, 960), width=300, trace=inversion["trace"])
-    g.add("PreviewImage", (1380, 895), width=330, height=175, title="Losses", images=plot["plot"])
-    g.group("3  The optimisation", (1020, 180, 710, 920))
+    plot = g.add("FICE_PlotTrace", (1040, 1040), width=300, trace=inversion["trace"])
+    g.add("PreviewImage", (1380, 895), width=330, height=255, title="Losses", images=plot["plot"])
+    g.group("3  The optimisation", (1020, 180, 710, 1000))
 
     mask = g.add(
         "FICE_EditMask",
@@ -170,15 +170,15 @@ def every_stage(g: Graph) -> None:
     )
     stitched = g.add(
         "FICE_Stitch",
-        (1780, 540),
+        (1780, 610),
         original=image,
         generated=inversion["generated"],
         mask=mask["mask"],
     )
     g.add(
         "FICE_EditMetrics",
-        (1780, 720),
-        height=330,
+        (1780, 880),
+        height=270,
         original=image,
         edited=stitched["image"],
         mask=mask["mask"],
@@ -193,8 +193,8 @@ def every_stage(g: Graph) -> None:
         images=stitched["image"],
         filename_prefix="fice/stages",
     )
-    g.add("MaskPreview", (2100, 700), width=340, height=350, mask=mask["mask"])
-    g.group("4  Back into the photo", (1760, 180, 700, 920))
+    g.add("MaskPreview", (2100, 700), width=340, height=430, mask=mask["mask"])
+    g.group("4  Back into the photo", (1760, 180, 700, 1000))
 
 
 def four_prompts(g: Graph) -> None:
@@ -213,7 +213,7 @@ def four_prompts(g: Graph) -> None:
         "FICE_Edit",
         (390, 0),
         width=400,
-        height=560,
+        height=690,
         image=figure["image"],
         prompt=prompts["STRING"],
     )
@@ -340,7 +340,7 @@ def edit_and_upscale(g: Graph) -> None:
         "FICE_Edit",
         (390, 0),
         width=400,
-        height=560,
+        height=690,
         image=figure["image"],
         prompt="an orange t-shirt",
     )
@@ -378,7 +378,7 @@ def inpaint_refiner(g: Graph) -> None:
         "FICE_Edit",
         (390, 0),
         width=400,
-        height=560,
+        height=690,
         image=figure["image"],
         prompt="a purple v-neck tank top",
     )
@@ -448,7 +448,7 @@ def optimisation_video(g: Graph) -> None:
         "FICE_Edit",
         (390, 0),
         width=400,
-        height=560,
+        height=690,
         image=figure["image"],
         prompt="a blue polka dot t-shirt",
         settings=settings["settings"],
@@ -474,6 +474,221 @@ def optimisation_video(g: Graph) -> None:
     )
     plot = g.add("FICE_PlotTrace", (850, 450), width=300, trace=edit["trace"])
     g.add("PreviewImage", (850, 540), width=300, height=260, title="Losses", images=plot["plot"])
+
+
+def photo_to_photo(g: Graph) -> None:
+    """The person in a large photo: found, edited stage by stage, put back."""
+    g.note(
+        (0, -150),
+        (300, 270),
+        "## Photo in, photo out\nThe person is a part of a larger photo. *Frame Person* finds it, stages "
+        "edit what it cut out, *Unframe Person* puts it back: every other pixel stays, bit for bit.\n\n"
+        "**Your own photo:** put *Load Image* in place of group 1, and load models that were trained on "
+        "photos: see the README. Somebody else in it: *person*, *box*, or a mask.",
+    )
+    loaders = {}
+    for k, kind in enumerate(("Generator", "Encoder", "CLIP", "DensePose", "Segmenter")):
+        node = g.add(f"FICE_Load{kind}", (0, 230 + 110 * k), width=300)
+        loaders[kind.lower()] = node[kind.lower()]
+    g.group("Models", (-20, 150, 340, 900))
+    generator, segmenter = loaders["generator"], loaders["segmenter"]
+
+    figure = g.add("FICE_DemoFigure", (360, 230), seed=105, size=384)
+    cut = g.add(
+        "FICE_SegmentRegions",
+        (360, 370),
+        image=figure["image"],
+        generator=generator,
+        segmenter=segmenter,
+    )
+    shape = g.add("InvertMask", (670, 520), mask=cut["background"])
+    sharp = g.add(
+        "FICE_RefineMask", (670, 590), image=figure["image"], mask=shape["MASK"], radius=0.03
+    )
+    wall = g.add("EmptyImage", (360, 520), width=280, height=150, title="A wall")
+    wall.data["widgets_values"] = [960, 640, 1, 0xB8C4C8]
+    photo = g.add(
+        "ImageCompositeMasked",
+        (670, 230),
+        destination=wall["IMAGE"],
+        source=figure["image"],
+        mask=sharp["mask"],
+        x=288,
+        y=256,
+    )
+    g.add(
+        "PreviewImage", (360, 730), width=590, height=300, title="The photo", images=photo["IMAGE"]
+    )
+    g.group("1  A photo (put Load Image here)", (340, 150, 630, 900))
+
+    frame = g.add(
+        "FICE_FramePerson",
+        (1010, 230),
+        image=photo["IMAGE"],
+        generator=generator,
+        segmenter=segmenter,
+    )
+    image = frame["image"]
+    g.add("PreviewImage", (1010, 560), width=280, height=220, title="The person", images=image)
+    g.group("2  The person", (990, 150, 320, 900))
+
+    _stages(g, loaders, photo["IMAGE"], frame)
+
+
+def _stages(g: Graph, models: dict[str, Socket], photo: Socket, frame: Node) -> None:
+    """What happens to the person, and the way back into the photo."""
+    image, generator, segmenter = frame["image"], models["generator"], models["segmenter"]
+    critics = {"densepose": models["densepose"], "segmenter": segmenter}
+    latent = g.add(
+        "FICE_InitializeLatent",
+        (1350, 230),
+        image=image,
+        generator=generator,
+        encoder=models["encoder"],
+    )
+    pose = g.add(
+        "FICE_ExtractPose",
+        (1350, 370),
+        image=image,
+        generator=generator,
+        densepose=models["densepose"],
+    )
+    regions = g.add(
+        "FICE_SegmentRegions", (1350, 510), image=image, generator=generator, segmenter=segmenter
+    )
+    area = g.add(
+        "FICE_EditArea",
+        (1350, 660),
+        pose=pose["pose"],
+        body=regions["body"],
+        head=regions["head"],
+    )
+    text = g.add(
+        "FICE_EncodeText",
+        (1670, 230),
+        width=320,
+        height=240,
+        clip=models["clip"],
+        text="a blue polka dot t-shirt",
+    )
+    inversion = g.add(
+        "FICE_ConstrainedInversion",
+        (1670, 510),
+        width=320,
+        height=520,
+        generator=generator,
+        latent=latent["latent"],
+        image=image,
+        text=text["text"],
+        pose=pose["pose"],
+        segmenter=segmenter,
+        head=regions["head"],
+        area=area["area"],
+    )
+    g.group("3  The edit", (1330, 150, 680, 900))
+
+    generated = inversion["generated"]
+    skin = g.add(
+        "FICE_MatchSkin",
+        (2050, 230),
+        generated=generated,
+        original=image,
+        pose=pose["pose"],
+        segmenter=segmenter,
+    )
+    mask = g.add(
+        "FICE_EditMask",
+        (2050, 370),
+        original=image,
+        initial=inversion["initial"],
+        generated=generated,
+        sharp=True,
+        **critics,
+    )
+    stitched = g.add(
+        "FICE_Stitch",
+        (2050, 700),
+        original=image,
+        generated=skin["image"],
+        mask=mask["mask"],
+        match_colour=True,
+        match_grain=True,
+    )
+    back = g.add(
+        "FICE_UnframePerson",
+        (2370, 230),
+        width=440,
+        image=stitched["image"],
+        original=photo,
+        frame=frame["frame"],
+    )
+    g.add(
+        "SaveImage",
+        (2370, 390),
+        width=440,
+        height=420,
+        images=back["image"],
+        filename_prefix="fice/photo",
+    )
+    g.group("4  Back into the photo", (2030, 150, 800, 900))
+
+
+def mask_by_hand(g: Graph) -> None:
+    """A rough mask from anywhere, made exact, limits the edit."""
+    g.note(
+        (0, 0),
+        (330, 330),
+        "## A mask of your own\n*Refine Mask* brings a rough mask to the edges in the photo; the edit stays "
+        "within it.\n\nHere a rectangle stands for the mask. **Yours:** in *Load Image* right-click it and "
+        "*Open in MaskEditor*, or take one from any pack.\n\n**With Segment Anything** the mask may be a "
+        "mere hint: put `sam_vit_b_01ec64.pth` into `models/sams`, press R, choose it in *Load SAM* and "
+        "unmute that node (Ctrl+M).\n\n" + OWN_PHOTO,
+    )
+    figure = g.add("FICE_DemoFigure", (0, 390), width=330, seed=102, size=512)
+    nothing = g.add("SolidMask", (0, 550), width=330, title="Empty mask")
+    nothing.data["widgets_values"] = [0.0, 512, 512]
+    square = g.add("SolidMask", (0, 700), width=330, title="A rectangle")
+    square.data["widgets_values"] = [1.0, 172, 276]
+    rough = g.add(
+        "MaskComposite",
+        (390, 700),
+        title="A rough mask (yours goes here)",
+        destination=nothing["MASK"],
+        source=square["MASK"],
+        x=170,
+        y=158,
+        operation="add",
+    )
+    sam = g.add("FICE_LoadSAM", (390, 390), muted=True)
+    refined = g.add(
+        "FICE_RefineMask",
+        (390, 520),
+        image=figure["image"],
+        mask=rough["MASK"],
+        sam=sam["sam"],
+        radius=0.08,
+    )
+    g.add("MaskPreview", (390, 0), width=280, height=330, title="Refined", mask=refined["mask"])
+    edit = g.add(
+        "FICE_Edit",
+        (730, 0),
+        width=400,
+        height=760,
+        image=figure["image"],
+        mask=refined["mask"],
+        prompt="a green checked tank top",
+    )
+    g.add(
+        "SaveImage",
+        (1190, 0),
+        width=400,
+        height=440,
+        images=edit["image"],
+        filename_prefix="fice/masked",
+    )
+    g.add(
+        "PreviewImage", (1190, 490), width=400, height=300, title="Before", images=figure["image"]
+    )
 
 
 def thumbnail(pictures: list[Image.Image]) -> Image.Image:
@@ -555,6 +770,8 @@ def _places(workflow: dict[str, Any], shown: Shown) -> list[tuple[str, int]]:
 TEMPLATES: dict[str, tuple[Callable[[Graph], None], Shown | Callable[..., Any]]] = {
     "fice_quick_edit": (quick_edit, (("PreviewImage", 0), ("SaveImage", 0))),
     "fice_every_stage": (every_stage, (("PreviewImage", 0), ("SaveImage", 0))),
+    "fice_photo_to_photo": (photo_to_photo, (("PreviewImage", 0), ("SaveImage", 0))),
+    "fice_mask_by_hand": (mask_by_hand, (("PreviewImage", 0), ("SaveImage", 0))),
     "fice_four_prompts": (four_prompts, (("SaveImage", 0),)),
     "fice_latent_play": (latent_play, (("PreviewImage", 2), ("SaveImage", 0))),
     "fice_edit_and_upscale": (edit_and_upscale, edit_and_mask),

@@ -125,3 +125,39 @@ def stages(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", image: An
         ),
         "save": saved(["stitch", 0]),
     }
+
+
+def framed(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", **frame: Any) -> Prompt:
+    """The stages on the person in a photo, with everything that makes the garment a part of it."""
+    graph = stages(steps, seed, prompt, image=["frame", 0])
+    graph["frame"] = node(
+        "FICE_FramePerson",
+        **{
+            "image": ["figure", 0],
+            "generator": ["generator", 0],
+            "segmenter": ["segmenter", 0],
+            "framing": "auto",
+            "person": 0,
+            "box": "",
+            **frame,
+        },
+    )
+    graph["skin"] = node(
+        "FICE_MatchSkin",
+        generated=["inversion", 1],
+        original=["frame", 0],
+        pose=["pose", 0],
+        segmenter=["segmenter", 0],
+    )
+    graph["mask"]["inputs"]["sharp"] = True
+    graph["stitch"]["inputs"] |= {
+        "generated": ["skin", 0],
+        "match_colour": True,
+        "match_grain": True,
+        "seed": seed,
+    }
+    graph["unframe"] = node(
+        "FICE_UnframePerson", image=["stitch", 0], original=["figure", 0], frame=["frame", 1]
+    )
+    graph["save"] = saved(["unframe", 0])
+    return graph

@@ -11,6 +11,7 @@ from server import Refused
 
 BYTES = """
 import hashlib, numpy as np, torch
+from dataclasses import replace
 from fice_core import EditSettings, edit, load_models
 from fice_core.demo import figure
 
@@ -40,6 +41,8 @@ def test_an_edit_is_the_librarys_to_the_byte(server, library, make):
     run = server.run(prompt)
     assert run.status == "success", run.error
     settings = SETTINGS.format(steps=6, seed=3)
+    if make is stages:  # whose nodes do not do this unless they are asked to
+        settings = f"replace({settings}, match_colour=False, match_grain=False, match_skin=False)"
     wanted = library(
         f"{BYTES}\n"
         f"done = edit(models, figure(101, 128)[0], 'a blue striped t-shirt', {settings})\n"

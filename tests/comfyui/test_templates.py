@@ -22,7 +22,7 @@ def _read(path):
 def test_comfyui_offers_all_of_them(server):
     offered = server.get("/workflow_templates")["comfyui-fice"]
     assert sorted(offered) == [path.stem for path in TEMPLATES]
-    assert len(offered) >= 7
+    assert len(offered) >= 9
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)

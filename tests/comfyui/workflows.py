@@ -34,7 +34,8 @@ def widget_count(schema: dict[str, Any]) -> int:
 
 
 def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
-    """The API prompt: widgets by name, links by node and slot; muted nodes and notes left out."""
+    """The API prompt: widgets by name, links by node and slot; muted nodes and notes left out, and with
+    them the links from them."""
     links = {link[0]: link for link in workflow["links"]}
     prompt = {}
     for node in workflow["nodes"]:
@@ -53,4 +54,10 @@ def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
         # of ComfyUI's own nodes an older release may lack the last widgets
         assert not values or not node["type"].startswith("FICE"), f"{node['type']}: {values} left"
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+    for node in prompt.values():
+        node["inputs"] = {
+            name: value
+            for name, value in node["inputs"].items()
+            if not isinstance(value, list) or value[0] in prompt
+        }
     return prompt

@@ -1,0 +1,181 @@
+"""On request, before the edit: the code, then a copy of the generator, brought closer to the photo."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..fice_core import fidelity
+from ..fice_core.batches import paired
+from ..fice_core.errors import FiceError
+from ..fice_core.settings import EditSettings
+from .extractors import framed
+from .inversion import Recorder, pixels_at_once, require_same_generator
+from .runtime import Progress, manage, on_device, tell, to_image
+from .settings import frames_input
+from .sockets import (
+    GeneratorSocket,
+    LatentSocket,
+    LatentValue,
+    Loaded,
+    SegmenterSocket,
+    TraceSocket,
+)
+
+# of the synthesis network's weights, while it is tuned: the copy, its gradient, two moments, the best
+_COPIES = 5
+_ON_THE_GRAPH = 2  # pictures: the photo's and that of another code
+
+
+class RefineLatent(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_RefineLatent",
+            display_name="Refine Latent (FICE)",
+            category="FICE/fidelity",
+            description="Moves the latent code until its picture is closer to the photo, and still can be "
+            "edited. Goes between Initialize Latent and the inversion.",
+            search_aliases=["gan inversion", "optimize latent", "reconstruction", "projector"],
+            inputs=[
+                GeneratorSocket.Input(
+                    "generator", tooltip="The generator that the latent belongs to."
+                ),
+                SegmenterSocket.Input("segmenter", tooltip="Its first stages compare the look."),
+                LatentSocket.Input("latent", tooltip="Where to start, from Initialize Latent."),
+                io.Image.Input("image", tooltip="The photos that the latent was made of."),
+                io.Int.Input(
+                    "steps",
+                    default=100,
+                    min=1,
+                    max=5000,
+                    tooltip="More come closer to the photo, and are slower.",
+                ),
+                frames_input(),
+            ],
+            outputs=[
+                LatentSocket.Output("latent", display_name="latent", tooltip="The refined codes."),
+                io.Image.Output(
+                    "reconstruction",
+                    display_name="reconstruction",
+                    tooltip="What the generator makes of them, at its own resolution.",
+                ),
+                TraceSocket.Output(
+                    "trace", display_name="trace", tooltip="Every loss at every step, to plot."
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        generator: Loaded[Any],
+        segmenter: Loaded[Any],
+        latent: LatentValue,
+        image: torch.Tensor,
+        steps: int,
+        frames: int,
+    ) -> io.NodeOutput:
+        require_same_generator(latent, generator)
+        photos, codes = paired({"pictures": framed(image, generator)[1], "codes": latent.w_plus})
+        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        pixels = pixels_at_once(generator, EditSettings(), len(photos))
+        with on_device(generator, segmenter, pixels=pixels) as device:
+            result = fidelity.refine_latent(
+                generator.network,
+                segmenter.network,
+                photos.to(device),
+                codes.to(device),
+                steps,
+                on_step=recorder,
+            )
+        tell(cls.hidden.unique_id, result.warnings)
+        return io.NodeOutput(
+            LatentValue(result.w_plus.cpu(), latent.generator),
+            to_image(result.images),
+            recorder.trace_of(result.trace),
+        )
+
+
+class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_TuneGenerator",
+            display_name="Tune Generator (FICE)",
+            category="FICE/fidelity",
+            description="Fits a copy of the generator to one photo, so that the latent gives this person. "
+            "Use the copy for everything that follows; the generator that went in stays as it is.",
+            search_aliases=["pivotal tuning", "pti", "finetune", "fine-tune generator"],
+            inputs=[
+                GeneratorSocket.Input("generator", tooltip="What is copied."),
+                SegmenterSocket.Input("segmenter", tooltip="Its first stages compare the look."),
+                LatentSocket.Input("latent", tooltip="The code that shall give the photo."),
+                io.Image.Input("image", tooltip="One photo, that of the latent."),
+                io.Int.Input(
+                    "steps",
+                    default=100,
+                    min=1,
+                    max=5000,
+                    tooltip="More come closer to the photo, are slower, and leave less room for the edit.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=False,
+                    tooltip="Of the other codes, whose pictures are held as they were.",
+                ),
+                frames_input(),
+            ],
+            outputs=[
+                GeneratorSocket.Output(
+                    "generator", display_name="generator", tooltip="The tuned copy."
+                ),
+                TraceSocket.Output(
+                    "trace", display_name="trace", tooltip="Every loss at every step, to plot."
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        generator: Loaded[Any],
+        segmenter: Loaded[Any],
+        latent: LatentValue,
+        image: torch.Tensor,
+        steps: int,
+        seed: int,
+        frames: int,
+    ) -> io.NodeOutput:
+        require_same_generator(latent, generator)
+        photo = framed(image, generator)[1]
+        if len(photo) != 1 or len(latent.w_plus) != 1:
+            raise FiceError(
+                f"a generator is tuned to one photo, not to {len(photo)} photos and {len(latent.w_plus)} "
+                "codes: give it one of each"
+            )
+        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        memory = {
+            "pixels": pixels_at_once(generator, EditSettings(), _ON_THE_GRAPH),
+            "more": _COPIES * generator.patcher.model_size(),
+        }
+        with on_device(generator, segmenter, **memory) as device:
+            tuned = fidelity.tune_generator(
+                generator.network,
+                segmenter.network,
+                photo.to(device),
+                latent.w_plus.to(device),
+                steps,
+                seed=seed,
+                on_step=recorder,
+            )
+        tell(cls.hidden.unique_id, tuned.warnings)
+        return io.NodeOutput(manage(lambda: tuned.generator), recorder.trace_of(tuned.trace))
+
+
+NODES: list[type[Any]] = [RefineLatent, TuneGenerator]

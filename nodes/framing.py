@@ -1,0 +1,209 @@
+"""Photos of any framing: to the person for the edit, and back into the photo after it."""
+
+import re
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..fice_core.batches import paired
+from ..fice_core.errors import FiceError
+from ..fice_core.framing import resize
+from ..fice_core.initialization import no_graph
+from ..fice_core.persons import choose_frame, frame_person
+from .runtime import from_image, from_mask, on_device, to_image, to_mask
+from .sockets import FrameSocket, FrameValue, GeneratorSocket, Loaded, SegmenterSocket
+
+FRAMINGS = ["auto", "person", "whole"]
+
+
+class FramePerson(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_FramePerson",
+            display_name="Frame Person (FICE)",
+            category="FICE/frame",
+            description="Finds the person in a photo of any size and framing, and cuts out what the "
+            "generator shall see. Unframe Person brings the edit back.",
+            search_aliases=["crop person", "detect person", "inpaint crop", "zoom", "bounding box"],
+            inputs=[
+                io.Image.Input("image", tooltip="Photos, of any size and framing."),
+                GeneratorSocket.Input(
+                    "generator", tooltip="Its pictures say how a person shall fill the frame."
+                ),
+                SegmenterSocket.Input("segmenter", tooltip="Looks for head and body in the photo."),
+                io.Combo.Input(
+                    "framing",
+                    options=FRAMINGS,
+                    default="auto",
+                    tooltip="auto: the whole photo if the person fills it, else the person; person: always "
+                    "look for one; whole: never. With a mask or a box it plays no part.",
+                ),
+                io.Int.Input(
+                    "person",
+                    default=0,
+                    min=0,
+                    max=99,
+                    tooltip="Which of several, 0 for the largest.",
+                ),
+                io.String.Input(
+                    "box",
+                    default="",
+                    tooltip="What the generator shall see, in pixels of the photo: left, top, right, bottom. "
+                    "Grown to its proportions; empty to look for the person.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="The person, or part of them: the one it covers is taken; any size.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "image",
+                    display_name="image",
+                    tooltip="The person at the photo's own scale; of several photos all as large as the "
+                    "largest.",
+                ),
+                FrameSocket.Output(
+                    "frame", display_name="frame", tooltip="Where that was, for Unframe Person."
+                ),
+                io.Mask.Output(
+                    "place", display_name="place", tooltip="1 in the frame; the size of the photo."
+                ),
+                io.Int.Output("width", display_name="width", tooltip="Of the image, in pixels."),
+                io.Int.Output("height", display_name="height", tooltip="Of the image, in pixels."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        generator: Loaded[Any],
+        segmenter: Loaded[Any],
+        framing: str,
+        person: int,
+        box: str,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        photos, corners = from_image(image), _box_of(box)
+        samples = {"pictures": photos}
+        if mask is not None:
+            samples["masks"] = from_mask(mask, (photos.shape[2], photos.shape[3]))
+        photos, *marks = paired(samples)
+        masks = marks[0].split(1) if marks else [None] * len(photos)
+        networks = (generator.network, segmenter.network)
+        with on_device(generator, segmenter):
+            frames = [
+                choose_frame(*networks, photo, framing, person)  # type: ignore[arg-type]
+                if mark is None and corners is None
+                else frame_person(*networks, photo, person, mark, corners)
+                for photo, mark in zip(photos.split(1), masks, strict=True)
+            ]
+            crops = _of_one_size([f.crop(p) for f, p in zip(frames, photos.split(1), strict=True)])
+            place = torch.cat([f.restore(torch.ones(1, 1, *f.resolution)) for f in frames])
+        height, width = crops.shape[2:]
+        return io.NodeOutput(
+            to_image(crops), FrameValue(tuple(frames)), to_mask(place), width, height
+        )
+
+
+class UnframePerson(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_UnframePerson",
+            display_name="Unframe Person (FICE)",
+            category="FICE/frame",
+            description="Puts the edited person back into the photo. Outside of the frame, and where the "
+            "mask is 0, the result is the photo, bit for bit.",
+            search_aliases=["uncrop", "paste back", "stitch crop", "inpaint stitch"],
+            inputs=[
+                io.Image.Input(
+                    "image",
+                    tooltip="The edited person as Frame Person cut it out, of any size: also from an "
+                    "upscaler or a refiner.",
+                ),
+                io.Image.Input("original", tooltip="The photos that were framed."),
+                FrameSocket.Input("frame", tooltip="From Frame Person."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="1 where the photo changes, as Stitch gives it; any size. Open for all of the "
+                    "frame.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "image", display_name="image", tooltip="The edited photos, at their own size."
+                ),
+                io.Mask.Output(
+                    "changed",
+                    display_name="changed",
+                    tooltip="1 where the result is not the photo's; the size of the photo.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        original: torch.Tensor,
+        frame: FrameValue,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        pictures, photos, frames = from_image(image), from_image(original), frame.frames
+        if photos.shape[2:] != frames[0].size:
+            raise FiceError(
+                f"the original is {photos.shape[3]} x {photos.shape[2]} pixels, but the frame is of a photo "
+                f"of {frames[0].size[1]} x {frames[0].size[0]}: connect the photo that was framed"
+            )
+        with no_graph():
+            whole = torch.ones(1, 1, *frames[0].resolution)
+            where = whole if mask is None else from_mask(mask)
+            pictures, photos, where, order = paired(
+                {
+                    "edited pictures": pictures,
+                    "originals": photos,
+                    "masks": where,
+                    "frames": torch.arange(len(frames)),
+                }
+            )
+            edits = zip(pictures.split(1), photos.split(1), where.split(1), order, strict=True)
+            pasted = [
+                (frames[k].paste(picture, photo, within), frames[k].restore(within))
+                for picture, photo, within, k in edits
+            ]
+        images, changed = (torch.cat(row) for row in zip(*pasted, strict=True))
+        return io.NodeOutput(to_image(images), to_mask(changed))
+
+
+def _box_of(text: str) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom; None for an empty text.
+
+    Raises:
+        FiceError: not four whole numbers.
+    """
+    if not text.strip():
+        return None
+    numbers = re.split(r"[\s,;]+", text.strip().strip("()[]"))
+    try:
+        left, top, right, bottom = (int(number) for number in numbers)
+    except ValueError:
+        raise FiceError(
+            f"the box is {text!r}, but must be four whole numbers: left, top, right, bottom"
+        ) from None
+    return left, top, right, bottom
+
+
+def _of_one_size(crops: list[torch.Tensor]) -> torch.Tensor:
+    """Pictures of different sizes as one batch, all as large as the largest."""
+    tallest = max(crops, key=lambda crop: crop.shape[2])
+    size = (tallest.shape[2], tallest.shape[3])
+    return torch.cat([c if c.shape[2:] == size else resize(c, size) for c in crops])
+
+
+NODES: list[type[Any]] = [FramePerson, UnframePerson]

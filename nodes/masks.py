@@ -1,0 +1,286 @@
+"""Where the photo may change: before the edit, after it, or as drawn by hand and made exact."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..fice_core.batches import paired
+from ..fice_core.errors import FiceError
+from ..fice_core.finishing import edge
+from ..fice_core.framing import Frame
+from ..fice_core.initialization import extract_anatomy, no_graph
+from ..fice_core.mask_refinement import refine_mask
+from ..fice_core.masks import allowed_mask, find_anatomy, garment_mask
+from ..fice_core.networks.segmenter import Regions
+from ..fice_core.sam_masks import refine_by_sam
+from ..fice_core.settings import EditSettings
+from .runtime import from_image, from_mask, on_device, tell, to_mask
+from .settings import GARMENT
+from .sockets import DensePoseSocket, Loaded, PoseSocket, PoseValue, SamSocket, SegmenterSocket
+
+_DEFAULT = EditSettings()
+# The encoder's attention over a picture's tokens takes as much as the optimisation of so many pixels.
+_SAM_PIXELS = 512 * 512
+
+
+def frame_of(photos: torch.Tensor, generated: torch.Tensor) -> Frame:
+    """How whole photos were brought to the size of the generated pictures."""
+    return Frame.around(
+        (photos.shape[2], photos.shape[3]), (generated.shape[2], generated.shape[3])
+    )
+
+
+class EditArea(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_EditArea",
+            display_name="Edit Area (FICE)",
+            category="FICE/extract",
+            description="Everything that a garment of this person could cover: torso and arms without head "
+            "and hands. The inversion holds the rest of the picture to the photo.",
+            search_aliases=["clothing mask", "garment mask", "keep mask", "inpaint area"],
+            inputs=[
+                PoseSocket.Input("pose", tooltip="From Extract Pose or Read Pose Picture."),
+                io.Mask.Input("body", tooltip="Body, as Segment Regions or another pack finds it."),
+                io.Mask.Input("head", tooltip="Head and hair; never edited."),
+                io.Float.Input(
+                    "margin",
+                    default=0.03,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    tooltip="How far the area reaches beyond the body, as a fraction of the height.",
+                ),
+                GARMENT,
+            ],
+            outputs=[
+                io.Mask.Output(
+                    "area",
+                    display_name="area",
+                    tooltip="1 where the picture may change; the size of the body mask.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        pose: PoseValue,
+        body: torch.Tensor,
+        head: torch.Tensor,
+        margin: float,
+        garment: str = "upper",
+    ) -> io.NodeOutput:
+        frame = pose.frame
+        with no_graph():
+            inside, above = (frame.fit(from_mask(m, frame.size)) for m in (body, head))
+            parts, inside, above = paired(
+                {"poses": pose.parts, "body masks": inside, "head masks": above}
+            )
+            regions = Regions((1 - inside - above).clamp(0, 1), inside, above)
+            settings = EditSettings(
+                mask_dilation=margin,
+                mask_feather=0.0,
+                garment=garment,  # type: ignore[arg-type]
+            )
+            area = allowed_mask(find_anatomy(parts, regions), settings)
+            return io.NodeOutput(to_mask(frame.restore(area)))
+
+
+class EditMask(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_EditMask",
+            display_name="Edit Mask (FICE)",
+            category="FICE/stitch",
+            description="Finds where the garment is before or after the edit. Everything else, and head and "
+            "hands in any case, stays the photo's own.",
+            search_aliases=["garment mask", "clothing mask", "inpaint mask", "changed area"],
+            inputs=[
+                io.Image.Input("original", tooltip="The photos, of any size."),
+                io.Image.Input(
+                    "initial", tooltip="From the inversion: the pictures before the edit."
+                ),
+                io.Image.Input("generated", tooltip="From the inversion: the pictures after it."),
+                DensePoseSocket.Input("densepose", tooltip="Finds torso and arms."),
+                SegmenterSocket.Input("segmenter", tooltip="Finds head and body."),
+                io.Float.Input(
+                    "dilation",
+                    default=_DEFAULT.mask_dilation,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    tooltip="How far the edit may reach beyond the garment, as a fraction of the height.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=_DEFAULT.mask_feather,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    tooltip="Width of the soft border outside that, as a fraction of the height.",
+                ),
+                io.Float.Input(
+                    "change_threshold",
+                    default=_DEFAULT.change_threshold,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Difference of colour, 0 to 1, from which an arm counts as changed.",
+                ),
+                GARMENT,
+                io.Boolean.Input(
+                    "sharp",
+                    default=False,
+                    optional=True,
+                    tooltip="Follow the photo's own edges, if it is larger than the generator's pictures.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    "mask",
+                    display_name="mask",
+                    tooltip="1 where the photo changes, 0 where it must not; the size of the photo.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        original: torch.Tensor,
+        initial: torch.Tensor,
+        generated: torch.Tensor,
+        densepose: Loaded[Any],
+        segmenter: Loaded[Any],
+        dilation: float,
+        feather: float,
+        change_threshold: float,
+        garment: str = "upper",
+        sharp: bool = False,
+    ) -> io.NodeOutput:
+        settings = EditSettings(
+            mask_dilation=dilation,
+            mask_feather=feather,
+            change_threshold=change_threshold,
+            garment=garment,  # type: ignore[arg-type]
+            sharp_mask=sharp,
+        )
+        photos, before, after = (from_image(image) for image in (original, initial, generated))
+        frame = frame_of(photos, after)
+        with on_device(densepose, segmenter) as device:
+            photos, framed, before, after = (
+                pictures.to(device)
+                for pictures in paired(
+                    {
+                        "originals": photos,
+                        "framed originals": frame.fit(photos),
+                        "initial pictures": before,
+                        "generated pictures": after,
+                    }
+                )
+            )
+            old, new = (
+                extract_anatomy(densepose.network, segmenter.network, pictures)
+                for pictures in (framed, after)
+            )
+            worn = garment_mask(old, new, framed, before, after, settings)
+            mask = edge(frame, photos, frame.unfit(after), worn, old, settings)
+            return io.NodeOutput(to_mask(mask))
+
+
+class RefineMask(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_RefineMask",
+            display_name="Refine Mask (FICE)",
+            category="FICE/extract",
+            description="Brings a rough mask, drawn by hand or by a small network, to edges of the photo. "
+            "With Segment Anything it may be rougher still.",
+            search_aliases=["guided filter", "segment anything", "sharpen mask", "matting"],
+            inputs=[
+                io.Image.Input("image", tooltip="The photos."),
+                io.Mask.Input("mask", tooltip="What to make exact; any size."),
+                io.Float.Input(
+                    "radius",
+                    default=0.03,
+                    min=0.001,
+                    max=0.5,
+                    step=0.005,
+                    tooltip="How far the mask's border may be off, as a fraction of the height. With Segment "
+                    "Anything it plays no part.",
+                ),
+                SamSocket.Input(
+                    "sam",
+                    optional=True,
+                    tooltip="Segment Anything, to look for what the mask means.",
+                ),
+                PoseSocket.Input(
+                    "pose",
+                    optional=True,
+                    tooltip="Tells Segment Anything where an upper garment is, and head and hands are not.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    "mask",
+                    display_name="mask",
+                    tooltip="Along the edges of the photo, and of its size.",
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        radius: float,
+        sam: Loaded[Any] | None = None,
+        pose: PoseValue | None = None,
+    ) -> io.NodeOutput:
+        photos = from_image(image)
+        rough = from_mask(mask, (photos.shape[2], photos.shape[3]))
+        if not bool((rough > 0.5).any()):
+            raise FiceError("the mask is empty, so there is nothing to refine: draw one")
+        with no_graph():
+            samples = {"pictures": photos, "masks": rough}
+            if pose is not None and sam is not None:
+                samples["poses"] = _shown(pose, photos)
+            photos, rough, *parts = paired(samples)
+        if sam is None:
+            with no_graph():
+                return io.NodeOutput(to_mask(refine_mask(photos, rough, radius)))
+        with on_device(sam, pixels=_SAM_PIXELS) as device:
+            photos, rough, *parts = (value.to(device) for value in (photos, rough, *parts))
+            seen = parts[0] if parts else None
+            found, agreement = refine_by_sam(sam.network, photos, rough, seen)
+        tell(
+            cls.hidden.unique_id,
+            [
+                f"Segment Anything found something else in picture {k + 1}: its mask is refined without it"
+                for k, share in enumerate(agreement.tolist())
+                if share < 0.5
+            ],
+        )
+        return io.NodeOutput(to_mask(found))
+
+
+def _shown(pose: PoseValue, photos: torch.Tensor) -> torch.Tensor:
+    """The part maps of the photos without what their frame shows beyond them."""
+    if pose.frame.size != photos.shape[2:]:
+        raise FiceError(
+            f"the pose is of a picture of {pose.frame.size[1]} x {pose.frame.size[0]} pixels, the photo has "
+            f"{photos.shape[3]} x {photos.shape[2]}: extract it from this photo"
+        )
+    square = replace(pose.frame, resolution=(pose.parts.shape[2], pose.parts.shape[3]))
+    return square.trim(pose.parts)
+
+
+NODES: list[type[Any]] = [EditArea, EditMask, RefineMask]
