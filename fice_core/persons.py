@@ -29,8 +29,10 @@ AGREEMENT = 0.5
 _TEMPLATE = 24  # height in pixels of the layout when it is compared
 _SAMPLES = 8
 _TRUNCATION = 0.5
+_LEVELS = 4  # halvings of the windows: persons down to a 27th of the photo, at a cost of 4 for each more
 _STEP = 1.12  # ratio of neighbouring sizes
 _LEAST_VISIBLE = 0.4  # share of the layout's person that must lie within the photo
+_NARROWEST = 12  # a picture longer than this times its width is not searched
 _ODD = 1.6  # proportions farther from the generator's than this are no picture of one person
 _OVERLAP = 0.45  # of two frames, from which on they show the same person
 
@@ -78,7 +80,8 @@ def choose_frame(
         FiceError: no person is found, or not so many; the photo is too small or too narrow.
     """
     size = (photo.shape[2], photo.shape[3])
-    if framing == "whole":
+    narrow = max(size) > _NARROWEST * min(size)
+    if framing == "whole" or min(size) < SMALLEST or narrow:
         return Frame.around(size, generator.resolution)
     if framing == "auto" and person == 0 and _proportionate(size, generator.resolution):
         whole = Frame.around(size, generator.resolution)
@@ -222,7 +225,7 @@ def _people(regions: Regions) -> torch.Tensor:
 
 def _levels(photo: torch.Tensor) -> int:
     """How many times the windows are halved before a person of `SMALLEST` pixels fills a third."""
-    return max(1, math.ceil(math.log2(max(photo.shape[-2:]) / (3 * SMALLEST))))
+    return min(_LEVELS, max(1, math.ceil(math.log2(max(photo.shape[-2:]) / (3 * SMALLEST)))))
 
 
 def _template_size(resolution: tuple[int, int]) -> tuple[int, int]:
