@@ -22,7 +22,7 @@ def find_chromium() -> tuple[str, str] | None:
 
 
 class Browser:
-    """ComfyUI's page in a window of 1600 x 1000."""
+    """ComfyUI's page in a window, 1600 x 1000 unless told."""
 
     def __init__(self, address: str, size: tuple[int, int] = (1600, 1000)) -> None:
         found = find_chromium()

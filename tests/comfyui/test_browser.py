@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 def browser(server):
     if find_chromium() is None:
         pytest.skip("no Chromium with chromedriver")
-    opened = Browser(server.address)
+    opened = Browser(server.address, (1600, 1400))  # all templates are drawn only where they show
     yield opened
     opened.close()
 
