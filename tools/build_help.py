@@ -75,7 +75,9 @@ def photograph(browser: Browser, name: str) -> Image.Image:
     size = browser.script(
         """
         const g = window.app.graph;
+        const last = g.last_node_id;
         g.clear();
+        g.last_node_id = last;  // the page remembers widgets by the node's number and their name
         const node = LiteGraph.createNode(arguments[0]);
         node.pos = [100, 100];
         g.add(node);

@@ -645,13 +645,13 @@ def mask_by_hand(g: Graph) -> None:
         "unmute that node (Ctrl+M).\n\n" + OWN_PHOTO,
     )
     figure = g.add("FICE_DemoFigure", (0, 390), width=330, seed=102, size=512)
-    nothing = g.add("SolidMask", (0, 550), width=330, title="Empty mask")
+    nothing = g.add("SolidMask", (0, 565), width=330, title="Empty mask")
     nothing.data["widgets_values"] = [0.0, 512, 512]
-    square = g.add("SolidMask", (0, 700), width=330, title="A rectangle")
+    square = g.add("SolidMask", (0, 740), width=330, title="A rectangle")
     square.data["widgets_values"] = [1.0, 172, 276]
     rough = g.add(
         "MaskComposite",
-        (390, 700),
+        (390, 740),
         title="A rough mask (yours goes here)",
         destination=nothing["MASK"],
         source=square["MASK"],

@@ -118,8 +118,7 @@ def test_masks_that_do_not_pair_up(server):
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (400, 20)])
 def test_pictures_too_small_or_narrow(server, width, height):
     Image.new("RGB", (width, height)).save(server.folder / "input" / f"{width}x{height}.png")
-    for make in (quick, stages):
-        prompt = make(steps=2)
+    for prompt in (quick(steps=2, framing="whole"), stages(steps=2)):
         prompt["figure"] = node("LoadImage", image=f"{width}x{height}.png")
         assert f"the picture is {width} x {height} pixels" in _message(server, prompt)
 
