@@ -29,7 +29,9 @@ AGREEMENT = 0.5
 _TEMPLATE = 24  # height in pixels of the layout when it is compared
 _SAMPLES = 8
 _TRUNCATION = 0.5
-_LEVELS = 4  # halvings of the windows: persons down to a 27th of the photo, at a cost of 4 for each more
+_LEVELS = (
+    4  # halvings of the windows: persons down to a 27th of the photo, at a cost of 4 for each more
+)
 _STEP = 1.12  # ratio of neighbouring sizes
 _LEAST_VISIBLE = 0.4  # share of the layout's person that must lie within the photo
 _NARROWEST = 12  # a picture longer than this times its width is not searched
