@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fice_core.demo.attributes import sleeve_class
 from fice_core.demo.captions import nearest_colour
 from fice_core.errors import FiceError
 from fice_core.evaluation import Report, Row, cases, soft_iou, variants
@@ -39,6 +40,22 @@ def test_variants_each_take_one_part_away() -> None:
     assert rows["no pose term"].weights.pose == 0 and rows["no pose term"].weights.image > 0
     assert rows["no latent term"].weights.latent == rows["no latent term"].weights.latent_prior == 0
     assert rows["no stitching"].stitch == "none"
+    assert rows["garment guidance"].weights.clip_region > rows["garment guidance"].weights.clip
+
+
+def test_bare_cases_go_from_long_sleeves_to_less() -> None:
+    some = cases(12, bare=True)
+    assert (sleeve_class(some.figures) == 2).all()
+    assert set(some.sleeves) == {"short", "sleeveless"}
+
+
+def test_surroundings_have_a_line_for_every_variant() -> None:
+    row = Row("default", 1, 1, 1, 1, 1.0, 0, 0, 100, 3, [], 4.101, 1.35, 0.5, 12, 0.916, 3.44)
+    none = replace(row, variant="paper", bare_cases=0, bare_success=None, bare_skin=None)
+    lines = Report(64, 0.9, [row, none]).surroundings().splitlines()
+    assert lines[2] == "| default | 4.10 | 1.35 | 0.50 | 12 | 92 % | 3.4 |"
+    assert lines[3] == "| paper | 4.10 | 1.35 | 0.50 | 0 | – | – |"
+    assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
 
 
 def test_table_has_a_line_for_every_variant() -> None:
