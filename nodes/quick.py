@@ -43,7 +43,6 @@ from .stitching import BLENDS
 
 _AS_PRESET = "as the preset"
 _PRESETS = {"default": EditSettings(), "paper": EditSettings.paper()}
-_WALK = [each.id for each in InversionSettings.define_schema().inputs]
 _NETWORKS = {
     "generator": GeneratorSocket,
     "encoder": EncoderSocket,
@@ -219,7 +218,8 @@ def _chosen(
 ) -> EditSettings:
     """The preset, with what the other inputs say in its place."""
     named = _PRESETS[preset]
-    walk = {name: getattr(settings, name) for name in _WALK} if settings else {}
+    steered = [each.id for each in InversionSettings.define_schema().inputs]
+    walk = {name: getattr(settings, name) for name in steered} if settings else {}
     said = {name: value for name, value in values.items() if value != _AS_PRESET}
     return replace(named, **walk, **said, weights=weights or named.weights)
 

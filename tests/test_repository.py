@@ -109,7 +109,7 @@ def test_comfyui_loads_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, module)
     spec.loader.exec_module(module)
     extension = asyncio.run(module.comfy_entrypoint())
-    assert len(asyncio.run(extension.get_node_list())) == 27
+    assert len(asyncio.run(extension.get_node_list())) == 34
     assert not hasattr(module, "NODE_CLASS_MAPPINGS")  # it would hide comfy_entrypoint
     assert sys.path == before
 
