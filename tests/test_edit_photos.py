@@ -16,7 +16,7 @@ from fice_core.cli import main
 from fice_core.commands import photos as photos_module
 from fice_core.framing import Frame
 from fice_core.images import read_photo
-from fice_core.persons import Person
+from fice_core.person_search import Person
 
 SIZE = 40
 rng = np.random.default_rng(0)
