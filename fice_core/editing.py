@@ -6,27 +6,22 @@ from typing import NamedTuple
 
 import torch
 
-from .backdrop import Scenery, before_own_backdrop, is_unknown, own_backdrop
+from .backdrop import Scenery
 from .batches import common_count
 from .errors import FiceError
-from .fidelity import refine_latent
 from .finishing import Patch, finish
 from .framing import Frame
 from .initialization import (
-    Targets,
-    encode_latent,
     extract_pose,
     no_graph,
     segment_regions,
-    synthesize,
 )
 from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
-from .masks import Anatomy, allowed_mask, find_anatomy, garment_mask
+from .masks import Anatomy, find_anatomy, garment_mask
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
-from .networks.clip import Clip
 from .networks.segmenter import Regions
-from .persons import choose_frame
-from .prompts import encode, unknown_words
+from .preparing import Job, Texts, prepare
+from .prompts import unknown_words
 from .settings import EditSettings
 from .skin import match_skin
 from .trace import Trace
@@ -136,8 +131,8 @@ def edit(
             on_prepare(step)
 
     with no_graph():
-        texts = _Texts.of(models.clip, prompts, negative, source)
-        job = _prepare(models, images.detach(), texts, settings, mask, frames, fitted)
+        texts = Texts.of(models.clip, prompts, negative, source)
+        job = prepare(models, images.detach(), texts, settings, mask, frames, fitted)
     said = [*prompts, *(text for text in (negative, source) if text.strip())]
     warnings = [*unknown_words(models.clip, said), *job.warnings]
     try:
@@ -169,36 +164,6 @@ def edit(
     return _result(models, job, result, settings, warnings)
 
 
-class _Texts(NamedTuple):
-    """What the prompts ask for: features (M, D), and the ways there from a source text."""
-
-    features: torch.Tensor
-    direction: torch.Tensor | None
-
-    @classmethod
-    def of(cls, clip: Clip, prompts: list[str], negative: str, source: str) -> "_Texts":
-        features = encode(clip, prompts, negative)
-        if not source.strip():
-            return cls(features, None)
-        return cls(features, features - encode(clip, [source]))
-
-
-class _Job(NamedTuple):
-    """Everything known before the optimisation; all tensors but `photos` have one row per edit."""
-
-    photos: torch.Tensor  # as given
-    picture: list[int]  # of `photos`, for each edit
-    frames: list[Frame]
-    framed: torch.Tensor  # the photos in their frames, before their own background
-    regions: Regions
-    replaced: list[bool]  # whether the targets show another background
-    targets: Targets
-    anatomy: Anatomy
-    mask: torch.Tensor | None  # at the photos' size, one row for each of them
-    refinement: Trace | None
-    warnings: tuple[str, ...]
-
-
 def _rows_of_photos(photos: int, edits: int) -> list[slice]:
     """Which edits are of the same photo."""
     return [slice(0, edits)] if photos == 1 else [slice(k, k + 1) for k in range(edits)]
@@ -227,121 +192,9 @@ def _check_images(images: torch.Tensor, mask: torch.Tensor | None) -> None:
         )
 
 
-def _prepare(
-    models: Models,
-    photos: torch.Tensor,
-    texts: _Texts,
-    settings: EditSettings,
-    mask: torch.Tensor | None,
-    frames: Sequence[Frame] | None,
-    on_fit: OnStep,
-) -> _Job:
-    """Stage 1: run every network once over the photos, then pair them with the prompts."""
-    count = common_count({"pictures": len(photos), "prompts": len(texts.features)})
-    if mask is not None:
-        mask = mask.detach().to(torch.float32).clamp(0, 1).expand(len(photos), -1, -1, -1)
-    frames = _frames(models, photos, settings, frames)
-    framed = torch.cat(
-        [
-            _framed(photo, frame, models)
-            for photo, frame in zip(photos.split(1), frames, strict=True)
-        ]
-    )
-    regions = segment_regions(models.segmenter, framed, settings.max_batch)
-    w_plus = encode_latent(models.generator, models.encoder, framed, settings.max_batch)
-    shown = framed
-    replaced = torch.zeros(len(framed), 1, 1, 1, dtype=torch.bool, device=framed.device)
-    if settings.backdrop == "auto" and settings.keeps_outside:
-        seen = synthesize(models.generator, w_plus, True, settings.max_batch)
-        replaced = is_unknown(framed, seen, regions)
-        if replaced.any():
-            colour = own_backdrop(models.generator, models.segmenter)
-            shown = torch.where(replaced, before_own_backdrop(framed, regions, colour), framed)
-            w_plus = encode_latent(models.generator, models.encoder, shown, settings.max_batch)
-    parts = extract_pose(models.densepose, shown, settings.max_batch)
-    anatomy = find_anatomy(parts, regions)
-    refined = None
-    if settings.refine_steps:
-        refined = refine_latent(
-            models.generator,
-            models.segmenter,
-            shown,
-            w_plus,
-            settings.refine_steps,
-            max_batch=settings.max_batch,
-            on_step=on_fit,
-        )
-        w_plus = refined.w_plus
-    keep = _keep_mask(regions, anatomy, settings)
-    if mask is not None:
-        within = [
-            _framed(row, frame, models) for row, frame in zip(mask.split(1), frames, strict=True)
-        ]
-        keep = 1 - (1 - keep) * torch.cat(within)
-
-    edits = torch.arange(count, device=models.device)
-    picture, prompt = edits % len(photos), edits % len(texts.features)
-    return _Job(
-        photos=photos,
-        picture=picture.tolist(),
-        frames=[frames[i] for i in picture.tolist()],
-        framed=framed[picture],
-        regions=Regions(*(region[picture] for region in regions)),
-        replaced=replaced[picture].flatten().tolist(),
-        targets=Targets(
-            images=shown[picture],
-            w_plus=w_plus[picture],
-            text_features=texts.features[prompt],
-            parts=parts[picture],
-            head=regions.head[picture],
-            keep_mask=keep[picture],
-            direction=None if texts.direction is None else texts.direction[prompt],
-        ),
-        anatomy=Anatomy(*(region[picture] for region in anatomy)),
-        mask=mask,
-        refinement=None if refined is None else refined.trace.select(picture),
-        warnings=() if refined is None else refined.warnings,
-    )
-
-
-def _framed(photo: torch.Tensor, frame: Frame, models: Models) -> torch.Tensor:
-    """A photo or mask (1, C, H, W) as the generator's picture, on the models' device."""
-    return frame.fit(photo.float()).to(models.device)
-
-
-def _frames(
-    models: Models, photos: torch.Tensor, settings: EditSettings, frames: Sequence[Frame] | None
-) -> list[Frame]:
-    """One frame for every photo.
-
-    Raises:
-        FiceError: see `choose_frame`, or the numbers do not go together.
-    """
-    if frames is None:
-        return [
-            choose_frame(models.generator, models.segmenter, photo, settings.framing)
-            for photo in photos.split(1)
-        ]
-    common_count({"pictures": len(photos), "frames": len(frames)})
-    for frame in frames:
-        if frame.size != photos.shape[2:] or frame.resolution != models.generator.resolution:
-            raise FiceError(
-                f"the frame is for photos of {frame.size[1]} x {frame.size[0]} pixels and another "
-                "generator, perhaps: make it from these photos"
-            )
-    return [frames[i % len(frames)] for i in range(len(photos))]
-
-
-def _keep_mask(regions: Regions, anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
-    """What the image term holds on to: the paper's non-body, or all but what a garment may cover."""
-    if settings.stitch == "head":
-        return 1 - regions.body
-    return 1 - allowed_mask(anatomy, settings)
-
-
 def _result(
     models: Models,
-    job: _Job,
+    job: Job,
     result: InversionResult,
     settings: EditSettings,
     warnings: Sequence[str],
@@ -402,7 +255,7 @@ class _Found(NamedTuple):
 
     @classmethod
     def of(
-        cls, models: Models, job: _Job, result: InversionResult, settings: EditSettings
+        cls, models: Models, job: Job, result: InversionResult, settings: EditSettings
     ) -> "_Found":
         generated, photo, head = result.images, job.targets.images, job.targets.head
         assert head is not None and job.targets.parts is not None
@@ -422,7 +275,7 @@ class _Found(NamedTuple):
         return cls(generated, garment, head, scenery)
 
 
-def _sample(i: int, job: _Job, after: Regions) -> Scenery:
+def _sample(i: int, job: Job, after: Regions) -> Scenery:
     """What is behind the person of one edit."""
     one = slice(i, i + 1)
     before, now = (Regions(*(r[one] for r in regions)) for regions in (job.regions, after))
