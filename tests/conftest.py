@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor, nn
 
 PARITY = Path(__file__).parent / "parity"
@@ -21,6 +22,10 @@ sys.path.insert(0, str(PARITY))
 
 import compact  # noqa: E402
 import make_checkpoints  # noqa: E402
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("fice", deadline=None)
+settings.load_profile("fice")
 
 SEED = 0
 PREFIXES = {"e4e": "encoder.", "segmenter": "model."}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fice_core.errors import FiceError
@@ -49,7 +49,6 @@ def test_cut_and_crop_by_hand() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(
     left=st.integers(-30, 150),
     top=st.integers(-30, 80),
@@ -78,7 +77,6 @@ def test_places_come_back_within_half_a_pixel(
     assert (back[0, :, outside] == 0).all()
 
 
-@settings(deadline=None)
 @given(left=st.integers(-20, 60), top=st.integers(-20, 60), side=st.integers(8, 90))
 def test_an_unaltered_crop_is_pasted_back_bit_for_bit(left: int, top: int, side: int) -> None:
     photo = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(side))
