@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from typing import Any
 
 PHOTOS = {
     "12 MP, off centre": ((3000, 4000), [(2300, 900, 1900)], 21),
@@ -18,30 +19,35 @@ PHOTOS = {
     "12 MP, small": ((3000, 4000), [(2500, 1100, 500)], 24),
 }
 
+FIRST = next(iter(PHOTOS))
+
 
 def measure(name: str, stitch: str) -> dict[str, float | str | bool]:
     """Edit one photo in this process."""
     import torch
 
-    from fice_core import EditSettings, edit, load_models
+    from fice_core import EditSettings, edit, editing, load_models
     from fice_core.demo.scenes import scene
 
     models = load_models("demo", device="cpu")
     size, places, seed = PHOTOS[name]
     photo = scene(size, places, seed).image
-    edit(models, photo[..., ::12, ::12], "a shirt", EditSettings(steps=1, framing="whole"))  # warm
+    warm_up = EditSettings(steps=1, start_candidates=0)
+    edit(models, scene((400, 500), [(60, 0, 400)], 1).image, "a shirt", warm_up)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     inside = [0.0, 0.0]
 
     def step(now: object) -> None:
         inside[1] = time.monotonic()
 
-    def between() -> None:
-        inside[0] = inside[0] or time.monotonic()
+    def begins(*arguments: Any, **options: Any) -> Any:
+        inside[0] = time.monotonic()
+        return invert(*arguments, **options)
 
-    settings = EditSettings(steps=20, stitch=stitch)  # type: ignore[arg-type]
+    invert, editing.invert = editing.invert, begins
+    settings = EditSettings(steps=5, start_candidates=0, stitch=stitch)  # type: ignore[arg-type]
     started = time.monotonic()
-    result = edit(models, photo, "a red striped shirt", settings, on_step=step, between=between)
+    result = edit(models, photo, "a red striped shirt", settings, on_step=step)
     ended = time.monotonic()
     same = (result.images == photo) | (result.edit_mask > 0)
     return {
@@ -64,7 +70,7 @@ def main() -> None:
     )
     print("|---|---|---:|---:|---:|---:|---|")
     for name in PHOTOS:
-        for stitch in ("mask", "pyramid", "gradient"):
+        for stitch in ("mask", "pyramid", "gradient") if name == FIRST else ("mask",):
             code = [sys.executable, __file__, name, stitch]
             done = json.loads(subprocess.run(code, check=True, capture_output=True).stdout)
             print(
