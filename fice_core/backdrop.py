@@ -10,13 +10,13 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
-import torch.nn.functional as F
 
 from .framing import Frame, resize
 from .gradient_domain import membrane
 from .initialization import no_graph, segment_regions, synthesize
 from .mask_refinement import refine_mask, working_copy
-from .metrics import to_lab
+from .masks import spread
+from .metrics import lab_difference
 from .networks.segmenter import Regions, Segmenter
 from .networks.stylegan2 import Generator
 
@@ -51,15 +51,9 @@ def is_unknown(photos: torch.Tensor, reconstructed: torch.Tensor, regions: Regio
         reconstructed: what the generator makes of them, the same shape.
         regions: of the photos.
     """
-    behind = (regions.background > 0.9).float().cpu()
-    first, second = (
-        torch.from_numpy(to_lab(images.cpu().movedim(1, -1).double().numpy())).movedim(-1, 1)
-        for images in (photos, reconstructed.clamp(0, 1))
-    )
-    difference = (first - second).norm(dim=1, keepdim=True) * behind
-    mean = difference.sum(dim=(1, 2, 3)) / behind.sum(dim=(1, 2, 3)).clamp_min(1)
+    mean = lab_difference(reconstructed, photos, regions.background > 0.9)
     unknown: torch.Tensor = mean > UNKNOWN
-    return unknown.view(-1, 1, 1, 1).to(photos.device)
+    return unknown.view(-1, 1, 1, 1)
 
 
 def before_own_backdrop(
@@ -88,7 +82,7 @@ class Scenery(NamedTuple):
         """
         person = 1 - before.background
         # A little more than the person, whose outline is mixed with the person's colours.
-        out = F.max_pool2d(person, 3, 1, 1) > 0.1
+        out = spread(person, 1) > 0.1
         behind = photos.clone()
         for sample, hidden in zip(behind, out[:, 0], strict=True):
             if hidden.any() and not hidden.all():
@@ -117,6 +111,5 @@ def _along_edges(
     """
     small = working_copy(picture)
     exact = refine_mask(small, frame.trim(mask))
-    reach = round(rim * small.shape[-2])
-    exact = F.max_pool2d(exact, 2 * reach + 1, 1, reach)
+    exact = spread(exact, round(rim * small.shape[-2]))
     return resize(exact, (picture.shape[-2], picture.shape[-1]))

@@ -269,13 +269,13 @@ class _Found(NamedTuple):
         if settings.match_skin:
             generated, _ = match_skin(generated, photo, after.arms, parts, job.targets.parts)
         scenery: list[Scenery | None] = [
-            _sample(i, job, regions) if replaced else None
+            _scenery(i, job, regions) if replaced else None
             for i, replaced in enumerate(job.replaced)
         ]
         return cls(generated, garment, head, scenery)
 
 
-def _sample(i: int, job: Job, after: Regions) -> Scenery:
+def _scenery(i: int, job: Job, after: Regions) -> Scenery:
     """What is behind the person of one edit."""
     one = slice(i, i + 1)
     before, now = (Regions(*(r[one] for r in regions)) for regions in (job.regions, after))

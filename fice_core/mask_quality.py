@@ -24,6 +24,7 @@ from .framing import resize
 from .initialization import extract_anatomy, extract_pose, segment_regions
 from .mask_refinement import refine_mask
 from .masks import ARMS, TORSO, edit_mask, find_anatomy
+from .metrics import mask_iou
 from .models import Models
 from .networks.densepose import UPPER_BODY_LABELS
 from .settings import EditSettings
@@ -131,14 +132,6 @@ def measure_masks(
     return MaskReport(count, scale * height, rows)
 
 
-def iou(mask: Tensor, truth: Tensor) -> Tensor:
-    """Jaccard index at level 0.5 of masks (N, 1, H, W): (N,); 1 where both are empty."""
-    one, other = mask > 0.5, truth > 0.5
-    shared = (one & other).flatten(1).sum(1).float()
-    union = (one | other).flatten(1).sum(1).float()
-    return torch.where(union == 0, 1.0, shared / union.clamp_min(1))
-
-
 def _truth(drawn: Rendering) -> dict[str, Tensor]:
     clothed = [label for part in (TORSO, ARMS) for label in UPPER_BODY_LABELS[part]]
     visible = torch.isin(drawn.labels, torch.tensor(clothed))[:, None].float()
@@ -170,4 +163,4 @@ def _found(models: Models, images: Tensor, edited: Tensor) -> dict[str, Tensor]:
 def _compare(images: Tensor, mask: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Indices of the interpolated and of the refined mask, (N,) each."""
     plain = F.interpolate(mask, images.shape[2:], mode="bilinear")
-    return iou(plain, truth), iou(refine_mask(images, mask), truth)
+    return mask_iou(plain, truth), mask_iou(refine_mask(images, mask), truth)

@@ -46,7 +46,7 @@ def guided_filter(
         ValueError: shapes that do not go together, radius or epsilon not positive.
     """
     _check(images, mask, radius, epsilon)
-    guide = _working_copy(images)
+    guide = working_copy(images, WORKING_SIDE).float()
     model, _ = _fit(guide, _resample(mask, guide), _pixels(radius, guide), epsilon)
     return _in_strips(images, model, lambda model, strip: _predict(model, strip))
 
@@ -73,7 +73,7 @@ def refine_mask(
         ValueError: shapes that do not go together, radius or epsilon not positive.
     """
     _check(images, mask, radius, epsilon)
-    guide = _working_copy(images)
+    guide = working_copy(images, WORKING_SIDE).float()
     current = _resample(mask, guide)
     pixels = _pixels(radius, guide)
     share = _window_mean((current > 0.5).float(), 2 * pixels)
@@ -187,12 +187,6 @@ def _rows(model: Tensor, top: int, strip: Tensor, height: int) -> Tensor:
     part = (place - above)[:, None]
     upper, lower = model[:, :, above], model[:, :, (above + 1).clamp(max=last)]
     return F.interpolate(upper + part * (lower - upper), strip.shape[2:], mode="bilinear")
-
-
-def _working_copy(images: Tensor) -> Tensor:
-    scale = min(1.0, WORKING_SIDE / max(images.shape[2:]))
-    height, width = (max(1, round(side * scale)) for side in images.shape[2:])
-    return resize(images, (height, width)).float()
 
 
 def _resample(mask: Tensor, like: Tensor) -> Tensor:

@@ -170,7 +170,7 @@ def sharpened(
     kept = refine_mask(photo, never.float())
     height = photo.shape[-2]
     feather = round(settings.mask_feather / 4 * height)
-    soft = _spread(exact, round(settings.mask_dilation / 4 * height) + feather)
+    soft = spread(exact, round(settings.mask_dilation / 4 * height) + feather)
     for _ in range(2):
         soft = _mean(soft, feather // 2)
     soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
@@ -210,7 +210,7 @@ def dilate(mask: torch.Tensor, radius: float) -> torch.Tensor:
     return F.conv2d(mask.float(), disk, padding=padding) > 0.5
 
 
-def _spread(values: torch.Tensor, pixels: int) -> torch.Tensor:
+def spread(values: torch.Tensor, pixels: int) -> torch.Tensor:
     """The largest of (N, 1, H, W) within a square of `pixels` around; quick for wide squares."""
     size = 2 * pixels + 1
     across = F.max_pool2d(values, (1, size), 1, (0, pixels))

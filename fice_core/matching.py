@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from .blending import check_pictures, edit_boxes, smooth
 from .framing import resize
+from .masks import spread
 
 _RING_SIDE = 512  # the ring is grown on a picture of at most this size
 _EVIDENCE_SIDE = 256  # colours are compared on a picture of at most this size: averages, not pixels
@@ -40,10 +41,7 @@ def ring_around(mask: torch.Tensor, width: float = 0.04) -> torch.Tensor:
     block = max(1, -(-longest // _RING_SIDE))
     chosen = F.max_pool2d((mask > 0).float(), block, ceil_mode=True)
     reach = max(1, round(width * height / block))
-    # A square grown along one axis, then the other; a disk would cost the square of its radius.
-    chosen = F.max_pool2d(chosen, (2 * reach + 1, 1), 1, (reach, 0))
-    chosen = F.max_pool2d(chosen, (1, 2 * reach + 1), 1, (0, reach))
-    grown = chosen.repeat_interleave(block, -2).repeat_interleave(block, -1)
+    grown = spread(chosen, reach).repeat_interleave(block, -2).repeat_interleave(block, -1)
     return (grown[..., :height, : mask.shape[-1]] > 0) & (mask == 0)
 
 

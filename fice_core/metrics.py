@@ -108,6 +108,21 @@ def mean_difference(images: torch.Tensor, target: torch.Tensor, mask: torch.Tens
     return difference / mask.flatten(1).sum(dim=1).clamp_min(1e-8)
 
 
+def lab_difference(images: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean CIELAB distance of pictures (N, 3, H, W), clamped to [0, 1], where `mask` (N, 1, H, W) is true.
+
+    (N,), 0 where it nowhere is.
+    """
+    first, second = (
+        torch.from_numpy(to_lab(pictures.movedim(1, -1).double().cpu().numpy()))
+        for pictures in (images, target)
+    )
+    inside = mask[:, 0].to(first)
+    total = ((first - second).norm(dim=-1) * inside).flatten(1).sum(dim=1)
+    mean: torch.Tensor = total / inside.flatten(1).sum(dim=1).clamp_min(1)
+    return mean.to(images.device)
+
+
 def seam_visibility(
     images: torch.Tensor, original: torch.Tensor, mask: torch.Tensor
 ) -> torch.Tensor:

@@ -74,7 +74,7 @@ def find_persons(generator: Generator, segmenter: Segmenter, photo: torch.Tensor
         for level in range(_levels(photo)):
             scene = _Scene.of(generator, segmenter, photo, level)
             candidates = _apart(scene.matches(wanted, 0.6 * AGREEMENT))
-            close = [_look_closely(generator, segmenter, photo, c, wanted) for c in candidates]
+            close = [_look_closely(segmenter, photo, c, wanted) for c in candidates]
             found = _apart([*found, *(p for p in close if p.agreement >= AGREEMENT)])
             if found:
                 break
@@ -89,8 +89,7 @@ def agreement(
     """How well a person fills the frame: 1 as the layout, 0 not at all."""
     with no_graph():
         wanted = layout(generator, segmenter)
-        device = next(segmenter.parameters()).device
-        people = _people(segment_regions(segmenter, frame.fit(photo).to(device))).cpu()
+        people = _people_in(segmenter, photo, frame)
         size = _template_size(frame.resolution)
         inside = _inside(frame, size)
         score = _scores(resize(people, size), inside, resize(wanted, size))
@@ -100,6 +99,12 @@ def agreement(
 def _people(regions: Regions) -> torch.Tensor:
     """Head and body, (N, 2, H, W)."""
     return torch.cat([regions.head, regions.body], dim=1)
+
+
+def _people_in(segmenter: Segmenter, photo: torch.Tensor, frame: Frame) -> torch.Tensor:
+    """Head and body in one frame of a photo, (1, 2, *frame.resolution), on the CPU."""
+    view = frame.fit(photo).to(next(segmenter.parameters()).device)
+    return _people(segment_regions(segmenter, view)).cpu()
 
 
 def _levels(photo: torch.Tensor) -> int:
@@ -244,7 +249,6 @@ def _scores(people: torch.Tensor, inside: torch.Tensor, shape: torch.Tensor) -> 
 
 
 def _look_closely(
-    generator: Generator,
     segmenter: Segmenter,
     photo: torch.Tensor,
     person: Person,
@@ -253,6 +257,8 @@ def _look_closely(
     """Look at the place again through the frame itself and a wider one; move to where it fits best."""
     best = Person(person.frame, 0.0)
     frame = person.frame
+    template = _template_size(frame.resolution)
+    size, shape = (3 * template[0], 3 * template[1]), resize(wanted, template)
     for wider in (1.4, 1.15):
         left, top, right, bottom = frame.box
         height = (bottom - top) * wider
@@ -263,19 +269,11 @@ def _look_closely(
             frame.resolution,
         )
         view = Frame(frame.size, frame.resolution, grown)
-        device = next(segmenter.parameters()).device
-        people = _people(segment_regions(segmenter, view.fit(photo).to(device))).cpu()
-        map_size = tuple(3 * n for n in _template_size(frame.resolution))
-        scene = _Scene(
-            resize(people, (map_size[0], map_size[1])),
-            _inside(view, (map_size[0], map_size[1])),
-            view,
-            height / map_size[0],
-        )
-        shape = resize(wanted, _template_size(frame.resolution))
+        people = _people_in(segmenter, photo, view)
+        scene = _Scene(resize(people, size), _inside(view, size), view, height / size[0])
         found: list[Person] = []
         for k in range(-6, 7):
-            tall = map_size[0] / wider * 1.05**k
+            tall = size[0] / wider * 1.05**k
             found += scene._matches_of_size(shape, tall, 0.0)
         if not found:
             return best

@@ -8,14 +8,15 @@ from click.testing import CliRunner
 
 from fice_core.cli import main
 from fice_core.errors import FiceError
-from fice_core.mask_quality import MaskReport, MaskRow, iou, measure_masks
+from fice_core.mask_quality import MaskReport, MaskRow, measure_masks
+from fice_core.metrics import mask_iou
 from fice_core.models import load_models
 
 
 def test_iou_by_hand():
     mask = torch.tensor([[1.0, 0.6, 0.4, 0], [0, 0, 0, 0]])[:, None, None]
     truth = torch.tensor([[0.0, 1, 1, 0], [0, 0, 0, 0]])[:, None, None]
-    assert iou(mask, truth).tolist() == pytest.approx([1 / 3, 1])
+    assert mask_iou(mask, truth).tolist() == pytest.approx([1 / 3, 1])
 
 
 def test_table():

@@ -11,8 +11,8 @@ from fice_core import mask_refinement
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
 from fice_core.framing import resize
-from fice_core.mask_quality import iou
 from fice_core.mask_refinement import _fit, _solve, _window_mean, guided_filter, refine_mask
+from fice_core.metrics import mask_iou
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -118,8 +118,8 @@ def test_gradients_of_the_filter():
 def test_masks_of_few_pixels_come_back(drawn, name, side, level):
     truth = getattr(drawn, name)
     small = resize(truth, (side, side))
-    plain = iou(F.interpolate(small, (256, 256), mode="bilinear"), truth)
-    found = iou(refine_mask(drawn.images, small), truth)
+    plain = mask_iou(F.interpolate(small, (256, 256), mode="bilinear"), truth)
+    found = mask_iou(refine_mask(drawn.images, small), truth)
     assert found.min() > level
     if side < 112:
         assert (1 - found).mean() < 0.75 * (1 - plain).mean()
@@ -133,8 +133,8 @@ def test_a_photo_that_does_not_agree_does_little_harm(drawn, photo):
         "somebody else": drawn.images.roll(1, 0),
     }[photo]
     mask = resize(drawn.body, (112, 112))
-    plain = iou(F.interpolate(mask, (256, 256), mode="bilinear"), drawn.body)
-    found = iou(refine_mask(images, mask), drawn.body)
+    plain = mask_iou(F.interpolate(mask, (256, 256), mode="bilinear"), drawn.body)
+    found = mask_iou(refine_mask(images, mask), drawn.body)
     loss = {"flat": 0.005, "noise": 0.005, "somebody else": 0.04}[photo]
     assert (plain - found).mean() < loss
 

@@ -7,9 +7,9 @@ from torch import nn
 
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
-from fice_core.mask_quality import iou
 from fice_core.mask_refinement import refine_mask
 from fice_core.masks import HANDS, HEAD
+from fice_core.metrics import mask_iou
 from fice_core.networks.sam import Prompts
 from fice_core.sam_masks import _deepest, refine_by_sam, sam_prompts
 
@@ -95,7 +95,7 @@ def test_an_answer_that_agrees_is_taken(drawn):
     mask, agreement = refine_by_sam(sam, drawn.images, rough, drawn.parts())
     assert sam.prompts.points is not None
     assert agreement.shape == (3,) and (agreement > 0.7).all()
-    assert iou(mask, drawn.garment).min() > 0.985
+    assert mask_iou(mask, drawn.garment).min() > 0.985
 
 
 def test_an_answer_that_does_not_agree_is_not(drawn):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..metrics import skin_difference, to_lab
+from ..metrics import lab_difference, skin_difference
 from .attributes import SLEEVES, Attributes, sleeve_class
 from .renderer import LEFT_LEG, LOWER_ARM, RIGHT_LEG, Rendering, render
 
@@ -21,8 +21,10 @@ def drift(generated: Tensor, truth: Rendering) -> tuple[Tensor, Tensor]:
     """
     legs = (truth.labels == LEFT_LEG) | (truth.labels == RIGHT_LEG)
     trousers = legs[:, None] & (truth.body > 0.99) & (truth.garment < 0.01)
-    distance = (_lab(generated.clamp(0, 1)) - _lab(truth.images)).norm(dim=1, keepdim=True)
-    return _mean(distance, trousers), _mean(distance, truth.background > 0.99)
+    return (
+        lab_difference(generated, truth.images, trousers),
+        lab_difference(generated, truth.images, truth.background > 0.99),
+    )
 
 
 def becomes_bare(figures: Attributes, wished: list[str]) -> list[bool]:
@@ -46,12 +48,3 @@ def bare_skin(edited: Tensor, figures: Attributes) -> Tensor:
     labels = torch.tensor([label for pair in LOWER_ARM.values() for label in pair])
     arms = torch.isin(own.labels, labels)[:, None] & (own.garment < 0.01) & (own.body > 0.99)
     return skin_difference(edited, arms.float(), own.images, arms.float())
-
-
-def _lab(images: Tensor) -> Tensor:
-    return torch.from_numpy(to_lab(images.movedim(1, -1).double().numpy())).movedim(-1, 1)
-
-
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    inside = mask.to(values)
-    return (values * inside).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp_min(1)
