@@ -27,7 +27,9 @@ def main() -> None:
         head = segment_regions(models.segmenter, photos).head
 
     def row(name: str, images: torch.Tensor, mask: torch.Tensor) -> None:
-        print(f"| {name} | {float(seam_visibility(images, photos, mask).mean()):.2f} |")
+        print(
+            f"| {name} | {float(seam_visibility(images, (photos, result.generated), mask).mean()):.2f} |"
+        )
 
     print("| stitch | seam |\n|---|---:|")
     row("head, the paper's", stitch_head(result.generated, photos, head), 1 - head)

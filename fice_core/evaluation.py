@@ -205,8 +205,8 @@ def _evaluate_batch(
     tally.equal += equal[has_outside].tolist()
     background = 255 * mean_difference(images, truth.images, (truth.background > 0.99).float())
     face = 255 * mean_difference(images, truth.images, (truth.head > 0.99).float())
-    trousers, backdrop = drift(result.generated, truth)
-    seam = seam_visibility(images, truth.images, result.edit_mask)
+    trousers, backdrop = drift(result.generated, truth, figures)
+    seam = seam_visibility(images, (truth.images, result.generated), result.edit_mask)
     columns = (iou, background, face, trousers, backdrop, seam)
     tally.numbers += [tuple(float(c[i]) for c in columns) for i in range(len(prompts))]
     skin = bare_skin(images, figures)

@@ -124,30 +124,32 @@ def lab_difference(images: torch.Tensor, target: torch.Tensor, mask: torch.Tenso
 
 
 def seam_visibility(
-    images: torch.Tensor, original: torch.Tensor, mask: torch.Tensor
+    images: torch.Tensor, sources: Sequence[torch.Tensor], mask: torch.Tensor
 ) -> torch.Tensor:
-    """How much steeper than the photo the result is along the mask's border, in CIELAB units a pixel.
+    """How much steeper than both of its sources a result is along the mask's border, CIELAB a pixel.
 
-    The mean of max(0, |grad result| - |grad original|) over the border: the soft part of the mask and
+    The mean of max(0, |grad result| - max(|grad source|)) over the border: the soft part of the mask and
     two pixels on both sides of it. The gradient is that of all three components together, by differences
-    to the next row and column. Edges that the photo has itself hide a seam and do not count.
+    to the next row and column. An edge that the photo has, or the new garment's own outline, is no seam;
+    what only their meeting makes is one.
 
     Args:
-        images, original: (N, 3, H, W) in [0, 1].
+        images: the stitched pictures, (N, 3, H, W) in [0, 1].
+        sources: what they were stitched from, each of the same shape: photo and generated picture.
         mask: (N, 1, H, W) in [0, 1].
 
     Returns:
         (N,), 0 where the mask has no border.
     """
     found = []
-    for result, photo, soft in zip(images.detach(), original, mask, strict=True):
+    for i, (result, soft) in enumerate(zip(images.detach(), mask, strict=True)):
         near = [F.max_pool2d(side.float(), 5, 1, 2)[0] > 0 for side in (soft > 0, soft < 1)]
         border = (near[0] & near[1]).cpu().numpy()
         if not border.any():
             found.append(0.0)
             continue
-        steeper = _steepness(result) - _steepness(photo)
-        found.append(float(np.maximum(steeper, 0)[border].mean()))
+        own = np.maximum.reduce([_steepness(source[i].detach()) for source in sources])
+        found.append(float(np.maximum(_steepness(result) - own, 0)[border].mean()))
     return torch.tensor(found, device=images.device)
 
 

@@ -14,12 +14,15 @@ def figures(count: int = 3):
 
 
 def test_drift_is_zero_for_the_photo_and_known_for_a_grey_level() -> None:
-    truth = render(figures(), 64)
-    for value in drift(truth.images, truth):
+    people = figures()
+    truth = render(people, 64)
+    for value in drift(truth.images, truth, people):
         assert value.tolist() == [0, 0, 0]
-    background = truth.background > 0.99
+    most = torch.ones(3)
+    widest = render(people.replace(sleeve=most, knit=most, fit=most), 64).garment
+    background = (truth.background > 0.99) & (torch.maximum(truth.garment, widest) < 0.01)
     shifted = torch.where(background, truth.images * 0.9, truth.images)
-    trousers, backdrop = drift(shifted, truth)
+    trousers, backdrop = drift(shifted, truth, people)
     assert trousers.max() == 0
     lab = [
         torch.from_numpy(to_lab(images.movedim(1, -1).double().numpy()))
@@ -28,6 +31,13 @@ def test_drift_is_zero_for_the_photo_and_known_for_a_grey_level() -> None:
     distance = (lab[0] - lab[1]).norm(dim=-1)
     expected = [float(distance[i][background[i, 0]].mean()) for i in range(3)]
     assert [round(v, 4) for v in backdrop.tolist()] == [round(v, 4) for v in expected]
+
+
+def test_a_longer_sleeve_or_hem_is_no_drift() -> None:
+    people = figures(8).replace(sleeve=torch.zeros(8), knit=torch.zeros(8))
+    dressed = people.replace(sleeve=torch.ones(8), knit=torch.ones(8))
+    for value in drift(render(dressed, 64).images, render(people, 64), people):
+        assert value.max() < 1.0  # the shadow of the sleeves
 
 
 def test_bare_arms_of_the_person_differ_by_nothing_and_sleeves_by_much() -> None:

@@ -92,18 +92,20 @@ def test_mean_difference_is_weighted_by_the_mask():
     assert metrics.mean_difference(images, target, mask).item() == pytest.approx(0.7 / 1.5)
 
 
-def test_a_seam_is_the_gradient_that_the_photo_does_not_have():
+def test_a_seam_is_the_gradient_that_neither_source_has():
     """Grey of L* 50 beside L* 60: one step of 10, in one of the four columns of the border."""
     grey = {50: 0.46633, 60: 0.56686}
     original = torch.full((1, 3, 8, 10), grey[50])
     mask = torch.zeros(1, 1, 8, 10)
     mask[..., 5:] = 1
     images = torch.where(mask > 0, torch.tensor(grey[60]), original)
-    assert metrics.seam_visibility(images, original, mask).item() == pytest.approx(2.5, abs=0.01)
-    assert metrics.seam_visibility(original, original, mask).item() == 0
-    # the photo's own edge hides it, and a weaker one than the photo's is none
-    assert metrics.seam_visibility(images, images, mask).item() == 0
-    assert metrics.seam_visibility(original, images, mask).item() == 0
+    flat = torch.full_like(original, grey[60])
+    seam = metrics.seam_visibility(images, (original, flat), mask)
+    assert seam.item() == pytest.approx(2.5, abs=0.01)
+    # an edge of the photo, or of the generated picture, is no seam, nor is a weaker one than theirs
+    assert metrics.seam_visibility(images, (images, flat), mask).item() == 0
+    assert metrics.seam_visibility(images, (original, images), mask).item() == 0
+    assert metrics.seam_visibility(original, (images, flat), mask).item() == 0
 
 
 def test_the_border_of_a_soft_mask_is_all_that_is_soft():
@@ -114,9 +116,9 @@ def test_the_border_of_a_soft_mask_is_all_that_is_soft():
     images = original.clone()
     images[..., 10:] = 0.56686
     # soft from 5 to 14 and two columns more on both sides: 14 columns
-    seam = metrics.seam_visibility(images, original, mask)
+    seam = metrics.seam_visibility(images, (original,), mask)
     assert seam.item() == pytest.approx(10 / 14, abs=0.01)
-    assert metrics.seam_visibility(images, original, mask * 0).item() == 0
+    assert metrics.seam_visibility(images, (original,), mask * 0).item() == 0
 
 
 def test_skin_difference_is_between_median_colours():

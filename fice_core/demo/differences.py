@@ -12,18 +12,25 @@ from .renderer import LEFT_LEG, LOWER_ARM, RIGHT_LEG, Rendering, render
 _BARE = 0.35  # length of the sleeves, of a whole arm's 1, of a figure that shows its lower arms
 
 
-def drift(generated: Tensor, truth: Rendering) -> tuple[Tensor, Tensor]:
+def drift(generated: Tensor, truth: Rendering, figures: Attributes) -> tuple[Tensor, Tensor]:
     """Mean CIELAB difference of trousers and of background from the photo, before stitching, (N,) each.
+
+    Counted where no garment of the demonstration can reach on these figures: what a longer hem or sleeve
+    covers has not drifted.
 
     Args:
         generated: the generator's pictures, (N, 3, S, S).
         truth: the photos that were edited.
+        figures: who is in them.
     """
+    most = torch.ones(len(figures))
+    widest = render(figures.replace(sleeve=most, knit=most, fit=most), generated.shape[-1])
+    clear = torch.maximum(truth.garment, widest.garment) < 0.01
     legs = (truth.labels == LEFT_LEG) | (truth.labels == RIGHT_LEG)
-    trousers = legs[:, None] & (truth.body > 0.99) & (truth.garment < 0.01)
+    trousers = legs[:, None] & (truth.body > 0.99) & clear
     return (
         lab_difference(generated, truth.images, trousers),
-        lab_difference(generated, truth.images, truth.background > 0.99),
+        lab_difference(generated, truth.images, (truth.background > 0.99) & clear),
     )
 
 
