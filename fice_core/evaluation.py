@@ -92,7 +92,7 @@ def cases(count: int, seed: int = 0, bare: bool = False) -> Cases:
 
 def variants(settings: EditSettings) -> dict[str, EditSettings]:
     """The rows of the table: the settings, the paper's, the settings with one part taken away, and
-    with the text's hold on the garment alone."""
+    with all but the garment held to the photo, see docs/fidelity.md."""
     return {
         "default": settings,
         "paper": EditSettings.paper(),
@@ -100,7 +100,7 @@ def variants(settings: EditSettings) -> dict[str, EditSettings]:
         "no image term": settings.with_weights(image=0),
         "no latent term": settings.with_weights(latent=0, latent_prior=0),
         "no stitching": replace(settings, stitch="none"),
-        "garment guidance": settings.with_weights(clip=1, clip_region=2.5, image=200),
+        "garment alone": replace(settings, hold=True, refine_steps=60, tune_steps=60),
     }
 
 

@@ -12,7 +12,7 @@ from .latents import LatentStatistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.segmenter import Segmenter
-from .networks.stylegan2 import Generator
+from .networks.stylegan2 import Generator, Held
 from .settings import EditSettings
 from .views import draw_views, garment_view, take_views
 
@@ -67,6 +67,7 @@ class Objective:
     ) -> None:
         self._generator = generator
         self._clamp = settings.clamp
+        self._hold = settings.hold
         weights = settings.weights
         self._picture_terms: dict[str, Term] = {}
         self._code_terms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
@@ -114,6 +115,8 @@ class Objective:
         for term, (value, what) in wanted.items():
             if term in self.weights:
                 _need(value, term, what)
+        if self._hold:
+            _need(targets.keep_mask, "hold", "keep mask")
         if {"clip_region", "clip_direction"} & set(self.weights):
             _need(targets.keep_mask, "clip_region or clip_direction", "keep mask")
 
@@ -127,7 +130,7 @@ class Objective:
         height, width = self._generator.resolution
         keep_graph = len(codes) * height * width < _RENDER_TWICE
         with torch.set_grad_enabled(keep_graph):
-            images = self._render(codes)
+            images = self._render(codes, targets)
         picture = images.detach().requires_grad_()
         pull = torch.zeros_like(picture)
         terms: dict[str, torch.Tensor] = {}
@@ -139,7 +142,7 @@ class Objective:
         gradient = torch.zeros_like(codes)
         if self._picture_terms:
             if not keep_graph:
-                images = self._render(codes)
+                images = self._render(codes, targets)
             gradient += torch.autograd.grad(images, codes, pull)[0]
         for name, code_term in self._code_terms.items():
             value = code_term(codes)
@@ -152,7 +155,7 @@ class Objective:
 
         def of(index: torch.Tensor) -> torch.Tensor:
             goal, piece = targets.select(index), codes[index]
-            images = self._render(piece)
+            images = self._render(piece, goal)
             terms = {name: term(images, goal, 0) for name, term in self._picture_terms.items()}
             terms |= {name: term(piece) for name, term in self._code_terms.items()}
             return self._weighted(terms)
@@ -162,8 +165,12 @@ class Objective:
     def _weighted(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum(dim=0)
 
-    def _render(self, codes: torch.Tensor) -> torch.Tensor:
-        images = self._generator.synthesize(codes)
+    def _render(self, codes: torch.Tensor, targets: Targets) -> torch.Tensor:
+        held = None
+        if self._hold:
+            assert targets.keep_mask is not None
+            held = Held(targets.w_plus, targets.keep_mask)
+        images = self._generator.synthesize(codes, held)
         return images.clamp(0, 1) if self._clamp else images
 
 

@@ -80,6 +80,9 @@ class EditSettings:
         refine_steps: steps that first fit the encoder's code to the photo, >= 0; see `fidelity.py`.
         tune_steps: steps that then fit a copy of the generator to each photo, >= 0; photos are edited
             one after the other then.
+        hold: generate only what the edit may change; everywhere else the generator's features stay those
+            of the photo's code, so that the text has no hold on trousers or background. The picture
+            then is not that of its code alone. Costs a rendering without gradient at every step.
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -120,6 +123,7 @@ class EditSettings:
     max_batch: int = 8
     refine_steps: int = 0
     tune_steps: int = 0
+    hold: bool = False
     framing: Framing = "auto"
     backdrop: Backdrop = "auto"
     garment: Garment = "upper"

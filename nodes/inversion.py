@@ -129,6 +129,8 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
         targets = _targets(generator, latent, image, text, pose, head, area)
         weights = _usable(weights or _DEFAULT.weights, targets, segmenter)
         settings = replace(settings or _DEFAULT, steps=steps, seed=seed, weights=weights)
+        if targets.keep_mask is None:
+            settings = replace(settings, hold=False)
         critics: list[Loaded[Any] | None] = [
             text.clip if text else None,
             pose.densepose if pose else None,

@@ -212,6 +212,13 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     tooltip="Fashion Edit then fits a copy of the generator to each photo for so many steps. "
                     "Between single stages Tune Generator does that.",
                 ),
+                io.Boolean.Input(
+                    "hold",
+                    default=_DEFAULT.hold,
+                    optional=True,
+                    tooltip="Generate only what the edit may change, and keep what the generator made of the "
+                    "photo everywhere else: the text then has no hold on trousers or background.",
+                ),
             ],
             outputs=[
                 SettingsSocket.Output(

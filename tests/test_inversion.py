@@ -220,6 +220,20 @@ def test_it_finds_the_code_of_a_picture_the_generator_can_make():
     assert result.trace.total[-1].max() < 1e-8
 
 
+def test_held_pictures_change_only_where_they_may():
+    models = toy_models()
+    targets = toy_targets(2, models)
+    targets = replace(targets, keep_mask=(targets.keep_mask > 0.5).float())
+    result = run(models, targets, replace(PLAIN, hold=True))
+    change = (result.images - result.initial).abs()
+    assert (change * (1 - targets.keep_mask)).max() > 0.01
+    assert (change * targets.keep_mask).max() == 0
+    with pytest.raises(FiceError, match="keep mask"):
+        blind = LossWeights(clip=1, pose=0, head=0, image=0, latent=0)
+        without = replace(targets, keep_mask=None)
+        run(models, without, replace(PLAIN, hold=True, weights=blind))
+
+
 def test_latent_term_alone_makes_the_layers_equal():
     models = toy_models()
     settings = EditSettings(

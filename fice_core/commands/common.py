@@ -53,6 +53,9 @@ tune_option = click.option(
     show_default=True,
     help="Steps that then fit a copy of the generator to each picture.",
 )
+hold_option = click.option(
+    "--hold", is_flag=True, help="Generate the garment alone; everywhere else the start stays."
+)
 seed_option = click.option("--seed", type=int, default=0, show_default=True)
 
 
@@ -66,6 +69,7 @@ def settings_of(
     seed: int,
     refine_steps: int = 0,
     tune_steps: int = 0,
+    hold: bool = False,
     framing: Framing | None = None,
     garment: Garment | None = None,
     stitch: StitchMode | None = None,
@@ -87,6 +91,7 @@ def settings_of(
         steps=settings.steps if steps is None else steps,
         refine_steps=refine_steps,
         tune_steps=tune_steps,
+        hold=hold,
         framing=framing or settings.framing,
         garment=garment or settings.garment,
         stitch=stitch or settings.stitch,

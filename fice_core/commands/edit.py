@@ -13,6 +13,7 @@ from .common import (
     bar,
     clip_option,
     device_option,
+    hold_option,
     models_of,
     models_option,
     preset_option,
@@ -91,6 +92,7 @@ from .photos import Box, Photos, Where, expand, parse_box, read_mask
 @steps_option
 @refine_option
 @tune_option
+@hold_option
 @seed_option
 @device_option
 @click.option("--report", metavar="FILE.json", help="Write settings, losses and timing here.")

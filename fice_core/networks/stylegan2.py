@@ -7,7 +7,7 @@ square or, as in StyleGAN-Human, half as wide as it is high.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -172,6 +172,14 @@ class SynthesisBlock(nn.Module):
         return y, upsample(rgb) + self.torgb(y, ws[:, 2])
 
 
+class Held(NamedTuple):
+    """What of a picture stays as other codes have it: these codes (N, num_ws, w_dim), and where, 1 to
+    stay, (N, 1, H, W) in [0, 1]."""
+
+    w_plus: Tensor
+    mask: Tensor
+
+
 class SynthesisNetwork(nn.Module):
     """w_plus (N, num_ws, w_dim) -> picture (N, 3, H, W) about [-1, 1]."""
 
@@ -192,12 +200,18 @@ class SynthesisNetwork(nn.Module):
             block = SynthesisBlock(previous, channels, w_dim, (h, h * width // height), clamp)
             setattr(self, f"b{h}", block)
 
-    def forward(self, w_plus: Tensor) -> Tensor:
+    def forward(self, w_plus: Tensor, held: Held | None = None) -> Tensor:
         x: Tensor | None = None
         rgb: Tensor | None = None
+        old: tuple[Tensor, Tensor] | None = None
         for k, h in enumerate(self.heights):
-            ws = w_plus[:, :2] if k == 0 else w_plus[:, 2 * k - 1 : 2 * k + 2]
-            x, rgb = getattr(self, f"b{h}")(x, rgb, ws)
+            block, span = getattr(self, f"b{h}"), slice(max(2 * k - 1, 0), 2 * k + 2)
+            x, rgb = block(x, rgb, w_plus[:, span])
+            if held is not None:
+                with torch.no_grad():
+                    old = block(*(old or (None, None)), held.w_plus[:, span])
+                mask = F.interpolate(held.mask, old[0].shape[-2:], mode="area")
+                x, rgb = (torch.lerp(a, b, mask) for a, b in zip((x, rgb), old, strict=True))
         assert rgb is not None
         return rgb
 
@@ -265,8 +279,11 @@ class Generator(nn.Module):
         w = self.w_avg.lerp(self.mapping(z), truncation) if truncation != 1.0 else self.mapping(z)
         return w[:, None].expand(-1, self.num_ws, -1)
 
-    def synthesize(self, w_plus: Tensor) -> Tensor:
+    def synthesize(self, w_plus: Tensor, held: Held | None = None) -> Tensor:
         """w_plus (N, num_ws, w_dim) -> images (N, 3, H, W), about [0, 1] but not clamped.
+
+        With `held`, the features of other codes replace these codes' own where its mask is 1, after
+        every block: a picture that is generated anew in one region only, and continued from the other.
 
         Raises:
             ValueError: when w_plus has another shape.
@@ -275,7 +292,7 @@ class Generator(nn.Module):
             raise ValueError(
                 f"w_plus must be (N, {self.num_ws}, {self.w_dim}), got {tuple(w_plus.shape)}"
             )
-        signed: Tensor = self.synthesis(w_plus)
+        signed: Tensor = self.synthesis(w_plus, held)
         return signed * 0.5 + 0.5
 
     def forward(self, z: Tensor) -> Tensor:
