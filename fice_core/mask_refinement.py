@@ -155,12 +155,12 @@ def _window_mean(values: Tensor, pixels: int) -> Tensor:
     By running sums: the cost does not depend on the radius.
     """
     for dim in (2, 3):
-        size = values.shape[dim]
+        size, window = values.shape[dim], 2 * pixels + 1
+        padding = (pixels + 1, pixels)
+        sums = F.pad(values, padding if dim == 3 else (0, 0, *padding)).cumsum(dim)
+        total = sums.narrow(dim, window, size) - sums.narrow(dim, 0, size)
         place = torch.arange(size, device=values.device)
-        end, start = (place + pixels + 1).clamp(max=size), (place - pixels).clamp(min=0)
-        sums = F.pad(values.cumsum(dim), (0, 0, 1, 0) if dim == 2 else (1, 0))
-        count = (end - start).to(values.dtype)
-        total = sums.index_select(dim, end) - sums.index_select(dim, start)
+        count = (place + pixels + 1).clamp(max=size) - (place - pixels).clamp(min=0)
         values = total / (count[:, None] if dim == 2 else count)
     return values
 
