@@ -14,7 +14,7 @@ from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
-from .objective import Evaluation, Objective
+from .objective import Evaluation, Objective, Recent
 from .settings import EditSettings
 from .starting import better_start
 from .trace import Trace
@@ -252,6 +252,10 @@ class _Loop:
             name: filled(settings.steps, count, value=torch.nan) for name in objective.weights
         }
         self.total = filled(settings.steps, count, value=torch.nan)
+        self.recent = {
+            name: Recent(filled(count, value=0.0), torch.zeros_like(initial))
+            for name in objective.every
+        }
         self.seconds: list[float] = []
         self.rates: list[float] = []
 
@@ -325,9 +329,14 @@ class _Loop:
             total=nowhere,
             images=self.kept.images.clone(),
             gradient=torch.zeros_like(codes),
+            recent={},
         )
         for index, targets in pieces:
-            part = self.objective.evaluate(codes[index], targets, step)
+            recent = {name: Recent(*(v[index] for v in one)) for name, one in self.recent.items()}
+            part = self.objective.evaluate(codes[index], targets, step, recent)
+            for name, one in part.recent.items():
+                for held, value in zip(self.recent[name], one, strict=True):
+                    held[index] = value
             for name, value in part.terms.items():
                 whole.terms[name][index] = value
             whole.total[index] = part.total

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-
 _HARD = 1 / 256  # a share of a picture that 8 bits cannot show
 
 
@@ -132,9 +131,9 @@ def seam_visibility(
     """How much steeper than both of its sources a result is along the mask's border, CIELAB a pixel.
 
     The mean of max(0, |grad result| - max(|grad source|)) over the border: the soft part of the mask
-    (what is within 1/256 of 0 or 1 is hard) and two pixels on both sides of it. The gradient is that of all three components together, by differences
-    to the next row and column. An edge that the photo has, or the new garment's own outline, is no seam;
-    what only their meeting makes is one.
+    (what is within 1/256 of 0 or 1 is hard) and two pixels on both sides of it. The gradient is that of
+    all three components together, by differences to the next row and column. An edge that the photo
+    has, or the new garment's own outline, is no seam; what only their meeting makes is one.
 
     Args:
         images: the stitched pictures, (N, 3, H, W) in [0, 1].
@@ -146,7 +145,9 @@ def seam_visibility(
     """
     found = []
     for i, (result, soft) in enumerate(zip(images.detach(), mask, strict=True)):
-        near = [F.max_pool2d(side.float(), 5, 1, 2)[0] > 0 for side in (soft > _HARD, soft < 1 - _HARD)]
+        near = [
+            F.max_pool2d(side.float(), 5, 1, 2)[0] > 0 for side in (soft > _HARD, soft < 1 - _HARD)
+        ]
         border = (near[0] & near[1]).cpu().numpy()
         if not border.any():
             found.append(0.0)

@@ -1,8 +1,10 @@
 """The five networks, from the demonstration set or a folder of checkpoints."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +13,7 @@ from .errors import FiceError
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.e4e import Encoder
+from .networks.quick import quicken
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 
@@ -26,6 +29,20 @@ _STEMS = {
     "clip": ("RN50x4", "clip*"),
 }
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
+
+
+def _quick(load: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda path, device="cpu": quicken(load(path, device=device))
+
+
+#: How a network of each kind is loaded to be used; to be saved again, it is loaded by `checkpoints`.
+LOADERS: dict[str, Callable[..., Any]] = {
+    "generator": checkpoints.load_generator,
+    "encoder": checkpoints.load_encoder,
+    "densepose": _quick(checkpoints.load_densepose),
+    "segmenter": _quick(checkpoints.load_segmenter),
+    "clip": _quick(checkpoints.load_clip),
+}
 
 
 @dataclass(frozen=True)
@@ -72,11 +89,11 @@ def load_models(
     # All files are found before the first is read: two gigabytes are not loaded for nothing.
     files = {kind: _require(folder, kind) for kind in _STEMS if kind != "clip" or not clip}
     return Models(
-        generator=checkpoints.load_generator(files["generator"], device=place),
-        encoder=checkpoints.load_encoder(files["encoder"], device=place),
-        densepose=checkpoints.load_densepose(files["densepose"], device=place),
-        segmenter=checkpoints.load_segmenter(files["segmenter"], device=place),
-        clip=checkpoints.load_clip(clip or files["clip"], device=place),
+        generator=LOADERS["generator"](files["generator"], device=place),
+        encoder=LOADERS["encoder"](files["encoder"], device=place),
+        densepose=LOADERS["densepose"](files["densepose"], device=place),
+        segmenter=LOADERS["segmenter"](files["segmenter"], device=place),
+        clip=LOADERS["clip"](clip or files["clip"], device=place),
     )
 
 

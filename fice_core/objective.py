@@ -1,12 +1,13 @@
 """What the optimisation minimises: the weighted sum of the loss terms, and its gradient."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 import torch
 
 from . import losses
 from .errors import FiceError
+from .framing import resize
 from .initialization import Targets, in_batches
 from .latents import LatentStatistics
 from .networks.clip import Clip
@@ -35,12 +36,22 @@ class Evaluation(NamedTuple):
         total: weighted sum, (n,).
         images: pictures of the codes, (n, 3, H, W).
         gradient: of every sample's total with respect to its code, (n, num_ws, w_dim).
+        recent: of the terms that are not computed at every step.
     """
 
     terms: dict[str, torch.Tensor]
     total: torch.Tensor
     images: torch.Tensor
     gradient: torch.Tensor
+    recent: dict[str, "Recent"]
+
+
+class Recent(NamedTuple):
+    """What a term was when it was last computed: its value, (n,), and the weighted gradient at the
+    pictures, (n, 3, H, W)."""
+
+    value: torch.Tensor
+    pull: torch.Tensor
 
 
 class Objective:
@@ -86,7 +97,9 @@ class Objective:
         if weights.pose:
             self._picture_terms["pose"] = _pose_term(_need(densepose, "pose", "DensePose network"))
         if weights.head:
-            self._picture_terms["head"] = _head_term(_need(segmenter, "head", "segmenter"))
+            self._picture_terms["head"] = _head_term(
+                _need(segmenter, "head", "segmenter"), settings.head_scale
+            )
         if weights.image:
             self._picture_terms["image"] = _image_term
         if weights.perceptual:
@@ -100,6 +113,9 @@ class Objective:
             self._code_terms["latent_prior"] = lambda w: losses.latent_prior_loss(w, known)
         names = [*self._picture_terms, *self._code_terms]
         self.weights = {name: getattr(weights, name) for name in names}
+        every = {"head": settings.head_every, "pose": settings.pose_every}
+        #: terms that are not computed at every step, and at every how many
+        self.every = {n: k for n, k in every.items() if k > 1 and n in self._picture_terms}
 
     def check(self, targets: Targets) -> None:
         """Raise FiceError if a term with a weight has no target."""
@@ -120,11 +136,21 @@ class Objective:
         if {"clip_region", "clip_direction"} & set(self.weights):
             _need(targets.keep_mask, "clip_region or clip_direction", "keep mask")
 
-    def evaluate(self, codes: torch.Tensor, targets: Targets, step: int = 0) -> Evaluation:
-        """Losses, pictures and gradient at `codes` (n, num_ws, w_dim); `step` seeds the views.
+    def evaluate(
+        self,
+        codes: torch.Tensor,
+        targets: Targets,
+        step: int = 0,
+        recent: Mapping[str, Recent] | None = None,
+    ) -> Evaluation:
+        """Losses, pictures and gradient at `codes` (n, num_ws, w_dim).
 
         Every term is differentiated to the picture by itself, and their sum once through the
         generator. That equals the gradient of the sum, with one network's graph in memory at a time.
+
+        Args:
+            step: seeds the views, and says which terms are due.
+            recent: what stands for those that are not; without it all are computed.
         """
         codes = codes.detach().clone().requires_grad_()
         height, width = self._generator.resolution
@@ -132,23 +158,27 @@ class Objective:
         with torch.set_grad_enabled(keep_graph):
             images = self._render(codes, targets)
         picture = images.detach().requires_grad_()
-        pull = torch.zeros_like(picture)
-        terms: dict[str, torch.Tensor] = {}
-
+        found: dict[str, Recent] = {}
         for name, term in self._picture_terms.items():
+            if recent is not None and step % self.every.get(name, 1):
+                found[name] = recent[name]
+                continue
             value = term(picture, targets, step)
-            pull += torch.autograd.grad(self.weights[name] * value.sum(), picture)[0]
-            terms[name] = value.detach()
+            pull = torch.autograd.grad(self.weights[name] * value.sum(), picture)[0]
+            found[name] = Recent(value.detach(), pull)
+        terms = {name: one.value for name, one in found.items()}
         gradient = torch.zeros_like(codes)
-        if self._picture_terms:
+        if found:
             if not keep_graph:
                 images = self._render(codes, targets)
+            pull = torch.stack([one.pull for one in found.values()]).sum(dim=0)
             gradient += torch.autograd.grad(images, codes, pull)[0]
         for name, code_term in self._code_terms.items():
             value = code_term(codes)
             gradient += torch.autograd.grad(self.weights[name] * value.sum(), codes)[0]
             terms[name] = value.detach()
-        return Evaluation(terms, self._weighted(terms), picture.detach(), gradient)
+        kept = {name: one for name, one in found.items() if name in self.every}
+        return Evaluation(terms, self._weighted(terms), picture.detach(), gradient, kept)
 
     def total(self, codes: torch.Tensor, targets: Targets, max_batch: int) -> torch.Tensor:
         """The weighted sum alone, (N,), at `codes` (N, num_ws, w_dim), in pieces of `max_batch`."""
@@ -222,10 +252,14 @@ def _pose_term(densepose: DensePose) -> Term:
     return term
 
 
-def _head_term(segmenter: Segmenter) -> Term:
+def _head_term(segmenter: Segmenter, scale: float) -> Term:
+    def smaller(images: torch.Tensor) -> torch.Tensor:
+        height, width = (max(1, round(scale * side)) for side in images.shape[-2:])
+        return resize(images, (height, width))
+
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.head is not None
-        return losses.head_loss(segmenter(images).head, goal.head)
+        return losses.head_loss(segmenter(smaller(images)).head, smaller(goal.head))
 
     return term
 

@@ -83,6 +83,10 @@ class EditSettings:
         hold: generate only what the edit may change; everywhere else the generator's features stay those
             of the photo's code, so that the text has no hold on trousers or background. The picture
             then is not that of its code alone. Costs a rendering without gradient at every step.
+        head_every, pose_every: the term is computed at every so many steps; in between, its last value
+            and its last gradient at the picture stand for it.
+        head_scale: the segmenter judges the head in pictures of this scale, in (0, 1]: half the side
+            costs a quarter.
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -124,6 +128,9 @@ class EditSettings:
     refine_steps: int = 0
     tune_steps: int = 0
     hold: bool = False
+    head_every: int = 1
+    pose_every: int = 1
+    head_scale: float = 1.0
     framing: Framing = "auto"
     backdrop: Backdrop = "auto"
     garment: Garment = "upper"
@@ -168,6 +175,11 @@ class EditSettings:
         _require(
             _is_number(self.warmup) and 0 <= self.warmup < 1, "warmup", self.warmup, "in [0, 1)"
         )
+        for name in ("head_every", "pose_every"):
+            value = getattr(self, name)
+            _require(_is_count(value, 1), name, value, "a whole number >= 1")
+        scale = self.head_scale
+        _require(_is_number(scale) and 0 < scale <= 1, "head_scale", scale, "in (0, 1]")
         for name in ("mask_dilation", "mask_feather"):
             value = getattr(self, name)
             _require(_is_number(value) and 0 <= value <= 0.5, name, value, "in [0, 0.5]")

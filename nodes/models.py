@@ -10,7 +10,7 @@ import folder_paths
 
 from ..fice_core import checkpoints
 from ..fice_core.errors import FiceError
-from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP
+from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP, LOADERS
 from . import runtime
 from .sockets import Loaded
 
@@ -27,14 +27,7 @@ CONTENTS = {
     "clip": "a CLIP network (RN50x4.pt, .safetensors)",
     "sam": "Segment Anything (sam_vit_b_01ec64.pth and the like)",
 }
-_LOADERS: dict[str, Callable[..., Any]] = {
-    "generator": checkpoints.load_generator,
-    "encoder": checkpoints.load_encoder,
-    "densepose": checkpoints.load_densepose,
-    "segmenter": checkpoints.load_segmenter,
-    "clip": checkpoints.load_clip,
-    "sam": checkpoints.load_sam,
-}
+_LOADERS: dict[str, Callable[..., Any]] = {**LOADERS, "sam": checkpoints.load_sam}
 #: kinds whose folders are not ours alone: ComfyUI's name for them
 _SHARED = {"clip": "clip", "sam": "sams"}
 

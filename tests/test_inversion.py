@@ -12,6 +12,7 @@ from fice_core import losses
 from fice_core.errors import FiceError
 from fice_core.inversion import InversionInterrupted, invert
 from fice_core.latents import latent_statistics
+from fice_core.objective import Objective, Recent
 from fice_core.settings import EditSettings, LossWeights
 from fice_core.views import draw_views, take_views
 
@@ -218,6 +219,49 @@ def test_it_finds_the_code_of_a_picture_the_generator_can_make():
     result = run(models, goal, settings)
     torch.testing.assert_close(result.w_plus, wanted, atol=1e-3, rtol=0)
     assert result.trace.total[-1].max() < 1e-8
+
+
+def test_a_term_that_is_not_due_is_what_it_last_was():
+    """At every third step the value is computed; the two after it repeat it, and so does its pull."""
+    models = toy_models()
+    targets = toy_targets(3, models)
+    weights = LossWeights(clip=0, pose=1, head=1, image=0, latent=0)
+    settings = replace(PLAIN, steps=7, weights=weights, head_every=3, max_batch=2)
+    calls = []
+    counted = models.segmenter.register_forward_hook(lambda *_: calls.append(1))
+    head = run(models, targets, settings).trace.terms["head"]
+    counted.remove()
+    assert len(calls) == 2 * 3  # two pieces, at steps 0, 3 and 6
+    assert torch.equal(head[[1, 2, 4, 5]], head[[0, 0, 3, 3]])
+    assert (head[3] != head[0]).all() and (head[6] != head[3]).all()
+
+    every = run(models, targets, replace(settings, head_every=1)).trace
+    assert torch.equal(every.terms["head"][0], head[0])
+    with torch.inference_mode(False), torch.enable_grad():
+        goal = targets.clone()
+        objective = Objective(
+            models.generator, settings, densepose=models.densepose, segmenter=models.segmenter
+        )
+        first = objective.evaluate(goal.w_plus, goal)
+        later = objective.evaluate(goal.w_plus, goal, 1, first.recent)
+        torch.testing.assert_close(later.gradient, first.gradient)
+        doubled = {"head": Recent(first.recent["head"].value, 2 * first.recent["head"].pull)}
+        of_head = objective.evaluate(goal.w_plus, goal, 1, doubled).gradient - later.gradient
+        alone = replace(settings, weights=LossWeights(clip=0, pose=0, head=1, image=0, latent=0))
+        wanted = Objective(models.generator, alone, segmenter=models.segmenter)
+        torch.testing.assert_close(of_head, wanted.evaluate(goal.w_plus, goal).gradient)
+
+
+def test_the_head_is_judged_in_smaller_pictures():
+    models = toy_models()
+    targets = toy_targets(1, models)
+    seen = []
+    hook = models.segmenter.register_forward_pre_hook(lambda _, a: seen.append(a[0].shape[-2:]))
+    weights = LossWeights(clip=0, pose=0, head=1, image=0, latent=0)
+    run(models, targets, replace(PLAIN, steps=1, weights=weights, head_scale=0.5))
+    hook.remove()
+    height, width = models.generator.resolution
+    assert seen == [(height // 2, width // 2)]
 
 
 def test_held_pictures_change_only_where_they_may():

@@ -1,0 +1,73 @@
+"""Folding and another layout change no result."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from fice_core.networks.clip import Clip
+from fice_core.networks.densepose import DensePose
+from fice_core.networks.quick import quicken
+from fice_core.networks.segmenter import Segmenter
+
+SMALL = {"stem_channels": 8, "width": 4, "blocks": (2, 1, 1, 2)}
+
+
+def densepose(head: str) -> DensePose:
+    return DensePose(
+        **SMALL, fpn_channels=8, decoder_channels=8, head=head, head_convs=2, head_channels=8, pooler_size=7
+    )  # fmt: skip
+
+
+def clip() -> Clip:
+    vision = {"layers": [1, 1, 2, 1], "width": 8, "image_size": 64, "head_width": 8}
+    return Clip(16, vision, {"width": 16, "heads": 2, "layers": 1, "vocab_size": 49408})
+
+
+NETWORKS = {
+    "densepose s1x": (lambda: densepose("s1x"), lambda network, x: network(x)),
+    "densepose dl": (lambda: densepose("dl"), lambda network, x: network(x)),
+    "segmenter": (
+        lambda: Segmenter(**SMALL, aspp_channels=8),
+        lambda network, x: torch.cat(network(x), dim=1),
+    ),
+    "clip": (clip, lambda network, x: network.encode_image(x)),
+}
+
+
+def settled(network: nn.Module) -> nn.Module:
+    """With running statistics and scales as after a training."""
+    rng = torch.Generator().manual_seed(3)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.bias.data, module.running_mean):
+                tensor.normal_(generator=rng).mul_(0.3)
+            module.weight.data.add_(1)
+            module.running_var.uniform_(0.5, 2, generator=rng)
+    return network.double().eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_results_and_gradients_are_the_same(name: str) -> None:
+    build, use = NETWORKS[name]
+    torch.manual_seed(0)
+    network = settled(build())
+    quick = quicken(copy.deepcopy(network))
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(use(network, images).shape, dtype=torch.float64)
+    found = []
+    for one in (network, quick):
+        result = use(one, images)
+        found.append((result, torch.autograd.grad((weight * result).sum(), images)[0]))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_normalisation_by_batch_statistics_is_left(name: str) -> None:
+    quick = quicken(settled(NETWORKS[name][0]()))
+    assert not [m for m in quick.modules() if isinstance(m, nn.BatchNorm2d)]
+    wide = [p for p in quick.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
+    assert wide and all(p.is_contiguous(memory_format=torch.channels_last) for p in wide)
+    assert not any(p.requires_grad for p in quick.parameters())
