@@ -6,8 +6,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-import torch
-
 from ..errors import FiceError
 
 _T = TypeVar("_T")
@@ -58,5 +56,13 @@ def _send(sender: Connection, function: Callable[..., object], arguments: tuple[
         sender.send((function(*arguments, lambda: sender.send(None)),))
     except FiceError as error:
         sender.send(error)
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
         sender.send(OutOfMemoryError(str(error).splitlines()[0]))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # By name: not all work needs torch. On the CPU it raises a RuntimeError like any other.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool({"OutOfMemoryError", "MemoryError"} & names) or "allocate memory" in str(error)

@@ -65,12 +65,8 @@ def count(configurations: Sequence[Configuration]) -> int:
 def measure(
     configurations: Sequence[Configuration],
     progress: Callable[[], None] = lambda: None,
-    fresh: Callable[..., Any] = in_fresh_process,
 ) -> list[Measured]:
     """Measure every configuration, each in processes of its own.
-
-    Args:
-        fresh: how a measurement is run, see `in_fresh_process`.
 
     Raises:
         FiceError: models cannot be loaded.
@@ -78,7 +74,7 @@ def measure(
 
     def tried(*work: Any) -> Any:
         try:
-            return fresh(*work, progress=progress)
+            return in_fresh_process(*work, progress=progress)
         except OutOfMemoryError:
             return None
 
