@@ -202,6 +202,31 @@ def test_command_writes_table_report_and_plot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), [(1, None)]),
+        (("--batch", "1,2"), [(1, None), (2, None)]),
+        (("--batch", "2,4", "--size", "64,128"), [(2, 64), (4, 64), (2, 128)]),
+    ],
+)
+def test_batches_at_the_first_size_and_sizes_with_the_first_batch(
+    options: tuple[str, ...],
+    expected: list[tuple[int, int | None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Configuration] = []
+
+    def measure(given: list[Configuration], progress: Callable[[], None]) -> list[report.Measured]:
+        asked.extend(given)
+        return [report.Measured(one, known_timing(), {OURS: Memory(1, 2)}) for one in given]
+
+    monkeypatch.setattr(report, "measure", measure)
+    assert fice("bench", *options, "--device", "cpu", "--threads", 3).exit_code == 0
+    assert [(one.batch, one.size) for one in asked] == expected
+    assert {(one.source, one.threads, one.repeat) for one in asked} == {("random", 3, 5)}
+
+
+@pytest.mark.parametrize(
     ("arguments", "part"),
     [
         (("--batch", "0"), "list of whole numbers"),

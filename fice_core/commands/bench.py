@@ -75,7 +75,8 @@ def command(
 
     Prints seconds and floating-point operations of every stage against the machine's fastest matrix
     product, whole steps beside those of the authors' loop in the plainest torch, measured in turn, and
-    the memory that they need. Every configuration of --batch and --size runs in processes of its own.
+    the memory that they need. Every batch is measured at the first size, and every other size with the
+    first batch, in processes of their own.
     """
     if sizes and source != "random":
         raise FiceError("--size chooses the size of random models: leave it out, or --models")
@@ -92,11 +93,11 @@ def command(
     for size in sizes:
         full_size.configurations(size)
     place = resolve_device(device)
-    sides: list[int | None] = [*sizes] or [None]
+    first = sizes[0] if sizes else None
+    pairs = [(batch, first) for batch in batches] + [(batches[0], size) for size in sizes[1:]]
     configurations = [
         measuring.Configuration(source, batch, size, place, threads, repeat)
-        for size in sides
-        for batch in batches
+        for batch, size in pairs
     ]
     with bar("measuring", reports.count(configurations), unit="turn") as progress:
         found = reports.measure(configurations, lambda: progress.update())
