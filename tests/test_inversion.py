@@ -511,6 +511,13 @@ def test_cosine_schedule():
     assert EditSettings.paper().learning_rate_at(500) == 0.05
 
 
+def test_presets_go_by_name():
+    assert EditSettings.preset("default") == EditSettings()
+    assert EditSettings.preset("paper") == EditSettings.paper()
+    draft = EditSettings.preset("draft")
+    assert draft.steps < EditSettings().steps and draft.head_every > 1
+
+
 def test_paper_settings():
     paper = EditSettings.paper()
     assert (paper.steps, paper.learning_rate, paper.schedule) == (501, 0.05, "constant")
@@ -546,6 +553,10 @@ def test_paper_settings():
         ("mask_dilation", -0.1),
         ("mask_feather", 0.6),
         ("max_batch", 0),
+        ("head_every", 0),
+        ("pose_every", 1.5),
+        ("head_scale", 0.0),
+        ("head_scale", 1.1),
     ],
 )
 def test_settings_out_of_range_name_the_field(name, value):
