@@ -88,6 +88,8 @@ class EditSettings:
             and its last gradient at the picture stand for it.
         head_scale: the segmenter judges the head in pictures of this scale, in (0, 1]: half the side
             costs a quarter.
+        mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16; codes, losses and optimiser
+            stay float32. Quicker where the hardware has it, much slower where it is emulated.
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -132,6 +134,7 @@ class EditSettings:
     head_every: int = 1
     pose_every: int = 1
     head_scale: float = 1.0
+    mixed_precision: bool = False
     framing: Framing = "auto"
     backdrop: Backdrop = "auto"
     garment: Garment = "upper"

@@ -12,6 +12,8 @@ from fice_core import losses
 from fice_core.errors import FiceError
 from fice_core.inversion import InversionInterrupted, invert
 from fice_core.latents import latent_statistics
+from fice_core.networks.quick import quicken
+from fice_core.networks.segmenter import Segmenter
 from fice_core.objective import Objective, Recent
 from fice_core.settings import EditSettings, LossWeights
 from fice_core.views import draw_views, take_views
@@ -262,6 +264,26 @@ def test_the_head_is_judged_in_smaller_pictures():
     hook.remove()
     height, width = models.generator.resolution
     assert seen == [(height // 2, width // 2)]
+
+
+def test_critics_in_bfloat16_pull_almost_the_same_way():
+    torch.manual_seed(5)
+    models = toy_models()
+    weights = LossWeights(clip=0, pose=0, head=1, image=0, latent=0)
+    plain = replace(PLAIN, weights=weights)
+    with torch.inference_mode(False), torch.enable_grad():
+        goal = toy_targets(3, models)
+        segmenter = quicken(
+            Segmenter(stem_channels=8, width=4, blocks=(1, 1, 1, 1), aspp_channels=8).eval()
+        )
+        found = [
+            Objective(models.generator, settings, segmenter=segmenter).evaluate(goal.w_plus, goal)
+            for settings in (plain, replace(plain, mixed_precision=True))
+        ]
+    exact, mixed = (each.gradient.flatten() for each in found)
+    assert mixed.dtype == torch.float32
+    assert 0.7 < torch.cosine_similarity(exact, mixed, dim=0) < 1 - 1e-7  # of a network of noise
+    torch.testing.assert_close(found[1].total, found[0].total, rtol=0.02, atol=0)
 
 
 def test_held_pictures_change_only_where_they_may():
