@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -211,6 +212,19 @@ class Objective:
         return images.clamp(0, 1) if self._clamp else images
 
 
+def _once(function: Callable[[Targets], _T]) -> Callable[[Targets], _T]:
+    """What follows from targets alone: computed without a graph, and held as long as they are."""
+    known: WeakKeyDictionary[Targets, _T] = WeakKeyDictionary()
+
+    def recalled(goal: Targets) -> _T:
+        if goal not in known:
+            with torch.no_grad():
+                known[goal] = function(goal)
+        return known[goal]
+
+    return recalled
+
+
 def _as_it_is(sight: Sight) -> Sight:
     return sight
 
@@ -255,12 +269,15 @@ def _region_term(encode: Sight) -> Term:
 def _direction_term(encode: Sight) -> Term:
     """1 - cosine of the ways that picture and text went from photo and source text."""
 
+    @_once
+    def before(goal: Targets) -> torch.Tensor:
+        assert goal.keep_mask is not None
+        return encode(garment_view(goal.images, goal.images, goal.keep_mask))
+
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.direction is not None and goal.keep_mask is not None
         view = garment_view(images, goal.images, goal.keep_mask)
-        with torch.no_grad():
-            before = encode(garment_view(goal.images, goal.images, goal.keep_mask))
-        return losses.direction_loss(encode(view), before, goal.direction)
+        return losses.direction_loss(encode(view), before(goal), goal.direction)
 
     return term
 
@@ -293,12 +310,14 @@ def _image_term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
 def perceptual_term(segmenter: Segmenter) -> Term:
     """How different the pictures look from the targets' to the segmenter's first stages."""
 
+    @_once
+    def wanted(goal: Targets) -> list[torch.Tensor]:
+        return segmenter.features(goal.images, _FEATURE_MAPS)
+
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.keep_mask is not None
-        with torch.no_grad():
-            wanted = segmenter.features(goal.images, _FEATURE_MAPS)
         seen = segmenter.features(images, _FEATURE_MAPS)
-        return losses.perceptual_loss(seen, wanted, goal.keep_mask)
+        return losses.perceptual_loss(seen, wanted(goal), goal.keep_mask)
 
     return term
 

@@ -286,6 +286,18 @@ def test_critics_in_bfloat16_pull_almost_the_same_way():
     torch.testing.assert_close(found[1].total, found[0].total, rtol=0.02, atol=0)
 
 
+def test_what_follows_from_the_photo_alone_is_computed_once():
+    models = toy_models()
+    targets = toy_targets(3, models)
+    calls = []
+    features = models.segmenter.features
+    models.segmenter.features = lambda images, count: calls.append(1) or features(images, count)
+    weights = LossWeights(clip=0, pose=0, head=0, image=0, latent=0, perceptual=1)
+    trace = run(models, targets, replace(PLAIN, steps=4, weights=weights, max_batch=2)).trace
+    assert len(calls) == 2 * (1 + 4)  # two pieces: the photos once, the pictures at every step
+    assert trace.total.isfinite().all()
+
+
 def test_held_pictures_change_only_where_they_may():
     models = toy_models()
     targets = toy_targets(2, models)
