@@ -91,10 +91,11 @@ def cases(count: int, seed: int = 0, bare: bool = False) -> Cases:
 
 
 def variants(settings: EditSettings) -> dict[str, EditSettings]:
-    """The rows of the table: the settings, the paper's, the settings with one part taken away, and
+    """The rows of the table: the settings, the other presets, the settings with one part taken away, and
     with all but the garment held to the photo, see docs/fidelity.md."""
     return {
         "default": settings,
+        "draft": EditSettings.draft(),
         "paper": EditSettings.paper(),
         "no pose term": settings.with_weights(pose=0),
         "no image term": settings.with_weights(image=0),

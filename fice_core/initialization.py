@@ -21,9 +21,11 @@ from .networks.stylegan2 import Generator
 MAX_BATCH = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Targets:
     """What stays fixed while N codes are optimised. A target may be None when its term has weight 0.
+
+    Targets are told apart by identity, so that what follows from them alone can be computed once.
 
     Attributes:
         images: the pictures to edit, at the generator's resolution, (N, 3, H, W) in [0, 1].

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -18,6 +19,7 @@ from .settings import EditSettings
 from .views import draw_views, garment_view, take_views
 
 Term = Callable[[torch.Tensor, Targets, int], torch.Tensor]
+Sight = Callable[[torch.Tensor], torch.Tensor]  # pictures to what a critic sees in them
 _T = TypeVar("_T")
 
 # From this many pixels on, pictures are rendered twice rather than keeping the generator's graph in
@@ -80,25 +82,31 @@ class Objective:
         self._clamp = settings.clamp
         self._hold = settings.hold
         weights = settings.weights
+        see = _in_bfloat16 if settings.mixed_precision else _as_it_is
         self._picture_terms: dict[str, Term] = {}
         self._code_terms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
         if weights.clip:
             self._picture_terms["clip"] = _clip_term(
-                _need(clip, "clip", "CLIP network"), settings.clip_views, settings.seed
+                see(_need(clip, "clip", "CLIP network").encode_image),
+                settings.clip_views,
+                settings.seed,
             )
         if weights.clip_region:
             self._picture_terms["clip_region"] = _region_term(
-                _need(clip, "clip_region", "CLIP network")
+                see(_need(clip, "clip_region", "CLIP network").encode_image)
             )
         if weights.clip_direction:
             self._picture_terms["clip_direction"] = _direction_term(
-                _need(clip, "clip_direction", "CLIP network")
+                see(_need(clip, "clip_direction", "CLIP network").encode_image)
             )
         if weights.pose:
-            self._picture_terms["pose"] = _pose_term(_need(densepose, "pose", "DensePose network"))
+            self._picture_terms["pose"] = _pose_term(
+                see(_need(densepose, "pose", "DensePose network"))
+            )
         if weights.head:
+            parser = _need(segmenter, "head", "segmenter")
             self._picture_terms["head"] = _head_term(
-                _need(segmenter, "head", "segmenter"), settings.head_scale
+                see(lambda images: parser(images).head), settings.head_scale
             )
         if weights.image:
             self._picture_terms["image"] = _image_term
@@ -204,47 +212,77 @@ class Objective:
         return images.clamp(0, 1) if self._clamp else images
 
 
-def _clip_term(clip: Clip, views: int, seed: int) -> Term:
+def _once(function: Callable[[Targets], _T]) -> Callable[[Targets], _T]:
+    """What follows from targets alone: computed without a graph, and held as long as they are."""
+    known: WeakKeyDictionary[Targets, _T] = WeakKeyDictionary()
+
+    def recalled(goal: Targets) -> _T:
+        if goal not in known:
+            with torch.no_grad():
+                known[goal] = function(goal)
+        return known[goal]
+
+    return recalled
+
+
+def _as_it_is(sight: Sight) -> Sight:
+    return sight
+
+
+def _in_bfloat16(sight: Sight) -> Sight:
+    """A critic whose products are of bfloat16; what it says is float32 again."""
+
+    def lower(images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16):
+            return sight(images).float()
+
+    return lower
+
+
+def _clip_term(encode: Sight, views: int, seed: int) -> Term:
     """1 - cosine of the whole picture and, averaged with it, of `views` random views."""
 
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.text_features is not None  # `check` has seen to it, here and below
-        whole = losses.clip_loss(clip.encode_image(images), goal.text_features)
+        whole = losses.clip_loss(encode(images), goal.text_features)
         if views == 0:
             return whole
         pieces = take_views(images, draw_views(views, seed, step))
         texts = goal.text_features.repeat_interleave(views, dim=0)
-        others = losses.clip_loss(clip.encode_image(pieces), texts).view(-1, views)
+        others = losses.clip_loss(encode(pieces), texts).view(-1, views)
         return (whole + others.sum(dim=1)) / (1 + views)
 
     return term
 
 
-def _region_term(clip: Clip) -> Term:
+def _region_term(encode: Sight) -> Term:
     """1 - cosine of the garment's surroundings."""
 
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.text_features is not None and goal.keep_mask is not None
         view = garment_view(images, goal.images, goal.keep_mask)
-        return losses.clip_loss(clip.encode_image(view), goal.text_features)
+        return losses.clip_loss(encode(view), goal.text_features)
 
     return term
 
 
-def _direction_term(clip: Clip) -> Term:
+def _direction_term(encode: Sight) -> Term:
     """1 - cosine of the ways that picture and text went from photo and source text."""
+
+    @_once
+    def before(goal: Targets) -> torch.Tensor:
+        assert goal.keep_mask is not None
+        return encode(garment_view(goal.images, goal.images, goal.keep_mask))
 
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.direction is not None and goal.keep_mask is not None
         view = garment_view(images, goal.images, goal.keep_mask)
-        with torch.no_grad():
-            before = clip.encode_image(garment_view(goal.images, goal.images, goal.keep_mask))
-        return losses.direction_loss(clip.encode_image(view), before, goal.direction)
+        return losses.direction_loss(encode(view), before(goal), goal.direction)
 
     return term
 
 
-def _pose_term(densepose: DensePose) -> Term:
+def _pose_term(densepose: Sight) -> Term:
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.parts is not None
         return losses.pose_loss(densepose(images), goal.parts)
@@ -252,14 +290,14 @@ def _pose_term(densepose: DensePose) -> Term:
     return term
 
 
-def _head_term(segmenter: Segmenter, scale: float) -> Term:
+def _head_term(head: Sight, scale: float) -> Term:
     def smaller(images: torch.Tensor) -> torch.Tensor:
         height, width = (max(1, round(scale * side)) for side in images.shape[-2:])
         return resize(images, (height, width))
 
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.head is not None
-        return losses.head_loss(segmenter(smaller(images)).head, smaller(goal.head))
+        return losses.head_loss(head(smaller(images)), smaller(goal.head))
 
     return term
 
@@ -272,12 +310,14 @@ def _image_term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
 def perceptual_term(segmenter: Segmenter) -> Term:
     """How different the pictures look from the targets' to the segmenter's first stages."""
 
+    @_once
+    def wanted(goal: Targets) -> list[torch.Tensor]:
+        return segmenter.features(goal.images, _FEATURE_MAPS)
+
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.keep_mask is not None
-        with torch.no_grad():
-            wanted = segmenter.features(goal.images, _FEATURE_MAPS)
         seen = segmenter.features(images, _FEATURE_MAPS)
-        return losses.perceptual_loss(seen, wanted, goal.keep_mask)
+        return losses.perceptual_loss(seen, wanted(goal), goal.keep_mask)
 
     return term
 

@@ -13,6 +13,7 @@ StitchMode = Literal["mask", "pyramid", "gradient", "head", "none"]
 Framing = Literal["auto", "person", "whole"]
 Garment = Literal["upper", "lower", "outfit"]
 Backdrop = Literal["auto", "keep"]
+Preset = Literal["draft", "default", "paper"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class EditSettings:
-    """How one edit is computed. The default is ours; `EditSettings.paper()` is the authors' loop.
+    """How one edit is computed. The default is ours, `draft()` a quick look; `paper()` is the authors' loop.
 
     Optimisation:
         steps: optimisation steps, >= 1.
@@ -87,6 +88,8 @@ class EditSettings:
             and its last gradient at the picture stand for it.
         head_scale: the segmenter judges the head in pictures of this scale, in (0, 1]: half the side
             costs a quarter.
+        mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16; codes, losses and optimiser
+            stay float32. Quicker where the hardware has it, much slower where it is emulated.
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -131,6 +134,7 @@ class EditSettings:
     head_every: int = 1
     pose_every: int = 1
     head_scale: float = 1.0
+    mixed_precision: bool = False
     framing: Framing = "auto"
     backdrop: Backdrop = "auto"
     garment: Garment = "upper"
@@ -222,6 +226,25 @@ class EditSettings:
             match_skin=False,
             weights=LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0),
         )
+
+    @classmethod
+    def draft(cls) -> "EditSettings":
+        """A first look: fewer steps, each cheaper. What it costs in quality: docs/performance.md."""
+        return cls(
+            steps=40,
+            learning_rate=0.12,
+            start_candidates=128,
+            head_every=8,
+            head_scale=0.5,
+            pose_every=2,
+        )
+
+    @classmethod
+    def preset(cls, name: Preset) -> "EditSettings":
+        """The settings of that name."""
+        if name == "default":
+            return cls()
+        return cls.draft() if name == "draft" else cls.paper()
 
     @property
     def needs_statistics(self) -> bool:

@@ -219,6 +219,32 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     tooltip="Generate only what the edit may change, and keep what the generator made of the "
                     "photo everywhere else: the text then has no hold on trousers or background.",
                 ),
+                io.Int.Input(
+                    "head_every",
+                    default=_DEFAULT.head_every,
+                    min=1,
+                    max=100,
+                    optional=True,
+                    tooltip="Compute the head term at every so many steps; in between the last one stands. "
+                    "Saves time, costs exactness.",
+                ),
+                io.Int.Input(
+                    "pose_every",
+                    default=_DEFAULT.pose_every,
+                    min=1,
+                    max=100,
+                    optional=True,
+                    tooltip="The same for the pose term.",
+                ),
+                io.Float.Input(
+                    "head_scale",
+                    default=_DEFAULT.head_scale,
+                    min=0.1,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Judge the head in pictures of this scale: half the side costs a quarter.",
+                ),
             ],
             outputs=[
                 SettingsSocket.Output(

@@ -36,7 +36,7 @@ def test_soft_iou_by_hand() -> None:
 
 def test_variants_each_take_one_part_away() -> None:
     rows = variants(EditSettings())
-    assert rows["paper"] == EditSettings.paper()
+    assert rows["paper"] == EditSettings.paper() and rows["draft"] == EditSettings.draft()
     assert rows["no pose term"].weights.pose == 0 and rows["no pose term"].weights.image > 0
     assert rows["no latent term"].weights.latent == rows["no latent term"].weights.latent_prior == 0
     assert rows["no stitching"].stitch == "none"

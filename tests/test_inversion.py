@@ -12,6 +12,8 @@ from fice_core import losses
 from fice_core.errors import FiceError
 from fice_core.inversion import InversionInterrupted, invert
 from fice_core.latents import latent_statistics
+from fice_core.networks.quick import quicken
+from fice_core.networks.segmenter import Segmenter
 from fice_core.objective import Objective, Recent
 from fice_core.settings import EditSettings, LossWeights
 from fice_core.views import draw_views, take_views
@@ -264,6 +266,38 @@ def test_the_head_is_judged_in_smaller_pictures():
     assert seen == [(height // 2, width // 2)]
 
 
+def test_critics_in_bfloat16_pull_almost_the_same_way():
+    torch.manual_seed(5)
+    models = toy_models()
+    weights = LossWeights(clip=0, pose=0, head=1, image=0, latent=0)
+    plain = replace(PLAIN, weights=weights)
+    with torch.inference_mode(False), torch.enable_grad():
+        goal = toy_targets(3, models)
+        segmenter = quicken(
+            Segmenter(stem_channels=8, width=4, blocks=(1, 1, 1, 1), aspp_channels=8).eval()
+        )
+        found = [
+            Objective(models.generator, settings, segmenter=segmenter).evaluate(goal.w_plus, goal)
+            for settings in (plain, replace(plain, mixed_precision=True))
+        ]
+    exact, mixed = (each.gradient.flatten() for each in found)
+    assert mixed.dtype == torch.float32
+    assert 0.7 < torch.cosine_similarity(exact, mixed, dim=0) < 1 - 1e-7  # of a network of noise
+    torch.testing.assert_close(found[1].total, found[0].total, rtol=0.02, atol=0)
+
+
+def test_what_follows_from_the_photo_alone_is_computed_once():
+    models = toy_models()
+    targets = toy_targets(3, models)
+    calls = []
+    features = models.segmenter.features
+    models.segmenter.features = lambda images, count: calls.append(1) or features(images, count)
+    weights = LossWeights(clip=0, pose=0, head=0, image=0, latent=0, perceptual=1)
+    trace = run(models, targets, replace(PLAIN, steps=4, weights=weights, max_batch=2)).trace
+    assert len(calls) == 2 * (1 + 4)  # two pieces: the photos once, the pictures at every step
+    assert trace.total.isfinite().all()
+
+
 def test_held_pictures_change_only_where_they_may():
     models = toy_models()
     targets = toy_targets(2, models)
@@ -511,6 +545,13 @@ def test_cosine_schedule():
     assert EditSettings.paper().learning_rate_at(500) == 0.05
 
 
+def test_presets_go_by_name():
+    assert EditSettings.preset("default") == EditSettings()
+    assert EditSettings.preset("paper") == EditSettings.paper()
+    draft = EditSettings.preset("draft")
+    assert draft.steps < EditSettings().steps and draft.head_every > 1
+
+
 def test_paper_settings():
     paper = EditSettings.paper()
     assert (paper.steps, paper.learning_rate, paper.schedule) == (501, 0.05, "constant")
@@ -546,6 +587,10 @@ def test_paper_settings():
         ("mask_dilation", -0.1),
         ("mask_feather", 0.6),
         ("max_batch", 0),
+        ("head_every", 0),
+        ("pose_every", 1.5),
+        ("head_scale", 0.0),
+        ("head_scale", 1.1),
     ],
 )
 def test_settings_out_of_range_name_the_field(name, value):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+
+from ..settings import EditSettings, Framing, Garment, Preset, StitchMode
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ..editing import Models
-    from ..settings import EditSettings, Framing, Garment, StitchMode
 
 models_option = click.option(
     "--models",
@@ -31,10 +32,10 @@ device_option = click.option(
 )
 preset_option = click.option(
     "--preset",
-    type=click.Choice(["default", "paper"]),
+    type=click.Choice(get_args(Preset)),
     default="default",
     show_default=True,
-    help="The project's settings, or the authors' loop of 501 steps.",
+    help="A quick look, the project's settings, or the authors' loop of 501 steps.",
 )
 steps_option = click.option(
     "--steps", type=int, help="Optimisation steps.  [default: the preset's]"
@@ -64,7 +65,7 @@ DIRECTION_WEIGHT = 0.5
 
 
 def settings_of(
-    preset: str,
+    preset: Preset,
     steps: int | None,
     seed: int,
     refine_steps: int = 0,
@@ -82,9 +83,7 @@ def settings_of(
     """
     from dataclasses import replace
 
-    from ..settings import EditSettings
-
-    settings = EditSettings.paper() if preset == "paper" else EditSettings()
+    settings = EditSettings.preset(preset)
     settings = replace(
         settings,
         seed=seed,

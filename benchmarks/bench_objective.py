@@ -1,0 +1,92 @@
+"""How soon our settings reach the objective that the authors' loop has after its 501 steps.
+
+    python benchmarks/bench_objective.py --count 8
+
+Both loops work on the same targets and, where that is said, with the same weights, so that the paper's
+weighted sum can be read off both traces. Times begin before the random codes are tried on. Markdown.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+
+import torch
+
+from fice_core import EditSettings, load_models
+from fice_core.demo.renderer import render
+from fice_core.evaluation import cases
+from fice_core.initialization import no_graph
+from fice_core.inversion import Step, invert
+from fice_core.preparing import Texts, prepare
+
+PAPER = EditSettings.paper()
+
+
+def paper_sum(step: Step) -> torch.Tensor:
+    """The paper's objective at one step, (N,); not finite for pictures that are finished."""
+    weights = PAPER.weights.as_dict()
+    return torch.stack(
+        [weight * step.values[name] for name, weight in weights.items() if weight]
+    ).sum(dim=0)
+
+
+def main() -> None:
+    """Run the loops one after the other and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=8, help="held-out pairs, in one batch")
+    parser.add_argument("--steps", type=int, default=PAPER.steps, help="of the authors' loop")
+    options = parser.parse_args()
+    models = load_models("demo", device="cpu")
+    todo = cases(options.count)
+    photos = render(todo.figures, models.generator.resolution[0]).images
+    with no_graph():
+        texts = Texts.of(models.clip, todo.prompts, "", "")
+        targets = prepare(models, photos, texts, PAPER, None, None, lambda step: None).targets
+
+    def run(settings: EditSettings) -> tuple[torch.Tensor, torch.Tensor]:
+        """The best sum so far, (steps, N), and seconds since the beginning, (steps,)."""
+        sums, seconds = [], []
+        start = time.monotonic()
+
+        def note(step: Step) -> None:
+            sums.append(paper_sum(step).nan_to_num(nan=torch.inf))
+            seconds.append(time.monotonic() - start)
+
+        invert(
+            models.generator,
+            targets,
+            settings,
+            clip=models.clip,
+            densepose=models.densepose,
+            segmenter=models.segmenter,
+            on_step=note,
+        )
+        return torch.stack(sums).cummin(dim=0).values, torch.tensor(seconds)
+
+    sums, seconds = run(replace(PAPER, steps=options.steps))
+    goal, whole = sums[-1], float(seconds[-1])
+    print(f"{options.count} pairs, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    print("| settings | steps | s | mean objective | pairs that reach it | share of the time |")
+    print("|---|---:|---:|---:|---:|---:|")
+    print(f"| paper | {len(sums)} | {whole:.1f} | {goal.mean():.4f} | | |", flush=True)
+    ours = replace(EditSettings(), weights=PAPER.weights, clamp=False)
+    for name, settings in (
+        ("default", EditSettings()),
+        ("default, the paper's weights", ours),
+        ("default, the paper's weights, every layer free", replace(ours, layer_freedom=1.0)),
+        ("the same, in w", replace(ours, coordinates="w", learning_rate=0.1)),
+        ("the same, in 60 steps", replace(ours, coordinates="w", learning_rate=0.15, steps=60)),
+    ):
+        sums, seconds = run(settings)
+        there = sums <= goal
+        first = seconds[there.int().argmax(dim=0)][there.any(dim=0)]
+        share = f"{float(first.median()) / whole:.3f} (median)" if len(first) else "–"
+        print(
+            f"| {name} | {len(sums)} | {seconds[-1]:.1f} | {sums[-1].mean():.4f} | "
+            f"{len(first)} of {options.count} | {share} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
