@@ -171,6 +171,16 @@ def test_stages_hold_all_operations_of_a_step(ours: Models, targets: Targets) ->
     assert whole == pytest.approx(sum(stages.values()) + coordinates, rel=0.01)
 
 
+def test_two_pictures_are_twice_the_operations(ours: Models, targets: Targets) -> None:
+    with Operations() as one:
+        real_loop(ours, targets.select(slice(0, 1)), PAPERS).stages(one.read, difference)
+    with Operations() as two:
+        real_loop(ours, targets, PAPERS).stages(two.read, difference)
+    assert two.read() == pytest.approx(
+        2 * one.read(), rel=0.01
+    )  # some of a style's work is for all
+
+
 class Calls(TorchDispatchMode):
     """A meter of how often torch is asked for anything: a clock that no other process disturbs."""
 

@@ -100,8 +100,13 @@ class Peaks:
         if self._brain(_TRIAL_SIDE) > self._float(_TRIAL_SIDE):
             self._sampled["bf16"] = self._brain
 
+    @property
+    def formats(self) -> list[str]:
+        """What the device really has, of fp32, TF32 and bf16."""
+        return list(self._sampled)
+
     def sample(self) -> None:
-        """Multiply once in every format that the device really has."""
+        """Multiply once in every format."""
         for name, rate in self._sampled.items():
             self.rates[name] = max(self.rates.get(name, 0.0), rate(self._side))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -21,11 +21,12 @@ from .reference import PlainLoop
 from .stages import OPTIMISER, Laps, Operations, RealLoop, difference, optimiser_marked
 
 RANDOM = "random"
-#: the loops that are compared: ours, ours with the authors' settings, and the authors' in plain words
-OURS, PAPER, PLAIN = "default", "paper settings", "plain"
+#: the loops that are compared: ours with three presets, and the authors' in plain words
+OURS, PAPER, DRAFT, PLAIN = "default", "paper settings", "draft", "plain"
 _SENTENCE = "a red striped shirt"
 # A GPU is given many steps at once, as in an edit: the host must not be what is measured.
 _STEPS_ON_CUDA = 10
+_TF32 = ", TF32"
 _STEPS_FOR_MEMORY = 3  # from the third on, memory does not grow
 
 Progress = Callable[[], None]
@@ -71,7 +72,8 @@ class Timing:
     Attributes:
         resolution: (H, W) of the pictures.
         stages: of our step; the names are those of `stages` and of the loss terms.
-        loops: OURS, PAPER and PLAIN, on CUDA also all of them with TF32.
+        loops: OURS, PAPER, DRAFT and PLAIN; "default, bf16" where the hardware has bfloat16, and on CUDA
+            those before that with TF32, by names that end so.
         encoder: one pass for the starting codes, which is no part of a step.
         peaks: fastest matrix product in operations a second, by number format.
     """
@@ -131,13 +133,21 @@ def time_models(
     targets = make_targets(ours, batch)
     steps = _STEPS_ON_CUDA if cuda else 1
     w_statistics = latent_statistics(ours.generator)
-    default = RealLoop(ours, targets, EditSettings(), w_statistics, steps)
-    loops: dict[str, RealLoop | PlainLoop] = {
+    clock, peaks = Clock(ours.device), Peaks(ours.device)
+
+    def real(settings: EditSettings) -> RealLoop:
+        return RealLoop(ours, targets, settings, w_statistics, steps)
+
+    default = real(EditSettings())
+    in_fp32: dict[str, RealLoop | PlainLoop] = {
         OURS: default,
-        PAPER: RealLoop(ours, targets, EditSettings.paper(), w_statistics, steps),
+        PAPER: real(EditSettings.paper()),
+        DRAFT: real(EditSettings.draft()),
         PLAIN: PlainLoop(plain, targets, EditSettings.paper(), steps),
     }
-    clock, peaks = Clock(ours.device), Peaks(ours.device)
+    loops = dict(in_fp32)
+    if "bf16" in peaks.formats:
+        loops[f"{OURS}, bf16"] = real(replace(EditSettings(), mixed_precision=True))
     seconds: dict[str, list[float]] = {}
     stage_seconds: dict[str, list[float]] = {}
     encoder_seconds: list[float] = []
@@ -149,27 +159,28 @@ def time_models(
     def encode() -> torch.Tensor:
         return encode_latent(ours.generator, ours.encoder, targets.images, batch)
 
-    def once(rounded: bool) -> None:
+    def once() -> None:
         for name, loop in loops.items():
             laps = Laps(clock.read)
             with optimiser_marked(laps.mark):
-                spent = clock.between(*loop.lap(clock.read)) / loop.steps
-            note(seconds, {name + (", TF32" if rounded else ""): spent})
-            if name == OURS and not rounded:
+                note(seconds, {name: clock.between(*loop.lap(clock.read)) / loop.steps})
+            if loop is default:
                 taken = laps.between(clock.between)[OPTIMISER] / default.steps
                 note(stage_seconds, {OPTIMISER: taken})
 
     for repetition in range(repeat + 1):
         with tf32(False):
             peaks.sample()
-            once(rounded=False)
+            once()
             note(stage_seconds, default.stages(clock.read, clock.between))
             first = clock.read()
             encode()
             encoder_seconds.append(clock.between(first, clock.read()))
         if cuda:
             with tf32(True):
-                once(rounded=True)
+                for name, loop in in_fp32.items():
+                    spent = clock.between(*loop.lap(clock.read)) / loop.steps
+                    note(seconds, {name + _TF32: spent})
         if repetition == 0:  # caches were empty
             seconds, stage_seconds, encoder_seconds = {}, {}, []
         progress()
@@ -187,7 +198,7 @@ def time_models(
     return Timing(
         resolution=ours.generator.resolution,
         stages={name: Loop(stage_seconds[name], stage_flops.get(name, 0.0)) for name in names},
-        loops={name: Loop(v, flops[name.partition(", TF32")[0]]) for name, v in seconds.items()},
+        loops={name: Loop(v, flops[name.removesuffix(_TF32)]) for name, v in seconds.items()},
         encoder=Loop(encoder_seconds, encoder_flops),
         peaks=peaks.rates,
         machine=machine,

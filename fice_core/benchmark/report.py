@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .measuring import (
+    DRAFT,
     OURS,
     PAPER,
     PLAIN,
@@ -34,6 +35,7 @@ LABELS = {
     "latent_prior": "latent prior",
     OURS: "**a step, default settings**",
     PAPER: "**a step, the paper's settings**",
+    DRAFT: "**a step, draft settings, on average**",
     PLAIN: "**a step of the plain loop**",
 }
 _REMEMBERED = (OURS, PLAIN)  # loops whose memory is measured

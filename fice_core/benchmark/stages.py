@@ -1,5 +1,6 @@
 """Where a step of the real loop is: the same marks tell seconds and floating-point operations."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -73,7 +74,7 @@ class RealLoop:
         steps: int = 1,
     ) -> None:
         self.models, self.targets, self.statistics = models, targets, statistics
-        self.period = max(settings.head_every, 1) * max(settings.pose_every, 1)
+        self.period = math.lcm(settings.head_every, settings.pose_every)
         self.steps = -(-steps // self.period) * self.period
         self.settings = replace(
             settings, steps=self.steps + 1, plateau_patience=None, start_candidates=0
