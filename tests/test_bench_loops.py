@@ -137,6 +137,31 @@ def test_operations_of_a_convolution_counted_by_hand() -> None:
     assert operations.read() == 4 * forward
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_operations_of_grouped_convolutions_by_hand(groups: int, transposed: bool) -> None:
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    conv = kind(4, 6, 3, stride=2, padding=1, groups=groups, bias=False)
+    x = torch.randn(1, 4, 8, 8, requires_grad=True)
+    # Every pixel of the smaller side, the input's 8 x 8 or the output's 4 x 4, meets every weight once.
+    forward = 2 * (8 * 8 if transposed else 4 * 4) * (4 * 6 // groups) * 3 * 3
+    with Operations() as operations:
+        conv(x).sum().backward()
+    assert operations.read() == 3 * forward
+
+
+def test_plain_loop_of_two_pictures_has_twice_the_operations(
+    plain: Models, targets: Targets
+) -> None:
+    found = []
+    for count in (1, 2):
+        loop = PlainLoop(plain, targets.select(slice(0, count)), PAPERS)
+        with Operations() as operations:
+            loop.step()
+        found.append(operations.read())
+    assert found[1] == pytest.approx(2 * found[0], rel=0.01)
+
+
 def test_operations_are_those_that_torch_counts(ours: Models) -> None:
     images = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
@@ -172,13 +197,13 @@ def test_stages_hold_all_operations_of_a_step(ours: Models, targets: Targets) ->
 
 
 def test_two_pictures_are_twice_the_operations(ours: Models, targets: Targets) -> None:
-    with Operations() as one:
-        real_loop(ours, targets.select(slice(0, 1)), PAPERS).stages(one.read, difference)
-    with Operations() as two:
-        real_loop(ours, targets, PAPERS).stages(two.read, difference)
-    assert two.read() == pytest.approx(
-        2 * one.read(), rel=0.01
-    )  # some of a style's work is for all
+    found = []
+    for count in (1, 2):
+        loop = real_loop(ours, targets.select(slice(0, count)), PAPERS)
+        with Operations() as operations:
+            found.append(sum(loop.stages(operations.read, difference).values()))
+    # But for what the layers' weights have to do with, which are the same for all pictures.
+    assert found[1] == pytest.approx(2 * found[0], rel=0.01)
 
 
 class Calls(TorchDispatchMode):

@@ -199,10 +199,24 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         result = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
+        if func is torch.ops.aten.convolution_backward.default:
+            self._total += _convolution_backward(*args)
+        elif formula := flop_registry.get(func._overloadpacket):
             self._total += formula(*args, **(kwargs or {}), out_val=result)
         return result
+
+
+def _convolution_backward(  # type: ignore[no-untyped-def]
+    gradient, x, weight, bias_sizes, stride, padding, dilation, transposed, extra, groups, wanted
+) -> int:
+    """The gradients of the input and of the weight each cost what the forward pass does.
+
+    Torch's own formula takes the weight's gradient for one of a convolution without groups.
+    """
+    forward = flop_registry[torch.ops.aten.convolution](
+        x, weight, None, stride, padding, dilation, transposed, out_val=gradient
+    )
+    return int(forward) * sum(map(bool, wanted[:2]))
 
 
 def difference(first: float, last: float) -> float:
