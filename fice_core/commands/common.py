@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+
+from ..settings import Framing, Garment, StitchMode
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ..editing import Models
-    from ..settings import EditSettings, Framing, Garment, StitchMode
+    from ..settings import EditSettings
 
+negative_option = click.option(
+    "--negative", default="", metavar="TEXT", help="What the garment shall not be."
+)
+worn_option = click.option(
+    "--from",
+    "worn",
+    default="",
+    metavar="TEXT",
+    help="What the person wears now; the edit is then judged by the way from this to the prompt, too.",
+)
+garment_option = click.option(
+    "--garment", type=click.Choice(get_args(Garment)), help="What is edited.  [default: upper]"
+)
+framing_option = click.option(
+    "--frame",
+    "framing",
+    type=click.Choice(get_args(Framing)),
+    help="What the generator sees: the largest person, the whole picture, or whichever fits.  "
+    "[default: the preset's]",
+)
+stitch_option = click.option(
+    "--stitch",
+    type=click.Choice(get_args(StitchMode)),
+    help="How the edit joins the picture; head and none alter all of it.  [default: the preset's]",
+)
 models_option = click.option(
     "--models",
     "source",
