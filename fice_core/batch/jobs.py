@@ -76,9 +76,7 @@ def read_table(path: str, negative: str = "", worn: str = "") -> list[Job]:
 def all_pairs(
     photos: Iterable[str], prompts: Sequence[str], negative: str = "", worn: str = ""
 ) -> list[Job]:
-    """Every photo with every prompt; raises `FiceError` for an empty prompt."""
-    if not all(prompt.strip() for prompt in prompts):
-        raise FiceError("the prompt is empty: describe the garment")
+    """Every photo with every prompt."""
     prompts = list(dict.fromkeys(prompts))
     return _named(
         [
@@ -98,9 +96,11 @@ def check(jobs: Sequence[Job], folder: Path, table: str | None = None) -> None:
 
     Raises:
         FiceError: a photo or mask is no file, a format that cannot be written, a name that is none or
-            is used twice, a result in the place of an input.
+            is used twice, a result in the place of an input; a text that
+            `prompts.parse` refuses.
     """
     from ..images import check_suffix
+    from ..prompts import parse
 
     inputs = {Path(name).resolve() for job in jobs for name in (job.photo, job.mask) if name}
     if table is not None:
@@ -117,6 +117,9 @@ def check(jobs: Sequence[Job], folder: Path, table: str | None = None) -> None:
             )
         try:
             check_suffix(job.output)
+            for text in filter(str.strip, (job.negative, job.worn)):
+                parse(text)
+            parse(job.prompt)
         except FiceError as error:
             raise FiceError(f"{job.place}: {error}") from None
         if (folder / job.output).is_dir():
