@@ -18,6 +18,7 @@ from fice_core.batch import workers
 from fice_core.batch.editor import Editor, Outcome, Setup, Work
 from fice_core.batch.journal import Entry, Journal
 from fice_core.cli import main
+from fice_core.errors import FiceError
 
 
 class Here:
@@ -227,4 +228,18 @@ def test_ray_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "ray", None)
     result = batch(tmp_path / "in", tmp_path / "out", "--prompt", "a shirt", "--ray", "auto")
     assert result.exit_code == 2
-    assert 'pip install "comfyui-fice[ray]"' in result.stderr
+    assert "`pip install ray`" in result.stderr
+
+
+def test_models_that_cannot_be_loaded_end_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise FiceError("e4e.pt is damaged")
+
+    monkeypatch.setattr(models_module, "load_models", broken)
+    picture(tmp_path / "in" / "a.png")
+    result = batch(tmp_path / "in", tmp_path / "out", "--prompt", "a shirt")
+    assert result.exit_code == 2
+    assert result.stderr == "fice: e4e.pt is damaged\n"
+    assert not list((tmp_path / "out").glob("*.png"))

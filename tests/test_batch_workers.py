@@ -89,6 +89,16 @@ def test_after_kills_of_everything_and_of_a_worker_the_results_are_those_of_one_
     assert list(tmp_path.glob(".*.part")) == []
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows sends it otherwise")
+def test_a_worker_hears_no_ctrl_c_from_its_first_moment_on() -> None:
+    worker = LocalWorker(toy_batch.setup())
+    os.kill(worker._process.pid, signal.SIGINT)
+    worker._process.join(timeout=0.5)
+    assert worker._process.is_alive()
+    worker.close()
+    assert worker._process.exitcode == -signal.SIGKILL
+
+
 class Mortal:
     """Dies of group 1, as often as it is given it."""
 
@@ -134,14 +144,18 @@ def test_an_interrupt_leaves_no_worker(photos: Path, tmp_path: Path) -> None:
 
 
 def test_ray_gives_the_same_bytes(
-    photos: Path, uninterrupted: dict[str, bytes], tmp_path: Path
+    photos: Path,
+    uninterrupted: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for its workers to find the toys
     from fice_core.batch.cluster import cluster
 
     groups = toy_batch.groups(photos)
     with (
-        cluster("local", toy_batch.setup(), "cpu") as (hire, _),
+        cluster("local", toy_batch.setup()) as (hire, _),
         Journal(tmp_path, {}) as journal,
     ):
         assert driver.run(groups, journal, hire, 2) == {}

@@ -30,7 +30,7 @@ class RayWorker:
 
 
 @contextmanager
-def cluster(address: str, setup: Setup, device: str) -> Iterator[tuple[Hire, int]]:
+def cluster(address: str, setup: Setup) -> Iterator[tuple[Hire, int]]:
     """A connection to a Ray cluster: what makes a worker there, and for how many it has room.
 
     A worker takes a GPU where the cluster has any, unless the device is the CPU; else as many of its CPUs as
@@ -47,7 +47,7 @@ def cluster(address: str, setup: Setup, device: str) -> Iterator[tuple[Hire, int
         import ray
     except ImportError as error:
         raise FiceError(
-            'Ray is not installed: install it with  pip install "comfyui-fice[ray]"'
+            "Ray is not installed: install it with `pip install ray`, here and on the other machines"
         ) from error
     try:
         ray.init(
@@ -62,7 +62,7 @@ def cluster(address: str, setup: Setup, device: str) -> Iterator[tuple[Hire, int
     try:
         total = ray.cluster_resources()
         kind, need = "CPU", setup.threads
-        if device != "cpu" and total.get("GPU", 0) >= 1:
+        if setup.device != "cpu" and total.get("GPU", 0) >= 1:
             kind, need = "GPU", 1
         room = int(total.get(kind, 0)) // need
         if room < 1:

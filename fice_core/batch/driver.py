@@ -110,11 +110,11 @@ class _Shift:
         work = Work(number, jobs, _contents(jobs))
         death = WorkerDied("interrupted")
         for _ in range(ATTEMPTS):
-            if self._over.is_set():
+            if place not in self._workers:
+                self._workers[place] = self._hire(place)
+            if self._over.is_set():  # asked after it is among those that the end closes
                 break
             try:
-                if place not in self._workers:
-                    self._workers[place] = self._hire(place)
                 return self._workers[place].run(work)
             except WorkerDied as end:
                 death = end

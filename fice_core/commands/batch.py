@@ -135,12 +135,12 @@ def command(
         if journal.entries:
             say(f"{_made(groups, journal)} of {len(jobs)} edits have been made before")
         with (
-            _workers(address, setup, device) as (hire, room),
+            _workers(address, workers, setup) as (hire, count),
             bar("editing", len(jobs), "edit") as progress,
         ):
             progress.update(_made(groups, journal))
             try:
-                lost = run(groups, journal, hire, workers or room, progress.update)
+                lost = run(groups, journal, hire, count, progress.update)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
                     f"interrupted: {_made(groups, journal)} of {len(jobs)} edits are made, and the "
@@ -165,24 +165,24 @@ def _jobs(listed: str, prompts: tuple[str, ...], negative: str, worn: str) -> li
 
 
 @contextmanager
-def _workers(address: str | None, setup: Setup, device: str) -> Iterator[tuple[Hire, int]]:
-    """What makes a worker, and how many there are if no number is given."""
+def _workers(address: str | None, count: int | None, setup: Setup) -> Iterator[tuple[Hire, int]]:
+    """What makes a worker, and how many there are."""
     from ..batch import cluster, workers
 
     if address is not None:
-        with cluster.cluster(address, setup, device) as found:
-            yield found
+        with cluster.cluster(address, setup) as (hire_there, room):
+            yield hire_there, min(count or room, room)
         return
     import torch
 
     def hire(place: int) -> workers.LocalWorker:
-        if device != "cuda":
+        if setup.device != "cuda":
             return workers.LocalWorker(setup)
         return workers.LocalWorker(
             replace(setup, device=f"cuda:{place % torch.cuda.device_count()}")
         )
 
-    yield hire, 1
+    yield hire, count or 1
 
 
 def _file(path: Path) -> str:
