@@ -35,13 +35,16 @@ def _quick(load: Callable[..., Any]) -> Callable[..., Any]:
     return lambda path, device="cpu": quicken(load(path, device=device))
 
 
-#: How a network of each kind is loaded to be used; to be saved again, it is loaded by `checkpoints`.
-LOADERS: dict[str, Callable[..., Any]] = {
+_PLAIN_LOADERS: dict[str, Callable[..., Any]] = {
     "generator": checkpoints.load_generator,
     "encoder": checkpoints.load_encoder,
-    "densepose": _quick(checkpoints.load_densepose),
-    "segmenter": _quick(checkpoints.load_segmenter),
-    "clip": _quick(checkpoints.load_clip),
+    "densepose": checkpoints.load_densepose,
+    "segmenter": checkpoints.load_segmenter,
+    "clip": checkpoints.load_clip,
+}
+#: How a network of each kind is loaded to be used; to be saved again, it is loaded by `checkpoints`.
+LOADERS = _PLAIN_LOADERS | {
+    kind: _quick(_PLAIN_LOADERS[kind]) for kind in ("densepose", "segmenter", "clip")
 }
 
 
@@ -64,6 +67,7 @@ def load_models(
     source: str | os.PathLike[str] = "demo",
     device: str = "cpu",
     clip: str | os.PathLike[str] | None = None,
+    quick: bool = True,
 ) -> Models:
     """Load the five networks.
 
@@ -73,6 +77,8 @@ def load_models(
         device: a torch device, or "auto" for an accelerator where there is one.
         clip: a file, or open_clip's ARCHITECTURE:WEIGHTS, which it may download. Without it, the
             folder's `RN50x4.*` or `clip*.*`.
+        quick: whether the critics are made quicker for use, see `networks.quick`; without it every
+            network is as its file has it.
 
     Raises:
         FiceError: no such folder, a file is missing or holds something else, no such device.
@@ -80,12 +86,13 @@ def load_models(
     place = resolve_device(device)
     # All files are found before the first is read: two gigabytes are not loaded for nothing.
     files = model_files(source, clip)
+    load = LOADERS if quick else _PLAIN_LOADERS
     return Models(
-        generator=LOADERS["generator"](files["generator"], device=place),
-        encoder=LOADERS["encoder"](files["encoder"], device=place),
-        densepose=LOADERS["densepose"](files["densepose"], device=place),
-        segmenter=LOADERS["segmenter"](files["segmenter"], device=place),
-        clip=LOADERS["clip"](clip or files["clip"], device=place),
+        generator=load["generator"](files["generator"], device=place),
+        encoder=load["encoder"](files["encoder"], device=place),
+        densepose=load["densepose"](files["densepose"], device=place),
+        segmenter=load["segmenter"](files["segmenter"], device=place),
+        clip=load["clip"](clip or files["clip"], device=place),
     )
 
 

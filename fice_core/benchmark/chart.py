@@ -1,0 +1,66 @@
+"""A picture of what was measured: the stages of one step, and how steps grow with batch and size."""
+
+import io
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..errors import FiceError
+from .measuring import OURS, PAPER, PLAIN, Timing
+from .report import LABELS, Measured
+
+
+def chart(found: Sequence[Measured]) -> Image.Image:
+    """Left: the stages of the first configuration, with what they would take at the machine's peak.
+    Right: seconds a step of all configurations, ours and the plain loop's.
+
+    Raises:
+        FiceError: nothing could be measured.
+    """
+    timed = [one for one in found if one.timing is not None]
+    if not timed:
+        raise FiceError("there is nothing to plot: memory ran out in every configuration")
+    figure = Figure(figsize=(13, 4.5), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    first = timed[0].timing
+    assert first is not None
+    _draw_stages(left, first)
+    left.set_title(timed[0].title.replace("`", ""), fontsize=10)
+    _draw_loops(right, timed)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return Image.open(buffer).convert("RGB")
+
+
+def _draw_stages(axes: Axes, timing: Timing) -> None:
+    names = [*timing.stages][::-1]
+    labels = [LABELS.get(name, name) for name in names]
+    seconds = [timing.stages[name].median for name in names]
+    floor = [timing.stages[name].flops / timing.peaks["fp32"] for name in names]
+    axes.barh(labels, seconds, color="#9db8d2", label="measured")
+    axes.barh(labels, floor, height=0.35, color="#2f5d8a", label="at the peak of matrix products")
+    axes.set_xlabel("seconds a step")
+    axes.legend(frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_loops(axes: Axes, timed: Sequence[Measured]) -> None:
+    styles = {OURS: "#2f5d8a", PAPER: "#9db8d2", PLAIN: "#c77b4a"}
+    places = range(len(timed))
+    width = 0.8 / len(styles)
+    labels = []
+    for one in timed:
+        assert one.timing is not None
+        labels.append(f"{one.configuration.batch} of {one.timing.resolution[0]}")
+    for k, (name, colour) in enumerate(styles.items()):
+        heights = [one.timing.loops[name].median for one in timed if one.timing is not None]
+        left = [place + (k - 1) * width for place in places]
+        axes.bar(left, heights, width, color=colour, label=LABELS[name].strip("*"))
+    axes.set_xticks(list(places), labels)
+    axes.set_xlabel("pictures at once, of that many pixels' height")
+    axes.set_ylabel("seconds a step")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,146 @@
+"""Networks of the published sizes, filled at random: what a step costs depends on no weight."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import FiceError
+from ..models import Models
+from ..networks.clip import Clip
+from ..networks.densepose import DensePose
+from ..networks.e4e import BodyBlock, Encoder
+from ..networks.quick import Network, quicken
+from ..networks.segmenter import Segmenter
+from ..networks.stylegan2 import Generator, StyledConv, ToRGB
+
+SMALLEST, LARGEST = 32, 1024
+# Scales the last convolution of a residual block. Random blocks add up, and with none that is trained
+# to hold the sum back the softmax behind them would be saturated and all gradients 0.
+_RESIDUAL_SCALE = 0.4
+# The first convolution of DensePose sees pictures of 0..255 less their mean.
+_DENSEPOSE_DEVIATION = 60.0
+_TORGB_SCALE = 0.25  # the pictures of all blocks add up to a standard deviation of about 1
+
+
+def configurations(size: int = 256) -> dict[str, dict[str, Any]]:
+    """Constructor arguments of the five networks that the authors of FICE published.
+
+    Args:
+        size: side of the generator's pictures, 256 for the authors'. Others have the channels of
+            StyleGAN2-ADA's `auto` configuration, which theirs is, and as many w more.
+
+    Raises:
+        FiceError: no power of two from 32 to 1024.
+    """
+    if not SMALLEST <= size <= LARGEST or size & (size - 1):
+        raise FiceError(f"the size is {size}, but must be a power of two from 32 to 1024")
+    num_ws = 2 * int(math.log2(size)) - 2
+    return {
+        "generator": {
+            "resolution": [size, size],
+            "z_dim": 512,
+            "w_dim": 512,
+            "channel_base": 32768 if size >= 512 else 16384,
+            "channel_max": 512,
+            "mapping_layers": 2,
+            "conv_clamp": 256.0,
+        },
+        "encoder": {
+            "input_size": 256,
+            "stages": [[64, 3], [128, 4], [256, 14], [512, 3]],
+            "num_styles": num_ws,
+            "style_dim": 512,
+            "head_channels": 512,
+        },
+        "densepose": {
+            "stem_channels": 64,
+            "width": 64,
+            "blocks": [3, 4, 6, 3],
+            "fpn_channels": 256,
+            "decoder_channels": 256,
+            "head": "s1x",
+            "head_convs": 8,
+            "head_channels": 512,
+            "coarse_channels": 2,
+            "pooler_size": 28,
+        },
+        "segmenter": {
+            "stem_channels": 64,
+            "width": 64,
+            "blocks": [3, 4, 6, 3],
+            "aspp_channels": 256,
+        },
+        "clip": {
+            "embed_dim": 640,
+            "vision_cfg": {
+                "layers": [4, 6, 10, 6],
+                "width": 80,
+                "patch_size": None,
+                "image_size": 288,
+            },
+            "text_cfg": {
+                "context_length": 77,
+                "vocab_size": 49408,
+                "width": 640,
+                "heads": 10,
+                "layers": 12,
+            },
+            "quick_gelu": True,
+        },
+    }
+
+
+def random_models(
+    arguments: Mapping[str, Mapping[str, Any]],
+    device: str = "cpu",
+    quick: bool = True,
+    seed: int = 0,
+) -> Models:
+    """The five networks with these constructor arguments, filled at random, frozen.
+
+    Args:
+        arguments: by kind, see `configurations`.
+        quick: as in `load_models`.
+        seed: the same gives the same networks; torch's own random state is left as it was.
+    """
+    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        generator = _filled(Generator(**arguments["generator"]))
+        encoder = _filled(Encoder(**arguments["encoder"]))
+        densepose = _filled(DensePose(**arguments["densepose"]))
+        densepose.backbone.bottom_up.stem.conv1.weight /= _DENSEPOSE_DEVIATION
+        segmenter = _filled(Segmenter(**arguments["segmenter"]))
+        clip = _filled(Clip(**arguments["clip"]))
+        models = Models(generator, encoder, densepose, segmenter, clip)
+        for network in vars(models).values():
+            network.to(device).eval().requires_grad_(False)
+        if quick:
+            for critic in (densepose, segmenter, clip):
+                quicken(critic)
+    return models
+
+
+def _filled(network: Network) -> Network:
+    """Values of the size that trained networks have, where the constructor's are not."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.weight.normal_(1.0, 0.1)
+            module.bias.normal_(0.0, 0.1)
+            module.running_mean.normal_(0.0, 0.1)
+            module.running_var.log_normal_(0.0, 0.1)
+        elif isinstance(module, StyledConv):
+            module.noise_strength.normal_(0.0, 0.1)
+        elif isinstance(module, ToRGB):
+            module.weight.mul_(_TORGB_SCALE)
+        elif isinstance(module, BodyBlock):
+            inner = module.res_layer[3]
+            assert isinstance(inner, nn.Conv2d)
+            inner.weight.mul_(_RESIDUAL_SCALE)
+        last = getattr(module, "conv3", None)
+        if isinstance(last, nn.Conv2d):  # a bottleneck of any dialect
+            last.weight.mul_(_RESIDUAL_SCALE)
+    return network

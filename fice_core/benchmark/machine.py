@@ -1,0 +1,149 @@
+"""The machine: what it is, how late it is by its clock, and how fast it multiplies matrices."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import torch
+
+# Sides of the square matrices: large enough that the product is no longer bound by memory.
+_SIDE, _SIDE_CUDA = 1536, 8192
+_TRIAL_SIDE = 384  # of the trial whether a CPU has bfloat16; without, products of it are very slow
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and when something was measured.
+
+    Attributes:
+        processor: name of the CPU, and of the GPU if one computes.
+        cores: that this process may use.
+        threads: that torch uses.
+        torch: its version.
+        date: day of the measurement, YYYY-MM-DD.
+        load: how many processes wanted to run in the last minute, before the measurement; None where
+            the system does not tell.
+    """
+
+    processor: str
+    cores: int
+    threads: int
+    torch: str
+    date: str
+    load: float | None
+
+    def __str__(self) -> str:
+        load = "" if self.load is None else f", load before the run {self.load:.1f}"
+        return (
+            f"{self.processor}, {self.cores} cores, {self.threads} threads, torch {self.torch}, "
+            f"{self.date}{load}"
+        )
+
+
+def describe(device: str) -> Machine:
+    """This machine, now."""
+    name = _cpu_name()
+    if device.startswith("cuda"):
+        name = f"{torch.cuda.get_device_name(device)} ({name})"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return Machine(
+        name, cores or 1, torch.get_num_threads(), str(torch.__version__), str(date.today()), load
+    )
+
+
+class Clock:
+    """A meter of seconds on one device: `read` twice, and ask for the time between."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def read(self) -> "float | torch.cuda.Event":
+        """Now; on CUDA the moment at which the device has done all that it was given so far."""
+        if self._device.type == "cuda":
+            event = torch.cuda.Event(enable_timing=True)
+            event.record(torch.cuda.current_stream(self._device))
+            return event
+        if self._device.type == "mps":
+            torch.mps.synchronize()
+        return time.perf_counter()
+
+    @staticmethod
+    def between(first: "float | torch.cuda.Event", last: "float | torch.cuda.Event") -> float:
+        """Seconds between two readings; waits for the device."""
+        if isinstance(first, float) or isinstance(last, float):
+            assert isinstance(first, float) and isinstance(last, float)
+            return last - first
+        last.synchronize()
+        return float(first.elapsed_time(last)) / 1e3
+
+
+class Peaks:
+    """The fastest matrix products seen, in operations a second, by number format.
+
+    `sample` it again and again among the measurements: a shared machine is not always as fast.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._side = _SIDE_CUDA if device.type == "cuda" else _SIDE
+        self._device = device
+        self._clock = Clock(device)
+        self.rates: dict[str, float] = {}
+        self._sampled: dict[str, Callable[[int], float]] = {"fp32": self._float}
+        if device.type == "cuda":
+            self._sampled["TF32"] = self._tensor_float
+        if self._brain(_TRIAL_SIDE) > self._float(_TRIAL_SIDE):
+            self._sampled["bf16"] = self._brain
+
+    @property
+    def formats(self) -> list[str]:
+        """What the device really has, of fp32, TF32 and bf16."""
+        return list(self._sampled)
+
+    def sample(self) -> None:
+        """Multiply once in every format."""
+        for name, rate in self._sampled.items():
+            self.rates[name] = max(self.rates.get(name, 0.0), rate(self._side))
+
+    def _float(self, side: int) -> float:
+        with tf32(False):
+            return self._rate(side, torch.float32)
+
+    def _tensor_float(self, side: int) -> float:
+        with tf32(True):
+            return self._rate(side, torch.float32)
+
+    def _brain(self, side: int) -> float:
+        return self._rate(side, torch.bfloat16)
+
+    def _rate(self, side: int, dtype: torch.dtype) -> float:
+        a = torch.ones(side, side, dtype=dtype, device=self._device)
+        product = a @ a  # the first one also sets things up
+        first = self._clock.read()
+        torch.mm(a, a, out=product)
+        return 2.0 * side**3 / self._clock.between(first, self._clock.read())
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether CUDA may round the factors of float32 products and convolutions to 10 bits."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

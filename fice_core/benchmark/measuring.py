@@ -1,0 +1,252 @@
+"""The measurements of one configuration: seconds and operations of every stage and loop, and memory."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..errors import FiceError
+from ..initialization import Targets, encode_latent, extract_pose, segment_regions
+from ..latents import latent_statistics
+from ..models import Models, load_models
+from ..settings import EditSettings
+from .full_size import configurations, random_models
+from .machine import Clock, Machine, Peaks, describe, tf32
+from .memory import PeakMemory
+from .reference import PlainLoop
+from .stages import OPTIMISER, Laps, Operations, RealLoop, difference, optimiser_marked
+
+RANDOM = "random"
+#: the loops that are compared: ours with three presets, and the authors' in plain words
+OURS, PAPER, DRAFT, PLAIN = "default", "paper settings", "draft", "plain"
+_SENTENCE = "a red striped shirt"
+# A GPU is given many steps at once, as in an edit: the host must not be what is measured.
+_STEPS_ON_CUDA = 10
+_TF32 = ", TF32"
+_STEPS_FOR_MEMORY = 3  # from the third on, memory does not grow
+
+Progress = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What is measured.
+
+    Attributes:
+        source: "random", "demo" or a folder, see `models_for`.
+        batch: pictures at once.
+        size: side of the generator's pictures; for "random" alone.
+        device: a torch device.
+        threads: that torch uses on the CPU; None for its own choice.
+        repeat: measurements of everything, after one that is thrown away.
+    """
+
+    source: str
+    batch: int = 1
+    size: int | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    repeat: int = 5
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Seconds of a step, one value for every repetition, and the operations counted in it."""
+
+    seconds: list[float]
+    flops: float
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What was measured of one configuration.
+
+    Attributes:
+        resolution: (H, W) of the pictures.
+        stages: of our step; the names are those of `stages` and of the loss terms.
+        loops: OURS, PAPER, DRAFT and PLAIN; "default, bf16" where the hardware has bfloat16, and on CUDA
+            those before that with TF32, by names that end so.
+        encoder: one pass for the starting codes, which is no part of a step.
+        peaks: fastest matrix product in operations a second, by number format.
+    """
+
+    resolution: tuple[int, int]
+    stages: dict[str, Loop]
+    loops: dict[str, Loop]
+    encoder: Loop
+    peaks: dict[str, float]
+    machine: Machine
+
+    def ratio(self, loop: str, to: str = PLAIN) -> float:
+        """Of the medians of two loops' seconds."""
+        return self.loops[loop].median / self.loops[to].median
+
+    @property
+    def covered(self) -> float:
+        """How much of our step the stages add up to; what is missing is the loop's bookkeeping."""
+        return sum(stage.median for stage in self.stages.values()) / self.loops[OURS].median
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes before the steps, with the networks loaded, and at most during them; None if unknown."""
+
+    before: int | None
+    peak: int | None
+
+
+def models_for(configuration: Configuration, quick: bool) -> Models:
+    """The networks: of the published sizes at random, the demonstration set, or a folder's.
+
+    Raises:
+        FiceError: see `load_models` and `configurations`.
+    """
+    if configuration.source == RANDOM:
+        sizes = configurations(configuration.size or 256)
+        return random_models(sizes, configuration.device, quick)
+    if configuration.size is not None:
+        raise FiceError(f"a size can be chosen with the {RANDOM} models alone: leave it out")
+    return load_models(configuration.source, configuration.device, quick=quick)
+
+
+def measure_time(configuration: Configuration, progress: Progress) -> Timing:
+    """Seconds and operations, every loop and stage in turn `repeat` times."""
+    _prepare(configuration)
+    plain, ours = (models_for(configuration, quick) for quick in (False, True))
+    return time_models(plain, ours, configuration.batch, configuration.repeat, progress)
+
+
+def time_models(
+    plain: Models, ours: Models, batch: int, repeat: int, progress: Progress = lambda: None
+) -> Timing:
+    """As `measure_time`, with the networks as their files have them and as they are used."""
+    machine = describe(str(ours.device))
+    cuda = ours.device.type == "cuda"
+    targets = make_targets(ours, batch)
+    steps = _STEPS_ON_CUDA if cuda else 1
+    w_statistics = latent_statistics(ours.generator)
+    clock, peaks = Clock(ours.device), Peaks(ours.device)
+
+    def real(settings: EditSettings) -> RealLoop:
+        return RealLoop(ours, targets, settings, w_statistics, steps)
+
+    default = real(EditSettings())
+    in_fp32: dict[str, RealLoop | PlainLoop] = {
+        OURS: default,
+        PAPER: real(EditSettings.paper()),
+        DRAFT: real(EditSettings.draft()),
+        PLAIN: PlainLoop(plain, targets, EditSettings.paper(), steps),
+    }
+    loops = dict(in_fp32)
+    if "bf16" in peaks.formats:
+        loops[f"{OURS}, bf16"] = real(replace(EditSettings(), mixed_precision=True))
+    seconds: dict[str, list[float]] = {}
+    stage_seconds: dict[str, list[float]] = {}
+    encoder_seconds: list[float] = []
+
+    def note(into: dict[str, list[float]], values: dict[str, float]) -> None:
+        for name, value in values.items():
+            into.setdefault(name, []).append(value)
+
+    def encode() -> torch.Tensor:
+        return encode_latent(ours.generator, ours.encoder, targets.images, batch)
+
+    def once() -> None:
+        for name, loop in loops.items():
+            laps = Laps(clock.read)
+            with optimiser_marked(laps.mark):
+                note(seconds, {name: clock.between(*loop.lap(clock.read)) / loop.steps})
+            if loop is default:
+                taken = laps.between(clock.between)[OPTIMISER] / default.steps
+                note(stage_seconds, {OPTIMISER: taken})
+
+    for repetition in range(repeat + 1):
+        with tf32(False):
+            peaks.sample()
+            once()
+            note(stage_seconds, default.stages(clock.read, clock.between))
+            first = clock.read()
+            encode()
+            encoder_seconds.append(clock.between(first, clock.read()))
+        if cuda:
+            with tf32(True):
+                for name, loop in in_fp32.items():
+                    spent = clock.between(*loop.lap(clock.read)) / loop.steps
+                    note(seconds, {name + _TF32: spent})
+        if repetition == 0:  # caches were empty
+            seconds, stage_seconds, encoder_seconds = {}, {}, []
+        progress()
+
+    flops: dict[str, float] = {}
+    for name, loop in loops.items():
+        with Operations() as operations:
+            flops[name] = difference(*loop.lap(operations.read)) / loop.steps
+    with Operations() as operations:
+        stage_flops = default.stages(operations.read, difference)
+    with Operations() as operations:
+        encode()
+    encoder_flops = operations.read()
+    names = sorted(stage_seconds, key=lambda name: name == OPTIMISER)  # it comes last in a step
+    return Timing(
+        resolution=ours.generator.resolution,
+        stages={name: Loop(stage_seconds[name], stage_flops.get(name, 0.0)) for name in names},
+        loops={name: Loop(v, flops[name.removesuffix(_TF32)]) for name, v in seconds.items()},
+        encoder=Loop(encoder_seconds, encoder_flops),
+        peaks=peaks.rates,
+        machine=machine,
+    )
+
+
+def measure_memory(configuration: Configuration, loop: str, progress: Progress) -> Memory:
+    """What one of the loops needs; to be called in a process of its own."""
+    _prepare(configuration)
+    models = models_for(configuration, quick=loop != PLAIN)
+    return memory_of(models, configuration.batch, loop, progress)
+
+
+def memory_of(models: Models, batch: int, loop: str, progress: Progress = lambda: None) -> Memory:
+    """As `measure_memory`, with these networks."""
+    targets = make_targets(models, batch)
+    run: RealLoop | PlainLoop
+    if loop == PLAIN:
+        run = PlainLoop(models, targets, EditSettings.paper(), _STEPS_FOR_MEMORY)
+    else:
+        settings = EditSettings() if loop == OURS else EditSettings.paper()
+        known = latent_statistics(models.generator)
+        run = RealLoop(models, targets, settings, known, _STEPS_FOR_MEMORY)
+    with ExitStack() as stack:
+        stack.enter_context(tf32(False))
+        peak = stack.enter_context(PeakMemory(models.device))
+        run.lap(lambda: None)
+    progress()
+    return Memory(peak.before, peak.peak)
+
+
+def make_targets(models: Models, batch: int) -> Targets:
+    """Targets from noise: what a step costs does not depend on what the pictures show."""
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand(batch, 3, *models.generator.resolution, generator=random).to(models.device)
+    regions = segment_regions(models.segmenter, images)
+    with torch.inference_mode(False), torch.no_grad():
+        text = models.clip.encode_text([_SENTENCE])
+    return Targets(
+        images=images,
+        w_plus=encode_latent(models.generator, models.encoder, images),
+        text_features=text.expand(batch, -1),
+        parts=extract_pose(models.densepose, images),
+        head=regions.head,
+        keep_mask=1 - regions.body,
+    )
+
+
+def _prepare(configuration: Configuration) -> None:
+    if configuration.threads is not None:
+        torch.set_num_threads(configuration.threads)

@@ -1,0 +1,195 @@
+"""What was measured of all configurations: run it, and set it in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .measuring import (
+    DRAFT,
+    OURS,
+    PAPER,
+    PLAIN,
+    RANDOM,
+    Configuration,
+    Loop,
+    Memory,
+    Timing,
+    measure_memory,
+    measure_time,
+)
+from .processes import OutOfMemoryError, in_fresh_process
+from .stages import AGAIN, BACKWARD, FORWARD, OPTIMISER
+
+LABELS = {
+    FORWARD: "generator, forward",
+    AGAIN: "generator, forward again to spare memory",
+    BACKWARD: "generator, backward",
+    OPTIMISER: "optimiser",
+    "clip": "CLIP, forward and backward",
+    "pose": "DensePose, forward and backward",
+    "head": "segmenter, forward and backward",
+    "image": "image term",
+    "latent": "latent term",
+    "latent_prior": "latent prior",
+    OURS: "**a step, default settings**",
+    PAPER: "**a step, the paper's settings**",
+    DRAFT: "**a step, draft settings, on average**",
+    PLAIN: "**a step of the plain loop**",
+}
+_REMEMBERED = (OURS, PLAIN)  # loops whose memory is measured
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One configuration. `timing` is None, and a memory missing, where memory ran out."""
+
+    configuration: Configuration
+    timing: Timing | None
+    memory: dict[str, Memory]
+
+    @property
+    def title(self) -> str:
+        size = "" if self.timing is None else " x ".join(map(str, self.timing.resolution[::-1]))
+        name = (
+            "full-size random networks" if self.configuration.source == RANDOM else "networks of "
+        )
+        name += "" if self.configuration.source == RANDOM else f"`{self.configuration.source}`"
+        return f"{name}, {size or self.configuration.size} pixels, batch {self.configuration.batch}"
+
+
+def count(configurations: Sequence[Configuration]) -> int:
+    """How often `measure` calls `progress`."""
+    return sum(one.repeat + 1 + len(_REMEMBERED) for one in configurations)
+
+
+def measure(
+    configurations: Sequence[Configuration],
+    progress: Callable[[], None] = lambda: None,
+) -> list[Measured]:
+    """Measure every configuration, each in processes of its own.
+
+    Raises:
+        FiceError: models cannot be loaded.
+    """
+
+    def tried(*work: Any) -> Any:
+        try:
+            return in_fresh_process(*work, progress=progress)
+        except OutOfMemoryError:
+            return None
+
+    found = []
+    for one in configurations:
+        timing = tried(measure_time, one)
+        memory = {loop: tried(measure_memory, one, loop) for loop in _REMEMBERED}
+        known = {loop: value for loop, value in memory.items() if value is not None}
+        found.append(Measured(one, timing, known))
+    return found
+
+
+def table(found: Sequence[Measured]) -> str:
+    """All figures in Markdown: the stages of every configuration, then all of them side by side."""
+    lines: list[str] = []
+    for one in found:
+        if one.timing is None:
+            lines += [f"{one.title}: memory ran out", ""]
+            continue
+        lines += [f"{_capital(one.title)}; {_peaks(one.timing)}:", "", *_stages(one.timing), ""]
+    lines += _summary(found)
+    machines = [one.timing.machine for one in found if one.timing is not None]
+    if machines:
+        lines += ["", f"{machines[0]}. Seconds are medians of {found[0].configuration.repeat}."]
+    return "\n".join(lines)
+
+
+def to_dict(found: Sequence[Measured]) -> dict[str, Any]:
+    """Every figure as plain values, for JSON."""
+    entries = []
+    for one in found:
+        entry = asdict(one)
+        if one.timing is not None:
+            timing = one.timing
+            entry["timing"]["ratio_to_plain"] = {
+                name: timing.ratio(name) for name in timing.loops if name != PLAIN
+            }
+            entry["timing"]["stages_of_step"] = timing.covered
+        entries.append(entry)
+    return {"configurations": entries}
+
+
+def _stages(timing: Timing) -> list[str]:
+    whole = timing.loops[OURS].median
+    lines = ["| | s | of the step | GFLOP | GFLOP/s | of the peak | s at the peak |"]
+    lines += ["|---|" + "---:|" * 6]
+    lines += [_line(name, stage, whole, timing.peaks) for name, stage in timing.stages.items()]
+    lines += [_line(name, loop, None, timing.peaks) for name, loop in timing.loops.items()]
+    lines.append(_line("encoder, once for an edit", timing.encoder, None, timing.peaks))
+    return [
+        *lines,
+        "",
+        f"The stages add up to {100 * timing.covered:.0f} % of the step. "
+        + ", ".join(
+            f"{name}: {timing.ratio(name):.2f} of the plain loop"
+            for name in timing.loops
+            if name != PLAIN
+        )
+        + ".",
+    ]
+
+
+def _line(name: str, loop: Loop, whole: float | None, peaks: dict[str, float]) -> str:
+    plain_name, _, rounded = name.partition(", ")
+    peak = peaks[rounded if rounded in peaks else "fp32"]
+    label = LABELS.get(plain_name, plain_name) + (f", {rounded}" if rounded else "")
+    seconds = loop.median
+    share = "" if whole is None else f"{100 * seconds / whole:.0f} %"
+    if not loop.flops:
+        return f"| {label} | {seconds:.4f} | {share} | | | | |"
+    rate = loop.flops / seconds
+    return (
+        f"| {label} | {seconds:.4f} | {share} | {loop.flops / 1e9:.2f} | {rate / 1e9:.0f} | "
+        f"{100 * rate / peak:.0f} % | {loop.flops / peak:.4f} |"
+    )
+
+
+def _summary(found: Sequence[Measured]) -> list[str]:
+    names = ["batch", "pixels", "default, s a step", "s a picture", "paper's settings", "plain"]
+    names += [
+        "default / plain",
+        "paper's / plain",
+        "memory, loaded",
+        "default, peak",
+        "plain, peak",
+    ]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---:|" * len(names)]
+    for one in found:
+        batch, timing = one.configuration.batch, one.timing
+        cells = [str(batch), *["–"] * 7]
+        if timing is not None:
+            ours, paper, plain = (timing.loops[name].median for name in (OURS, PAPER, PLAIN))
+            cells = [
+                str(batch),
+                " x ".join(map(str, timing.resolution[::-1])),
+                *(f"{value:.3f}" for value in (ours, ours / batch, paper, plain)),
+                *(f"{timing.ratio(name):.2f}" for name in (OURS, PAPER)),
+            ]
+        unknown = Memory(None, None)
+        own, other = one.memory.get(OURS, unknown), one.memory.get(PLAIN, unknown)
+        cells += map(_gigabytes, (own.before, own.peak, other.peak))
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _gigabytes(size: int | None) -> str:
+    return "–" if size is None else f"{size / 1e9:.2f} GB"
+
+
+def _peaks(timing: Timing) -> str:
+    rates = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in timing.peaks.items())
+    return f"fastest matrix product {rates} GFLOP/s"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

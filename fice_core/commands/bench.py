@@ -1,0 +1,118 @@
+"""`fice bench`: what a step costs, against what it could cost."""
+
+from __future__ import annotations
+
+import click
+
+from ..errors import FiceError
+from .common import bar, device_option, say, warn
+
+
+def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> list[int]:
+    """Whole numbers > 0, as in "1,2,4"."""
+    if value is None:
+        return []
+    try:
+        numbers = [int(part) for part in value.split(",")]
+    except ValueError:
+        numbers = [0]
+    if min(numbers) < 1:
+        raise click.BadParameter(
+            f"{value!r} is no list of whole numbers from 1 on, as in 1,2,4", context, option
+        )
+    return numbers
+
+
+@click.command("bench")
+@click.option(
+    "--models",
+    "source",
+    default="random",
+    show_default=True,
+    metavar="random|demo|DIR",
+    help="Networks of the published sizes filled at random, the demonstration models, or a folder's.",
+)
+@click.option(
+    "--batch",
+    "batches",
+    default="1",
+    show_default=True,
+    metavar="N,N...",
+    callback=_numbers,
+    help="Pictures at once.",
+)
+@click.option(
+    "--size",
+    "sizes",
+    metavar="N,N...",
+    callback=_numbers,
+    help="Side of the random generator's pictures, 32 to 1024.  [default: 256]",
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Measurements of everything, of which the medians are taken.",
+)
+@device_option
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Of the CPU.  [default: torch's own choice]"
+)
+@click.option("--report", metavar="FILE.json", help="Write every figure here.")
+@click.option("--plot", metavar="FILE.png", help="Draw stages and scaling here.")
+def command(
+    source: str,
+    batches: list[int],
+    sizes: list[int],
+    repeat: int,
+    device: str,
+    threads: int | None,
+    report: str | None,
+    plot: str | None,
+) -> None:
+    """Measure a step of the optimisation by stage.
+
+    Prints seconds and floating-point operations of every stage against the machine's fastest matrix
+    product, whole steps beside those of the authors' loop in the plainest torch, measured in turn, and
+    the memory that they need. Every batch is measured at the first size, and every other size with the
+    first batch, in processes of their own.
+    """
+    if sizes and source != "random":
+        raise FiceError("--size chooses the size of random models: leave it out, or --models")
+    from ..files import check_writable
+
+    for path in (report, plot):
+        if path:
+            check_writable(path)
+
+    from ..benchmark import full_size, measuring
+    from ..benchmark import report as reports
+    from ..models import resolve_device
+
+    for size in sizes:
+        full_size.configurations(size)
+    place = resolve_device(device)
+    first = sizes[0] if sizes else None
+    pairs = [(batch, first) for batch in batches] + [(batches[0], size) for size in sizes[1:]]
+    configurations = [
+        measuring.Configuration(source, batch, size, place, threads, repeat)
+        for batch, size in pairs
+    ]
+    with bar("measuring", reports.count(configurations), unit="turn") as progress:
+        found = reports.measure(configurations, lambda: progress.update())
+    say(reports.table(found))
+    for one in found:
+        if one.timing is None or not one.memory:
+            warn(f"{one.title}: memory ran out")
+    if report:
+        from ..report import write_json
+
+        write_json(report, reports.to_dict(found))
+        say(f"{report}: every figure")
+    if plot:
+        from ..benchmark.chart import chart
+        from ..plots import write_plot
+
+        write_plot(plot, chart(found))
+        say(f"{plot}: stages and scaling")
