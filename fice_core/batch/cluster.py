@@ -1,5 +1,6 @@
 """Workers on the machines of a Ray cluster. Photos travel there and results back; no disk is shared."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,13 +51,14 @@ def cluster(address: str, setup: Setup) -> Iterator[tuple[Hire, int]]:
             "Ray is not installed: install it with `pip install ray`, here and on the other machines"
         ) from error
     try:
+        _reach(address)
         ray.init(
             address=address,
             log_to_driver=True,
             logging_level="ERROR",
             include_dashboard=False if address == "local" else None,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FiceError(f"there is no Ray cluster at {address}: {reason}") from error
     try:
@@ -77,3 +79,14 @@ def cluster(address: str, setup: Setup) -> Iterator[tuple[Hire, int]]:
         yield hire, room
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Find out at once, where Ray would try for minutes, that nobody listens.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and "/" not in address and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
