@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .commands import bench, convert, demo, edit, evaluate, inspect, train
+from .commands import batch, bench, convert, demo, edit, evaluate, inspect, train
 from .errors import FiceError
 
 _MISTAKE, _INTERRUPTED = 2, 130
@@ -76,5 +76,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (demo, edit, inspect, convert, evaluate, bench, train):
+for _command in (demo, edit, batch, inspect, convert, evaluate, bench, train):
     main.add_command(_command.command)

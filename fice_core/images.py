@@ -80,7 +80,13 @@ def read_photo(path: str | os.PathLike[str], note: Callable[[str], None] | None 
         FiceError: missing, a folder, not a picture, damaged, too large, floating point pixels.
     """
     path = Path(path)
-    data = _read_bytes(path)
+    return decode_photo(_read_bytes(path), path, note)
+
+
+def decode_photo(
+    data: bytes, path: str | os.PathLike[str], note: Callable[[str], None] | None = None
+) -> Photo:
+    """As `read_photo`, of the bytes of a file; `path` is what messages call it."""
     try:
         decoded = _decode(data)
         pixels, transparent = _pixels(decoded.levels)
@@ -118,17 +124,30 @@ def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
         FiceError: unknown suffix, or the file cannot be written.
         ValueError: wrong shape or type, or NaN.
     """
+    write_bytes(path, encode_photo(path, photo))
+
+
+def encode_photo(path: str | os.PathLike[str], photo: Photo) -> bytes:
+    """What `write_photo` writes."""
     name, options = _WRITABLE[check_suffix(path)]
     if photo.bits == 16 and name == "PNG":
         levels = _to_levels(photo.pixels, 65535).astype(np.uint16)
-        write_bytes(path, deep_png.encode(levels, photo.profile, photo.exif))
-        return
+        return deep_png.encode(levels, photo.profile, photo.exif)
     options = {**options, "icc_profile": photo.profile}
     if photo.exif and name in _WITH_EXIF:
         options["exif"] = photo.exif
     buffer = io.BytesIO()
     Image.fromarray(to_bytes(photo.pixels)).save(buffer, name, **options)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def stored_size(data: bytes) -> tuple[int, int] | None:
+    """(H, W) as the head of a picture file says, before it is turned upright; None if it is no picture."""
+    try:
+        image = _open(data)
+    except Exception:  # damaged files make the decoders raise anything
+        return None
+    return image.height, image.width
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:

@@ -84,16 +84,8 @@ def load_models(
         FiceError: no such folder, a file is missing or holds something else, no such device.
     """
     place = resolve_device(device)
-    folder = DEMO_WEIGHTS if source == "demo" else Path(source)
-    if not folder.is_dir():
-        hint = (
-            "make it with `fice train demo`, or install the package again"
-            if source == "demo"
-            else 'give the folder with the checkpoints, or "demo"'
-        )
-        raise FiceError(f"there is no folder of models {folder}: {hint}")
     # All files are found before the first is read: two gigabytes are not loaded for nothing.
-    files = {kind: _require(folder, kind) for kind in _STEMS if kind != "clip" or not clip}
+    files = model_files(source, clip)
     load = LOADERS if quick else _PLAIN_LOADERS
     return Models(
         generator=load["generator"](files["generator"], device=place),
@@ -102,6 +94,25 @@ def load_models(
         segmenter=load["segmenter"](files["segmenter"], device=place),
         clip=load["clip"](clip or files["clip"], device=place),
     )
+
+
+def model_files(
+    source: str | os.PathLike[str] = "demo", clip: str | os.PathLike[str] | None = None
+) -> dict[str, Path]:
+    """The file of each network, by its kind, as `load_models` finds them; none of a `clip` of one's own.
+
+    Raises:
+        FiceError: no such folder, or a file is missing.
+    """
+    folder = DEMO_WEIGHTS if source == "demo" else Path(source)
+    if not folder.is_dir():
+        hint = (
+            "make it with `fice train demo`, or install the package again"
+            if source == "demo"
+            else 'give the folder with the checkpoints, or "demo"'
+        )
+        raise FiceError(f"there is no folder of models {folder}: {hint}")
+    return {kind: _require(folder, kind) for kind in _STEMS if kind != "clip" or not clip}
 
 
 def resolve_device(name: str) -> str:

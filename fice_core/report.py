@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -86,6 +87,20 @@ def write_json(path: str | os.PathLike[str], report: dict[str, Any]) -> None:
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def with_names(line: str, names: Sequence[str]) -> str:
+    """A warning of `edit`, which knows pictures by their place in the batch, for the user.
+
+    Args:
+        names: of the picture of each edit.
+    """
+
+    def name(match: re.Match[str]) -> str:
+        number = int(match[1])
+        return names[number - 1] if 1 <= number <= len(names) else match[0]
+
+    return re.sub(r"\bpicture (\d+)\b", name, line)
 
 
 def package_version() -> str:

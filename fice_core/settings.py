@@ -231,10 +231,9 @@ class EditSettings:
     def draft(cls) -> "EditSettings":
         """A first look: fewer steps, each cheaper. What it costs in quality: docs/performance.md."""
         return cls(
-            steps=40,
-            learning_rate=0.12,
-            start_candidates=128,
-            head_every=8,
+            steps=60,
+            learning_rate=0.1,
+            head_every=4,
             head_scale=0.5,
             pose_every=2,
         )

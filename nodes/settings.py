@@ -245,6 +245,13 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     optional=True,
                     tooltip="Judge the head in pictures of this scale: half the side costs a quarter.",
                 ),
+                io.Boolean.Input(
+                    "mixed_precision",
+                    default=_DEFAULT.mixed_precision,
+                    optional=True,
+                    tooltip="CLIP, DensePose and segmenter multiply in bfloat16: quicker on GPUs and on CPUs "
+                    "that have it, much slower on others.",
+                ),
             ],
             outputs=[
                 SettingsSocket.Output(

@@ -1,4 +1,5 @@
-"""Draws the icon and the banner of ComfyUI's registry from edits by the demonstration models.
+"""Draws the icon and the banner of ComfyUI's registry, and the photo of docs/photos.md, from edits by the
+demonstration models.
 
 python tools/build_images.py
 """
@@ -8,8 +9,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from fice_core import EditSettings, edit, load_models
+from fice_core import EditSettings, Models, edit, load_models
 from fice_core.demo import figures
+from fice_core.demo.scenes import scene
 from fice_core.images import to_bytes
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -28,9 +30,21 @@ def halves(before: torch.Tensor, after: torch.Tensor, size: int) -> Image.Image:
     return picture
 
 
+def photo(models: Models) -> Image.Image:
+    """Two people in a scene, before and after the larger one is dressed anew."""
+    before = scene((600, 800), [(40, 40, 560), (470, 200, 400)], seed=45).image
+    after = edit(models, before, "a red striped long sleeve shirt", EditSettings()).images
+    pair = Image.new("RGB", (1220, 450), "white")
+    for k, images in enumerate((before, after)):
+        small = Image.fromarray(to_bytes(images[0])).resize((600, 450), Image.Resampling.LANCZOS)
+        pair.paste(small, (620 * k, 0))
+    return pair
+
+
 def main() -> None:
-    """Both."""
+    """All three."""
     models, cast = load_models("demo"), figures()
+    photo(models).save(IMAGES / "photo.png")
     result = edit(models, cast.images, cast.prompts, EditSettings())
     halves(cast.images[0], result.images[0], 400).save(IMAGES / "icon.png")
     banner = Image.new("RGB", (1260, 540), "white")

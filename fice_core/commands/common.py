@@ -14,6 +14,31 @@ if TYPE_CHECKING:
 
     from ..editing import Models
 
+negative_option = click.option(
+    "--negative", default="", metavar="TEXT", help="What the garment shall not be."
+)
+worn_option = click.option(
+    "--from",
+    "worn",
+    default="",
+    metavar="TEXT",
+    help="What the person wears now; the edit is then judged by the way from this to the prompt, too.",
+)
+garment_option = click.option(
+    "--garment", type=click.Choice(get_args(Garment)), help="What is edited.  [default: upper]"
+)
+framing_option = click.option(
+    "--frame",
+    "framing",
+    type=click.Choice(get_args(Framing)),
+    help="What the generator sees: the largest person, the whole picture, or whichever fits.  "
+    "[default: the preset's]",
+)
+stitch_option = click.option(
+    "--stitch",
+    type=click.Choice(get_args(StitchMode)),
+    help="How the edit joins the picture; head and none alter all of it.  [default: the preset's]",
+)
 models_option = click.option(
     "--models",
     "source",

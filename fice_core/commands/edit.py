@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from ..errors import FiceError
-from ..settings import Framing, Garment, StitchMode
 from .common import (
     bar,
     clip_option,
     device_option,
+    framing_option,
+    garment_option,
     hold_option,
     models_of,
     models_option,
+    negative_option,
     preset_option,
     refine_option,
     seed_option,
     settings_of,
     steps_option,
+    stitch_option,
     tune_option,
     warn,
+    worn_option,
 )
 from .edit_run import Job, Run, together
 from .photos import Box, Photos, Where, expand, parse_box, read_mask
@@ -38,14 +42,8 @@ from .photos import Box, Photos, Where, expand, parse_box, read_mask
     metavar="TEXT",
     help="The garment, as in 'a red striped shirt'. Repeat it for several edits of every picture.",
 )
-@click.option("--negative", default="", metavar="TEXT", help="What the garment shall not be.")
-@click.option(
-    "--from",
-    "worn",
-    default="",
-    metavar="TEXT",
-    help="What the person wears now; the edit is then judged by the way from this to the prompt, too.",
-)
+@negative_option
+@worn_option
 @click.option(
     "-o",
     "--output",
@@ -53,16 +51,8 @@ from .photos import Box, Photos, Where, expand, parse_box, read_mask
     metavar="OUT",
     help="A picture file, or for several edits a folder.",
 )
-@click.option(
-    "--garment", type=click.Choice(get_args(Garment)), help="What is edited.  [default: upper]"
-)
-@click.option(
-    "--frame",
-    "framing",
-    type=click.Choice(get_args(Framing)),
-    help="What the generator sees: the largest person, the whole picture, or whichever fits.  "
-    "[default: the preset's]",
-)
+@garment_option
+@framing_option
 @click.option(
     "--person",
     type=click.IntRange(min=0),
@@ -81,11 +71,7 @@ from .photos import Box, Photos, Where, expand, parse_box, read_mask
 @click.option(
     "--mask", "mask_file", metavar="FILE", help="A picture that is white where the edit may go."
 )
-@click.option(
-    "--stitch",
-    type=click.Choice(get_args(StitchMode)),
-    help="How the edit joins the picture; head and none alter all of it.  [default: the preset's]",
-)
+@stitch_option
 @models_option
 @clip_option
 @preset_option

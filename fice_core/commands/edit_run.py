@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..batch.groups import MAX_PIXELS
 from .common import say, warn
-from .photos import MAX_PIXELS, Photos
+from .photos import Photos
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +119,7 @@ class Run:
 
     def _write(self, jobs: list[Job], photos: dict[str, Photo], result: EditResult) -> None:
         from ..images import write_photo
-        from ..report import edit_report
+        from ..report import edit_report, with_names
 
         for job, image in zip(jobs, result.images, strict=True):
             write_photo(job.output, replace(photos[job.input], pixels=image))
@@ -129,7 +129,8 @@ class Run:
             [job.prompt for job in jobs],
             [str(job.output) for job in jobs],
         )
-        lines = [_named(line, jobs) for line in result.warnings]
+        inputs = [job.input for job in jobs]
+        lines = [with_names(line, inputs) for line in result.warnings]
         self.warnings += [line for line in lines if line not in self.warnings]
 
     def finish(self) -> None:
@@ -149,13 +150,3 @@ class Run:
             device = str(self.models.device)
             report = whole_report(self.entries, self.settings, self.source, device, self.warnings)
             write_json(self.report, {**report, "texts": self.texts})
-
-
-def _named(line: str, jobs: list[Job]) -> str:
-    """A warning of the library, which knows pictures by their place in the batch, for the user."""
-
-    def name(match: re.Match[str]) -> str:
-        number = int(match[1])
-        return jobs[number - 1].input if 1 <= number <= len(jobs) else match[0]
-
-    return re.sub(r"\bpicture (\d+)\b", name, line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..batch.groups import MAX_PIXELS
 from ..errors import FiceError
 from .common import bar, warn
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from ..images import Photo
     from ..models import Models
     from ..settings import Framing
-
-#: Photos of more pixels than this, in all, are not in memory at once; one of them always is.
-MAX_PIXELS = 16_000_000
 
 Box = tuple[int, int, int, int]
 

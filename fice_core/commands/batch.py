@@ -1,0 +1,212 @@
+"""`fice batch`: many edits, by several workers, that a kill does not lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import FiceError
+from .common import (
+    bar,
+    clip_option,
+    device_option,
+    framing_option,
+    garment_option,
+    hold_option,
+    models_option,
+    negative_option,
+    preset_option,
+    refine_option,
+    say,
+    seed_option,
+    settings_of,
+    steps_option,
+    stitch_option,
+    tune_option,
+    warn,
+    worn_option,
+)
+from .photos import expand
+
+if TYPE_CHECKING:
+    from ..batch.editor import Setup
+    from ..batch.jobs import Job
+    from ..batch.journal import Journal
+    from ..batch.workers import Hire
+
+
+@click.command("batch")
+@click.argument("listed", metavar="JOBS")
+@click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    metavar="TEXT",
+    help="The garment, if JOBS is a folder. Repeat it for several edits of every picture.",
+)
+@negative_option
+@worn_option
+@click.option("-o", "--output", required=True, metavar="DIR", help="The folder for the results.")
+@garment_option
+@framing_option
+@stitch_option
+@models_option
+@clip_option
+@preset_option
+@steps_option
+@refine_option
+@tune_option
+@hold_option
+@seed_option
+@device_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that edit at the same time; each loads the models.  [default: 1; with --ray, all "
+    "there is room for]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="CPU threads of each worker. Another number may change the last bits.",
+)
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="Work on a Ray cluster: HOST:PORT, auto for the one of this machine, or local.",
+)
+@click.option("--restart", is_flag=True, help="Forget what is done and make all edits anew.")
+def command(
+    listed: str,
+    prompts: tuple[str, ...],
+    negative: str,
+    worn: str,
+    output: str,
+    source: str,
+    clip: str | None,
+    device: str,
+    workers: int | None,
+    threads: int,
+    address: str | None,
+    restart: bool,
+    **choices: Any,  # those of `settings_of`
+) -> None:
+    """Make the edits of a table, or of all pictures in a folder.
+
+    JOBS is a CSV file with the columns photo and prompt and, if wanted, output, negative, from, mask and
+    person; or a folder, with --prompt. After a kill, the same command goes on where it was.
+    """
+    from ..batch.driver import run
+    from ..batch.editor import Setup
+    from ..batch.groups import grouped, identity, look
+    from ..batch.jobs import check
+    from ..batch.journal import Journal, failures
+    from ..files import make_folder
+    from ..models import load_models, model_files, resolve_device
+    from ..report import package_version
+
+    jobs = _jobs(listed, prompts, negative, worn)
+    settings = settings_of(**choices, directed=any(job.worn.strip() for job in jobs))
+    folder = Path(output)
+    check(jobs, folder, table=None if Path(listed).is_dir() else listed)
+    with bar("looking at the photos", len(jobs), unit="photo") as progress:
+        inputs = look(jobs, progress.update)
+    if address is None:
+        device = resolve_device(device)
+    known = identity(
+        jobs,
+        inputs,
+        settings,
+        {kind: _file(path) for kind, path in model_files(source, clip).items()} | {"": clip},
+        {"device": device, "threads": threads, "fice": package_version()},
+    )
+    groups = grouped(jobs, inputs, settings)
+    setup = Setup(partial(load_models, source, clip=clip), device, settings, threads)
+    with Journal(make_folder(folder), known, restart) as journal:
+        if journal.entries:
+            say(f"{_made(groups, journal)} of {len(jobs)} edits have been made before")
+        with (
+            _workers(address, workers, setup) as (hire, count),
+            bar("editing", len(jobs), "edit") as progress,
+        ):
+            progress.update(_made(groups, journal))
+            try:
+                lost = run(groups, journal, hire, count, progress.update)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"interrupted: {_made(groups, journal)} of {len(jobs)} edits are made, and the "
+                    "same command goes on from there"
+                ) from None
+        entries = [journal.entries[number] for number in sorted(journal.entries)]
+    for line in dict.fromkeys(line for entry in entries for line in entry.warnings):
+        warn(line)
+    _tell(jobs, {**failures(entries), **lost}, folder)
+
+
+def _jobs(listed: str, prompts: tuple[str, ...], negative: str, worn: str) -> list[Job]:
+    from ..batch.jobs import all_pairs, read_table
+
+    if Path(listed).is_dir():
+        if not prompts:
+            raise FiceError(f"{listed} is a folder: say with --prompt what its pictures shall wear")
+        return all_pairs(expand([listed]), prompts, negative, worn)
+    if prompts:
+        raise FiceError(f"the prompts are in the table {listed}: leave --prompt out")
+    return read_table(listed, negative, worn)
+
+
+@contextmanager
+def _workers(address: str | None, count: int | None, setup: Setup) -> Iterator[tuple[Hire, int]]:
+    """What makes a worker, and how many there are."""
+    from ..batch import cluster, workers
+
+    if address is not None:
+        with cluster.cluster(address, setup) as (hire_there, room):
+            yield hire_there, min(count or room, room)
+        return
+    import torch
+
+    def hire(place: int) -> workers.LocalWorker:
+        if setup.device != "cuda":
+            return workers.LocalWorker(setup)
+        return workers.LocalWorker(
+            replace(setup, device=f"cuda:{place % torch.cuda.device_count()}")
+        )
+
+    yield hire, count or 1
+
+
+def _file(path: Path) -> str:
+    """What a large file is known by."""
+    status = path.stat()
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _made(groups: list[list[Job]], journal: Journal) -> int:
+    done = journal.entries.values()
+    return sum(len(groups[entry.group]) - len(entry.failed) for entry in done)
+
+
+def _tell(jobs: list[Job], failed: dict[str, str], folder: Path) -> None:
+    """Say how the batch ended.
+
+    Raises:
+        FiceError: not all edits were made.
+    """
+    for job in jobs:
+        if job.output in failed:
+            warn(f"{job.place}: {job.output} is not made: {failed[job.output]}")
+    if failed:
+        raise FiceError(
+            f"{len(failed)} of {len(jobs)} edits failed, see above; the others are in {folder}"
+        )
+    say(f"{folder}: {len(jobs)} edits")
