@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "comfyui"))
 from graph import Graph, Node, Socket  # noqa: E402
 from server import Server, find_comfyui  # noqa: E402
 
-from workflows import to_api  # noqa: E402
+from workflows import ordered_inputs, to_api  # noqa: E402
 
 WORKFLOWS = ROOT / "workflows"
 THUMBNAIL = 400  # pixels a side
@@ -93,7 +93,7 @@ def every_stage(g: Graph) -> None:
     ):
         node = g.add(f"FICE_Load{kind}", (0, 470 + 120 * k), width=300)
         loaders[name] = node[name]
-    g.group("1  Models and photo", (-20, 180, 340, 1000))
+    g.group("1  Models and photo", (-20, 180, 340, 1080))
 
     image, generator = figure["image"], loaders["generator"]
     latent = g.add(
@@ -135,7 +135,7 @@ def every_stage(g: Graph) -> None:
         title="Body parts",
         images=pose["picture"],
     )
-    g.group("2  What the photo shows, and the wish", (360, 180, 630, 1000))
+    g.group("2  What the photo shows, and the wish", (360, 180, 630, 1080))
 
     weights = g.add("FICE_LossWeights", (1040, 260), width=300)
     settings = g.add("FICE_InversionSettings", (1040, 600), width=300)
@@ -155,9 +155,9 @@ def every_stage(g: Graph) -> None:
         weights=weights["weights"],
         settings=settings["settings"],
     )
-    plot = g.add("FICE_PlotTrace", (1040, 1040), width=300, trace=inversion["trace"])
+    plot = g.add("FICE_PlotTrace", (1040, 1145), width=300, trace=inversion["trace"])
     g.add("PreviewImage", (1380, 895), width=330, height=255, title="Losses", images=plot["plot"])
-    g.group("3  The optimisation", (1020, 180, 710, 1000))
+    g.group("3  The optimisation", (1020, 180, 710, 1080))
 
     mask = g.add(
         "FICE_EditMask",
@@ -194,7 +194,7 @@ def every_stage(g: Graph) -> None:
         filename_prefix="fice/stages",
     )
     g.add("MaskPreview", (2100, 700), width=340, height=430, mask=mask["mask"])
-    g.group("4  Back into the photo", (1760, 180, 700, 1000))
+    g.group("4  Back into the photo", (1760, 180, 700, 1080))
 
 
 def four_prompts(g: Graph) -> None:
@@ -724,7 +724,7 @@ def four_frames(
     prompt = _edit_of(workflow)
     prompt["2"]["inputs"]["frames"] = 48
     settings = next(n for n in workflow["nodes"] if n["type"] == "FICE_InversionSettings")
-    names = list(info["FICE_InversionSettings"]["input"]["required"])
+    names = [name for name, *_ in ordered_inputs(info["FICE_InversionSettings"])]
     values = dict(zip(names, settings["widgets_values"], strict=True))
     prompt["6"] = {"class_type": "FICE_InversionSettings", "inputs": values}
     prompt["2"]["inputs"]["settings"] = ["6", 0]
