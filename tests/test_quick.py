@@ -71,3 +71,13 @@ def test_no_normalisation_by_batch_statistics_is_left(name: str) -> None:
     wide = [p for p in quick.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
     assert wide and all(p.is_contiguous(memory_format=torch.channels_last) for p in wide)
     assert not any(p.requires_grad for p in quick.parameters())
+
+
+def test_made_quick_in_inference_mode_it_can_still_enter_a_graph() -> None:
+    with torch.inference_mode():
+        with torch.inference_mode(False):
+            network = settled(NETWORKS["segmenter"][0]())
+        quick = quicken(network)
+    images = torch.rand(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
+    quick(images).head.sum().backward()
+    assert images.grad is not None and images.grad.any()

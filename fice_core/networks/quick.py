@@ -22,17 +22,19 @@ def quicken(network: Network) -> Network:
         network: frozen and in eval mode. A normalisation must stand right behind its convolution, in
             the order of definition as in that of computation, as in DensePose, the segmenter and CLIP.
     """
-    for module in [*network.modules()]:
-        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
-            _fold_own(module, module.norm)
-        for (name, first), (after, second) in pairwise([*module.named_children()]):
-            # Not a ConvNorm, which is a convolution too: it has its own.
-            if type(first) is nn.Conv2d and isinstance(second, nn.BatchNorm2d):
-                setattr(module, name, fuse_conv_bn_eval(first, second))
-                setattr(module, after, nn.Identity())
-    for parameter in network.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    # Not in inference mode, whose tensors could enter no graph.
+    with torch.inference_mode(False), torch.no_grad():
+        for module in [*network.modules()]:
+            if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+                _fold_own(module, module.norm)
+            for (name, first), (after, second) in pairwise([*module.named_children()]):
+                # Not a ConvNorm, which is a convolution too: it has its own.
+                if type(first) is nn.Conv2d and isinstance(second, nn.BatchNorm2d):
+                    setattr(module, name, fuse_conv_bn_eval(first, second))
+                    setattr(module, after, nn.Identity())
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network.requires_grad_(False)
 
 
