@@ -14,7 +14,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +81,7 @@ def measure_memory(folder: str, preset: str) -> dict[str, float]:
     import torch
 
     from fice_core import EditSettings, edit, load_models
+    from fice_core.benchmark.memory import PeakMemory
 
     models = load_models(folder)
     weights = sum(
@@ -91,44 +91,23 @@ def measure_memory(folder: str, preset: str) -> dict[str, float]:
     )
     image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     settings = EditSettings.paper() if preset == "paper" else EditSettings()
-    loaded = resident()
-    with Peak() as peak:
+    with PeakMemory(models.device) as memory:
         result = edit(
-            models, image, "a red striped shirt", replace(settings, steps=STEPS_FULL_SIZE)
+            models,
+            image,
+            "a red striped shirt",
+            replace(settings, steps=STEPS_FULL_SIZE, framing="whole"),
         )
+    loaded, peak = memory.before or 0, memory.peak or 0
     times = result.trace.seconds
     return {
         f"full size, {preset}: weights (GB)": weights / 1e9,
         f"full size, {preset}: resident before the edit (GB)": loaded / 1e9,
-        f"full size, {preset}: peak during the edit (GB)": peak.value / 1e9,
-        f"full size, {preset}: peak over the weights (GB)": (peak.value - weights) / 1e9,
-        f"full size, {preset}: of which the edit (GB)": (peak.value - loaded) / 1e9,
+        f"full size, {preset}: peak during the edit (GB)": peak / 1e9,
+        f"full size, {preset}: peak over the weights (GB)": (peak - weights) / 1e9,
+        f"full size, {preset}: of which the edit (GB)": (peak - loaded) / 1e9,
         f"full size, {preset}: seconds a step": float(times[-1] - times[0]) / (len(times) - 1),
     }
-
-
-def resident() -> int:
-    """Bytes of this process that are in memory (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-class Peak:
-    """The largest `resident` while the block runs, looked at 200 times a second."""
-
-    def __enter__(self) -> "Peak":
-        self.value = resident()
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-        self.thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self.done.wait(0.005):
-            self.value = max(self.value, resident())
-
-    def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.thread.join()
 
 
 MEASUREMENTS: dict[str, Callable[..., dict[str, float]]] = {
