@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,23 @@ LOADERS = _PLAIN_LOADERS | {
 
 @dataclass(frozen=True)
 class Models:
-    """The five networks of the method, frozen and on one device."""
+    """The five networks of the method, frozen and on one device.
+
+    Attributes:
+        load_encoder: gives the encoder. It is by far the largest of the published networks and needed
+            but once an edit, so that whoever is short of memory loads it then and lets it go again.
+    """
 
     generator: Generator
-    encoder: Encoder
+    load_encoder: Callable[[], Encoder]
     densepose: DensePose
     segmenter: Segmenter
     clip: Clip
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, perhaps read from its file for the occasion: ask once, and let it go again."""
+        return self.load_encoder()
 
     @property
     def device(self) -> torch.device:
@@ -87,9 +98,12 @@ def load_models(
     # All files are found before the first is read: two gigabytes are not loaded for nothing.
     files = model_files(source, clip)
     load = LOADERS if quick else _PLAIN_LOADERS
+    generator = load["generator"](files["generator"], device=place)
+    load_encoder = partial(load["encoder"], files["encoder"], device=place)
+    load_encoder()  # a file that holds none is found out now, and while memory is still free
     return Models(
-        generator=load["generator"](files["generator"], device=place),
-        encoder=load["encoder"](files["encoder"], device=place),
+        generator=generator,
+        load_encoder=load_encoder,
         densepose=load["densepose"](files["densepose"], device=place),
         segmenter=load["segmenter"](files["segmenter"], device=place),
         clip=load["clip"](clip or files["clip"], device=place),

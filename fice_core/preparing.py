@@ -80,7 +80,8 @@ def prepare(
         ]
     )
     regions = segment_regions(models.segmenter, framed, settings.max_batch)
-    w_plus = encode_latent(models.generator, models.encoder, framed, settings.max_batch)
+    encoder = models.encoder
+    w_plus = encode_latent(models.generator, encoder, framed, settings.max_batch)
     shown = framed
     replaced = torch.zeros(len(framed), 1, 1, 1, dtype=torch.bool, device=framed.device)
     if settings.backdrop == "auto" and settings.keeps_outside:
@@ -89,7 +90,8 @@ def prepare(
         if replaced.any():
             colour = own_backdrop(models.generator, models.segmenter)
             shown = torch.where(replaced, before_own_backdrop(framed, regions, colour), framed)
-            w_plus = encode_latent(models.generator, models.encoder, shown, settings.max_batch)
+            w_plus = encode_latent(models.generator, encoder, shown, settings.max_batch)
+    del encoder  # what follows needs memory, too
     parts = extract_pose(models.densepose, shown, settings.max_batch)
     anatomy = find_anatomy(parts, regions)
     refined = None

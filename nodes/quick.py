@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..fice_core.editing import edit
 from ..fice_core.latents import generator_id
 from ..fice_core.models import Models
+from ..fice_core.networks.e4e import Encoder
 from ..fice_core.prompts import lines_of
 from ..fice_core.settings import EditSettings, LossWeights, Preset
 from . import models
@@ -184,7 +185,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         edits = max(len(photos), len(lines))
         with on_device(*loaded.values(), pixels=pixels_at_once(loaded["generator"], chosen, edits)):
             result = edit(
-                Models(**{kind: each.network for kind, each in loaded.items()}),
+                _models(**{kind: each.network for kind, each in loaded.items()}),
                 photos,
                 lines,
                 chosen,
@@ -204,6 +205,10 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             LatentValue(result.w_plus.cpu(), identity),
             recorder.trace_of(result.trace),
         )
+
+
+def _models(encoder: Encoder, **others: Any) -> Models:
+    return Models(load_encoder=lambda: encoder, **others)
 
 
 def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def test_prompt_of_300_words(
         77 if kind != "words" else clip.tokenizer.context_length
     )
     now = models["now"]
-    models["now"] = editing.Models(now.generator, now.encoder, now.densepose, now.segmenter, clip)
+    models["now"] = replace(now, clip=clip)
     message = edit(photo, tmp_path / "o.png", prompt=" ".join(list(VOCABULARY)[:1] * 300))
     assert (
         f"302 tokens, but this CLIP model reads at most {clip.tokenizer.context_length}" in message

@@ -1,5 +1,6 @@
 """The real networks, tiny and random: written to files, loaded, and used for an edit."""
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,28 @@ def test_load_and_edit(folder, outer, preset):
     assert not torch.equal(result.trace.total[3], first)
     networks = (models.generator, models.encoder, models.densepose, models.segmenter, models.clip)
     assert all(p.grad is None for network in networks for p in network.parameters())
+
+
+def test_the_encoder_is_in_memory_only_while_it_is_needed(folder):
+    models = load_models(folder)
+    lent = []
+
+    def load_encoder():
+        encoder = models.load_encoder()
+        lent.append(weakref.ref(encoder))
+        return encoder
+
+    watched = replace(models, load_encoder=load_encoder)
+    held = []
+    edit(
+        watched,
+        photos(),
+        "a red shirt",
+        EditSettings(framing="whole", steps=2),
+        on_step=lambda _: held.append(any(encoder() is not None for encoder in lent)),
+    )
+    assert len(lent) == 1
+    assert held == [False, False]
 
 
 def test_the_same_seed_gives_the_same_edit(folder):

@@ -138,7 +138,8 @@ toy_segmenter = _frozen(ToySegmenter)
 
 def toy_models(generator: ToyGenerator | None = None) -> Models:
     generator = generator or toy_generator()
-    return Models(generator, toy_encoder(generator), toy_densepose(), toy_segmenter(), toy_clip())
+    encoder = toy_encoder(generator)
+    return Models(generator, lambda: encoder, toy_densepose(), toy_segmenter(), toy_clip())
 
 
 def toy_targets(count: int, models: Models, seed: int = 7) -> Targets:

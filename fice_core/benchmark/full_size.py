@@ -106,24 +106,28 @@ def random_models(
         quick: as in `load_models`.
         seed: the same gives the same networks; torch's own random state is left as it was.
     """
-    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        generator = _filled(Generator(**arguments["generator"]))
-        encoder = _filled(Encoder(**arguments["encoder"]))
-        densepose = _filled(DensePose(**arguments["densepose"]))
-        densepose.backbone.bottom_up.stem.conv1.weight /= _DENSEPOSE_DEVIATION
-        segmenter = _filled(Segmenter(**arguments["segmenter"]))
-        clip = _filled(Clip(**arguments["clip"]))
-        models = Models(generator, encoder, densepose, segmenter, clip)
-        for network in vars(models).values():
-            network.to(device).eval().requires_grad_(False)
-        if quick:
-            for critic in (densepose, segmenter, clip):
-                quicken(critic)
-    return models
+
+    def random(kind: type[Network], name: str) -> Network:
+        with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = kind(**arguments[name])
+            _fill(network)
+        return network.to(device).eval().requires_grad_(False)
+
+    def critic(kind: type[Network], name: str) -> Network:
+        network = random(kind, name)
+        return quicken(network) if quick else network
+
+    return Models(
+        generator=random(Generator, "generator"),
+        load_encoder=lambda: random(Encoder, "encoder"),
+        densepose=critic(DensePose, "densepose"),
+        segmenter=critic(Segmenter, "segmenter"),
+        clip=critic(Clip, "clip"),
+    )
 
 
-def _filled(network: Network) -> Network:
+def _fill(network: nn.Module) -> None:
     """Values of the size that trained networks have, where the constructor's are not."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -136,6 +140,8 @@ def _filled(network: Network) -> Network:
             module.noise_strength.normal_(0.0, 0.1)
         elif isinstance(module, ToRGB):
             module.weight.mul_(_TORGB_SCALE)
+        elif isinstance(module, DensePose):
+            module.backbone.bottom_up.stem.conv1.weight /= _DENSEPOSE_DEVIATION
         elif isinstance(module, BodyBlock):
             inner = module.res_layer[3]
             assert isinstance(inner, nn.Conv2d)
@@ -143,4 +149,3 @@ def _filled(network: Network) -> Network:
         last = getattr(module, "conv3", None)
         if isinstance(last, nn.Conv2d):  # a bottleneck of any dialect
             last.weight.mul_(_RESIDUAL_SCALE)
-    return network

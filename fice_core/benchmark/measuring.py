@@ -97,7 +97,8 @@ class Timing:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes before the steps, with the networks loaded, and at most during them; None if unknown."""
+    """Bytes with the networks loaded, and at most from the photo's first look to the last step; None if
+    unknown."""
 
     before: int | None
     peak: int | None
@@ -214,17 +215,17 @@ def measure_memory(configuration: Configuration, loop: str, progress: Progress) 
 
 def memory_of(models: Models, batch: int, loop: str, progress: Progress = lambda: None) -> Memory:
     """As `measure_memory`, with these networks."""
-    targets = make_targets(models, batch)
-    run: RealLoop | PlainLoop
-    if loop == PLAIN:
-        run = PlainLoop(models, targets, EditSettings.paper(), _STEPS_FOR_MEMORY)
-    else:
-        settings = EditSettings() if loop == OURS else EditSettings.paper()
-        known = latent_statistics(models.generator)
-        run = RealLoop(models, targets, settings, known, _STEPS_FOR_MEMORY)
     with ExitStack() as stack:
         stack.enter_context(tf32(False))
         peak = stack.enter_context(PeakMemory(models.device))
+        targets = make_targets(models, batch)
+        run: RealLoop | PlainLoop
+        if loop == PLAIN:
+            run = PlainLoop(models, targets, EditSettings.paper(), _STEPS_FOR_MEMORY)
+        else:
+            settings = EditSettings() if loop == OURS else EditSettings.paper()
+            known = latent_statistics(models.generator)
+            run = RealLoop(models, targets, settings, known, _STEPS_FOR_MEMORY)
         run.lap(lambda: None)
     progress()
     return Memory(peak.before, peak.peak)

@@ -8,7 +8,6 @@ and nothing is done to save memory. The losses and gradients are the real step's
 
 import copy
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TypeVar
 
 import torch
@@ -91,8 +90,16 @@ class PlainLoop:
 
 
 def plain_models(models: Models) -> Models:
-    """Copies of the networks in their plain form. What is contiguous already shares its memory."""
-    return Models(**{item.name: _plain(getattr(models, item.name)) for item in fields(models)})
+    """Copies of the networks in their plain form, the encoder being held as the others are. What is
+    contiguous already shares its memory."""
+    encoder = models.encoder
+    return Models(
+        generator=_plain(models.generator),
+        load_encoder=lambda: encoder,
+        densepose=_plain(models.densepose),
+        segmenter=_plain(models.segmenter),
+        clip=_plain(models.clip),
+    )
 
 
 def _plain(network: Network) -> Network:
