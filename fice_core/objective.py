@@ -22,9 +22,9 @@ Term = Callable[[torch.Tensor, Targets, int], torch.Tensor]
 Sight = Callable[[torch.Tensor], torch.Tensor]  # pictures to what a critic sees in them
 _T = TypeVar("_T")
 
-# From this many pixels on, pictures are rendered twice rather than keeping the generator's graph in
-# memory beside a critic's: a tenth of the time, and 0.4 GB of a full-size step.
-_RENDER_TWICE = 2**16
+# Up to this many pixels, one full-size picture's, the generator's graph is kept in memory beside a
+# critic's, 0.3 GB; more pictures are rendered twice instead, which takes an eighth more time.
+_RENDER_ONCE = 2**16
 # Feature maps that the perceptual term compares: the stem's and those of two stages, at H/2, H/4 and H/8.
 # The stages after them cost ten times as much and tell regions apart rather than looks.
 _FEATURE_MAPS = 3
@@ -162,7 +162,7 @@ class Objective:
         """
         codes = codes.detach().clone().requires_grad_()
         height, width = self._generator.resolution
-        keep_graph = len(codes) * height * width < _RENDER_TWICE
+        keep_graph = len(codes) * height * width <= _RENDER_ONCE
         with torch.set_grad_enabled(keep_graph):
             images = self._render(codes, targets)
         picture = images.detach().requires_grad_()

@@ -131,9 +131,9 @@ class EditSettings:
     refine_steps: int = 0
     tune_steps: int = 0
     hold: bool = False
-    head_every: int = 1
-    pose_every: int = 1
-    head_scale: float = 1.0
+    head_every: int = 4
+    pose_every: int = 2
+    head_scale: float = 0.5
     mixed_precision: bool = False
     framing: Framing = "auto"
     backdrop: Backdrop = "auto"
@@ -216,6 +216,9 @@ class EditSettings:
             start_noise=0.0,
             start_candidates=0,
             clip_views=0,
+            head_every=1,
+            pose_every=1,
+            head_scale=1.0,
             framing="whole",
             backdrop="keep",
             clamp=False,
@@ -229,14 +232,8 @@ class EditSettings:
 
     @classmethod
     def draft(cls) -> "EditSettings":
-        """A first look: fewer steps, each cheaper. What it costs in quality: docs/performance.md."""
-        return cls(
-            steps=60,
-            learning_rate=0.1,
-            head_every=4,
-            head_scale=0.5,
-            pose_every=2,
-        )
+        """A first look, in fewer steps. What it costs in quality: docs/performance.md."""
+        return cls(steps=60, learning_rate=0.1)
 
     @classmethod
     def preset(cls, name: Preset) -> "EditSettings":

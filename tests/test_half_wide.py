@@ -190,4 +190,4 @@ def test_an_encoder_with_the_styles_of_another_size(models, tmp_path):
     encoder = checkpoints.load_encoder(tmp_path / "e4e.pt")
     with pytest.raises(FiceError, match="use an encoder trained for this generator"):
         whole = EditSettings(framing="whole")
-        edit(replace(models, encoder=encoder), photos(64, 32), "a red shirt", whole)
+        edit(replace(models, load_encoder=lambda: encoder), photos(64, 32), "a red shirt", whole)

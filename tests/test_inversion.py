@@ -127,7 +127,7 @@ def test_rendering_twice_to_save_memory_changes_nothing(monkeypatch):
     models = toy_models()
     targets = toy_targets(2, models)
     once = run(models, targets, PLAIN)
-    monkeypatch.setattr("fice_core.objective._RENDER_TWICE", 0)
+    monkeypatch.setattr("fice_core.objective._RENDER_ONCE", 0)
     twice = run(models, targets, PLAIN)
     assert torch.equal(once.w_plus, twice.w_plus)
     assert torch.equal(once.trace.total, twice.trace.total)
@@ -337,7 +337,7 @@ def test_latent_prior_pulls_to_the_mean_of_w():
 def test_the_result_does_not_depend_on_the_batch(max_batch):
     models = toy_models()
     targets = toy_targets(5, models)
-    settings = replace(EditSettings(steps=40, plateau_patience=4), max_batch=max_batch)
+    settings = replace(EditSettings(steps=36, plateau_patience=4), max_batch=max_batch)
     together = run(models, targets, settings)
     for k in range(5):
         alone = run(models, targets.select(slice(k, k + 1)), settings)

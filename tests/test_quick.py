@@ -4,11 +4,13 @@ import copy
 
 import pytest
 import torch
+from open_clip.modified_resnet import AttentionPool2d
 from torch import nn
 
+from fice_core.benchmark.stages import Operations
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
-from fice_core.networks.quick import quicken
+from fice_core.networks.quick import DilatedConv, OneQueryPool, quicken
 from fice_core.networks.segmenter import Segmenter
 
 SMALL = {"stem_channels": 8, "width": 4, "blocks": (2, 1, 1, 2)}
@@ -81,3 +83,29 @@ def test_made_quick_in_inference_mode_it_can_still_enter_a_graph() -> None:
     images = torch.rand(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     quick(images).head.sum().backward()
     assert images.grad is not None and images.grad.any()
+
+
+def test_attention_pool_asks_with_one_query() -> None:
+    torch.manual_seed(0)
+    pool = AttentionPool2d(3, 24, 4, 7).double().eval().requires_grad_(False)
+    x = torch.randn(2, 24, 3, 3, dtype=torch.float64)
+    with Operations() as operations:
+        expected = pool(x)
+        whole = operations.read()
+        found = OneQueryPool(pool)(x)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    assert operations.read() - whole < whole / 2
+
+
+@pytest.mark.parametrize("size", [(3, 5), (5, 6), (6, 6), (9, 4)])
+def test_taps_outside_of_the_picture_are_left_out(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(2, 3, 3, padding=6, dilation=6).double().requires_grad_(False)
+    x = torch.randn(2, 2, *size, dtype=torch.float64)
+    with Operations() as operations:
+        expected = conv(x)
+        whole = operations.read()
+        found = DilatedConv(conv)(x)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    share = (operations.read() - whole) / whole
+    assert share == pytest.approx(1 / 9 if max(size) <= 6 else 1)

@@ -1,13 +1,19 @@
 """Frozen networks made quicker without changing what they compute, but for rounding."""
 
 from itertools import pairwise
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
+from .densepose import Head
 from .resnet import ConvNorm
+from .winograd import WinogradConv
+
+if TYPE_CHECKING:
+    from open_clip.modified_resnet import AttentionPool2d
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -16,7 +22,10 @@ def quicken(network: Network) -> Network:
     """A network for use alone, changed in place: its keys are no longer those of its file.
 
     Batch normalisations are folded into the convolutions before them, and weights are laid out
-    channels-last, as the convolutions of every backend read them fastest; pictures then follow.
+    channels-last, as the convolutions of every backend read them fastest; pictures then follow. The
+    convolutions of DensePose's head, half of that network's work, multiply less, see `winograd.py`.
+    Dilated convolutions whose outer taps lie outside of the picture, and what CLIP's attention pool
+    finds out for tokens that nothing asks for, are left out.
 
     Args:
         network: frozen and in eval mode. A normalisation must stand right behind its convolution, in
@@ -32,10 +41,73 @@ def quicken(network: Network) -> Network:
                 if type(first) is nn.Conv2d and isinstance(second, nn.BatchNorm2d):
                     setattr(module, name, fuse_conv_bn_eval(first, second))
                     setattr(module, after, nn.Identity())
+        for module in [*network.modules()]:
+            for name, child in [*module.named_children()]:
+                if _is_attention_pool(child):
+                    setattr(module, name, OneQueryPool(child))
+                elif type(child) is nn.Conv2d and child.kernel_size == (3, 3):
+                    if isinstance(module, Head):
+                        setattr(module, name, WinogradConv(child))
+                    elif child.dilation[0] > 1 and child.dilation == child.padding:
+                        setattr(module, name, DilatedConv(child))
         for parameter in network.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network.requires_grad_(False)
+
+
+class DilatedConv(nn.Module):
+    """A 3x3 convolution, padded by its dilation, that leaves out taps which see nothing but padding."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, H, W)."""
+        if self.conv.stride == (1, 1) and self.conv.dilation[0] >= max(x.shape[-2:]):
+            return F.conv2d(x, self.conv.weight[:, :, 1:2, 1:2], self.conv.bias)
+        whole: Tensor = self.conv(x)
+        return whole
+
+
+class OneQueryPool(nn.Module):
+    """CLIP's attention pool with its one query alone: the mean token's.
+
+    The keys' matrix is applied to the query rather than to every token, and the values' to each head's
+    mixture of tokens. The keys' bias adds the same to all of a head's logits, which softmax takes out.
+    """
+
+    def __init__(self, pool: "AttentionPool2d") -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D)."""
+        pool = self.pool
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)
+        tokens = tokens + pool.positional_embedding
+
+        def by_head(each: Tensor) -> Tensor:  # (..., C) -> (..., heads, C / heads)
+            split: Tensor = each.unflatten(-1, (pool.num_heads, -1))
+            return split
+
+        query = by_head(pool.q_proj(tokens[:, 0]))
+        keys = pool.k_proj.weight.unflatten(0, (pool.num_heads, -1))
+        values = pool.v_proj.weight.unflatten(0, (pool.num_heads, -1))
+        asked = torch.einsum("nhd,hdc->nhc", query, keys) / query.shape[-1] ** 0.5
+        attention = torch.einsum("nhc,nlc->nhl", asked, tokens).softmax(dim=-1)
+        mixed = torch.einsum("nhl,nlc->nhc", attention, tokens)
+        found = torch.einsum("nhc,hdc->nhd", mixed, values) + by_head(pool.v_proj.bias)
+        pooled: Tensor = pool.c_proj(found.flatten(1))
+        return pooled
+
+
+def _is_attention_pool(module: nn.Module) -> bool:
+    # By name: open_clip takes over a second to import, and networks of other kinds need it not.
+    kind = type(module)
+    return kind.__name__ == "AttentionPool2d" and kind.__module__.startswith("open_clip.")
 
 
 def _fold_own(conv: ConvNorm, norm: nn.BatchNorm2d) -> None:

@@ -39,6 +39,11 @@ def upsample(images: Tensor) -> Tensor:
     return F.conv_transpose2d(images, kernel, stride=2, padding=1, groups=images.shape[1])
 
 
+def _clamped(x: Tensor, limit: float) -> Tensor:
+    # Its gradient is one pass over the activations; that of `clamp` is four.
+    return F.hardtanh(x, -limit, limit)
+
+
 class EqualizedLinear(nn.Module):
     """y = x (W * lr / sqrt(fan_in))^T + b * lr: equalised learning rate (Karras et al. 2018)."""
 
@@ -113,12 +118,13 @@ class StyledConv(nn.Module):
             x = F.conv2d(x, self.weight, padding=1)
         energy = style.square() @ self.weight.square().sum((2, 3)).t()
         demodulation = torch.rsqrt(energy + EPSILON)
-        shift = self.noise_const * self.noise_strength + self.bias[:, None, None]
         # The leaky ReLU is positively homogeneous, so its gain may be applied before it, and the
         # demodulation, noise, bias and gain are then one pass over the activations.
-        x = torch.addcmul(shift * GAIN, x, (demodulation * GAIN)[:, :, None, None])
+        noise = self.noise_const * (self.noise_strength * GAIN)
+        shift = noise + (self.bias * GAIN)[:, None, None]
+        x = torch.addcmul(shift, x, (demodulation * GAIN)[:, :, None, None])
         x = F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+        return x if self.clamp is None else _clamped(x, self.clamp)
 
 
 class ToRGB(nn.Module):
@@ -139,7 +145,7 @@ class ToRGB(nn.Module):
         weight = self.weight[:, :, 0, 0] * style[:, None, :]
         rgb = torch.baddbmm(self.bias[None, :, None], weight, x.reshape(n, c, height * width))
         rgb = rgb.reshape(n, 3, height, width)
-        return rgb if self.clamp is None else rgb.clamp(-self.clamp, self.clamp)
+        return rgb if self.clamp is None else _clamped(rgb, self.clamp)
 
 
 class SynthesisBlock(nn.Module):
