@@ -91,12 +91,14 @@ def cases(count: int, seed: int = 0, bare: bool = False) -> Cases:
 
 
 def variants(settings: EditSettings) -> dict[str, EditSettings]:
-    """The rows of the table: the settings, the other presets, the settings with one part taken away, and
-    with all but the garment held to the photo, see docs/fidelity.md."""
+    """The rows of the table: the settings, the other presets, the settings with every term computed at
+    every step, with one part taken away, and with all but the garment held to the photo, see
+    docs/fidelity.md."""
     return {
         "default": settings,
         "draft": EditSettings.draft(),
         "paper": EditSettings.paper(),
+        "no approximation": replace(settings, head_every=1, pose_every=1, head_scale=1.0),
         "no pose term": settings.with_weights(pose=0),
         "no image term": settings.with_weights(image=0),
         "no latent term": settings.with_weights(latent=0, latent_prior=0),
