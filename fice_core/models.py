@@ -45,7 +45,7 @@ _PLAIN_LOADERS: dict[str, Callable[..., Any]] = {
 }
 #: How a network of each kind is loaded to be used; to be saved again, it is loaded by `checkpoints`.
 LOADERS = _PLAIN_LOADERS | {
-    kind: _quick(_PLAIN_LOADERS[kind]) for kind in ("densepose", "segmenter", "clip")
+    kind: _quick(_PLAIN_LOADERS[kind]) for kind in ("generator", "densepose", "segmenter", "clip")
 }
 
 
@@ -88,7 +88,7 @@ def load_models(
         device: a torch device, or "auto" for an accelerator where there is one.
         clip: a file, or open_clip's ARCHITECTURE:WEIGHTS, which it may download. Without it, the
             folder's `RN50x4.*` or `clip*.*`.
-        quick: whether the critics are made quicker for use, see `networks.quick`; without it every
+        quick: whether networks are made quicker for use, see `networks.quick`; without it every
             network is as its file has it.
 
     Raises:

@@ -12,6 +12,8 @@ from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
 from fice_core.networks.quick import DilatedConv, OneQueryPool, quicken
 from fice_core.networks.segmenter import Segmenter
+from fice_core.networks.stylegan2 import Generator
+from fice_core.networks.winograd import WinogradConv
 
 SMALL = {"stem_channels": 8, "width": 4, "blocks": (2, 1, 1, 2)}
 
@@ -50,12 +52,17 @@ def settled(network: nn.Module) -> nn.Module:
     return network.double().eval().requires_grad_(False)
 
 
+@pytest.mark.parametrize("many", [1, 256])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_results_and_gradients_are_the_same(name: str) -> None:
+def test_results_and_gradients_are_the_same(
+    name: str, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fice_core.networks.quick._MANY_CHANNELS", many)
     build, use = NETWORKS[name]
     torch.manual_seed(0)
     network = settled(build())
     quick = quicken(copy.deepcopy(network))
+    assert (many == 1) == any(isinstance(m, WinogradConv) for m in quick.modules())
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(use(network, images).shape, dtype=torch.float64)
     found = []
@@ -109,3 +116,15 @@ def test_taps_outside_of_the_picture_are_left_out(size: tuple[int, int]) -> None
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
     share = (operations.read() - whole) / whole
     assert share == pytest.approx(1 / 9 if max(size) <= 6 else 1)
+
+
+def test_a_generator_is_only_laid_out_anew() -> None:
+    torch.manual_seed(0)
+    generator = Generator((16, 16), 8, 8, 128, 8).requires_grad_(False)
+    before = {key: value.clone() for key, value in generator.state_dict().items()}
+    codes = torch.randn(2, generator.num_ws, 8)
+    expected = generator.synthesize(codes)
+    quick = quicken(generator)
+    torch.testing.assert_close(quick.synthesize(codes), expected)
+    assert quick.synthesis.b16.conv0.weight.transpose(0, 1).is_contiguous()
+    assert all(torch.equal(value, before[key]) for key, value in quick.state_dict().items())

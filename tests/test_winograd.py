@@ -74,9 +74,17 @@ def test_single_precision_is_as_exact_as_the_convolution() -> None:
 
 def test_mixed_precision_leaves_it_to_the_backend() -> None:
     conv = nn.Conv2d(4, 4, 3, padding=1).requires_grad_(False)
+    conv.weight.copy_(
+        torch.randint(-8, 8, conv.weight.shape)
+    )  # no rounding on the way there and back
     x = torch.randn(1, 4, 6, 6)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(WinogradConv(conv)(x), conv(x))
+
+
+def test_the_weight_can_be_had_back() -> None:
+    conv = convolution(3, 5)
+    torch.testing.assert_close(WinogradConv(conv).weight(), conv.weight.detach())
 
 
 @pytest.mark.parametrize(

@@ -114,16 +114,16 @@ def random_models(
             _fill(network)
         return network.to(device).eval().requires_grad_(False)
 
-    def critic(kind: type[Network], name: str) -> Network:
+    def ready(kind: type[Network], name: str) -> Network:
         network = random(kind, name)
         return quicken(network) if quick else network
 
     return Models(
-        generator=random(Generator, "generator"),
+        generator=ready(Generator, "generator"),
         load_encoder=lambda: random(Encoder, "encoder"),
-        densepose=critic(DensePose, "densepose"),
-        segmenter=critic(Segmenter, "segmenter"),
-        clip=critic(Clip, "clip"),
+        densepose=ready(DensePose, "densepose"),
+        segmenter=ready(Segmenter, "segmenter"),
+        clip=ready(Clip, "clip"),
     )
 
 

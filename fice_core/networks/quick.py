@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
-from .densepose import Head
+from .densepose import ReLUConv
 from .resnet import ConvNorm
-from .winograd import WinogradConv
+from .stylegan2 import Generator, StyledConv
+from .winograd import WinogradConv, is_plain
 
 if TYPE_CHECKING:
     from open_clip.modified_resnet import AttentionPool2d
@@ -18,14 +19,20 @@ if TYPE_CHECKING:
 Network = TypeVar("Network", bound=nn.Module)
 
 
+# With fewer channels than this the additions of a `WinogradConv` cost more than the multiplications saved.
+_MANY_CHANNELS = 256
+
+
 def quicken(network: Network) -> Network:
-    """A network for use alone, changed in place: its keys are no longer those of its file.
+    """A network for use alone, changed in place; a critic's keys are no longer those of its file.
 
     Batch normalisations are folded into the convolutions before them, and weights are laid out
-    channels-last, as the convolutions of every backend read them fastest; pictures then follow. The
-    convolutions of DensePose's head, half of that network's work, multiply less, see `winograd.py`.
-    Dilated convolutions whose outer taps lie outside of the picture, and what CLIP's attention pool
-    finds out for tokens that nothing asks for, are left out.
+    channels-last, as the convolutions of every backend read them fastest; pictures then follow. Wide
+    3x3 convolutions multiply less, see `winograd.py`. Left out are taps of dilated convolutions that lie
+    outside of the picture, and what CLIP's attention pool finds out for tokens that nothing asks for.
+
+    A generator's weights are only laid out as its upsampling convolutions read them: channels-last it
+    would be slower, and tuning must be able to change it.
 
     Args:
         network: frozen and in eval mode. A normalisation must stand right behind its convolution, in
@@ -45,13 +52,13 @@ def quicken(network: Network) -> Network:
             for name, child in [*module.named_children()]:
                 if _is_attention_pool(child):
                     setattr(module, name, OneQueryPool(child))
-                elif type(child) is nn.Conv2d and child.kernel_size == (3, 3):
-                    if isinstance(module, Head):
-                        setattr(module, name, WinogradConv(child))
-                    elif child.dilation[0] > 1 and child.dilation == child.padding:
-                        setattr(module, name, DilatedConv(child))
+                elif isinstance(child, nn.Conv2d):
+                    setattr(module, name, _quicker(child))
+            if isinstance(module, StyledConv) and module.up:
+                turned = module.weight.data.transpose(0, 1).contiguous()
+                module.weight.data = turned.transpose(0, 1)
         for parameter in network.parameters():
-            if parameter.ndim == 4:
+            if parameter.ndim == 4 and not isinstance(network, Generator):
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network.requires_grad_(False)
 
@@ -61,11 +68,13 @@ class DilatedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
+        if conv.padding != conv.dilation:
+            raise ValueError(f"not padded by its dilation: {conv}")
         self.conv = conv
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H, W)."""
-        if self.conv.stride == (1, 1) and self.conv.dilation[0] >= max(x.shape[-2:]):
+        if self.conv.stride == (1, 1) and min(self.conv.dilation) >= max(x.shape[-2:]):
             return F.conv2d(x, self.conv.weight[:, :, 1:2, 1:2], self.conv.bias)
         whole: Tensor = self.conv(x)
         return whole
@@ -102,6 +111,18 @@ class OneQueryPool(nn.Module):
         found = torch.einsum("nhc,hdc->nhd", mixed, values) + by_head(pool.v_proj.bias)
         pooled: Tensor = pool.c_proj(found.flatten(1))
         return pooled
+
+
+def _quicker(conv: nn.Conv2d) -> nn.Module:
+    """The convolution, and what the class does behind it, with less work where that can be."""
+    if is_plain(conv) and min(conv.in_channels, conv.out_channels) >= _MANY_CHANNELS:
+        quick = WinogradConv(conv)
+        if isinstance(conv, ReLUConv):
+            return nn.Sequential(quick, nn.ReLU(inplace=True))
+        return nn.Sequential(quick, conv.norm) if isinstance(conv, ConvNorm) else quick
+    if type(conv) is nn.Conv2d and conv.kernel_size == (3, 3) and conv.dilation[0] > 1:
+        return DilatedConv(conv)
+    return conv
 
 
 def _is_attention_pool(module: nn.Module) -> bool:
