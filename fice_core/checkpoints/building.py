@@ -44,14 +44,14 @@ class _Blank(TorchFunctionMode):
         if getattr(func, "__name__", "") in _RANDOM_FILLS:
             return args[0] if args else kwargs["tensor"]
         if func in _FACTORIES:
+            if func is torch.randn or func is torch.rand:
+                func = torch.empty  # whose size can also be asked without importing sympy, a second
             self.tensors -= 1
             self.elements -= func(*args, **{**kwargs, "device": "meta"}).numel()
             if self.tensors < 0 or self.elements < 0:
                 raise _OversizeError(
                     "they ask for a far larger network than the file's tensors make"
                 )
-            if func is torch.randn or func is torch.rand:
-                func = torch.empty
         return func(*args, **kwargs)
 
 
