@@ -215,4 +215,5 @@ def _evaluate_batch(
     skin = bare_skin(images, figures)
     for i, bare in enumerate(becomes_bare(figures, todo.sleeves[span])):
         if bare:
-            tally.bare.append((seen[i].sleeve == todo.sleeves[span][i], float(skin[i])))
+            asked = todo.sleeves[span][i]
+            tally.bare.append((asked, seen[i].sleeve == asked, float(skin[i])))

@@ -16,9 +16,9 @@ class Row:
 
     `outside_equal` is None where the variant may change every pixel, so that nothing lies outside.
     `trousers_drift` and `background_drift` are mean CIELAB differences of the generated picture from the
-    photo, before stitching; `seam` is `metrics.seam_visibility` of the result. Of the `bare_cases` where
-    long sleeves shall go, `bare_success` is the share in which they do, and `bare_skin` the CIELAB distance
-    of the lower arms from the person's own; None without such a case.
+    photo, before stitching; `seam` is `metrics.seam_visibility` of the result. Where long sleeves shall
+    become short, or none, `to_short` and `to_none` say of how many they do; `bare_skin` is the CIELAB
+    distance of those lower arms from the person's own, None without any.
     """
 
     variant: str
@@ -35,8 +35,8 @@ class Row:
     trousers_drift: float = 0.0
     background_drift: float = 0.0
     seam: float = 0.0
-    bare_cases: int = 0
-    bare_success: float | None = None
+    to_short: tuple[int, int] = (0, 0)
+    to_none: tuple[int, int] = (0, 0)
     bare_skin: float | None = None
 
 
@@ -78,14 +78,14 @@ class Report:
     def surroundings(self) -> str:
         """What happens around the garment, in Markdown."""
         names = ["variant", "trousers drift", "background drift", "seam"]
-        names += ["long to bare", "of them bare", "skin difference"]
+        names += ["long to short", "long to none", "skin difference"]
         lines = ["| " + " | ".join(names) + " |", "|---|" + "---:|" * 6]
         for row in self.rows:
-            success = "–" if row.bare_success is None else f"{100 * row.bare_success:.0f} %"
+            sleeves = " | ".join(f"{of[0]} of {of[1]}" for of in (row.to_short, row.to_none))
             skin = "–" if row.bare_skin is None else f"{row.bare_skin:.1f}"
             lines.append(
                 f"| {row.variant} | {row.trousers_drift:.2f} | {row.background_drift:.2f} | "
-                f"{row.seam:.2f} | {row.bare_cases} | {success} | {skin} |"
+                f"{row.seam:.2f} | {sleeves} | {skin} |"
             )
         return "\n".join(lines)
 
@@ -100,7 +100,9 @@ class Tally:
     def __init__(self) -> None:
         self.hits: list[tuple[bool, bool, bool]] = []
         self.numbers: list[tuple[float, ...]] = []  # IoU, background, face, two drifts, seam
-        self.bare: list[tuple[bool, float]] = []  # success, skin difference
+        self.bare: list[
+            tuple[str, bool, float]
+        ] = []  # sleeves wished for, success, skin difference
         self.equal: list[bool] = []  # of the pictures that have an outside
         self.steps: list[int] = []
         self.seconds = 0.0
@@ -122,12 +124,16 @@ class Tally:
         iou, background, face, trousers, backdrop, seam = (
             sum(column) / count for column in zip(*self.numbers, strict=True)
         )
-        skins = [skin for _, skin in self.bare if math.isfinite(skin)]
+        skins = [skin for _, success, skin in self.bare if success and math.isfinite(skin)]
         return Row(
             name, colour, sleeve, pattern, iou, _mean(self.equal), background, face,
             sum(self.steps) / len(self.steps), self.seconds / count, self.failures, trousers, backdrop,
-            seam, len(self.bare), _mean([success for success, _ in self.bare]), _mean(skins),
+            seam, self._bared("short"), self._bared("sleeveless"), _mean(skins),
         )  # fmt: skip
+
+    def _bared(self, wish: str) -> tuple[int, int]:
+        hits = [success for sleeves, success, _ in self.bare if sleeves == wish]
+        return sum(hits), len(hits)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -9,6 +9,7 @@ from fice_core.demo.attributes import sleeve_class
 from fice_core.demo.captions import nearest_colour
 from fice_core.errors import FiceError
 from fice_core.evaluation import Report, Row, cases, soft_iou, variants
+from fice_core.scores import Tally
 from fice_core.settings import EditSettings
 
 
@@ -51,12 +52,22 @@ def test_bare_cases_go_from_long_sleeves_to_less() -> None:
 
 
 def test_surroundings_have_a_line_for_every_variant() -> None:
-    row = Row("default", 1, 1, 1, 1, 1.0, 0, 0, 100, 3, [], 4.101, 1.35, 0.5, 12, 0.916, 3.44)
-    none = replace(row, variant="paper", bare_cases=0, bare_success=None, bare_skin=None)
+    row = Row(
+        "default", 1, 1, 1, 1, 1.0, 0, 0, 100, 3, [], 4.101, 1.35, 0.5, (11, 12), (3, 4), 3.44
+    )
+    none = replace(row, variant="paper", to_short=(0, 0), to_none=(0, 0), bare_skin=None)
     lines = Report(64, 0.9, [row, none]).surroundings().splitlines()
-    assert lines[2] == "| default | 4.10 | 1.35 | 0.50 | 12 | 92 % | 3.4 |"
-    assert lines[3] == "| paper | 4.10 | 1.35 | 0.50 | 0 | – | – |"
+    assert lines[2] == "| default | 4.10 | 1.35 | 0.50 | 11 of 12 | 3 of 4 | 3.4 |"
+    assert lines[3] == "| paper | 4.10 | 1.35 | 0.50 | 0 of 0 | 0 of 0 | – |"
     assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
+
+
+def test_skin_is_compared_where_the_sleeves_are_gone() -> None:
+    tally = Tally()
+    tally.hits, tally.numbers, tally.steps = [(True, True, True)], [(0.0,) * 6], [1]
+    tally.bare = [("short", True, 2.0), ("short", False, 40.0), ("sleeveless", True, 4.0)]
+    row = tally.row("default")
+    assert (row.to_short, row.to_none, row.bare_skin) == ((1, 2), (1, 1), 3.0)
 
 
 def test_table_has_a_line_for_every_variant() -> None:
