@@ -21,8 +21,9 @@ from .reference import PlainLoop
 from .stages import OPTIMISER, Laps, Operations, RealLoop, difference, optimiser_marked
 
 RANDOM = "random"
-#: the loops that are compared: ours with three presets, and the authors' in plain words
-OURS, PAPER, DRAFT, PLAIN = "default", "paper settings", "draft", "plain"
+#: the loops that are compared: ours with two presets, a step of `draft` being one of the default, and the
+#: authors' in plain words
+OURS, PAPER, PLAIN = "default", "paper settings", "plain"
 _SENTENCE = "a red striped shirt"
 # A GPU is given many steps at once, as in an edit: the host must not be what is measured.
 _STEPS_ON_CUDA = 10
@@ -72,7 +73,7 @@ class Timing:
     Attributes:
         resolution: (H, W) of the pictures.
         stages: of our step; the names are those of `stages` and of the loss terms.
-        loops: OURS, PAPER, DRAFT and PLAIN; "default, bf16" where the hardware has bfloat16, and on CUDA
+        loops: OURS, PAPER and PLAIN; "default, bf16" where the hardware has bfloat16, and on CUDA
             those before that with TF32, by names that end so.
         encoder: one pass for the starting codes, which is no part of a step.
         peaks: fastest matrix product in operations a second, by number format.
@@ -143,7 +144,6 @@ def time_models(
     in_fp32: dict[str, RealLoop | PlainLoop] = {
         OURS: default,
         PAPER: real(EditSettings.paper()),
-        DRAFT: real(EditSettings.draft()),
         PLAIN: PlainLoop(plain, targets, EditSettings.paper(), steps),
     }
     loops = dict(in_fp32)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .measuring import (
-    DRAFT,
     OURS,
     PAPER,
     PLAIN,
@@ -33,9 +32,8 @@ LABELS = {
     "image": "image term",
     "latent": "latent term",
     "latent_prior": "latent prior",
-    OURS: "**a step, default settings**",
+    OURS: "**a step, default settings, on average**",
     PAPER: "**a step, the paper's settings**",
-    DRAFT: "**a step, draft settings, on average**",
     PLAIN: "**a step of the plain loop**",
 }
 _REMEMBERED = (OURS, PLAIN)  # loops whose memory is measured
