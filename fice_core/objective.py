@@ -22,9 +22,10 @@ Term = Callable[[torch.Tensor, Targets, int], torch.Tensor]
 Sight = Callable[[torch.Tensor], torch.Tensor]  # pictures to what a critic sees in them
 _T = TypeVar("_T")
 
-# Up to this many pixels, one full-size picture's, the generator's graph is kept in memory beside a
-# critic's, 0.3 GB; more pictures are rendered twice instead, which takes an eighth more time.
-_RENDER_ONCE = 2**16
+# Up to this many pixels, of two full-size pictures or eight of the demonstration's, the generator's graph
+# is kept in memory beside a critic's, 0.3 GB for a full-size one. More are rendered twice instead, which
+# takes an eighth more time, with the demonstration's small critics over a quarter.
+_RENDER_ONCE = 2**17
 # Feature maps that the perceptual term compares: the stem's and those of two stages, at H/2, H/4 and H/8.
 # The stages after them cost ten times as much and tell regions apart rather than looks.
 _FEATURE_MAPS = 3
