@@ -98,7 +98,9 @@ def variants(settings: EditSettings) -> dict[str, EditSettings]:
         "default": settings,
         "draft": EditSettings.draft(),
         "paper": EditSettings.paper(),
-        "no approximation": replace(settings, head_every=1, pose_every=1, head_scale=1.0),
+        "no approximation": replace(
+            settings, head_every=1, pose_every=1, head_scale=1.0, mixed_precision=False
+        ),
         "no pose term": settings.with_weights(pose=0),
         "no image term": settings.with_weights(image=0),
         "no latent term": settings.with_weights(latent=0, latent_prior=0),

@@ -1,6 +1,7 @@
 """What the optimisation minimises: the weighted sum of the loss terms, and its gradient."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from .initialization import Targets, in_batches
 from .latents import LatentStatistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose
+from .networks.half import in_bfloat16, multiplies_bfloat16
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator, Held
 from .settings import EditSettings
@@ -83,29 +85,28 @@ class Objective:
         self._clamp = settings.clamp
         self._hold = settings.hold
         weights = settings.weights
-        see = _in_bfloat16 if settings.mixed_precision else _as_it_is
+        rounded = settings.mixed_precision and multiplies_bfloat16(generator.w_avg.device)
+        critic, see = (cache(in_bfloat16), _rounded) if rounded else (_as_it_is, _as_it_is)
         self._picture_terms: dict[str, Term] = {}
         self._code_terms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
+
+        def encoder(term: str) -> Sight:
+            return see(critic(_need(clip, term, "CLIP network")).encode_image)
+
         if weights.clip:
             self._picture_terms["clip"] = _clip_term(
-                see(_need(clip, "clip", "CLIP network").encode_image),
-                settings.clip_views,
-                settings.seed,
+                encoder("clip"), settings.clip_views, settings.seed
             )
         if weights.clip_region:
-            self._picture_terms["clip_region"] = _region_term(
-                see(_need(clip, "clip_region", "CLIP network").encode_image)
-            )
+            self._picture_terms["clip_region"] = _region_term(encoder("clip_region"))
         if weights.clip_direction:
-            self._picture_terms["clip_direction"] = _direction_term(
-                see(_need(clip, "clip_direction", "CLIP network").encode_image)
-            )
+            self._picture_terms["clip_direction"] = _direction_term(encoder("clip_direction"))
         if weights.pose:
             self._picture_terms["pose"] = _pose_term(
-                see(_need(densepose, "pose", "DensePose network"))
+                see(critic(_need(densepose, "pose", "DensePose network")))
             )
         if weights.head:
-            parser = _need(segmenter, "head", "segmenter")
+            parser = critic(_need(segmenter, "head", "segmenter"))
             self._picture_terms["head"] = _head_term(
                 see(lambda images: parser(images).head), settings.head_scale
             )
@@ -226,11 +227,11 @@ def _once(function: Callable[[Targets], _T]) -> Callable[[Targets], _T]:
     return recalled
 
 
-def _as_it_is(sight: Sight) -> Sight:
+def _as_it_is(sight: _T) -> _T:
     return sight
 
 
-def _in_bfloat16(sight: Sight) -> Sight:
+def _rounded(sight: Sight) -> Sight:
     """A critic whose products are of bfloat16; what it says is float32 again."""
 
     def lower(images: torch.Tensor) -> torch.Tensor:

@@ -88,8 +88,8 @@ class EditSettings:
             and its last gradient at the picture stand for it.
         head_scale: the segmenter judges the head in pictures of this scale, in (0, 1]: half the side
             costs a quarter.
-        mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16; codes, losses and optimiser
-            stay float32. Quicker where the hardware has it, much slower where it is emulated.
+        mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16 where the device is made for
+            it; codes, losses, generator and optimiser stay float32. Without such a device it does nothing.
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -134,7 +134,7 @@ class EditSettings:
     head_every: int = 4
     pose_every: int = 2
     head_scale: float = 0.5
-    mixed_precision: bool = False
+    mixed_precision: bool = True
     framing: Framing = "auto"
     backdrop: Backdrop = "auto"
     garment: Garment = "upper"
@@ -219,6 +219,7 @@ class EditSettings:
             head_every=1,
             pose_every=1,
             head_scale=1.0,
+            mixed_precision=False,
             framing="whole",
             backdrop="keep",
             clamp=False,

@@ -249,8 +249,8 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     "mixed_precision",
                     default=_DEFAULT.mixed_precision,
                     optional=True,
-                    tooltip="CLIP, DensePose and segmenter multiply in bfloat16: quicker on GPUs and on CPUs "
-                    "that have it, much slower on others.",
+                    tooltip="CLIP, DensePose and segmenter multiply in bfloat16 on GPUs and CPUs "
+                    "made for it; on others it does nothing.",
                 ),
             ],
             outputs=[

@@ -14,6 +14,7 @@ import torch
 from bench_work import TINY
 from click.testing import CliRunner, Result
 
+from fice_core import objective
 from fice_core.benchmark import machine, measuring, processes, report
 from fice_core.benchmark.full_size import configurations, random_models
 from fice_core.benchmark.measuring import (
@@ -39,7 +40,6 @@ LAYOUTS = Path(__file__).parent / "parity" / "layouts"
 @pytest.fixture(autouse=True)
 def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_SIDE", 64)
-    monkeypatch.setattr(machine, "_TRIAL_SIDE", 32)
 
 
 @pytest.mark.parametrize(
@@ -85,19 +85,21 @@ def test_random_networks_are_the_same_every_time_and_leave_torchs_state_alone() 
     assert not torch.equal(first.generator.mapping.fc0.weight, other.generator.mapping.fc0.weight)
 
 
+@pytest.mark.parametrize("has_it", [True, False])
 def test_fastest_product_is_kept_and_absent_formats_are_not_named(
-    monkeypatch: pytest.MonkeyPatch,
+    has_it: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = iter([1e9, 5e9, 3e9, 7e9, 2e9])  # trial of bfloat16, of float32; three samples
+    given = {torch.float32: iter([3e9, 7e9, 2e9]), torch.bfloat16: iter([8e9, 1e9, 9e9])}
 
     def rate(self: machine.Peaks, side: int, dtype: torch.dtype) -> float:
-        return next(rates)
+        return next(given[dtype])
 
     monkeypatch.setattr(machine.Peaks, "_rate", rate)
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda device: has_it)
     peaks = machine.Peaks(torch.device("cpu"))
     for _ in range(3):
         peaks.sample()
-    assert peaks.rates == {"fp32": 7e9}
+    assert peaks.rates == {"fp32": 7e9} | ({"bf16": 9e9} if has_it else {})
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells")
@@ -165,6 +167,13 @@ def test_ratios_and_table_of_known_times() -> None:
     assert "Calculator, 2 cores, 1 threads, torch 2.0, 2026-01-01" in text
 
 
+def test_floor_counts_every_operation_in_its_own_format() -> None:
+    loop = Loop([1.0], flops=90e9, rounded_flops=60e9)
+    assert loop.floor({"fp32": 100e9, "bf16": 200e9}) == pytest.approx(0.3 + 0.3)
+    assert loop.floor({"fp32": 100e9, "TF32": 300e9, "bf16": 200e9}, "TF32") == pytest.approx(0.4)
+    assert loop.floor({"fp32": 100e9}) == pytest.approx(0.9)
+
+
 def fice(*arguments: object) -> Result:
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -185,8 +194,13 @@ def tiny_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "configurations", lambda size: TINY)
 
 
+@pytest.mark.parametrize("has_it", [True, False])
 @pytest.mark.usefixtures("tiny_here")
-def test_command_writes_table_report_and_plot(tmp_path: Path) -> None:
+def test_command_writes_table_report_and_plot(
+    has_it: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (machine, measuring, objective):
+        monkeypatch.setattr(module, "multiplies_bfloat16", lambda device: has_it)
     figures, plot = tmp_path / "bench.json", tmp_path / "bench.png"
     options = ("--batch", "1,4", "--repeat", 1, "--device", "cpu")
     result = fice("bench", *options, "--report", figures, "--plot", plot)
@@ -196,10 +210,18 @@ def test_command_writes_table_report_and_plot(tmp_path: Path) -> None:
     entries = json.loads(figures.read_text())["configurations"]
     assert [entry["configuration"]["batch"] for entry in entries] == [1, 4]
     first, second = (entry["timing"] for entry in entries)
-    assert [name for name in first["loops"] if "," not in name] == [OURS, PAPER, PLAIN]
+    assert list(first["loops"])[:3] == [OURS, PAPER, PLAIN]
     assert list(first["stages"])[-1] == OPTIMISER
     flops = {name: loop["flops"] for name, loop in first["loops"].items()}
     assert flops[OURS] < flops[PAPER]
+    in_fp32 = f"{OURS}, fp32"
+    assert (in_fp32 in flops) == has_it
+    for name, loop in first["loops"].items():
+        assert (loop["rounded_flops"] > 0) == (has_it and name == OURS)
+    rounded = {n: s["rounded_flops"] for n, s in first["stages"].items() if s["rounded_flops"]}
+    assert sorted(rounded) == (["clip", "head", "pose"] if has_it else [])
+    for name, part in rounded.items():
+        assert 0.7 < part / first["stages"][name]["flops"] <= 1
     # In the plain loop the weights of every sample's own have a gradient too.
     assert flops[PLAIN] > 1.05 * flops[PAPER]
     assert all(len(loop["seconds"]) == 1 for loop in first["loops"].values())

@@ -266,7 +266,9 @@ def test_the_head_is_judged_in_smaller_pictures():
     assert seen == [(height // 2, width // 2)]
 
 
-def test_critics_in_bfloat16_pull_almost_the_same_way():
+@pytest.mark.parametrize("has_it", [True, False])
+def test_critics_in_bfloat16_pull_almost_the_same_way(has_it, monkeypatch):
+    monkeypatch.setattr("fice_core.objective.multiplies_bfloat16", lambda device: has_it)
     torch.manual_seed(5)
     models = toy_models()
     weights = LossWeights(clip=0, pose=0, head=1, image=0, latent=0)
@@ -281,6 +283,9 @@ def test_critics_in_bfloat16_pull_almost_the_same_way():
             for settings in (plain, replace(plain, mixed_precision=True))
         ]
     exact, mixed = (each.gradient.flatten() for each in found)
+    assert torch.equal(exact, mixed) != has_it
+    if not has_it:
+        return
     assert mixed.dtype == torch.float32
     assert 0.7 < torch.cosine_similarity(exact, mixed, dim=0) < 1 - 1e-7  # of a network of noise
     torch.testing.assert_close(found[1].total, found[0].total, rtol=0.02, atol=0)

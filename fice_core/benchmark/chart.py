@@ -39,7 +39,7 @@ def _draw_stages(axes: Axes, timing: Timing) -> None:
     names = [*timing.stages][::-1]
     labels = [LABELS.get(name, name) for name in names]
     seconds = [timing.stages[name].median for name in names]
-    floor = [timing.stages[name].flops / timing.peaks["fp32"] for name in names]
+    floor = [timing.stages[name].floor(timing.peaks) for name in names]
     axes.barh(labels, seconds, color="#9db8d2", label="measured")
     axes.barh(labels, floor, height=0.35, color="#2f5d8a", label="at the peak of matrix products")
     axes.set_xlabel("seconds a step")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
+from ..networks.half import multiplies_bfloat16
+
 # Sides of the square matrices: large enough that the product is no longer bound by memory.
 _SIDE, _SIDE_CUDA = 1536, 8192
-_TRIAL_SIDE = 384  # of the trial whether a CPU has bfloat16; without, products of it are very slow
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,8 @@ class Peaks:
         self._sampled: dict[str, Callable[[int], float]] = {"fp32": self._float}
         if device.type == "cuda":
             self._sampled["TF32"] = self._tensor_float
-        if self._brain(_TRIAL_SIDE) > self._float(_TRIAL_SIDE):
+        if multiplies_bfloat16(device):
             self._sampled["bf16"] = self._brain
-
-    @property
-    def formats(self) -> list[str]:
-        """What the device really has, of fp32, TF32 and bf16."""
-        return list(self._sampled)
 
     def sample(self) -> None:
         """Multiply once in every format."""

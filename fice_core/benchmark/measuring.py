@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -13,6 +13,7 @@ from ..errors import FiceError
 from ..initialization import Targets, encode_latent, extract_pose, segment_regions
 from ..latents import latent_statistics
 from ..models import Models, load_models
+from ..networks.half import multiplies_bfloat16
 from ..settings import EditSettings
 from .full_size import configurations, random_models
 from .machine import Clock, Machine, Peaks, describe, tf32
@@ -56,14 +57,21 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Loop:
-    """Seconds of a step, one value for every repetition, and the operations counted in it."""
+    """Seconds of a step, one value for every repetition, and the operations counted in it: all, and those
+    of them that were of bfloat16."""
 
     seconds: list[float]
     flops: float
+    rounded_flops: float = 0.0
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
+
+    def floor(self, peaks: Mapping[str, float], otherwise: str = "fp32") -> float:
+        """Seconds at the machine's fastest products: of bfloat16, and in another format the rest."""
+        rest = (self.flops - self.rounded_flops) / peaks[otherwise]
+        return rest + self.rounded_flops / peaks.get("bf16", peaks[otherwise])
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,8 @@ class Timing:
     Attributes:
         resolution: (H, W) of the pictures.
         stages: of our step; the names are those of `stages` and of the loss terms.
-        loops: OURS, PAPER and PLAIN; "default, bf16" where the hardware has bfloat16, and on CUDA
-            those before that with TF32, by names that end so.
+        loops: OURS, PAPER and PLAIN; "default, fp32" where the default's critics are of bfloat16, and on
+            CUDA the first three with TF32, by names that end so.
         encoder: one pass for the starting codes, which is no part of a step.
         peaks: fastest matrix product in operations a second, by number format.
     """
@@ -141,14 +149,14 @@ def time_models(
         return RealLoop(ours, targets, settings, w_statistics, steps)
 
     default = real(EditSettings())
-    in_fp32: dict[str, RealLoop | PlainLoop] = {
+    main: dict[str, RealLoop | PlainLoop] = {
         OURS: default,
         PAPER: real(EditSettings.paper()),
         PLAIN: PlainLoop(plain, targets, EditSettings.paper(), steps),
     }
-    loops = dict(in_fp32)
-    if "bf16" in peaks.formats:
-        loops[f"{OURS}, bf16"] = real(replace(EditSettings(), mixed_precision=True))
+    loops = dict(main)
+    if multiplies_bfloat16(ours.device):
+        loops[f"{OURS}, fp32"] = real(replace(EditSettings(), mixed_precision=False))
     seconds: dict[str, list[float]] = {}
     stage_seconds: dict[str, list[float]] = {}
     encoder_seconds: list[float] = []
@@ -179,28 +187,35 @@ def time_models(
             encoder_seconds.append(clock.between(first, clock.read()))
         if cuda:
             with tf32(True):
-                for name, loop in in_fp32.items():
+                for name, loop in main.items():
                     spent = clock.between(*loop.lap(clock.read)) / loop.steps
                     note(seconds, {name + _TF32: spent})
         if repetition == 0:  # caches were empty
             seconds, stage_seconds, encoder_seconds = {}, {}, []
         progress()
 
-    flops: dict[str, float] = {}
-    for name, loop in loops.items():
-        with Operations() as operations:
-            flops[name] = difference(*loop.lap(operations.read)) / loop.steps
-    with Operations() as operations:
-        stage_flops = default.stages(operations.read, difference)
-    with Operations() as operations:
-        encode()
-    encoder_flops = operations.read()
+    def count(of: torch.dtype | None = None) -> dict[str, dict[str, float]]:
+        with Operations(of) as operations:
+            steps = {
+                name: difference(*loop.lap(operations.read)) / loop.steps
+                for name, loop in loops.items()
+            }
+            parts = default.stages(operations.read, difference)
+            before = operations.read()
+            encode()
+            return {"loops": steps, "stages": parts, "encoder": {"": operations.read() - before}}
+
+    whole, rounded = count(), count(torch.bfloat16)
+
+    def loop_of(kind: str, name: str, spent: list[float]) -> Loop:
+        return Loop(spent, whole[kind].get(name, 0.0), rounded[kind].get(name, 0.0))
+
     names = sorted(stage_seconds, key=lambda name: name == OPTIMISER)  # it comes last in a step
     return Timing(
         resolution=ours.generator.resolution,
-        stages={name: Loop(stage_seconds[name], stage_flops.get(name, 0.0)) for name in names},
-        loops={name: Loop(v, flops[name.removesuffix(_TF32)]) for name, v in seconds.items()},
-        encoder=Loop(encoder_seconds, encoder_flops),
+        stages={name: loop_of("stages", name, stage_seconds[name]) for name in names},
+        loops={n: loop_of("loops", n.removesuffix(_TF32), v) for n, v in seconds.items()},
+        encoder=loop_of("encoder", "", encoder_seconds),
         peaks=peaks.rates,
         machine=machine,
     )

@@ -139,16 +139,16 @@ def _stages(timing: Timing) -> list[str]:
 
 def _line(name: str, loop: Loop, whole: float | None, peaks: dict[str, float]) -> str:
     plain_name, _, rounded = name.partition(", ")
-    peak = peaks[rounded if rounded in peaks else "fp32"]
     label = LABELS.get(plain_name, plain_name) + (f", {rounded}" if rounded else "")
     seconds = loop.median
     share = "" if whole is None else f"{100 * seconds / whole:.0f} %"
     if not loop.flops:
         return f"| {label} | {seconds:.4f} | {share} | | | | |"
     rate = loop.flops / seconds
+    floor = loop.floor(peaks, rounded if rounded in peaks else "fp32")
     return (
         f"| {label} | {seconds:.4f} | {share} | {loop.flops / 1e9:.2f} | {rate / 1e9:.0f} | "
-        f"{100 * rate / peak:.0f} % | {loop.flops / peak:.4f} |"
+        f"{100 * floor / seconds:.0f} % | {floor:.4f} |"
     )
 
 

@@ -187,10 +187,14 @@ class Operations(TorchDispatchMode):
     Those of convolutions and matrix products, forward and backward, a multiplication and an addition
     being two; element-wise work is not counted. Torch's `FlopCounterMode` counts the same, but also
     keeps track of modules, which `autograd.grad` at a leaf, as at a picture, does not allow.
+
+    Args:
+        of: count only those whose first factor is of this format; None for all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, of: torch.dtype | None = None) -> None:
         super().__init__()
+        self._of = of
         self._total = 0
 
     def read(self) -> float:
@@ -199,6 +203,8 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         result = func(*args, **(kwargs or {}))
+        if self._of is not None and getattr((*args, None)[0], "dtype", None) != self._of:
+            return result
         if func is torch.ops.aten.convolution_backward.default:
             self._total += _convolution_backward(*args)
         elif formula := flop_registry.get(func._overloadpacket):
