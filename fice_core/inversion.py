@@ -262,7 +262,8 @@ class _Loop:
     def run(self, on_step: OnStep | None) -> StopReason:
         """Take all steps, or fewer; the results are then in the attributes."""
         settings = self.settings
-        optimizer = torch.optim.Adam([self.codes.parameter], lr=settings.learning_rate)
+        betas = (settings.beta1, settings.beta2)
+        optimizer = torch.optim.Adam([self.codes.parameter], lr=settings.learning_rate, betas=betas)
         start = time.monotonic()
         device = self.initial.device
         check_every = _CHECK_EVERY.get(device.type, 10)

@@ -85,13 +85,19 @@ class Objective:
         self._clamp = settings.clamp
         self._hold = settings.hold
         weights = settings.weights
-        rounded = settings.mixed_precision and multiplies_bfloat16(generator.w_avg.device)
-        critic, see = (cache(in_bfloat16), _rounded) if rounded else (_as_it_is, _as_it_is)
+        #: whether the critics multiply in bfloat16
+        self.rounded = settings.mixed_precision and multiplies_bfloat16(generator.w_avg.device)
+        critic, see = (cache(in_bfloat16), _rounded) if self.rounded else (_as_it_is, _as_it_is)
+        #: pictures (N, 3, H, W) to CLIP's features (N, D), as the terms of the text see them; None
+        #: where none of these has a weight
+        self.encode_image: Sight | None = None
         self._picture_terms: dict[str, Term] = {}
         self._code_terms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
 
         def encoder(term: str) -> Sight:
-            return see(critic(_need(clip, term, "CLIP network")).encode_image)
+            encode = see(critic(_need(clip, term, "CLIP network")).encode_image)
+            self.encode_image = encode
+            return encode
 
         if weights.clip:
             self._picture_terms["clip"] = _clip_term(

@@ -6,6 +6,8 @@ paper.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -22,6 +24,22 @@ _SHORTLIST = 4  # random codes whose pictures match the text best, for each phot
 _SPLITS = (0.3, 0.42, 0.55)  # from which share of the layers on they are put on
 _MATCHING = 16  # one in so many random codes counts as matching the text
 _SHIFTS = (0.7, 1.4, 2.1)  # how far the coarse layers are moved, of the way to the matching codes
+
+
+class _Drawn(NamedTuple):
+    """All that decides what random codes look like to CLIP, but for generator and CLIP."""
+
+    seed: int
+    candidates: int
+    at_once: int
+    rounded: bool
+    device: torch.device
+
+
+# They look the same to every photo and sentence: the last ones of each generator are remembered.
+_REMEMBERED: WeakKeyDictionary[
+    Generator, WeakKeyDictionary[Clip, tuple[_Drawn, torch.Tensor, torch.Tensor]]
+] = WeakKeyDictionary()
 
 
 def better_start(
@@ -46,15 +64,9 @@ def better_start(
     assert targets.text_features is not None
     height, width = generator.resolution
     at_once = max(1, min(settings.max_batch, _PIXELS_AT_ONCE // (height * width)))
-    rng = torch.Generator().manual_seed(settings.seed)
-    z = torch.randn(settings.start_candidates, generator.z_dim, generator=rng)
-    codes = generator.map(z.to(targets.w_plus.device))
-
-    def look(w: torch.Tensor) -> torch.Tensor:
-        between()
-        return clip.encode_image(generator.synthesize(w).clamp(0, 1))
-
-    features = in_batches(look, codes, at_once)
+    device = targets.w_plus.device
+    drawn = _Drawn(settings.seed, settings.start_candidates, at_once, objective.rounded, device)
+    codes, features = _wardrobe(generator, clip, objective, drawn, between)
     ranking = targets.text_features @ features.T
     best = targets.w_plus
     lowest = objective.total(best, targets, at_once)
@@ -79,3 +91,28 @@ def better_start(
     for amount in _SHIFTS:
         consider(mix_layers(dressed, dressed + amount * shift, 0, coarse))
     return best
+
+
+def _wardrobe(
+    generator: Generator,
+    clip: Clip,
+    objective: Objective,
+    drawn: _Drawn,
+    between: Callable[[], None],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random codes (M, num_ws, w_dim) and what CLIP sees in their pictures (M, D)."""
+    known = _REMEMBERED.setdefault(generator, WeakKeyDictionary())
+    if clip in known and known[clip][0] == drawn:
+        return known[clip][1:]
+    encode = objective.encode_image
+    assert encode is not None
+    rng = torch.Generator().manual_seed(drawn.seed)
+    z = torch.randn(drawn.candidates, generator.z_dim, generator=rng)
+
+    def look(w: torch.Tensor) -> torch.Tensor:
+        between()
+        return encode(generator.synthesize(w).clamp(0, 1))
+
+    codes = generator.map(z.to(drawn.device))
+    known[clip] = (drawn, codes, in_batches(look, codes, drawn.at_once))
+    return known[clip][1:]

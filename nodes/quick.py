@@ -88,7 +88,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     options=list(_PRESETS),
                     default="default",
                     tooltip="default: only the garment changes; paper: the authors' method, which takes "
-                    "501 steps and keeps only the head; draft: a quick look, for which 60 steps do.",
+                    "501 steps and keeps only the head; draft: a quick look, for which 40 steps do.",
                 ),
                 STEPS,
                 SEED,

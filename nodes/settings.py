@@ -112,8 +112,8 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_InversionSettings",
             display_name="Inversion Settings (FICE)",
             category="FICE/invert",
-            description="How the optimisation walks. The defaults suit most edits; the paper has "
-            "w, 0, 0.05, constant, 0, 0, last, 0, 0 and clamp off.",
+            description="How the optimisation walks. The defaults suit most edits; the paper's values are on "
+            "the help page.",
             search_aliases=["learning rate", "optimizer", "schedule"],
             inputs=[
                 io.Combo.Input(
@@ -251,6 +251,25 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     optional=True,
                     tooltip="CLIP, DensePose and segmenter multiply in bfloat16 on GPUs and CPUs "
                     "made for it; on others it does nothing.",
+                ),
+                io.Float.Input(
+                    "beta1",
+                    default=_DEFAULT.beta1,
+                    min=0.0,
+                    max=0.999,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Adam's momentum: how much of the past gradients it keeps. The paper has 0.9.",
+                ),
+                io.Float.Input(
+                    "beta2",
+                    default=_DEFAULT.beta2,
+                    min=0.0,
+                    max=0.9999,
+                    step=0.001,
+                    optional=True,
+                    tooltip="How much of the past squared gradients Adam's step sizes keep. The paper "
+                    "has 0.999; in few steps a shorter memory gets further.",
                 ),
             ],
             outputs=[

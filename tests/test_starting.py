@@ -1,5 +1,6 @@
 """Trying random codes on before the first step."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,39 @@ def test_photos_do_not_influence_one_another_and_seeds_repeat():
     for k in range(4):
         alone = start_of(models, targets.select(slice(k, k + 1)), SETTINGS)
         torch.testing.assert_close(alone[0], together[k])
+
+
+def test_random_codes_are_looked_at_once():
+    models = toy_models()
+    targets = toy_targets(2, models).clone()
+    looks = []
+    encode = models.clip.encode_image
+
+    def counted(images):
+        looks.append(len(images))
+        return encode(images)
+
+    models.clip.encode_image = counted
+    settings = replace(SETTINGS, mixed_precision=False)
+    first = start_of(models, targets, settings)
+    whole = sum(looks)
+    assert whole >= settings.start_candidates
+    looks.clear()
+    assert torch.equal(start_of(models, targets, settings), first)
+    assert sum(looks) == whole - settings.start_candidates  # what is tried on is looked at anew
+    looks.clear()
+    assert not torch.equal(start_of(models, targets, replace(settings, seed=1)), first)
+    assert sum(looks) == whole
+
+
+def test_another_generator_has_other_codes():
+    models = toy_models()
+    targets = toy_targets(2, models).clone()
+    start_of(models, targets, SETTINGS)
+    other = replace(models, generator=copy.deepcopy(models.generator))
+    other.generator.projection.mul_(-1)
+    fresh = replace(models, generator=copy.deepcopy(other.generator))
+    assert torch.equal(start_of(other, targets, SETTINGS), start_of(fresh, targets, SETTINGS))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])

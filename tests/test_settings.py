@@ -1,0 +1,84 @@
+"""What steers an edit: presets, the schedule, and values out of range."""
+
+import math
+
+import pytest
+
+from fice_core.errors import FiceError
+from fice_core.settings import EditSettings, LossWeights
+
+
+def test_cosine_schedule():
+    settings = EditSettings(steps=100, learning_rate=1.0, warmup=0.1)
+    rates = [settings.learning_rate_at(step) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 11)
+    assert rates[9] == pytest.approx(10 / 11)
+    assert rates[10] == 1.0 == max(rates)
+    assert rates[55] == pytest.approx(0.5)  # half way down
+    assert rates[99] == pytest.approx(0.5 * (1 + math.cos(math.pi * 89 / 90)))
+    assert EditSettings.paper().learning_rate_at(500) == 0.05
+
+
+def test_presets_go_by_name():
+    assert EditSettings.preset("default") == EditSettings()
+    assert EditSettings.preset("paper") == EditSettings.paper()
+    draft = EditSettings.preset("draft")
+    assert draft.steps < EditSettings().steps and draft.head_every > 1
+
+
+def test_paper_settings():
+    paper = EditSettings.paper()
+    assert (paper.steps, paper.learning_rate, paper.schedule) == (501, 0.05, "constant")
+    assert paper.weights == LossWeights(clip=1, pose=10, head=1, image=30, latent=1, latent_prior=0)
+    assert (paper.beta1, paper.beta2) == (0.9, 0.999)
+    assert (paper.head_every, paper.pose_every, paper.head_scale) == (1, 1, 1.0)
+    assert not paper.mixed_precision
+    assert (paper.result, paper.stitch, paper.clamp) == ("last", "head", False)
+    assert (paper.plateau_patience, paper.coordinates) == (None, "w")
+    assert (paper.start_candidates, paper.start_noise) == (0, 0)
+    assert paper.with_weights(pose=0).weights.pose == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps", 0),
+        ("refine_steps", -1),
+        ("tune_steps", 2.5),
+        ("steps", -3),
+        ("steps", 1.5),
+        ("steps", True),
+        ("seed", -1),
+        ("seed", 2**64),
+        ("start_candidates", -1),
+        ("clip_views", -1),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.nan),
+        ("coordinates", "z"),
+        ("layer_freedom", -0.1),
+        ("schedule", "linear"),
+        ("warmup", 1.0),
+        ("beta1", 1.0),
+        ("beta2", -0.1),
+        ("plateau_patience", 0),
+        ("result", "first"),
+        ("stitch", "body"),
+        ("mask_dilation", -0.1),
+        ("mask_feather", 0.6),
+        ("max_batch", 0),
+        ("head_every", 0),
+        ("pose_every", 1.5),
+        ("head_scale", 0.0),
+        ("head_scale", 1.1),
+    ],
+)
+def test_settings_out_of_range_name_the_field(name, value):
+    with pytest.raises(FiceError, match=name):
+        EditSettings(**{name: value})
+
+
+def test_weights_out_of_range():
+    with pytest.raises(FiceError, match="pose"):
+        LossWeights(pose=-1)
+    with pytest.raises(FiceError, match="all loss weights are 0"):
+        LossWeights(clip=0, pose=0, head=0, image=0, latent=0)
