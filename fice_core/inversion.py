@@ -317,8 +317,8 @@ class _Loop:
         )
 
     def _pieces(self, samples: torch.Tensor) -> list[tuple[torch.Tensor, Targets]]:
-        """Indices and targets of the samples, in pieces that fit into memory."""
-        parts = samples.split(self.settings.max_batch)
+        """Indices and targets of the samples, in pieces that are evaluated at once."""
+        parts = samples.split(self.objective.at_once(self.settings.max_batch))
         return [(index, self.targets.select(index)) for index in parts]
 
     def _evaluate(self, step: int, pieces: list[tuple[torch.Tensor, Targets]]) -> Evaluation:

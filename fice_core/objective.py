@@ -25,8 +25,8 @@ Sight = Callable[[torch.Tensor], torch.Tensor]  # pictures to what a critic sees
 _T = TypeVar("_T")
 
 # Up to this many pixels, of two full-size pictures or eight of the demonstration's, the generator's graph
-# is kept in memory beside a critic's, 0.3 GB for a full-size one. More are rendered twice instead, which
-# takes an eighth more time, with the demonstration's small critics over a quarter.
+# is kept in memory beside a critic's, 0.3 GB for a full-size one. A single larger picture is rendered twice
+# instead, which takes up to a third more time.
 _RENDER_ONCE = 2**17
 # Feature maps that the perceptual term compares: the stem's and those of two stages, at H/2, H/4 and H/8.
 # The stages after them cost ten times as much and tell regions apart rather than looks.
@@ -132,6 +132,14 @@ class Objective:
         every = {"head": settings.head_every, "pose": settings.pose_every}
         #: terms that are not computed at every step, and at every how many
         self.every = {n: k for n, k in every.items() if k > 1 and n in self._picture_terms}
+
+    def at_once(self, most: int) -> int:
+        """How many of up to `most` pictures to evaluate at once. A CPU has its hands full with what is
+        rendered once: more at a time would be rendered twice or take more memory, and no less time each."""
+        if self._generator.w_avg.device.type != "cpu":
+            return most
+        height, width = self._generator.resolution
+        return max(1, min(most, _RENDER_ONCE // (height * width)))
 
     def check(self, targets: Targets) -> None:
         """Raise FiceError if a term with a weight has no target."""

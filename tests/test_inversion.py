@@ -139,12 +139,31 @@ def test_spread_undoes_whitening():
 
 def test_rendering_twice_to_save_memory_changes_nothing(monkeypatch):
     models = toy_models()
-    targets = toy_targets(2, models)
+    targets = toy_targets(1, models)
     once = run(models, targets, PLAIN)
     monkeypatch.setattr("fice_core.objective._RENDER_ONCE", 0)
     twice = run(models, targets, PLAIN)
     assert torch.equal(once.w_plus, twice.w_plus)
     assert torch.equal(once.trace.total, twice.trace.total)
+
+
+def test_no_more_pictures_at_once_than_are_rendered_once(monkeypatch):
+    models = toy_models()
+    targets = toy_targets(5, models)
+    sizes = []
+    synthesize = models.generator.synthesize
+
+    def counted(codes, held=None):
+        sizes.append(len(codes))
+        return synthesize(codes, held)
+
+    monkeypatch.setattr(models.generator, "synthesize", counted)
+    height, width = models.generator.resolution
+    for pixels, most in ((2.5 * height * width, 2), (height * width / 2, 1), (2**17, 5)):
+        monkeypatch.setattr("fice_core.objective._RENDER_ONCE", int(pixels))
+        run(models, targets, replace(PLAIN, steps=2))
+        sizes_of_steps, sizes[:] = sizes[1:], []  # the first are the photos' own
+        assert max(sizes_of_steps) == most
 
 
 def test_no_step_makes_the_host_wait_for_the_device(monkeypatch):

@@ -194,18 +194,20 @@ def time_models(
             seconds, stage_seconds, encoder_seconds = {}, {}, []
         progress()
 
-    def count(of: torch.dtype | None = None) -> dict[str, dict[str, float]]:
+    def count(
+        some: Mapping[str, RealLoop | PlainLoop], of: torch.dtype | None = None
+    ) -> dict[str, dict[str, float]]:
         with Operations(of) as operations:
             steps = {
                 name: difference(*loop.lap(operations.read)) / loop.steps
-                for name, loop in loops.items()
+                for name, loop in some.items()
             }
-            parts = default.stages(operations.read, difference)
-            before = operations.read()
-            encode()
-            return {"loops": steps, "stages": parts, "encoder": {"": operations.read() - before}}
+            return {"loops": steps, "stages": default.stages(operations.read, difference)}
 
-    whole, rounded = count(), count(torch.bfloat16)
+    whole, rounded = count(loops), count({OURS: default}, torch.bfloat16)
+    with Operations() as operations:
+        encode()
+    encoder = Loop(encoder_seconds, operations.read())
 
     def loop_of(kind: str, name: str, spent: list[float]) -> Loop:
         return Loop(spent, whole[kind].get(name, 0.0), rounded[kind].get(name, 0.0))
@@ -215,7 +217,7 @@ def time_models(
         resolution=ours.generator.resolution,
         stages={name: loop_of("stages", name, stage_seconds[name]) for name in names},
         loops={n: loop_of("loops", n.removesuffix(_TF32), v) for n, v in seconds.items()},
-        encoder=loop_of("encoder", "", encoder_seconds),
+        encoder=encoder,
         peaks=peaks.rates,
         machine=machine,
     )

@@ -125,11 +125,14 @@ class RealLoop:
             self.models.segmenter,
             self.statistics,
         )
-        recent: dict[str, Recent] | None = None
+        count = len(self.targets)
+        at_once = objective.at_once(self.settings.max_batch)
         with torch.inference_mode(False), torch.enable_grad():
-            for step in range(self.period):
-                found = objective.evaluate(self.targets.w_plus, self.targets, step, recent)
-                recent = found.recent
+            for first in range(0, count, at_once):
+                piece = self.targets.select(slice(first, first + at_once))
+                recent: dict[str, Recent] | None = None
+                for step in range(self.period):
+                    recent = objective.evaluate(piece.w_plus, piece, step, recent).recent
         return {name: v / self.period for name, v in laps.between(difference).items()}
 
 
