@@ -101,6 +101,7 @@ def main() -> None:
         beta1=0.7,
         beta2=0.9,
         head_scale=1.0,
+        plateau_patience=None,
     )
     for name, settings in (
         ("default", EditSettings()),
@@ -109,6 +110,7 @@ def main() -> None:
         ("in w, no random codes, betas 0.7 and 0.9, rate 0.2", alike),
         ("the same, 100 steps", replace(alike, steps=100)),
         ("the same, 130 steps", replace(alike, steps=130)),
+        ("the same, 300 steps", replace(alike, steps=300)),
         ("the same, 130 steps, torch's betas", replace(alike, steps=130, beta1=0.9, beta2=0.999)),
     ):
         if options.only not in name:
