@@ -50,7 +50,7 @@ def settings(**changed: Any) -> dict[str, Any]:
     return {
         "coordinates": "whitened",
         "layer_freedom": 0.2,
-        "learning_rate": 0.08,
+        "learning_rate": 0.15,
         "schedule": "cosine",
         "plateau_patience": 25,
         "result": "best",
