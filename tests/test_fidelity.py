@@ -240,7 +240,8 @@ def test_the_trace_of_tuning_adds_up():
     trace = tune(photos(1), codes(1), 6, image=3.0, perceptual=2.0, locality=5.0).trace
     assert trace.weights == {"image": 3.0, "perceptual": 2.0, "locality": 5.0}
     assert trace.total.shape == (6, 1)
-    assert trace.terms["locality"][0].item() == 0  # nothing has changed yet
+    # Nothing has changed yet, but convolutions whose weights have a gradient may round otherwise.
+    assert trace.terms["locality"][0].item() < 1e-10
     assert (trace.terms["locality"][1:] > 0).all()
     torch.testing.assert_close(sum(trace.weighted(name) for name in trace.terms), trace.total)
     assert trace.seconds.diff().min() >= 0

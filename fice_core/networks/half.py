@@ -28,6 +28,8 @@ def in_bfloat16(network: Network) -> Network:
     which stays as it is, and autocast does the same to it as to the original. Of CLIP the vision tower
     alone is rounded. Winograd's convolutions, which would round what they add up, are plain ones again.
     """
+    if not isinstance(network, nn.Module):
+        return network  # a function in a critic's place: what it multiplies, autocast rounds
     twin = _shared(network)
     if isinstance(twin, Clip):
         twin.model = _shared(twin.model)
