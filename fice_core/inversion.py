@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import torch
 
+from .execution import Recorded
 from .initialization import Targets, synthesize
 from .latents import LatentStatistics, check_latent, latent_statistics
 from .networks.clip import Clip
@@ -169,6 +170,16 @@ class _Kept(NamedTuple):
     step: torch.Tensor
 
 
+_Evaluate = Callable[[torch.Tensor, int, dict[str, Recent]], Evaluation]
+
+
+class _Piece(NamedTuple):
+    """Samples, by their numbers, that are evaluated at once; and how: codes, step and recent terms."""
+
+    samples: torch.Tensor
+    evaluate: _Evaluate
+
+
 class _Codes(Protocol):
     """The codes (N, num_ws, w_dim) being optimised, in the coordinates in which Adam takes its steps."""
 
@@ -284,7 +295,7 @@ class _Loop:
                 remaining = self.active.nonzero().flatten()
                 if len(remaining) == 0:
                     return "diverged" if bool((self.diverged >= 0).all()) else "plateau"
-                if len(remaining) != sum(len(piece) for _, piece in pieces):
+                if len(remaining) != sum(len(piece.samples) for piece in pieces):
                     pieces = self._pieces(remaining)
         return "steps"
 
@@ -316,12 +327,17 @@ class _Loop:
             warnings=warnings,
         )
 
-    def _pieces(self, samples: torch.Tensor) -> list[tuple[torch.Tensor, Targets]]:
-        """Indices and targets of the samples, in pieces that are evaluated at once."""
+    def _pieces(self, samples: torch.Tensor) -> list[_Piece]:
+        """The samples in pieces that are evaluated at once."""
         parts = samples.split(self.objective.at_once(self.settings.max_batch))
-        return [(index, self.targets.select(index)) for index in parts]
+        return [_Piece(index, self._evaluator(self.targets.select(index))) for index in parts]
 
-    def _evaluate(self, step: int, pieces: list[tuple[torch.Tensor, Targets]]) -> Evaluation:
+    def _evaluator(self, targets: Targets) -> _Evaluate:
+        if self.settings.execution == "graph":
+            return Recorded(self.objective, targets).evaluate
+        return lambda codes, step, recent: self.objective.evaluate(codes, targets, step, recent)
+
+    def _evaluate(self, step: int, pieces: list[_Piece]) -> Evaluation:
         """The objective at the present codes; NaN for pictures that are in no piece."""
         codes = self.codes.now()
         nowhere = torch.full_like(self.kept.total, torch.nan)
@@ -332,9 +348,9 @@ class _Loop:
             gradient=torch.zeros_like(codes),
             recent={},
         )
-        for index, targets in pieces:
+        for index, evaluate in pieces:
             recent = {name: Recent(*(v[index] for v in one)) for name, one in self.recent.items()}
-            part = self.objective.evaluate(codes[index], targets, step, recent)
+            part = evaluate(codes[index], step, recent)
             for name, one in part.recent.items():
                 for held, value in zip(self.recent[name], one, strict=True):
                     held[index] = value

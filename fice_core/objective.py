@@ -9,6 +9,7 @@ import torch
 
 from . import losses
 from .errors import FiceError
+from .execution import compiled
 from .framing import resize
 from .initialization import Targets, in_batches
 from .latents import LatentStatistics
@@ -69,7 +70,7 @@ class Objective:
         statistics: of W; needed only if `latent_prior` has a weight.
 
     Raises:
-        FiceError: a term has a weight but no network.
+        FiceError: a term has a weight but no network, or the device records no graphs.
     """
 
     def __init__(
@@ -81,12 +82,20 @@ class Objective:
         segmenter: Segmenter | None = None,
         statistics: LatentStatistics | None = None,
     ) -> None:
+        device = generator.w_avg.device
+        if settings.execution == "graph" and device.type != "cuda":
+            raise FiceError(
+                f"execution is 'graph', which needs a CUDA device, but the networks are on {device}: "
+                "set it to eager or compile"
+            )
+        quick = compiled if settings.execution == "compile" else _as_it_is
         self._generator = generator
+        self._synthesize = quick(generator.synthesize)
         self._clamp = settings.clamp
         self._hold = settings.hold
         weights = settings.weights
         #: whether the critics multiply in bfloat16
-        self.rounded = settings.mixed_precision and multiplies_bfloat16(generator.w_avg.device)
+        self.rounded = settings.mixed_precision and multiplies_bfloat16(device)
         critic, see = (cache(in_bfloat16), _rounded) if self.rounded else (_as_it_is, _as_it_is)
         #: pictures (N, 3, H, W) to CLIP's features (N, D), as the terms of the text see them; None
         #: where none of these has a weight
@@ -97,7 +106,8 @@ class Objective:
         def encoder(term: str) -> Sight:
             encode = see(critic(_need(clip, term, "CLIP network")).encode_image)
             self.encode_image = encode
-            return encode
+            # In float32 there is nothing to gain, and Winograd's convolutions are not for compilers.
+            return quick(encode) if self.rounded else encode
 
         if weights.clip:
             self._picture_terms["clip"] = _clip_term(
@@ -224,7 +234,7 @@ class Objective:
         if self._hold:
             assert targets.keep_mask is not None
             held = Held(targets.w_plus, targets.keep_mask)
-        images = self._generator.synthesize(codes, held)
+        images = self._synthesize(codes, held)
         return images.clamp(0, 1) if self._clamp else images
 
 

@@ -13,6 +13,7 @@ StitchMode = Literal["mask", "pyramid", "gradient", "head", "none"]
 Framing = Literal["auto", "person", "whole"]
 Garment = Literal["upper", "lower", "outfit"]
 Backdrop = Literal["auto", "keep"]
+Execution = Literal["eager", "compile", "graph"]
 Preset = Literal["draft", "default", "paper"]
 
 
@@ -92,6 +93,9 @@ class EditSettings:
             costs a quarter.
         mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16 where the device is made for
             it; codes, losses, generator and optimiser stay float32. Without such a device it does nothing.
+        execution: "eager": operation by operation. "compile": the generator, and CLIP in bfloat16, by
+            `torch.compile`, which takes up to a minute first. "graph": steps as CUDA graphs; without
+            `clip_views`.
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -139,6 +143,7 @@ class EditSettings:
     pose_every: int = 2
     head_scale: float = 0.5
     mixed_precision: bool = True
+    execution: Execution = "eager"
     framing: Framing = "auto"
     backdrop: Backdrop = "auto"
     garment: Garment = "upper"
@@ -194,6 +199,7 @@ class EditSettings:
         for name, choices in (
             ("coordinates", get_args(Coordinates)),
             ("schedule", get_args(Schedule)),
+            ("execution", get_args(Execution)),
             ("result", get_args(ResultChoice)),
             ("stitch", get_args(StitchMode)),
             ("framing", get_args(Framing)),
@@ -202,6 +208,12 @@ class EditSettings:
         ):
             value = getattr(self, name)
             _require(value in choices, name, value, "one of " + ", ".join(choices))
+        _require(
+            self.execution != "graph" or self.clip_views == 0,
+            "clip_views",
+            self.clip_views,
+            "0 if execution is 'graph', which draws nothing anew at a step",
+        )
         if not isinstance(self.weights, LossWeights):
             raise TypeError(f"weights must be LossWeights, not {type(self.weights).__name__}")
 
