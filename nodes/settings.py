@@ -271,6 +271,14 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     tooltip="How much of the past squared gradients Adam's step sizes keep. The paper "
                     "has 0.999; in few steps a shorter memory gets further.",
                 ),
+                io.Combo.Input(
+                    "execution",
+                    options=["eager", "compile", "graph"],
+                    default=_DEFAULT.execution,
+                    optional=True,
+                    tooltip="eager: at once. compile: torch compiles generator and CLIP first, up to a "
+                    "minute, which pays for many edits. graph: steps as CUDA graphs, without clip_views.",
+                ),
             ],
             outputs=[
                 SettingsSocket.Output(

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -203,8 +204,12 @@ def test_command_writes_table_report_and_plot(
         monkeypatch.setattr(module, "multiplies_bfloat16", lambda device: has_it)
     figures, plot = tmp_path / "bench.json", tmp_path / "bench.png"
     options = ("--batch", "1,4", "--repeat", 1, "--device", "cpu")
-    result = fice("bench", *options, "--report", figures, "--plot", plot)
+    # Torch's tracing without the compiler, which takes half a minute.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    asked = ("--compile",) if has_it else ()
+    result = fice("bench", *options, *asked, "--report", figures, "--plot", plot)
     assert result.exit_code == 0
+    assert ("| compiling, once for a process |" in result.stdout) == has_it
     assert result.stdout.count("| generator, forward |") == 1
     assert "batch 4: memory ran out" in result.stderr
     entries = json.loads(figures.read_text())["configurations"]
@@ -216,8 +221,11 @@ def test_command_writes_table_report_and_plot(
     assert flops[OURS] < flops[PAPER]
     in_fp32 = f"{OURS}, fp32"
     assert (in_fp32 in flops) == has_it
+    compiled = f"{OURS}, compiled"
+    assert flops.get(compiled) == (flops[OURS] if has_it else None)
+    assert (first["compiling"] is not None) == has_it
     for name, loop in first["loops"].items():
-        assert (loop["rounded_flops"] > 0) == (has_it and name == OURS)
+        assert (loop["rounded_flops"] > 0) == (has_it and name in (OURS, compiled))
     rounded = {n: s["rounded_flops"] for n, s in first["stages"].items() if s["rounded_flops"]}
     assert sorted(rounded) == (["clip", "head", "pose"] if has_it else [])
     for name, part in rounded.items():

@@ -155,9 +155,9 @@ def every_stage(g: Graph) -> None:
         weights=weights["weights"],
         settings=settings["settings"],
     )
-    plot = g.add("FICE_PlotTrace", (1040, 1145), width=300, trace=inversion["trace"])
+    plot = g.add("FICE_PlotTrace", (1040, 1225), width=300, trace=inversion["trace"])
     g.add("PreviewImage", (1380, 895), width=330, height=255, title="Losses", images=plot["plot"])
-    g.group("3  The optimisation", (1020, 180, 710, 1080))
+    g.group("3  The optimisation", (1020, 180, 710, 1160))
 
     mask = g.add(
         "FICE_EditMask",

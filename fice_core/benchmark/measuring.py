@@ -28,7 +28,7 @@ OURS, PAPER, PLAIN = "default", "paper settings", "plain"
 _SENTENCE = "a red striped shirt"
 # A GPU is given many steps at once, as in an edit: the host must not be what is measured.
 _STEPS_ON_CUDA = 10
-_TF32 = ", TF32"
+_TF32, _COMPILED, _GRAPH = ", TF32", ", compiled", ", graph"
 _STEPS_FOR_MEMORY = 3  # from the third on, memory does not grow
 
 Progress = Callable[[], None]
@@ -45,6 +45,7 @@ class Configuration:
         device: a torch device.
         threads: that torch uses on the CPU; None for its own choice.
         repeat: measurements of everything, after one that is thrown away.
+        compiled: whether the default is measured compiled, too.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Configuration:
     device: str = "cpu"
     threads: int | None = None
     repeat: int = 5
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,12 @@ class Timing:
     Attributes:
         resolution: (H, W) of the pictures.
         stages: of our step; the names are those of `stages` and of the loss terms.
-        loops: OURS, PAPER and PLAIN; "default, fp32" where the default's critics are of bfloat16, and on
-            CUDA the first three with TF32, by names that end so.
+        loops: OURS, PAPER and PLAIN; "default, fp32" where the default's critics are of bfloat16,
+            "default, compiled" if asked for, and on CUDA "default, graph" and the first three with TF32,
+            by names that end so.
         encoder: one pass for the starting codes, which is no part of a step.
         peaks: fastest matrix product in operations a second, by number format.
+        compiling: seconds that "default, compiled" took before its first step; None without it.
     """
 
     resolution: tuple[int, int]
@@ -93,6 +97,7 @@ class Timing:
     encoder: Loop
     peaks: dict[str, float]
     machine: Machine
+    compiling: float | None = None
 
     def ratio(self, loop: str, to: str = PLAIN) -> float:
         """Of the medians of two loops' seconds."""
@@ -131,11 +136,18 @@ def measure_time(configuration: Configuration, progress: Progress) -> Timing:
     """Seconds and operations, every loop and stage in turn `repeat` times."""
     _prepare(configuration)
     plain, ours = (models_for(configuration, quick) for quick in (False, True))
-    return time_models(plain, ours, configuration.batch, configuration.repeat, progress)
+    return time_models(
+        plain, ours, configuration.batch, configuration.repeat, configuration.compiled, progress
+    )
 
 
 def time_models(
-    plain: Models, ours: Models, batch: int, repeat: int, progress: Progress = lambda: None
+    plain: Models,
+    ours: Models,
+    batch: int,
+    repeat: int,
+    compiled: bool = False,
+    progress: Progress = lambda: None,
 ) -> Timing:
     """As `measure_time`, with the networks as their files have them and as they are used."""
     machine = describe(str(ours.device))
@@ -157,6 +169,14 @@ def time_models(
     loops = dict(main)
     if multiplies_bfloat16(ours.device):
         loops[f"{OURS}, fp32"] = real(replace(EditSettings(), mixed_precision=False))
+    if cuda:
+        loops[OURS + _GRAPH] = real(replace(EditSettings(), execution="graph"))
+    compiling = None
+    if compiled:
+        quick = loops[OURS + _COMPILED] = real(replace(EditSettings(), execution="compile"))
+        with tf32(False):
+            cold, warm = (_whole(quick, clock) for _ in range(2))
+        compiling = cold - warm
     seconds: dict[str, list[float]] = {}
     stage_seconds: dict[str, list[float]] = {}
     encoder_seconds: list[float] = []
@@ -204,23 +224,35 @@ def time_models(
             }
             return {"loops": steps, "stages": default.stages(operations.read, difference)}
 
-    whole, rounded = count(loops), count({OURS: default}, torch.bfloat16)
+    # Not of compiled code and graphs, which hide their operations; they have the default's.
+    counted = {n: v for n, v in loops.items() if not n.endswith((_COMPILED, _GRAPH))}
+    whole, rounded = count(counted), count({OURS: default}, torch.bfloat16)
     with Operations() as operations:
         encode()
     encoder = Loop(encoder_seconds, operations.read())
 
     def loop_of(kind: str, name: str, spent: list[float]) -> Loop:
+        for suffix in (_TF32, _COMPILED, _GRAPH):
+            name = name.removesuffix(suffix)
         return Loop(spent, whole[kind].get(name, 0.0), rounded[kind].get(name, 0.0))
 
     names = sorted(stage_seconds, key=lambda name: name == OPTIMISER)  # it comes last in a step
     return Timing(
         resolution=ours.generator.resolution,
         stages={name: loop_of("stages", name, stage_seconds[name]) for name in names},
-        loops={n: loop_of("loops", n.removesuffix(_TF32), v) for n, v in seconds.items()},
+        loops={n: loop_of("loops", n, v) for n, v in seconds.items()},
         encoder=encoder,
         peaks=peaks.rates,
         machine=machine,
+        compiling=compiling,
     )
+
+
+def _whole(loop: RealLoop, clock: Clock) -> float:
+    """Seconds of all that `loop` does, from before its first step on."""
+    first = clock.read()
+    loop.lap(clock.read)
+    return clock.between(first, clock.read())
 
 
 def measure_memory(configuration: Configuration, loop: str, progress: Progress) -> Memory:

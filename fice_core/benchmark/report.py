@@ -123,6 +123,8 @@ def _stages(timing: Timing) -> list[str]:
     lines += ["|---|" + "---:|" * 6]
     lines += [_line(name, stage, whole, timing.peaks) for name, stage in timing.stages.items()]
     lines += [_line(name, loop, None, timing.peaks) for name, loop in timing.loops.items()]
+    if timing.compiling is not None:
+        lines.append(f"| compiling, once for a process | {timing.compiling:.1f} | | | | | |")
     lines.append(_line("encoder, once for an edit", timing.encoder, None, timing.peaks))
     return [
         *lines,

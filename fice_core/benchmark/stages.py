@@ -76,9 +76,10 @@ class RealLoop:
         self.models, self.targets, self.statistics = models, targets, statistics
         self.period = math.lcm(settings.head_every, settings.pose_every)
         self.steps = -(-steps // self.period) * self.period
-        self.settings = replace(
-            settings, steps=self.steps + 1, plateau_patience=None, start_candidates=0
-        )
+        # A graph's first steps are carried out and recorded; replaying it is what an edit does.
+        self.first = 2 * self.period if settings.execution == "graph" else 0
+        last = self.first + self.steps
+        self.settings = replace(settings, steps=last + 1, plateau_patience=None, start_candidates=0)
 
     def lap(self, read: Callable[[], _T]) -> tuple[_T, _T]:
         """Take `steps` steps; what `read` says before and after them.
@@ -91,7 +92,7 @@ class RealLoop:
         readings: list[_T] = []
 
         def on_step(step: Step) -> None:
-            if step.index in (0, self.steps):
+            if step.index in (self.first, self.first + self.steps):
                 readings.append(read())
 
         models = self.models

@@ -59,6 +59,9 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Of the CPU.  [default: torch's own choice]"
 )
+@click.option(
+    "--compile", "compiled", is_flag=True, help="Measure the default compiled by torch as well."
+)
 @click.option("--report", metavar="FILE.json", help="Write every figure here.")
 @click.option("--plot", metavar="FILE.png", help="Draw stages and scaling here.")
 def command(
@@ -68,6 +71,7 @@ def command(
     repeat: int,
     device: str,
     threads: int | None,
+    compiled: bool,
     report: str | None,
     plot: str | None,
 ) -> None:
@@ -96,7 +100,7 @@ def command(
     first = sizes[0] if sizes else None
     pairs = [(batch, first) for batch in batches] + [(batches[0], size) for size in sizes[1:]]
     configurations = [
-        measuring.Configuration(source, batch, size, place, threads, repeat)
+        measuring.Configuration(source, batch, size, place, threads, repeat, compiled)
         for batch, size in pairs
     ]
     with bar("measuring", reports.count(configurations), unit="turn") as progress:
