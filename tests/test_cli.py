@@ -91,6 +91,26 @@ def test_edit_writes_what_the_library_computes(
     assert (before[~untouched] != after[~untouched]).any()
 
 
+def test_edit_is_carried_out_as_asked(
+    toys: dict[str, Any],
+    photo: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(torch, "compile", lambda function: asked.append(function) or function)
+    out = tmp_path / "out.png"
+    line = ("edit", photo(), "--prompt", "a shirt", "-o", out, "--steps", 2, "--device", "cpu")
+    assert fice(*line).exit_code == 0
+    assert not asked
+    assert fice(*line, "--execution", "compile").exit_code == 0
+    assert asked
+    result = fice(*line, "--execution", "graph")
+    assert result.exit_code == 2
+    assert "needs a CUDA device" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_edit_many_pictures_and_prompts_into_a_folder(
     toys: dict[str, Any], photo: Callable[..., Path], tmp_path: Path
 ) -> None:

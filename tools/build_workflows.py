@@ -93,7 +93,7 @@ def every_stage(g: Graph) -> None:
     ):
         node = g.add(f"FICE_Load{kind}", (0, 470 + 120 * k), width=300)
         loaders[name] = node[name]
-    g.group("1  Models and photo", (-20, 180, 340, 1080))
+    g.group("1  Models and photo", (-20, 180, 340, 1160))
 
     image, generator = figure["image"], loaders["generator"]
     latent = g.add(
@@ -135,7 +135,7 @@ def every_stage(g: Graph) -> None:
         title="Body parts",
         images=pose["picture"],
     )
-    g.group("2  What the photo shows, and the wish", (360, 180, 630, 1080))
+    g.group("2  What the photo shows, and the wish", (360, 180, 630, 1160))
 
     weights = g.add("FICE_LossWeights", (1040, 260), width=300)
     settings = g.add("FICE_InversionSettings", (1040, 600), width=300)
@@ -194,7 +194,7 @@ def every_stage(g: Graph) -> None:
         filename_prefix="fice/stages",
     )
     g.add("MaskPreview", (2100, 700), width=340, height=430, mask=mask["mask"])
-    g.group("4  Back into the photo", (1760, 180, 700, 1080))
+    g.group("4  Back into the photo", (1760, 180, 700, 1160))
 
 
 def four_prompts(g: Graph) -> None:

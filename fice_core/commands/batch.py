@@ -16,6 +16,7 @@ from .common import (
     bar,
     clip_option,
     device_option,
+    execution_option,
     framing_option,
     garment_option,
     hold_option,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 @hold_option
 @seed_option
 @device_option
+@execution_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

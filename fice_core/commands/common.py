@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ..settings import EditSettings, Framing, Garment, Preset, StitchMode
+from ..settings import EditSettings, Execution, Framing, Garment, Preset, StitchMode
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -82,6 +82,14 @@ tune_option = click.option(
 hold_option = click.option(
     "--hold", is_flag=True, help="Generate the garment alone; everywhere else the start stays."
 )
+execution_option = click.option(
+    "--execution",
+    type=click.Choice(get_args(Execution)),
+    default="eager",
+    show_default=True,
+    help="Steps at once; compiled by torch, which takes up to a minute first and pays for many edits; or "
+    "as CUDA graphs.",
+)
 seed_option = click.option("--seed", type=int, default=0, show_default=True)
 
 
@@ -96,6 +104,7 @@ def settings_of(
     refine_steps: int = 0,
     tune_steps: int = 0,
     hold: bool = False,
+    execution: Execution = "eager",
     framing: Framing | None = None,
     garment: Garment | None = None,
     stitch: StitchMode | None = None,
@@ -116,6 +125,7 @@ def settings_of(
         refine_steps=refine_steps,
         tune_steps=tune_steps,
         hold=hold,
+        execution=execution,
         framing=framing or settings.framing,
         garment=garment or settings.garment,
         stitch=stitch or settings.stitch,

@@ -12,6 +12,7 @@ from .common import (
     bar,
     clip_option,
     device_option,
+    execution_option,
     framing_option,
     garment_option,
     hold_option,
@@ -81,6 +82,7 @@ from .photos import Box, Photos, Where, expand, parse_box, read_mask
 @hold_option
 @seed_option
 @device_option
+@execution_option
 @click.option("--report", metavar="FILE.json", help="Write settings, losses and timing here.")
 @click.option(
     "--keep-on-interrupt", is_flag=True, help="After Ctrl-C, write the best result so far."
