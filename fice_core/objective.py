@@ -16,6 +16,7 @@ from .latents import LatentStatistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.half import in_bfloat16, multiplies_bfloat16
+from .networks.quick import multiplying_less
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator, Held
 from .settings import EditSettings
@@ -96,7 +97,8 @@ class Objective:
         weights = settings.weights
         #: whether the critics multiply in bfloat16
         self.rounded = settings.mixed_precision and multiplies_bfloat16(device)
-        critic, see = (cache(in_bfloat16), _rounded) if self.rounded else (_as_it_is, _as_it_is)
+        critic = cache(in_bfloat16 if self.rounded else multiplying_less)
+        see = _rounded if self.rounded else _as_it_is
         #: pictures (N, 3, H, W) to CLIP's features (N, D), as the terms of the text see them; None
         #: where none of these has a weight
         self.encode_image: Sight | None = None

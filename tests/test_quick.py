@@ -10,7 +10,7 @@ from torch import nn
 from fice_core.benchmark.stages import Operations
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
-from fice_core.networks.quick import DilatedConv, OneQueryPool, quicken
+from fice_core.networks.quick import DilatedConv, OneQueryPool, multiplying_less, quicken
 from fice_core.networks.segmenter import Segmenter
 from fice_core.networks.stylegan2 import Generator
 from fice_core.networks.winograd import WinogradConv
@@ -52,25 +52,54 @@ def settled(network: nn.Module) -> nn.Module:
     return network.double().eval().requires_grad_(False)
 
 
+def has_winograd(network: nn.Module) -> bool:
+    return any(isinstance(module, WinogradConv) for module in network.modules())
+
+
+@pytest.mark.parametrize("rounds", [False, True])
 @pytest.mark.parametrize("many", [1, 256])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_results_and_gradients_are_the_same(
-    name: str, many: int, monkeypatch: pytest.MonkeyPatch
+    name: str, many: int, rounds: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fice_core.networks.quick._MANY_CHANNELS", many)
+    monkeypatch.setattr("fice_core.networks.quick.multiplies_bfloat16", lambda device: rounds)
     build, use = NETWORKS[name]
     torch.manual_seed(0)
     network = settled(build())
     quick = quicken(copy.deepcopy(network))
-    assert (many == 1) == any(isinstance(m, WinogradConv) for m in quick.modules())
+    assert (many == 1 and not rounds) == has_winograd(quick)
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(use(network, images).shape, dtype=torch.float64)
+    less = multiplying_less(quick)
+    assert (many == 1) == has_winograd(less)
     found = []
-    for one in (network, quick):
+    for one in (network, quick, less):
         result = use(one, images)
         found.append((result, torch.autograd.grad((weight * result).sum(), images)[0]))
-    for ours, theirs in zip(*found, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+    for ours in found[1:]:
+        for mine, theirs in zip(ours, found[0], strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_who_multiplies_less_shares_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fice_core.networks.quick._MANY_CHANNELS", 8)
+    network = Segmenter(**SMALL, aspp_channels=8).eval().requires_grad_(False)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    less = multiplying_less(network)
+    assert has_winograd(less) and not has_winograd(network)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    mine, theirs = (dict(one.named_parameters()) for one in (less, network))
+    assert 10 < len(mine) < len(theirs)
+    assert all(value is theirs[key] for key, value in mine.items() if key in theirs)
+
+
+def test_devices_that_choose_their_own_algorithms_keep_their_convolutions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fice_core.networks.quick._MANY_CHANNELS", 1)
+    network = Segmenter(**SMALL, aspp_channels=8).eval().requires_grad_(False).to("meta")
+    assert multiplying_less(network) is network
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -12,9 +12,10 @@ from ..models import Models
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import BodyBlock, Encoder
-from ..networks.quick import Network, quicken
+from ..networks.quick import quicken
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator, StyledConv, ToRGB
+from ..networks.twins import Network
 
 SMALLEST, LARGEST = 32, 1024
 # Scales the last convolution of a residual block. Random blocks add up, and with none that is trained

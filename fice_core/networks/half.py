@@ -1,15 +1,11 @@
 """Frozen critics that multiply in bfloat16, where the hardware is made for it."""
 
-import copy
-from typing import TypeVar
-
 import torch
 from torch import nn
 
 from .clip import Clip
+from .twins import Network, shared, twin
 from .winograd import WinogradConv
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
@@ -30,18 +26,23 @@ def in_bfloat16(network: Network) -> Network:
     """
     if not isinstance(network, nn.Module):
         return network  # a function in a critic's place: what it multiplies, autocast rounds
-    twin = _shared(network)
-    if isinstance(twin, Clip):
-        twin.model = _shared(twin.model)
-        twin.model.visual = in_bfloat16(twin.model.visual)
-        return twin
-    if isinstance(network, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        twin.weight = nn.Parameter(network.weight.bfloat16(), requires_grad=False)
-    for name, child in network.named_children():
-        setattr(
-            twin, name, _plain(child) if isinstance(child, WinogradConv) else in_bfloat16(child)
-        )
-    return twin
+    found: Network = twin(network, _rounded)
+    return found
+
+
+def _rounded(module: nn.Module) -> nn.Module | None:
+    if isinstance(module, Clip):
+        clip = shared(module)
+        clip.model = shared(clip.model)
+        clip.model.visual = in_bfloat16(clip.model.visual)
+        return clip
+    if isinstance(module, WinogradConv):
+        return _plain(module)
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        found = shared(module)
+        found.weight = nn.Parameter(module.weight.bfloat16(), requires_grad=False)
+        return found
+    return None
 
 
 def _plain(quick: WinogradConv) -> nn.Conv2d:
@@ -51,11 +52,3 @@ def _plain(quick: WinogradConv) -> nn.Conv2d:
     conv.weight = nn.Parameter(weight, requires_grad=False)
     conv.bias = quick.bias
     return conv.eval()
-
-
-def _shared(module: Network) -> Network:
-    """Another module with the same tensors and children, whose own can be exchanged."""
-    twin = copy.copy(module)
-    for table in ("_parameters", "_buffers", "_modules"):
-        twin.__dict__[table] = dict(module.__dict__[table])
-    return twin

@@ -1,7 +1,7 @@
 """Frozen networks made quicker without changing what they compute, but for rounding."""
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +9,14 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
 from .densepose import ReLUConv
+from .half import multiplies_bfloat16
 from .resnet import ConvNorm
 from .stylegan2 import Generator, StyledConv
+from .twins import Network, twin
 from .winograd import WinogradConv, is_plain
 
 if TYPE_CHECKING:
     from open_clip.modified_resnet import AttentionPool2d
-
-Network = TypeVar("Network", bound=nn.Module)
-
 
 # With fewer channels than this the additions of a `WinogradConv` cost more than the multiplications saved.
 _MANY_CHANNELS = 256
@@ -27,9 +26,10 @@ def quicken(network: Network) -> Network:
     """A network for use alone, changed in place; a critic's keys are no longer those of its file.
 
     Batch normalisations are folded into the convolutions before them, and weights are laid out
-    channels-last, as the convolutions of every backend read them fastest; pictures then follow. Wide
-    3x3 convolutions multiply less, see `winograd.py`. Left out are taps of dilated convolutions that lie
-    outside of the picture, and what CLIP's attention pool finds out for tokens that nothing asks for.
+    channels-last, as the convolutions of every backend read them fastest; pictures then follow. Left out
+    are taps of dilated convolutions that lie outside of the picture, and what CLIP's attention pool finds
+    out for tokens that nothing asks for. Where critics are not rounded to bfloat16 anyhow, they multiply
+    less, see `multiplying_less`, and the weights that this is not done with are not kept.
 
     A generator's weights are only laid out as its upsampling convolutions read them: channels-last it
     would be slower, and tuning must be able to change it.
@@ -52,15 +52,29 @@ def quicken(network: Network) -> Network:
             for name, child in [*module.named_children()]:
                 if _is_attention_pool(child):
                     setattr(module, name, OneQueryPool(child))
-                elif isinstance(child, nn.Conv2d):
-                    setattr(module, name, _quicker(child))
+                elif type(child) is nn.Conv2d and _is_dilated(child):
+                    setattr(module, name, DilatedConv(child))
             if isinstance(module, StyledConv) and module.up:
                 turned = module.weight.data.transpose(0, 1).contiguous()
                 module.weight.data = turned.transpose(0, 1)
         for parameter in network.parameters():
             if parameter.ndim == 4 and not isinstance(network, Generator):
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return network.requires_grad_(False)
+        network.requires_grad_(False)
+        if multiplies_bfloat16(next(network.parameters()).device):
+            return network
+        return multiplying_less(network)
+
+
+def multiplying_less(network: Network) -> Network:
+    """A network that shares all with a frozen one but its wide 3x3 convolutions: on a CPU these are
+    `WinogradConv`s. Other devices' libraries choose such algorithms themselves."""
+    if not isinstance(network, nn.Module):
+        return network  # a function in a critic's place
+    if any(parameter.device.type != "cpu" for parameter in network.parameters()):
+        return network
+    found: Network = twin(network, _fewer_products)
+    return found
 
 
 class DilatedConv(nn.Module):
@@ -113,16 +127,20 @@ class OneQueryPool(nn.Module):
         return pooled
 
 
-def _quicker(conv: nn.Conv2d) -> nn.Module:
-    """The convolution, and what the class does behind it, with less work where that can be."""
-    if is_plain(conv) and min(conv.in_channels, conv.out_channels) >= _MANY_CHANNELS:
-        quick = WinogradConv(conv)
-        if isinstance(conv, ReLUConv):
-            return nn.Sequential(quick, nn.ReLU(inplace=True))
-        return nn.Sequential(quick, conv.norm) if isinstance(conv, ConvNorm) else quick
-    if type(conv) is nn.Conv2d and conv.kernel_size == (3, 3) and conv.dilation[0] > 1:
-        return DilatedConv(conv)
-    return conv
+def _fewer_products(module: nn.Module) -> nn.Module | None:
+    """The convolution, and what the class does behind it."""
+    if not (isinstance(module, nn.Conv2d) and is_plain(module)):
+        return None
+    if min(module.in_channels, module.out_channels) < _MANY_CHANNELS:
+        return None
+    quick = WinogradConv(module)
+    if isinstance(module, ReLUConv):
+        return nn.Sequential(quick, nn.ReLU(inplace=True))
+    return nn.Sequential(quick, module.norm) if isinstance(module, ConvNorm) else quick
+
+
+def _is_dilated(conv: nn.Conv2d) -> bool:
+    return conv.kernel_size == (3, 3) and conv.dilation[0] > 1
 
 
 def _is_attention_pool(module: nn.Module) -> bool:

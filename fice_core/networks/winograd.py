@@ -25,8 +25,7 @@ def is_plain(conv: nn.Conv2d) -> bool:
 class WinogradConv(nn.Module):
     """A frozen 3x3 convolution of stride 1 and padding 1 that multiplies less on a CPU.
 
-    Elsewhere, and in mixed precision, the backend's convolution is used: those of GPUs choose such
-    algorithms themselves.
+    Elsewhere, and in mixed precision, the backend's convolution is used, with its weight computed anew.
 
     Args:
         conv: frozen; only its weight and bias are looked at.
