@@ -44,6 +44,17 @@ def test_gradient_by_differences() -> None:
     assert torch.autograd.gradcheck(quick, (x,))
 
 
+def test_what_comes_next_may_work_in_place() -> None:
+    """As normalisations do in networks that are as their files have them."""
+    conv = convolution(2, 3, bias=False)
+    x = torch.randn(1, 2, 5, 4, dtype=torch.float64, requires_grad=True)
+    found = [
+        torch.autograd.grad(one(x).mul_(3.0).square().sum(), x)[0]
+        for one in (conv, WinogradConv(conv))
+    ]
+    torch.testing.assert_close(found[1], found[0])
+
+
 def test_a_kernel_by_hand() -> None:
     """Of a picture of ones, a kernel of ones counts the neighbours that lie inside."""
     conv = nn.Conv2d(1, 1, 3, padding=1, bias=False).requires_grad_(False)

@@ -51,7 +51,9 @@ class WinogradConv(nn.Module):
         """(N, C, H, W) -> (N, D, H, W)."""
         if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return F.conv2d(x, self.weight(), self.bias, padding=1)
-        y: Tensor = _Convolution.apply(x, self.kernel)
+        # Trimmed and turned out here: what a function of its own returns must be no view, or whoever comes
+        # next could not work in place.
+        y = _trimmed(_Convolution.apply(x, self.kernel), x.shape)
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def weight(self) -> Tensor:
@@ -70,25 +72,32 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, kernel):  # type: ignore[no-untyped-def]
         ctx.save_for_backward(kernel)
+        ctx.shape = x.shape
         return _convolve(x, kernel, _AS_IS)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):  # type: ignore[no-untyped-def]
         (kernel,) = ctx.saved_tensors
-        return _convolve(gradient, kernel.transpose(1, 2), _TURNED), None
+        gradient = gradient.permute(0, 3, 1, 2)
+        found = _convolve(gradient, kernel.transpose(1, 2), _TURNED)
+        return _trimmed(found, ctx.shape), None
 
 
 def _convolve(x: Tensor, kernel: Tensor, places: tuple[int, ...]) -> Tensor:
-    """x (N, C, H, W), kernel (16, C, D) -> (N, D, H, W), channels-last."""
+    """x (N, C, H, W), kernel (16, C, D) -> (N, H, W, D), with a row or column more where H or W is odd."""
     height, width = x.shape[-2:]
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1 + width % 2, 1, 1 + height % 2))
     tiles = _spread(
         _spread(padded, 1, places), 3, places
     )  # (4 across, 4 down, N, rows, columns, C)
     products = torch.bmm(tiles.view(16, -1, x.shape[1]), kernel)
-    joined = _gather(_gather(products.view(*tiles.shape[:-1], -1), 3, places), 1, places)
-    return joined[:, :height, :width].permute(0, 3, 1, 2)
+    return _gather(_gather(products.view(*tiles.shape[:-1], -1), 3, places), 1, places)
+
+
+def _trimmed(x: Tensor, shape: torch.Size) -> Tensor:
+    """(N, >= H, >= W, D) -> (N, D, H, W), channels-last, of pictures of `shape`."""
+    return x[:, : shape[2], : shape[3]].permute(0, 3, 1, 2)
 
 
 def _spread(x: Tensor, axis: int, places: tuple[int, ...]) -> Tensor:
