@@ -56,7 +56,7 @@ def measure_demo() -> dict[str, float]:
     """Seconds of `fice demo`, six edits, as a whole process."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        command = [sys.executable, "-m", "fice_core", "demo", "--out", folder]
+        command = [sys.executable, "-m", "fice_core", "demo", "--output", folder]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         return {"fice demo (s)": time.perf_counter() - start}
 

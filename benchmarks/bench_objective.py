@@ -113,7 +113,7 @@ def main() -> None:
         ("in w, no random codes, betas 0.7 and 0.9, rate 0.4", alike),
         ("the same, 130 steps", replace(alike, steps=130)),
         ("the same, 130 steps, torch's betas", replace(alike, steps=130, beta1=0.9, beta2=0.999)),
-        ("the same, 200 steps", replace(alike, steps=200)),
+        ("the same, 240 steps", replace(alike, steps=240)),
         ("the same, 300 steps", replace(alike, steps=300)),
     ):
         if options.only not in name:
