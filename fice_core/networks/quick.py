@@ -23,7 +23,8 @@ _MANY_CHANNELS = 256
 
 
 def quicken(network: Network) -> Network:
-    """A network for use alone, changed in place; a critic's keys are no longer those of its file.
+    """A network for use alone, made of the given one, which is changed; a critic's keys are no longer
+    those of its file.
 
     Batch normalisations are folded into the convolutions before them, and weights are laid out
     channels-last, as the convolutions of every backend read them fastest; pictures then follow. Left out
