@@ -11,12 +11,14 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from .framing import Frame, resize
+from .framing import Frame
 from .gradient_domain import membrane
-from .initialization import no_graph, segment_regions, synthesize
+from .initialization import segment_regions, synthesize
 from .mask_refinement import refine_mask, working_copy
 from .masks import spread
 from .metrics import lab_difference
+from .modes import no_graph
+from .networks.resizing import resize
 from .networks.segmenter import Regions, Segmenter
 from .networks.stylegan2 import Generator
 

@@ -13,12 +13,12 @@ from .finishing import Patch, finish
 from .framing import Frame
 from .initialization import (
     extract_pose,
-    no_graph,
     segment_regions,
 )
 from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
 from .masks import Anatomy, find_anatomy, garment_mask
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
+from .modes import no_graph
 from .networks.segmenter import Regions
 from .preparing import Job, Texts, prepare
 from .prompts import unknown_words

@@ -5,6 +5,7 @@ The mathematics is the same. Compiled code rounds elsewhere; a replayed graph do
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from .objective import Evaluation, Objective, Recent
 
 _P = ParamSpec("_P")
-#: takes what shall be recorded; gives what carries it out again and returns it, in the same tensors
-Recorder = Callable[[Callable[[], "Evaluation"]], Callable[[], "Evaluation"]]
+#: takes what shall be recorded; gives what carries it out again
+Recorder = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 def compiled(function: Callable[_P, torch.Tensor]) -> Callable[_P, torch.Tensor]:
@@ -70,51 +71,65 @@ class Recorded:
         self._objective = objective
         self._targets = targets
         self._record = record or _cuda_recorder()
-        self._known: dict[frozenset[str], _Recording | None] = {}
+        self._known: dict[frozenset[str], Evaluation | _Recording] = {}
 
     def evaluate(self, codes: torch.Tensor, step: int, recent: Mapping[str, Recent]) -> Evaluation:
         """As `Objective.evaluate`. The next call may overwrite what this one returned."""
         due = frozenset(name for name, k in self._objective.every.items() if step % k == 0)
-        if due not in self._known:
-            self._known[due] = None
-            return self._objective.evaluate(codes, self._targets, step, recent)
-        recording = self._known[due]
-        if recording is None:
-            own = codes.clone()
-            held = {name: type(one)(*(v.clone() for v in one)) for name, one in recent.items()}
-            replay = self._record(lambda: self._objective.evaluate(own, self._targets, step, held))
-            recording = self._known[due] = _Recording(own, held, replay)
-        return recording.at(codes, recent)
+        known = self._known.get(due)
+        if known is None:
+            first = self._objective.evaluate(codes, self._targets, step, recent)
+            self._known[due] = first
+            return first
+        if not isinstance(known, _Recording):
+            known = self._known[due] = self._recorded(codes, step, recent, known)
+        return known.at(codes, recent)
+
+    def _recorded(
+        self, codes: torch.Tensor, step: int, recent: Mapping[str, Recent], like: Evaluation
+    ) -> _Recording:
+        # What is read and what is written lies outside of the graph's own memory, of which nothing then
+        # is held by anybody but the graph.
+        own, held, found = copy.deepcopy((codes, dict(recent), like))
+
+        def work() -> None:
+            now = self._objective.evaluate(own, self._targets, step, held)
+            for into, value in zip(_tensors(found), _tensors(now), strict=True):
+                into.copy_(value)
+
+        return _Recording(own, held, found, self._record(work))
 
 
 @dataclass(frozen=True)
 class _Recording:
-    """What `replay` reads, and `replay`."""
+    """What `replay` reads and writes, and `replay`."""
 
     codes: torch.Tensor
     recent: Mapping[str, Recent]
-    replay: Callable[[], Evaluation]
+    found: Evaluation
+    replay: Callable[[], None]
 
     def at(self, codes: torch.Tensor, recent: Mapping[str, Recent]) -> Evaluation:
         self.codes.copy_(codes)
         for name, one in self.recent.items():
             for held, value in zip(one, recent[name], strict=True):
                 held.copy_(value)
-        return self.replay()
+        self.replay()
+        return self.found
+
+
+def _tensors(one: Evaluation) -> list[torch.Tensor]:
+    recent = [value for each in one.recent.values() for value in each]
+    return [*one.terms.values(), one.total, one.images, one.gradient, *recent]
 
 
 def _cuda_recorder() -> Recorder:
     pool = torch.cuda.graph_pool_handle()  # of all graphs: they are replayed one after the other
 
-    def record(function: Callable[[], Evaluation]) -> Callable[[], Evaluation]:
+    def record(work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=pool):
-            found = function()
-
-        def replay() -> Evaluation:
-            graph.replay()
-            return found
-
-        return replay
+            work()
+        return graph.replay
 
     return record

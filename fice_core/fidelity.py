@@ -14,6 +14,7 @@ from . import losses
 from .initialization import Targets
 from .inversion import InversionResult, OnStep, Step, invert
 from .latents import LatentStatistics, check_latent
+from .modes import with_graph
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 from .objective import perceptual_term
@@ -151,7 +152,7 @@ def tune_generator(
             f"one photo, one code and steps >= 1 are needed, not {len(images)}, {len(w_plus)}, {steps}"
         )
     weights = {"image": image, "perceptual": perceptual, "locality": locality}
-    with torch.inference_mode(False), torch.enable_grad():
+    with with_graph():
         fit = _Fit(generator, segmenter, images, w_plus, weights, reach, seed)
         adam = torch.optim.Adam(fit.parameters, lr=learning_rate)
         best, kept, lowest = fit.weights_now(), -1, torch.inf

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from .errors import FiceError
+from .networks.resizing import resize
 from .stitching import stitch
 
 _SMALLEST_SIDE = 16
@@ -169,13 +170,3 @@ class Frame:
         photo = placed.new_zeros(*placed.shape[:2], *self.size)
         self.cut(photo).copy_(placed)
         return photo
-
-
-def resize(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """(N, C, H, W) -> (N, C, *size): an axis is averaged over areas to shrink, else interpolated."""
-    shrunk = (min(images.shape[-2], size[0]), min(images.shape[-1], size[1]))
-    if shrunk != images.shape[-2:]:
-        images = F.interpolate(images, size=shrunk, mode="area")
-    if shrunk != size:
-        images = F.interpolate(images, size=size, mode="bilinear", align_corners=False)
-    return images

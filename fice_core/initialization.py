@@ -5,7 +5,6 @@ tensors without a graph, also inside an outer `torch.inference_mode()`.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -13,6 +12,7 @@ import torch
 from .errors import FiceError
 from .latents import check_latent
 from .masks import Anatomy, find_anatomy
+from .modes import no_graph
 from .networks.densepose import DensePose
 from .networks.e4e import Encoder
 from .networks.segmenter import Regions, Segmenter
@@ -70,13 +70,6 @@ class Targets:
     def clone(self) -> "Targets":
         """Copies of all tensors: ordinary ones when called outside of inference mode."""
         return replace(self, **{name: value.detach().clone() for name, value in self._tensors()})
-
-
-@contextmanager
-def no_graph() -> Iterator[None]:
-    """Compute without a graph, yet yield tensors that later may enter one."""
-    with torch.inference_mode(False), torch.no_grad():
-        yield
 
 
 def encode_latent(

@@ -11,6 +11,7 @@ import torch
 from .execution import Recorded
 from .initialization import Targets, synthesize
 from .latents import LatentStatistics, check_latent, latent_statistics
+from .modes import with_graph
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.segmenter import Segmenter
@@ -138,7 +139,7 @@ def invert(
         FiceError: a term has a weight but no critic or target, or the codes do not fit.
         InversionInterrupted: Ctrl-C; holds the result so far.
     """
-    with torch.inference_mode(False), torch.enable_grad():
+    with with_graph():
         check_latent(targets.w_plus, generator)
         if statistics is None and settings.needs_statistics:
             statistics = latent_statistics(generator)
@@ -245,6 +246,7 @@ class _Loop:
         self.codes = codes
         self.first = first
         count, device = len(targets), initial.device
+        self.recorded = settings.execution_on(device.type) == "graph"
 
         def filled(*shape: int, value: float) -> torch.Tensor:
             return torch.full(shape, value, device=device)
@@ -295,7 +297,8 @@ class _Loop:
                 remaining = self.active.nonzero().flatten()
                 if len(remaining) == 0:
                     return "diverged" if bool((self.diverged >= 0).all()) else "plateau"
-                if len(remaining) != sum(len(piece.samples) for piece in pieces):
+                # A new recording would take longer than to go on with pictures that nobody looks at.
+                if not self.recorded and len(remaining) != sum(len(p.samples) for p in pieces):
                     pieces = self._pieces(remaining)
         return "steps"
 
@@ -333,7 +336,7 @@ class _Loop:
         return [_Piece(index, self._evaluator(self.targets.select(index))) for index in parts]
 
     def _evaluator(self, targets: Targets) -> _Evaluate:
-        if self.settings.execution == "graph":
+        if self.recorded:
             return Recorded(self.objective, targets).evaluate
         return lambda codes, step, recent: self.objective.evaluate(codes, targets, step, recent)
 

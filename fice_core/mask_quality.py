@@ -20,13 +20,13 @@ from .demo.attributes import COLOURS
 from .demo.renderer import Rendering, render
 from .errors import FiceError
 from .evaluation import cases
-from .framing import resize
 from .initialization import extract_anatomy, extract_pose, segment_regions
 from .mask_refinement import refine_mask
 from .masks import ARMS, TORSO, edit_mask, find_anatomy
 from .metrics import mask_iou
 from .models import Models
 from .networks.densepose import UPPER_BODY_LABELS
+from .networks.resizing import resize
 from .settings import EditSettings
 
 _BATCH = 4

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .framing import resize
 from .mask_refinement import refine_mask, working_copy
+from .networks.resizing import resize
 from .networks.segmenter import Regions
 from .settings import EditSettings, Garment
 

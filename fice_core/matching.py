@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from .blending import check_pictures, edit_boxes, smooth
-from .framing import resize
 from .masks import spread
+from .networks.resizing import resize
 
 _RING_SIDE = 512  # the ring is grown on a picture of at most this size
 _EVIDENCE_SIDE = 256  # colours are compared on a picture of at most this size: averages, not pixels

@@ -55,7 +55,8 @@ class Models:
 
     Attributes:
         load_encoder: gives the encoder. It is by far the largest of the published networks and needed
-            but once an edit, so that whoever is short of memory loads it then and lets it go again.
+            but once an edit, so that whoever is short of memory loads it then and lets it go again;
+            `load_models` does so on all but CUDA devices.
     """
 
     generator: Generator
@@ -99,8 +100,8 @@ def load_models(
     files = model_files(source, clip)
     load = LOADERS if quick else _PLAIN_LOADERS
     generator = load["generator"](files["generator"], device=place)
-    load_encoder = partial(load["encoder"], files["encoder"], device=place)
-    load_encoder()  # a file that holds none is found out now, and while memory is still free
+    # A file that holds none is found out now, and while memory is still free.
+    load_encoder = _kept_on_gpus(partial(load["encoder"], files["encoder"], device=place), place)
     return Models(
         generator=generator,
         load_encoder=load_encoder,
@@ -146,6 +147,13 @@ def resolve_device(name: str) -> str:
             f"the device {name!r} is unknown or not usable here: try auto, cpu or cuda"
         ) from error
     return name
+
+
+def _kept_on_gpus(load: Callable[[], Encoder], device: str) -> Callable[[], Encoder]:
+    """What gives the encoder: `load`, which is tried; but on a GPU, where that takes as long as many steps,
+    the encoder found then."""
+    encoder = load()
+    return (lambda: encoder) if torch.device(device).type == "cuda" else load
 
 
 def _find(folder: Path, kind: str) -> Path | None:

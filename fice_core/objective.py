@@ -10,13 +10,14 @@ import torch
 from . import losses
 from .errors import FiceError
 from .execution import compiled
-from .framing import resize
 from .initialization import Targets, in_batches
 from .latents import LatentStatistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose
+from .networks.fixed import fixed
 from .networks.half import in_bfloat16, multiplies_bfloat16
 from .networks.quick import multiplying_less
+from .networks.resizing import resize
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator, Held
 from .settings import EditSettings
@@ -26,10 +27,10 @@ Term = Callable[[torch.Tensor, Targets, int], torch.Tensor]
 Sight = Callable[[torch.Tensor], torch.Tensor]  # pictures to what a critic sees in them
 _T = TypeVar("_T")
 
-# Up to this many pixels, of two full-size pictures or eight of the demonstration's, the generator's graph
-# is kept in memory beside a critic's, 0.3 GB for a full-size one. A single larger picture is rendered twice
-# instead, which takes up to a third more time.
+# Pixels of two full-size pictures, or of eight of the demonstration's, see `rendered_at_once`; GPUs have four
+# times as many in hand.
 _RENDER_ONCE = 2**17
+_TIMES_ON_GPUS = 4
 # Feature maps that the perceptual term compares: the stem's and those of two stages, at H/2, H/4 and H/8.
 # The stages after them cost ten times as much and tell regions apart rather than looks.
 _FEATURE_MAPS = 3
@@ -84,14 +85,15 @@ class Objective:
         statistics: LatentStatistics | None = None,
     ) -> None:
         device = generator.w_avg.device
-        if settings.execution == "graph" and device.type != "cuda":
+        execution = settings.execution_on(device.type)
+        if execution == "graph" and device.type != "cuda":
             raise FiceError(
                 f"execution is 'graph', which needs a CUDA device, but the networks are on {device}: "
                 "set it to eager or compile"
             )
-        quick = compiled if settings.execution == "compile" else _as_it_is
+        quick = compiled if execution == "compile" else _as_it_is
         self._generator = generator
-        self._synthesize = quick(generator.synthesize)
+        self._synthesize = quick(fixed(generator).synthesize)
         self._clamp = settings.clamp
         self._hold = settings.hold
         weights = settings.weights
@@ -150,8 +152,7 @@ class Objective:
         rendered once: more at a time would be rendered twice or take more memory, and no less time each."""
         if self._generator.w_avg.device.type != "cpu":
             return most
-        height, width = self._generator.resolution
-        return max(1, min(most, _RENDER_ONCE // (height * width)))
+        return max(1, min(most, rendered_at_once(self._generator)))
 
     def check(self, targets: Targets) -> None:
         """Raise FiceError if a term with a weight has no target."""
@@ -189,8 +190,7 @@ class Objective:
             recent: what stands for those that are not; without it all are computed.
         """
         codes = codes.detach().clone().requires_grad_()
-        height, width = self._generator.resolution
-        keep_graph = len(codes) * height * width <= _RENDER_ONCE
+        keep_graph = len(codes) <= rendered_at_once(self._generator)
         with torch.set_grad_enabled(keep_graph):
             images = self._render(codes, targets)
         picture = images.detach().requires_grad_()
@@ -238,6 +238,15 @@ class Objective:
             held = Held(targets.w_plus, targets.keep_mask)
         images = self._synthesize(codes, held)
         return images.clamp(0, 1) if self._clamp else images
+
+
+def rendered_at_once(generator: Generator) -> int:
+    """For how many pictures, 0 too, the generator's graph is kept in memory beside a critic's, which takes
+    0.3 GB for a full-size one. More, and a single larger picture, are rendered twice instead, which takes
+    up to a third more time."""
+    height, width = generator.resolution
+    times = 1 if generator.w_avg.device.type == "cpu" else _TIMES_ON_GPUS
+    return times * _RENDER_ONCE // (height * width)
 
 
 def _once(function: Callable[[Targets], _T]) -> Callable[[Targets], _T]:

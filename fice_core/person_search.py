@@ -14,8 +14,10 @@ from weakref import WeakKeyDictionary
 import torch
 import torch.nn.functional as F
 
-from .framing import Frame, resize
-from .initialization import MAX_BATCH, no_graph, segment_regions, synthesize
+from .framing import Frame
+from .initialization import MAX_BATCH, segment_regions, synthesize
+from .modes import no_graph
+from .networks.resizing import resize
 from .networks.segmenter import Regions, Segmenter
 from .networks.stylegan2 import Generator
 

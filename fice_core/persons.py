@@ -4,7 +4,7 @@ import torch
 
 from .errors import FiceError
 from .framing import Frame
-from .initialization import no_graph
+from .modes import no_graph
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 from .person_search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, layout

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from .errors import FiceError
-from .initialization import no_graph
+from .modes import no_graph
 from .networks.clip import Clip
 
 _WEIGHTED = re.compile(r"\(\s*(.*?)\s*:\s*([-+]?[0-9.]+)\s*\)", re.DOTALL)

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .initialization import no_graph
 from .mask_refinement import refine_mask
 from .masks import HANDS, HEAD, TORSO
+from .modes import no_graph
 from .networks.sam import INSIDE, OUTSIDE, UNUSED, Prompts, Sam
 
 # Channels of `parts` (DensePose 15 to 18): outer and inner half of each upper arm.

@@ -13,7 +13,7 @@ StitchMode = Literal["mask", "pyramid", "gradient", "head", "none"]
 Framing = Literal["auto", "person", "whole"]
 Garment = Literal["upper", "lower", "outfit"]
 Backdrop = Literal["auto", "keep"]
-Execution = Literal["eager", "compile", "graph"]
+Execution = Literal["auto", "eager", "compile", "graph"]
 Preset = Literal["draft", "default", "paper"]
 
 
@@ -95,7 +95,7 @@ class EditSettings:
             it; codes, losses, generator and optimiser stay float32. Without such a device it does nothing.
         execution: "eager": operation by operation. "compile": the generator, and CLIP in bfloat16, by
             `torch.compile`, which takes up to a minute first. "graph": steps as CUDA graphs; without
-            `clip_views`.
+            `clip_views`. "auto": "graph" where it can be, else "eager".
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -143,7 +143,7 @@ class EditSettings:
     pose_every: int = 2
     head_scale: float = 0.5
     mixed_precision: bool = True
-    execution: Execution = "eager"
+    execution: Execution = "auto"
     framing: Framing = "auto"
     backdrop: Backdrop = "auto"
     garment: Garment = "upper"
@@ -260,6 +260,12 @@ class EditSettings:
         if name == "default":
             return cls()
         return cls.draft() if name == "draft" else cls.paper()
+
+    def execution_on(self, device: str) -> Literal["eager", "compile", "graph"]:
+        """How steps are carried out on devices of a type, as "cpu" or "cuda"."""
+        if self.execution != "auto":
+            return self.execution
+        return "graph" if device == "cuda" and not self.clip_views else "eager"
 
     @property
     def needs_statistics(self) -> bool:

@@ -15,11 +15,9 @@ from .initialization import Targets, in_batches
 from .latents import mix_layers
 from .networks.clip import Clip
 from .networks.stylegan2 import Generator
-from .objective import Objective
+from .objective import Objective, rendered_at_once
 from .settings import EditSettings
 
-# Pixels rendered at once: trying clothes on needs no graph, and shall not need more memory than a step.
-_PIXELS_AT_ONCE = 2**17
 _SHORTLIST = 4  # random codes whose pictures match the text best, for each photo
 _SPLITS = (0.3, 0.42, 0.55)  # from which share of the layers on they are put on
 _MATCHING = 16  # one in so many random codes counts as matching the text
@@ -62,8 +60,8 @@ def better_start(
         between: called between pieces of the work; an exception that it raises ends it.
     """
     assert targets.text_features is not None
-    height, width = generator.resolution
-    at_once = max(1, min(settings.max_batch, _PIXELS_AT_ONCE // (height * width)))
+    # Trying clothes on needs no graph, and shall not need more memory than a step.
+    at_once = max(1, min(settings.max_batch, rendered_at_once(generator)))
     device = targets.w_plus.device
     drawn = _Drawn(settings.seed, settings.start_candidates, at_once, objective.rounded, device)
     codes, features = _wardrobe(generator, clip, objective, drawn, between)

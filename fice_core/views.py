@@ -7,6 +7,8 @@ is a common remedy in CLIP-guided synthesis. Not in the paper.
 import torch
 import torch.nn.functional as F
 
+from .networks.resizing import in_any_order
+
 _SMALLEST = 0.7  # side of the smallest view, as a fraction of the picture's
 _BEYOND = 0.05  # how far a view may reach beyond the picture, the same
 _MARGIN = 0.06  # around a garment, as a fraction of the picture
@@ -80,8 +82,26 @@ def _around(masks: torch.Tensor) -> torch.Tensor:
 
 def _cut(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W), each through its own box (N, 3), at the same size."""
+    if in_any_order(sources):
+        return cut_by_matrices(sources, boxes)
     size, x, y = boxes.T
     nothing = torch.zeros_like(size)
     rows = [torch.stack([size, nothing, x], dim=1), torch.stack([nothing, size, y], dim=1)]
     grid = F.affine_grid(torch.stack(rows, dim=1), list(sources.shape), align_corners=False)
     return F.grid_sample(sources, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def cut_by_matrices(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """As `_cut`: the boxes are straight, so that a matrix from each side of a picture does it."""
+    size, *middle = boxes.T
+
+    def of(axis: int) -> torch.Tensor:  # (N, 1, pixels, pixels)
+        pixels = sources.shape[3 - axis]
+        steps = torch.arange(pixels, dtype=boxes.dtype, device=boxes.device)
+        places = size[:, None] * ((2 * steps + 1) / pixels - 1) + middle[axis][:, None]
+        points = (((places + 1) * pixels - 1) / 2).clamp(0, pixels - 1)
+        nearness: torch.Tensor = 1 - (points[:, None, :, None] - steps).abs()
+        return nearness.clamp(min=0)
+
+    cut: torch.Tensor = of(1) @ sources @ of(0).mT
+    return cut

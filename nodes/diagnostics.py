@@ -12,7 +12,8 @@ from ..fice_core.batches import paired
 from ..fice_core.demo import figure
 from ..fice_core.errors import FiceError
 from ..fice_core.framing import Frame
-from ..fice_core.initialization import extract_pose, in_batches, no_graph
+from ..fice_core.initialization import extract_pose, in_batches
+from ..fice_core.modes import no_graph
 from .runtime import from_image, from_mask, on_device, show, to_image
 from .sockets import PoseSocket, PoseValue, TextSocket, TextValue, TraceSocket, TraceValue
 

@@ -11,7 +11,8 @@ from comfy_api.latest import io
 from ..fice_core import latents
 from ..fice_core.batches import paired
 from ..fice_core.errors import FiceError
-from ..fice_core.initialization import no_graph, synthesize
+from ..fice_core.initialization import synthesize
+from ..fice_core.modes import no_graph
 from .inversion import require_same_generator
 from .runtime import on_device, to_image
 from .sockets import GeneratorSocket, LatentSocket, LatentValue, Loaded

@@ -10,9 +10,10 @@ from ..fice_core.batches import paired
 from ..fice_core.errors import FiceError
 from ..fice_core.finishing import edge
 from ..fice_core.framing import Frame
-from ..fice_core.initialization import extract_anatomy, no_graph
+from ..fice_core.initialization import extract_anatomy
 from ..fice_core.mask_refinement import refine_mask
 from ..fice_core.masks import allowed_mask, find_anatomy, garment_mask
+from ..fice_core.modes import no_graph
 from ..fice_core.networks.segmenter import Regions
 from ..fice_core.sam_masks import refine_by_sam
 from ..fice_core.settings import EditSettings

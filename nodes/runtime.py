@@ -14,8 +14,8 @@ from PIL import Image
 from server import PromptServer
 
 from ..fice_core.errors import FiceError
-from ..fice_core.framing import resize
 from ..fice_core.inversion import Step
+from ..fice_core.networks.resizing import resize
 from .sockets import Loaded
 
 log = logging.getLogger(__name__)

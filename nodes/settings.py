@@ -273,11 +273,12 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                 ),
                 io.Combo.Input(
                     "execution",
-                    options=["eager", "compile", "graph"],
+                    options=["auto", "eager", "compile", "graph"],
                     default=_DEFAULT.execution,
                     optional=True,
-                    tooltip="eager: at once. compile: torch compiles generator and CLIP first, up to a "
-                    "minute, which pays for many edits. graph: steps as CUDA graphs, without clip_views.",
+                    tooltip="eager: operation by operation. compile: torch compiles generator and CLIP "
+                    "first, up to a minute, which pays for many edits. graph: steps as CUDA graphs, without "
+                    "clip_views. auto: graph on CUDA where it can be, else eager.",
                 ),
             ],
             outputs=[

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from fice_core import mask_refinement
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
-from fice_core.framing import resize
 from fice_core.mask_refinement import _fit, _solve, _window_mean, guided_filter, refine_mask
 from fice_core.metrics import mask_iou
+from fice_core.networks.resizing import resize
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

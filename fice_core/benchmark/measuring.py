@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from ..errors import FiceError
 from ..initialization import Targets, encode_latent, extract_pose, segment_regions
 from ..latents import latent_statistics
 from ..models import Models, load_models
+from ..modes import no_graph
 from ..networks.half import multiplies_bfloat16
 from ..settings import EditSettings
 from .full_size import configurations, random_models
@@ -28,7 +30,7 @@ OURS, PAPER, PLAIN = "default", "paper settings", "plain"
 _SENTENCE = "a red striped shirt"
 # A GPU is given many steps at once, as in an edit: the host must not be what is measured.
 _STEPS_ON_CUDA = 10
-_TF32, _COMPILED, _GRAPH = ", TF32", ", compiled", ", graph"
+_TF32, _COMPILED, _EAGER, _FP32 = ", TF32", ", compiled", ", eager", ", fp32"
 _STEPS_FOR_MEMORY = 3  # from the third on, memory does not grow
 
 Progress = Callable[[], None]
@@ -84,8 +86,8 @@ class Timing:
         resolution: (H, W) of the pictures.
         stages: of our step; the names are those of `stages` and of the loss terms.
         loops: OURS, PAPER and PLAIN; "default, fp32" where the default's critics are of bfloat16,
-            "default, compiled" if asked for, and on CUDA "default, graph" and the first three with TF32,
-            by names that end so.
+            "default, compiled" if asked for, and on CUDA, where the first two are graphs, "default, eager"
+            and the first three with TF32, by names that end so.
         encoder: one pass for the starting codes, which is no part of a step.
         peaks: fastest matrix product in operations a second, by number format.
         compiling: seconds that "default, compiled" took before its first step; None without it.
@@ -157,23 +159,30 @@ def time_models(
     w_statistics = latent_statistics(ours.generator)
     clock, peaks = Clock(ours.device), Peaks(ours.device)
 
-    def real(settings: EditSettings) -> RealLoop:
-        return RealLoop(ours, targets, settings, w_statistics, steps)
+    def real(settings: EditSettings, **other: Any) -> RealLoop:
+        return RealLoop(ours, targets, replace(settings, **other), w_statistics, steps)
 
-    default = real(EditSettings())
     main: dict[str, RealLoop | PlainLoop] = {
-        OURS: default,
+        OURS: real(EditSettings()),
         PAPER: real(EditSettings.paper()),
         PLAIN: PlainLoop(plain, targets, EditSettings.paper(), steps),
     }
+    # Graphs and compiled code hide their stages and operations.
+    eager = real(EditSettings(), execution="eager")
+    seen: dict[str, RealLoop | PlainLoop] = {
+        OURS: eager,
+        PAPER: real(EditSettings.paper(), execution="eager"),
+        PLAIN: main[PLAIN],
+    }
     loops = dict(main)
     if multiplies_bfloat16(ours.device):
-        loops[f"{OURS}, fp32"] = real(replace(EditSettings(), mixed_precision=False))
+        loops[OURS + _FP32] = real(EditSettings(), mixed_precision=False)
+        seen[OURS + _FP32] = real(EditSettings(), mixed_precision=False, execution="eager")
     if cuda:
-        loops[OURS + _GRAPH] = real(replace(EditSettings(), execution="graph"))
+        loops[OURS + _EAGER] = eager
     compiling = None
     if compiled:
-        quick = loops[OURS + _COMPILED] = real(replace(EditSettings(), execution="compile"))
+        quick = loops[OURS + _COMPILED] = real(EditSettings(), execution="compile")
         with tf32(False):
             cold, warm = (_whole(quick, clock) for _ in range(2))
         compiling = cold - warm
@@ -193,15 +202,15 @@ def time_models(
             laps = Laps(clock.read)
             with optimiser_marked(laps.mark):
                 note(seconds, {name: clock.between(*loop.lap(clock.read)) / loop.steps})
-            if loop is default:
-                taken = laps.between(clock.between)[OPTIMISER] / default.steps
+            if name == OURS:
+                taken = laps.between(clock.between)[OPTIMISER] / loop.steps
                 note(stage_seconds, {OPTIMISER: taken})
 
     for repetition in range(repeat + 1):
         with tf32(False):
             peaks.sample()
             once()
-            note(stage_seconds, default.stages(clock.read, clock.between))
+            note(stage_seconds, eager.stages(clock.read, clock.between))
             first = clock.read()
             encode()
             encoder_seconds.append(clock.between(first, clock.read()))
@@ -222,17 +231,15 @@ def time_models(
                 name: difference(*loop.lap(operations.read)) / loop.steps
                 for name, loop in some.items()
             }
-            return {"loops": steps, "stages": default.stages(operations.read, difference)}
+            return {"loops": steps, "stages": eager.stages(operations.read, difference)}
 
-    # Not of compiled code and graphs, which hide their operations; they have the default's.
-    counted = {n: v for n, v in loops.items() if not n.endswith((_COMPILED, _GRAPH))}
-    whole, rounded = count(counted), count({OURS: default}, torch.bfloat16)
+    whole, rounded = count(seen), count({OURS: eager}, torch.bfloat16)
     with Operations() as operations:
         encode()
     encoder = Loop(encoder_seconds, operations.read())
 
     def loop_of(kind: str, name: str, spent: list[float]) -> Loop:
-        for suffix in (_TF32, _COMPILED, _GRAPH):
+        for suffix in (_TF32, _COMPILED, _EAGER):
             name = name.removesuffix(suffix)
         return Loop(spent, whole[kind].get(name, 0.0), rounded[kind].get(name, 0.0))
 
@@ -285,7 +292,7 @@ def make_targets(models: Models, batch: int) -> Targets:
     random = torch.Generator().manual_seed(0)
     images = torch.rand(batch, 3, *models.generator.resolution, generator=random).to(models.device)
     regions = segment_regions(models.segmenter, images)
-    with torch.inference_mode(False), torch.no_grad():
+    with no_graph():
         text = models.clip.encode_text([_SENTENCE])
     return Targets(
         images=images,

@@ -140,8 +140,9 @@ def _stages(timing: Timing) -> list[str]:
 
 
 def _line(name: str, loop: Loop, whole: float | None, peaks: dict[str, float]) -> str:
-    plain_name, _, rounded = name.partition(", ")
-    label = LABELS.get(plain_name, plain_name) + (f", {rounded}" if rounded else "")
+    plain_name, comma, variant = name.partition(", ")
+    label = LABELS.get(plain_name, plain_name) + comma + variant
+    rounded = variant.rpartition(", ")[2]
     seconds = loop.median
     share = "" if whole is None else f"{100 * seconds / whole:.0f} %"
     if not loop.flops:

@@ -19,6 +19,7 @@ from ..initialization import Targets
 from ..inversion import Step, invert
 from ..latents import LatentStatistics
 from ..models import Models
+from ..modes import with_graph
 from ..objective import Evaluation, Objective, Recent
 from ..settings import EditSettings
 
@@ -77,7 +78,8 @@ class RealLoop:
         self.period = math.lcm(settings.head_every, settings.pose_every)
         self.steps = -(-steps // self.period) * self.period
         # A graph's first steps are carried out and recorded; replaying it is what an edit does.
-        self.first = 2 * self.period if settings.execution == "graph" else 0
+        graph = settings.execution_on(targets.images.device.type) == "graph"
+        self.first = 2 * self.period if graph else 0
         last = self.first + self.steps
         self.settings = replace(settings, steps=last + 1, plateau_patience=None, start_candidates=0)
 
@@ -128,7 +130,7 @@ class RealLoop:
         )
         count = len(self.targets)
         at_once = objective.at_once(self.settings.max_batch)
-        with torch.inference_mode(False), torch.enable_grad():
+        with with_graph():
             for first in range(0, count, at_once):
                 piece = self.targets.select(slice(first, first + at_once))
                 recent: dict[str, Recent] | None = None

@@ -85,10 +85,10 @@ hold_option = click.option(
 execution_option = click.option(
     "--execution",
     type=click.Choice(get_args(Execution)),
-    default="eager",
+    default="auto",
     show_default=True,
-    help="Steps at once; compiled by torch, which takes up to a minute first and pays for many edits; or "
-    "as CUDA graphs.",
+    help="Steps operation by operation; compiled by torch, which takes up to a minute first and pays for "
+    "many edits; or as CUDA graphs, which is what auto takes on CUDA.",
 )
 seed_option = click.option("--seed", type=int, default=0, show_default=True)
 
@@ -104,7 +104,7 @@ def settings_of(
     refine_steps: int = 0,
     tune_steps: int = 0,
     hold: bool = False,
-    execution: Execution = "eager",
+    execution: Execution = "auto",
     framing: Framing | None = None,
     garment: Garment | None = None,
     stitch: StitchMode | None = None,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .resizing import resize
 from .tokenizer import BytePairTokenizer, Tokenizer, WordTokenizer
 
 # Statistics of the pictures that OpenAI's models, and most of open_clip's, were trained on.
@@ -117,15 +118,7 @@ class Clip(nn.Module):
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images must be (N, 3, H, W), not {tuple(images.shape)}")
-        height, width = self.image_size
-        shrunk = (min(images.shape[2], height), min(images.shape[3], width))
-        if shrunk != tuple(images.shape[2:]):
-            images = F.interpolate(images, size=shrunk, mode="area")
-        if shrunk != self.image_size:
-            images = F.interpolate(
-                images, size=self.image_size, mode="bilinear", align_corners=False, antialias=False
-            )
-        return (images - self.mean) / self.std
+        return (resize(images, self.image_size) - self.mean) / self.std
 
 
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import FiceError
+from .resizing import Double
 from .resnet import EXPANSION, AtrousPyramid, ConvNorm, StridedBottleneck, initialize
 
 FINE_CHANNELS = 25  # background and the 24 body parts
@@ -149,7 +150,7 @@ class Decoder(nn.Module):
             for i in range(max(1, doublings)):
                 layers.append(ReLUConv(channels if i else in_channels, channels))
                 if doublings:
-                    layers.append(nn.Upsample(scale_factor=2, mode="bilinear"))
+                    layers.append(Double())
             setattr(self, f"p{level}", nn.Sequential(*layers))
         self.predictor = nn.Conv2d(channels, channels, 1)
 
@@ -199,8 +200,8 @@ class Predictor(nn.Module):
 
     def forward(self, x: Tensor, names: Sequence[str]) -> list[Tensor]:
         """(N, C, S, S) -> the named maps, each (N, channels, 4S, 4S)."""
-        low = [getattr(self, f"{name}_lowres")(x) for name in names]
-        return [F.interpolate(y, scale_factor=2.0, mode="bilinear") for y in low]
+        double = Double()
+        return [double(getattr(self, f"{name}_lowres")(x)) for name in names]
 
 
 class RegionHeads(nn.Module):

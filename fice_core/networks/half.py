@@ -20,9 +20,10 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 def in_bfloat16(network: Network) -> Network:
     """A critic for use in autocast, with weights that need not be rounded again at every call.
 
-    Weights of convolutions and linear layers are bfloat16; everything else is shared with `network`,
-    which stays as it is, and autocast does the same to it as to the original. Of CLIP the vision tower
-    alone is rounded. Winograd's convolutions, which would round what they add up, are plain ones again.
+    Weights of convolutions and linear layers, and the convolutions' biases, are bfloat16; everything else
+    is shared with `network`, which stays as it is, and autocast does the same to it as to the original.
+    Of CLIP the vision tower alone is rounded. Winograd's convolutions, which would round what they add up,
+    are plain ones again.
     """
     if not isinstance(network, nn.Module):
         return network  # a function in a critic's place: what it multiplies, autocast rounds
@@ -40,7 +41,9 @@ def _rounded(module: nn.Module) -> nn.Module | None:
         return _plain(module)
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         found = shared(module)
-        found.weight = nn.Parameter(module.weight.bfloat16(), requires_grad=False)
+        found.weight = _rounded_parameter(module.weight)
+        if not isinstance(module, nn.Linear) and module.bias is not None:
+            found.bias = _rounded_parameter(module.bias)
         return found
     return None
 
@@ -50,5 +53,9 @@ def _plain(quick: WinogradConv) -> nn.Conv2d:
     conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device="meta")
     weight = weight.bfloat16().contiguous(memory_format=torch.channels_last)
     conv.weight = nn.Parameter(weight, requires_grad=False)
-    conv.bias = quick.bias
+    conv.bias = None if quick.bias is None else _rounded_parameter(quick.bias)
     return conv.eval()
+
+
+def _rounded_parameter(parameter: torch.Tensor) -> nn.Parameter:
+    return nn.Parameter(parameter.bfloat16(), requires_grad=False)

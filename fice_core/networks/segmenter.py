@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import FiceError
+from .resizing import interpolate
 from .resnet import EXPANSION, AtrousPyramid, ConvolutionNorm, DilatedBottleneck, initialize
 
 CLASSES = ("background", "body", "head")
@@ -117,7 +118,7 @@ class Segmenter(nn.Module):
         The network was trained on plain RGB: no mean or deviation is taken out.
         """
         low = self.classifier(self.backbone(images))
-        return F.interpolate(low, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return interpolate(low, (images.shape[-2], images.shape[-1]))
 
     def features(self, images: Tensor, count: int) -> list[Tensor]:
         """images (N, 3, H, W) in [0, 1] -> what the stem (H/2) and the first stages (H/4, then H/8)

@@ -116,8 +116,7 @@ class StyledConv(nn.Module):
             x = smooth(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2))
         else:
             x = F.conv2d(x, self.weight, padding=1)
-        energy = style.square() @ self.weight.square().sum((2, 3)).t()
-        demodulation = torch.rsqrt(energy + EPSILON)
+        demodulation = torch.rsqrt(style.square() @ self.energies() + EPSILON)
         # The leaky ReLU is positively homogeneous, so its gain may be applied before it, and the
         # demodulation, noise, bias and gain are then one pass over the activations.
         noise = self.noise_const * (self.noise_strength * GAIN)
@@ -125,6 +124,10 @@ class StyledConv(nn.Module):
         x = torch.addcmul(shift, x, (demodulation * GAIN)[:, :, None, None])
         x = F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
         return x if self.clamp is None else _clamped(x, self.clamp)
+
+    def energies(self) -> Tensor:
+        """How much of an input channel's variance an output channel gets, (in_channels, out_channels)."""
+        return self.weight.square().sum((2, 3)).t()
 
 
 class ToRGB(nn.Module):

@@ -1,0 +1,43 @@
+"""A generator whose weights will not change: what follows from them alone is computed once."""
+
+import torch
+from torch import Tensor, nn
+
+from .stylegan2 import EqualizedLinear, Generator, StyledConv
+from .twins import shared, twin
+
+
+def fixed(generator: Generator) -> Generator:
+    """A generator with the given one's weights, which must stay as they are now."""
+    if not isinstance(generator, nn.Module):
+        return generator  # a function in a generator's place
+    # Not in inference mode, whose tensors could enter no graph.
+    with torch.inference_mode(False), torch.no_grad():
+        found: Generator = twin(generator, _known)
+    return found
+
+
+class _FixedStyledConv(StyledConv):
+    """A `StyledConv` that knows its energies."""
+
+    def __init__(self, conv: StyledConv) -> None:
+        vars(self).update(vars(shared(conv)))
+        self._modules["affine"] = _fixed_linear(conv.affine)
+        self._energies = conv.energies()
+
+    def energies(self) -> Tensor:
+        return self._energies
+
+
+def _known(module: nn.Module) -> nn.Module | None:
+    if isinstance(module, StyledConv):
+        return _FixedStyledConv(module)
+    return _fixed_linear(module) if isinstance(module, EqualizedLinear) else None
+
+
+def _fixed_linear(linear: EqualizedLinear) -> nn.Linear:
+    out_features, in_features = linear.weight.shape
+    found = nn.Linear(in_features, out_features, device="meta")
+    found.weight = nn.Parameter(linear.weight * linear.weight_gain, requires_grad=False)
+    found.bias = nn.Parameter(linear.bias * linear.bias_gain, requires_grad=False)
+    return found.eval()

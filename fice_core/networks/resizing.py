@@ -1,0 +1,64 @@
+"""Resizing pictures and feature maps, with gradients that are the same bytes every time.
+
+On CUDA torch adds up an interpolation's gradient in whatever order its threads arrive. Resizing an axis is
+linear, so that there it is a matrix from each side; elsewhere torch's own, which reads every pixel once.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) -> (N, C, *size): an axis is averaged over areas to shrink, else interpolated."""
+    shrunk = (min(images.shape[-2], size[0]), min(images.shape[-1], size[1]))
+    if shrunk != images.shape[-2:]:
+        if in_any_order(images):
+            images = by_matrices(images, shrunk, "area")
+        else:
+            images = F.interpolate(images, size=shrunk, mode="area")
+    return images if shrunk == size else interpolate(images, size)
+
+
+def interpolate(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) -> (N, C, *size), linearly between the middles of pixels."""
+    if in_any_order(x):
+        return by_matrices(x, size, "linear")
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+class Double(nn.Module):
+    """(N, C, H, W) -> (N, C, 2H, 2W), interpolated."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return interpolate(x, (2 * x.shape[-2], 2 * x.shape[-1]))
+
+
+def in_any_order(x: Tensor) -> bool:
+    """Whether torch adds gradients up in any order where x is."""
+    return x.device.type == "cuda"
+
+
+def by_matrices(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """`F.interpolate` of (N, C, H, W) to (N, C, *size) by a mode of one axis, "area" or "linear"."""
+    with torch.autocast(x.device.type, enabled=False):  # it would round pictures
+        sides = zip(x.shape[-2:], size, strict=True)
+        rows, columns = (_resized_identity(before, after, mode, x) for before, after in sides)
+        return sandwich(rows, x, columns)
+
+
+def sandwich(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
+    """Matrices for both axes of x: (P, H), (N, C, H, W), (Q, W) -> (N, C, P, Q). Channels-last stays so."""
+    if not x.is_contiguous(memory_format=torch.channels_last):
+        return rows @ x @ columns.t()
+    count, channels, height, width = x.shape
+    y = rows @ x.permute(0, 2, 3, 1).reshape(count, height, width * channels)
+    y = columns @ y.reshape(-1, width, channels)
+    resized: Tensor = y.unflatten(0, (count, -1))
+    return resized.permute(0, 3, 1, 2)
+
+
+def _resized_identity(before: int, after: int, mode: str, like: Tensor) -> Tensor:
+    identity = torch.eye(before, dtype=like.dtype, device=like.device)
+    resized: Tensor = F.interpolate(identity[None], size=after, mode=mode)
+    return resized[0].t()

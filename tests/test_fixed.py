@@ -1,0 +1,42 @@
+"""A generator that remembers what follows from its weights computes the same bytes."""
+
+import torch
+from torch import nn
+
+from fice_core.networks.fixed import fixed
+from fice_core.networks.stylegan2 import Generator
+
+
+def a_generator() -> Generator:
+    torch.manual_seed(0)
+    generator = Generator((16, 8), 8, 8, channel_base=64, channel_max=8)
+    for name, parameter in generator.named_parameters():
+        if name.endswith(("bias", "noise_strength")):
+            nn.init.normal_(parameter)
+    return generator.eval().requires_grad_(False)
+
+
+def test_it_makes_the_same_pictures_and_gradients():
+    generator = a_generator()
+    codes = generator.map(torch.randn(2, generator.z_dim)).clone().requires_grad_()
+    found = []
+    with torch.inference_mode():
+        held = fixed(generator)
+    for one in (generator, held):
+        images = one.synthesize(codes)
+        found.append((images, torch.autograd.grad(images.square().sum(), codes)[0]))
+    for other, same in zip(*found, strict=True):
+        assert torch.equal(other, same)
+
+
+def test_the_given_one_may_still_be_tuned():
+    generator = a_generator()
+    codes = generator.map(torch.randn(1, generator.z_dim))
+    held = fixed(generator)
+    before = held.synthesize(codes)
+    assert generator.synthesis.b8.conv0.weight is held.synthesis.b8.conv0.weight
+    generator.synthesis.b8.conv0.affine.weight.mul_(2)
+    assert not torch.equal(generator.synthesize(codes), before)
+    assert torch.equal(
+        held.synthesize(codes), before
+    )  # which knows the old ones: it was told they stay
