@@ -246,7 +246,7 @@ class _Loop:
         self.codes = codes
         self.first = first
         count, device = len(targets), initial.device
-        self.recorded = settings.execution_on(device.type) == "graph"
+        self.recorded = settings.records_on(device.type)
 
         def filled(*shape: int, value: float) -> torch.Tensor:
             return torch.full(shape, value, device=device)

@@ -85,13 +85,12 @@ class Objective:
         statistics: LatentStatistics | None = None,
     ) -> None:
         device = generator.w_avg.device
-        execution = settings.execution_on(device.type)
-        if execution == "graph" and device.type != "cuda":
+        if settings.execution == "graph" and device.type != "cuda":
             raise FiceError(
                 f"execution is 'graph', which needs a CUDA device, but the networks are on {device}: "
                 "set it to eager or compile"
             )
-        quick = compiled if execution == "compile" else _as_it_is
+        quick = compiled if settings.execution == "compile" else _as_it_is
         self._generator = generator
         self._synthesize = quick(fixed(generator).synthesize)
         self._clamp = settings.clamp

@@ -93,9 +93,9 @@ class EditSettings:
             costs a quarter.
         mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16 where the device is made for
             it; codes, losses, generator and optimiser stay float32. Without such a device it does nothing.
-        execution: "eager": operation by operation. "compile": the generator, and CLIP in bfloat16, by
-            `torch.compile`, which takes up to a minute first. "graph": steps as CUDA graphs; without
-            `clip_views`. "auto": "graph" where it can be, else "eager".
+        execution: "eager": operation by operation. "graph": steps as CUDA graphs; without `clip_views`.
+            "auto": "graph" where it can be, else "eager". "compile": as "auto", with the generator, and CLIP
+            in bfloat16, by `torch.compile`, which takes a minute or more first.
 
     Pictures:
         framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
@@ -261,11 +261,9 @@ class EditSettings:
             return cls()
         return cls.draft() if name == "draft" else cls.paper()
 
-    def execution_on(self, device: str) -> Literal["eager", "compile", "graph"]:
-        """How steps are carried out on devices of a type, as "cpu" or "cuda"."""
-        if self.execution != "auto":
-            return self.execution
-        return "graph" if device == "cuda" and not self.clip_views else "eager"
+    def records_on(self, device: str) -> bool:
+        """Whether steps become graphs on devices of a type, as "cpu" or "cuda"."""
+        return device == "cuda" and self.execution != "eager" and not self.clip_views
 
     @property
     def needs_statistics(self) -> bool:
