@@ -92,15 +92,17 @@ def cases(count: int, seed: int = 0, bare: bool = False) -> Cases:
 
 def variants(settings: EditSettings) -> dict[str, EditSettings]:
     """The rows of the table: the settings, the other presets, the settings with every term computed at
-    every step, with one part taken away, and with all but the garment held to the photo, see
-    docs/fidelity.md."""
+    every step, the same with steps as they come and enough of them, the settings with one part taken away,
+    and with all but the garment held to the photo, see docs/fidelity.md."""
+    every_term = replace(
+        settings, head_every=1, pose_every=1, head_scale=1.0, mixed_precision=False
+    )
     return {
         "default": settings,
         "draft": EditSettings.draft(),
         "paper": EditSettings.paper(),
-        "no approximation": replace(
-            settings, head_every=1, pose_every=1, head_scale=1.0, mixed_precision=False
-        ),
+        "no approximation": every_term,
+        "no shortcut": replace(every_term, steps=100, learning_rate=0.08, beta1=0.9, beta2=0.999),
         "no pose term": settings.with_weights(pose=0),
         "no image term": settings.with_weights(image=0),
         "no latent term": settings.with_weights(latent=0, latent_prior=0),

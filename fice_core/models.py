@@ -100,8 +100,8 @@ def load_models(
     files = model_files(source, clip)
     load = LOADERS if quick else _PLAIN_LOADERS
     generator = load["generator"](files["generator"], device=place)
-    # A file that holds none is found out now, and while memory is still free.
-    load_encoder = _kept_on_gpus(partial(load["encoder"], files["encoder"], device=place), place)
+    load_encoder = kept_on_gpus(partial(load["encoder"], files["encoder"], device=place), place)
+    load_encoder()  # a file that holds none is found out now, and while memory is still free
     return Models(
         generator=generator,
         load_encoder=load_encoder,
@@ -130,6 +130,15 @@ def model_files(
     return {kind: _require(folder, kind) for kind in _STEMS if kind != "clip" or not clip}
 
 
+def kept_on_gpus(load: Callable[[], Encoder], device: str) -> Callable[[], Encoder]:
+    """What gives the encoder: `load`; but on a CUDA device, where that takes as long as many steps, what it
+    has given now."""
+    if torch.device(device).type != "cuda":
+        return load
+    encoder = load()
+    return lambda: encoder
+
+
 def resolve_device(name: str) -> str:
     """A device that exists; "auto" takes CUDA, then Apple's MPS, then the CPU.
 
@@ -147,13 +156,6 @@ def resolve_device(name: str) -> str:
             f"the device {name!r} is unknown or not usable here: try auto, cpu or cuda"
         ) from error
     return name
-
-
-def _kept_on_gpus(load: Callable[[], Encoder], device: str) -> Callable[[], Encoder]:
-    """What gives the encoder: `load`, which is tried; but on a GPU, where that takes as long as many steps,
-    the encoder found then."""
-    encoder = load()
-    return (lambda: encoder) if torch.device(device).type == "cuda" else load
 
 
 def _find(folder: Path, kind: str) -> Path | None:

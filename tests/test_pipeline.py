@@ -11,6 +11,7 @@ from fice_core import checkpoints
 from fice_core.editing import Models, edit, load_models
 from fice_core.errors import FiceError
 from fice_core.latents import load_latent, save_latent
+from fice_core.models import kept_on_gpus
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
 from fice_core.networks.e4e import Encoder
@@ -74,6 +75,20 @@ def test_load_and_edit(folder, outer, preset):
     assert not torch.equal(result.trace.total[3], first)
     networks = (models.generator, models.encoder, models.densepose, models.segmenter, models.clip)
     assert all(p.grad is None for network in networks for p in network.parameters())
+
+
+def test_a_gpu_keeps_the_encoder():
+    loaded = []
+
+    def load():
+        loaded.append(object())
+        return loaded[-1]
+
+    assert kept_on_gpus(load, "cpu") is load
+    assert not loaded
+    held = kept_on_gpus(load, "cuda:1")
+    assert held() is held() is loaded[0]
+    assert len(loaded) == 1
 
 
 def test_the_encoder_is_in_memory_only_while_it_is_needed(folder):

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import FiceError
-from ..models import Models
+from ..models import Models, kept_on_gpus
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import BodyBlock, Encoder
@@ -121,7 +122,7 @@ def random_models(
 
     return Models(
         generator=ready(Generator, "generator"),
-        load_encoder=lambda: random(Encoder, "encoder"),
+        load_encoder=kept_on_gpus(partial(random, Encoder, "encoder"), device),
         densepose=ready(DensePose, "densepose"),
         segmenter=ready(Segmenter, "segmenter"),
         clip=ready(Clip, "clip"),

@@ -10,11 +10,13 @@ from datetime import date
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
 from ..networks.half import multiplies_bfloat16
 
 # Sides of the square matrices: large enough that the product is no longer bound by memory.
 _SIDE, _SIDE_CUDA = 1536, 8192
+_PRODUCTS = 5  # one after the other, of which the fastest counts
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Peaks:
             self._sampled["bf16"] = self._brain
 
     def sample(self) -> None:
-        """Multiply once in every format."""
+        """Multiply a few times in every format."""
         for name, rate in self._sampled.items():
             self.rates[name] = max(self.rates.get(name, 0.0), rate(self._side))
 
@@ -119,10 +121,19 @@ class Peaks:
 
     def _rate(self, side: int, dtype: torch.dtype) -> float:
         a = torch.ones(side, side, dtype=dtype, device=self._device)
-        product = a @ a  # the first one also sets things up
-        first = self._clock.read()
-        torch.mm(a, a, out=product)
-        return 2.0 * side**3 / self._clock.between(first, self._clock.read())
+        # A 1x1 convolution is one, too, and not always of the same library.
+        pixels = a.view(1, side, side, 1).contiguous(memory_format=torch.channels_last)
+        weight = a.view(side, side, 1, 1).contiguous(memory_format=torch.channels_last)
+        seconds: list[float] = []
+        with torch.no_grad():
+            for product in (lambda: a @ a, lambda: F.conv2d(pixels, weight)):
+                product()  # the first one also sets things up
+                moments = [self._clock.read()]
+                for _ in range(_PRODUCTS):
+                    product()
+                    moments.append(self._clock.read())
+                seconds += map(self._clock.between, moments, moments[1:])
+        return 2.0 * side**3 / min(seconds)
 
 
 @contextmanager

@@ -158,6 +158,7 @@ def time_models(
     steps = _STEPS_ON_CUDA if cuda else 1
     w_statistics = latent_statistics(ours.generator)
     clock, peaks = Clock(ours.device), Peaks(ours.device)
+    encoder = ours.encoder  # to fetch it is no part of a pass
 
     def real(settings: EditSettings, **other: Any) -> RealLoop:
         return RealLoop(ours, targets, replace(settings, **other), w_statistics, steps)
@@ -195,7 +196,7 @@ def time_models(
             into.setdefault(name, []).append(value)
 
     def encode() -> torch.Tensor:
-        return encode_latent(ours.generator, ours.encoder, targets.images, batch)
+        return encode_latent(ours.generator, encoder, targets.images, batch)
 
     def once() -> None:
         for name, loop in loops.items():
@@ -236,7 +237,7 @@ def time_models(
     whole, rounded = count(seen), count({OURS: eager}, torch.bfloat16)
     with Operations() as operations:
         encode()
-    encoder = Loop(encoder_seconds, operations.read())
+    passes = Loop(encoder_seconds, operations.read())
 
     def loop_of(kind: str, name: str, spent: list[float]) -> Loop:
         for suffix in (_TF32, _COMPILED, _EAGER):
@@ -248,7 +249,7 @@ def time_models(
         resolution=ours.generator.resolution,
         stages={name: loop_of("stages", name, stage_seconds[name]) for name in names},
         loops={n: loop_of("loops", n, v) for n, v in seconds.items()},
-        encoder=encoder,
+        encoder=passes,
         peaks=peaks.rates,
         machine=machine,
         compiling=compiling,
