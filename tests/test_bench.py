@@ -239,6 +239,31 @@ def test_command_writes_table_report_and_plot(
     assert plot.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["does not fit", "does not fit beside ours"])
+def test_a_plain_loop_that_does_not_fit_is_left_out(
+    alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(work: Callable[..., Any], *arguments: Any, progress: Callable[[], None]) -> Any:
+        timed = work is measuring.measure_time
+        if arguments[0].plain if timed else alone and arguments[1] == PLAIN:
+            raise processes.OutOfMemoryError("killed by signal 9")
+        return work(*arguments, progress)
+
+    monkeypatch.setattr(report, "in_fresh_process", here)
+    monkeypatch.setattr(measuring, "configurations", lambda size: TINY)
+    figures, plot = tmp_path / "bench.json", tmp_path / "bench.png"
+    asked = ("--repeat", 1, "--device", "cpu", "--report", figures, "--plot", plot)
+    result = fice("bench", *asked)
+    assert result.exit_code == 0
+    assert "Memory ran out with the plain loop." in result.stdout
+    row = next(line for line in result.stdout.splitlines() if line.startswith("| 1 |"))
+    assert row.count("| – ") == 3 + alone
+    timing = json.loads(figures.read_text())["configurations"][0]["timing"]
+    assert PLAIN not in timing["loops"]
+    assert timing["ratio_to_plain"][OURS] is None
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

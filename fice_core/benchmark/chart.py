@@ -56,7 +56,8 @@ def _draw_loops(axes: Axes, timed: Sequence[Measured]) -> None:
         assert one.timing is not None
         labels.append(f"{one.configuration.batch} of {one.timing.resolution[0]}")
     for k, (name, colour) in enumerate(styles.items()):
-        heights = [one.timing.loops[name].median for one in timed if one.timing is not None]
+        loops = [one.timing.loops.get(name) for one in timed if one.timing is not None]
+        heights = [loop.median if loop else 0.0 for loop in loops]
         left = [place + (k - 1) * width for place in places]
         axes.bar(left, heights, width, color=colour, label=LABELS[name].strip("*"))
     axes.set_xticks(list(places), labels)

@@ -48,6 +48,7 @@ class Configuration:
         threads: that torch uses on the CPU; None for its own choice.
         repeat: measurements of everything, after one that is thrown away.
         compiled: whether the default is measured compiled, too.
+        plain: whether the authors' loop is measured beside ours.
     """
 
     source: str
@@ -57,6 +58,7 @@ class Configuration:
     threads: int | None = None
     repeat: int = 5
     compiled: bool = False
+    plain: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ class Timing:
     Attributes:
         resolution: (H, W) of the pictures.
         stages: of our step; the names are those of `stages` and of the loss terms.
-        loops: OURS, PAPER and PLAIN; "default, fp32" where the default's critics are of bfloat16,
-            "default, compiled" if asked for, and on CUDA, where the first two are graphs, "default, eager"
-            and the first three with TF32, by names that end so.
+        loops: OURS, PAPER and, if it was measured, PLAIN; "default, fp32" where the default's critics are of
+            bfloat16, "default, compiled" if asked for, and on CUDA, where the first two are graphs,
+            "default, eager" and the first three with TF32, by names that end so.
         encoder: one pass for the starting codes, which is no part of a step.
         peaks: fastest matrix product in operations a second, by number format.
         compiling: seconds that "default, compiled" took before its first step; None without it.
@@ -101,9 +103,11 @@ class Timing:
     machine: Machine
     compiling: float | None = None
 
-    def ratio(self, loop: str, to: str = PLAIN) -> float:
-        """Of the medians of two loops' seconds."""
-        return self.loops[loop].median / self.loops[to].median
+    def ratio(self, loop: str) -> float | None:
+        """Of a loop's median of seconds to the plain loop's, if that was measured."""
+        if PLAIN not in self.loops:
+            return None
+        return self.loops[loop].median / self.loops[PLAIN].median
 
     @property
     def covered(self) -> float:
@@ -137,21 +141,23 @@ def models_for(configuration: Configuration, quick: bool) -> Models:
 def measure_time(configuration: Configuration, progress: Progress) -> Timing:
     """Seconds and operations, every loop and stage in turn `repeat` times."""
     _prepare(configuration)
-    plain, ours = (models_for(configuration, quick) for quick in (False, True))
+    plain = models_for(configuration, quick=False) if configuration.plain else None
+    ours = models_for(configuration, quick=True)
     return time_models(
         plain, ours, configuration.batch, configuration.repeat, configuration.compiled, progress
     )
 
 
 def time_models(
-    plain: Models,
+    plain: Models | None,
     ours: Models,
     batch: int,
     repeat: int,
     compiled: bool = False,
     progress: Progress = lambda: None,
 ) -> Timing:
-    """As `measure_time`, with the networks as their files have them and as they are used."""
+    """As `measure_time`, with the networks as their files have them, None to leave the authors' loop out,
+    and as they are used."""
     machine = describe(str(ours.device))
     cuda = ours.device.type == "cuda"
     targets = make_targets(ours, batch)
@@ -166,15 +172,15 @@ def time_models(
     main: dict[str, RealLoop | PlainLoop] = {
         OURS: real(EditSettings()),
         PAPER: real(EditSettings.paper()),
-        PLAIN: PlainLoop(plain, targets, EditSettings.paper(), steps),
     }
     # Graphs and compiled code hide their stages and operations.
     eager = real(EditSettings(), execution="eager")
     seen: dict[str, RealLoop | PlainLoop] = {
         OURS: eager,
         PAPER: real(EditSettings.paper(), execution="eager"),
-        PLAIN: main[PLAIN],
     }
+    if plain is not None:
+        main[PLAIN] = seen[PLAIN] = PlainLoop(plain, targets, EditSettings.paper(), steps)
     loops = dict(main)
     if multiplies_bfloat16(ours.device):
         loops[OURS + _FP32] = real(EditSettings(), mixed_precision=False)

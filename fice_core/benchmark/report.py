@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .measuring import (
@@ -66,7 +66,8 @@ def measure(
     configurations: Sequence[Configuration],
     progress: Callable[[], None] = lambda: None,
 ) -> list[Measured]:
-    """Measure every configuration, each in processes of its own.
+    """Measure every configuration, each in processes of its own; without the plain loop where memory runs
+    out with it.
 
     Raises:
         FiceError: models cannot be loaded.
@@ -80,9 +81,12 @@ def measure(
 
     found = []
     for one in configurations:
-        timing = tried(measure_time, one)
         memory = {loop: tried(measure_memory, one, loop) for loop in _REMEMBERED}
         known = {loop: value for loop, value in memory.items() if value is not None}
+        timing = tried(measure_time, one) if PLAIN in known else None
+        # The plain loop needs most memory. Without it there may be enough.
+        if timing is None and OURS in known:
+            timing = tried(measure_time, replace(one, plain=False))
         found.append(Measured(one, timing, known))
     return found
 
@@ -129,14 +133,16 @@ def _stages(timing: Timing) -> list[str]:
     return [
         *lines,
         "",
-        f"The stages add up to {100 * timing.covered:.0f} % of the step. "
-        + ", ".join(
-            f"{name}: {timing.ratio(name):.2f} of the plain loop"
-            for name in timing.loops
-            if name != PLAIN
-        )
-        + ".",
+        f"The stages add up to {100 * timing.covered:.0f} % of the step. " + _ratios(timing),
     ]
+
+
+def _ratios(timing: Timing) -> str:
+    if PLAIN not in timing.loops:
+        return "Memory ran out with the plain loop."
+    ratios = {name: timing.ratio(name) for name in timing.loops if name != PLAIN}
+    told = (f"{name}: {ratio:.2f} of the plain loop" for name, ratio in ratios.items())
+    return ", ".join(told) + "."
 
 
 def _line(name: str, loop: Loop, whole: float | None, peaks: dict[str, float]) -> str:
@@ -169,18 +175,23 @@ def _summary(found: Sequence[Measured]) -> list[str]:
         batch, timing = one.configuration.batch, one.timing
         cells = [str(batch), *["–"] * 7]
         if timing is not None:
-            ours, paper, plain = (timing.loops[name].median for name in (OURS, PAPER, PLAIN))
+            ours, paper = (timing.loops[name].median for name in (OURS, PAPER))
+            plain = timing.loops[PLAIN].median if PLAIN in timing.loops else None
             cells = [
                 str(batch),
                 " x ".join(map(str, timing.resolution[::-1])),
-                *(f"{value:.3f}" for value in (ours, ours / batch, paper, plain)),
-                *(f"{timing.ratio(name):.2f}" for name in (OURS, PAPER)),
+                *(_number(value, 3) for value in (ours, ours / batch, paper, plain)),
+                *(_number(timing.ratio(name), 2) for name in (OURS, PAPER)),
             ]
         unknown = Memory(None, None)
         own, other = one.memory.get(OURS, unknown), one.memory.get(PLAIN, unknown)
         cells += map(_gigabytes, (own.before, own.peak, other.peak))
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _gigabytes(size: int | None) -> str:
