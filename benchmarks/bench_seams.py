@@ -12,8 +12,9 @@ from fice_core.blending import blend_pyramid
 from fice_core.demo.renderer import render
 from fice_core.evaluation import cases
 from fice_core.gradient_domain import blend_gradients
-from fice_core.initialization import no_graph, segment_regions
+from fice_core.initialization import segment_regions
 from fice_core.metrics import seam_visibility
+from fice_core.modes import no_graph
 from fice_core.stitching import stitch, stitch_head
 
 
