@@ -58,16 +58,8 @@ def measure_demo(device: str) -> dict[str, float]:
     """Seconds of `fice demo`, six edits, as a whole process."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        command = [
-            sys.executable,
-            "-m",
-            "fice_core",
-            "demo",
-            "--output",
-            folder,
-            "--device",
-            device,
-        ]
+        options = ["--output", folder, "--device", device]
+        command = [sys.executable, "-m", "fice_core", "demo", *options]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         return {"fice demo (s)": time.perf_counter() - start}
 

@@ -10,6 +10,7 @@ import torch
 
 from .checkpoints.native import KIND_KEY, write_safetensors
 from .errors import FiceError
+from .modes import no_graph
 from .networks.stylegan2 import Generator
 
 _KIND = "latent"
@@ -49,7 +50,7 @@ def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatis
     distance would be infinite there, and no encoder's code could be optimised.
     """
     rng = torch.Generator().manual_seed(0)
-    with torch.inference_mode(False), torch.no_grad():
+    with no_graph():
         z = torch.randn(samples, generator.z_dim, generator=rng)
         w = generator.mapping(z.to(next(generator.parameters()).device)).cpu().double()
         mean = w.mean(dim=0)

@@ -7,7 +7,7 @@ is a common remedy in CLIP-guided synthesis. Not in the paper.
 import torch
 import torch.nn.functional as F
 
-from .networks.resizing import in_any_order
+from .networks.resizing import hats, in_any_order
 
 _SMALLEST = 0.7  # side of the smallest view, as a fraction of the picture's
 _BEYOND = 0.05  # how far a view may reach beyond the picture, the same
@@ -99,9 +99,7 @@ def cut_by_matrices(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         pixels = sources.shape[3 - axis]
         steps = torch.arange(pixels, dtype=boxes.dtype, device=boxes.device)
         places = size[:, None] * ((2 * steps + 1) / pixels - 1) + middle[axis][:, None]
-        points = (((places + 1) * pixels - 1) / 2).clamp(0, pixels - 1)
-        nearness: torch.Tensor = 1 - (points[:, None, :, None] - steps).abs()
-        return nearness.clamp(min=0)
+        return hats(((places + 1) * pixels - 1) / 2, pixels)[:, None]
 
     cut: torch.Tensor = of(1) @ sources @ of(0).mT
     return cut

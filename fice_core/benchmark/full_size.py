@@ -10,6 +10,7 @@ from torch import nn
 
 from ..errors import FiceError
 from ..models import Models, kept_on_gpus
+from ..modes import no_graph
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import BodyBlock, Encoder
@@ -110,7 +111,7 @@ def random_models(
     """
 
     def random(kind: type[Network], name: str) -> Network:
-        with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with no_graph(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = kind(**arguments[name])
             _fill(network)

@@ -169,22 +169,25 @@ def time_models(
     def real(settings: EditSettings, **other: Any) -> RealLoop:
         return RealLoop(ours, targets, replace(settings, **other), w_statistics, steps)
 
-    main: dict[str, RealLoop | PlainLoop] = {
-        OURS: real(EditSettings()),
-        PAPER: real(EditSettings.paper()),
-    }
-    # Graphs and compiled code hide their stages and operations.
-    eager = real(EditSettings(), execution="eager")
-    seen: dict[str, RealLoop | PlainLoop] = {
-        OURS: eager,
-        PAPER: real(EditSettings.paper(), execution="eager"),
-    }
+    authors = None
     if plain is not None:
-        main[PLAIN] = seen[PLAIN] = PlainLoop(plain, targets, EditSettings.paper(), steps)
-    loops = dict(main)
-    if multiplies_bfloat16(ours.device):
-        loops[OURS + _FP32] = real(EditSettings(), mixed_precision=False)
-        seen[OURS + _FP32] = real(EditSettings(), mixed_precision=False, execution="eager")
+        authors = PlainLoop(plain, targets, EditSettings.paper(), steps)
+
+    def compared(**other: Any) -> dict[str, RealLoop | PlainLoop]:
+        found: dict[str, RealLoop | PlainLoop] = {
+            OURS: real(EditSettings(), **other),
+            PAPER: real(EditSettings.paper(), **other),
+        }
+        if authors is not None:
+            found[PLAIN] = authors
+        if multiplies_bfloat16(ours.device):
+            found[OURS + _FP32] = real(EditSettings(), mixed_precision=False, **other)
+        return found
+
+    loops = compared()
+    # Graphs and compiled code hide their stages and operations.
+    seen = compared(execution="eager")
+    eager = real(EditSettings(), execution="eager")
     if cuda:
         loops[OURS + _EAGER] = eager
     compiling = None
@@ -223,7 +226,9 @@ def time_models(
             encoder_seconds.append(clock.between(first, clock.read()))
         if cuda:
             with tf32(True):
-                for name, loop in main.items():
+                for name, loop in loops.items():
+                    if name not in (OURS, PAPER, PLAIN):
+                        continue
                     spent = clock.between(*loop.lap(clock.read)) / loop.steps
                     note(seconds, {name + _TF32: spent})
         if repetition == 0:  # caches were empty

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError
+from ..modes import no_graph
 from .native import network_class, weights
 from .records import Stored, read_tensor
 
@@ -73,7 +74,7 @@ def build(
     """
     elements = sum(math.prod(value.shape) for value in state.values())
     # Normal tensors even when the caller is in inference mode: gradients flow through them later.
-    with torch.inference_mode(False), torch.no_grad():
+    with no_graph():
         try:
             with _Blank(2 * elements + (1 << 22), 4 * len(state) + 256):
                 network = network_class(kind)(**config)

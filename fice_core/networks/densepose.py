@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import FiceError
-from .resizing import Double
+from .resizing import Double, hats
 from .resnet import EXPANSION, AtrousPyramid, ConvNorm, StridedBottleneck, initialize
 
 FINE_CHANNELS = 25  # background and the 24 body parts
@@ -54,10 +54,8 @@ def bin_weights(extent: float, size: int, bins: int, like: Tensor) -> Tensor:
     measured from the centre of the first pixel (detectron2's `aligned=False`) and held inside.
     """
     steps = torch.arange(bins * SAMPLES, dtype=like.dtype, device=like.device)
-    points = ((steps + 0.5) * (extent / (bins * SAMPLES))).clamp(max=size - 1)
-    pixels = torch.arange(size, dtype=like.dtype, device=like.device)
-    hats = (1 - (points[:, None] - pixels).abs()).clamp(min=0)
-    return hats.reshape(bins, SAMPLES, size).mean(1)
+    points = (steps + 0.5) * (extent / (bins * SAMPLES))
+    return hats(points, size).reshape(bins, SAMPLES, size).mean(1)
 
 
 def pool_box(features: Tensor, extent: tuple[float, float], bins: int) -> Tensor:
@@ -197,11 +195,11 @@ class Predictor(nn.Module):
             channels = coarse_channels if name == "ann_index" else FINE_CHANNELS
             layer = nn.ConvTranspose2d(in_channels, channels, 4, stride=2, padding=1)
             setattr(self, f"{name}_lowres", layer)
+        self.enlarge = Double()
 
     def forward(self, x: Tensor, names: Sequence[str]) -> list[Tensor]:
         """(N, C, S, S) -> the named maps, each (N, channels, 4S, 4S)."""
-        double = Double()
-        return [double(getattr(self, f"{name}_lowres")(x)) for name in names]
+        return [self.enlarge(getattr(self, f"{name}_lowres")(x)) for name in names]
 
 
 class RegionHeads(nn.Module):

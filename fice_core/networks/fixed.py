@@ -1,18 +1,15 @@
 """A generator whose weights will not change: what follows from them alone is computed once."""
 
-import torch
 from torch import Tensor, nn
 
+from ..modes import no_graph
 from .stylegan2 import EqualizedLinear, Generator, StyledConv
 from .twins import shared, twin
 
 
 def fixed(generator: Generator) -> Generator:
     """A generator with the given one's weights, which must stay as they are now."""
-    if not isinstance(generator, nn.Module):
-        return generator  # a function in a generator's place
-    # Not in inference mode, whose tensors could enter no graph.
-    with torch.inference_mode(False), torch.no_grad():
+    with no_graph():
         found: Generator = twin(generator, _known)
     return found
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
+from ..modes import no_graph
 from .densepose import ReLUConv
 from .half import multiplies_bfloat16
 from .resnet import ConvNorm
@@ -39,8 +40,7 @@ def quicken(network: Network) -> Network:
         network: frozen and in eval mode. A normalisation must stand right behind its convolution, in
             the order of definition as in that of computation, as in DensePose, the segmenter and CLIP.
     """
-    # Not in inference mode, whose tensors could enter no graph.
-    with torch.inference_mode(False), torch.no_grad():
+    with no_graph():
         for module in [*network.modules()]:
             if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
                 _fold_own(module, module.norm)

@@ -13,18 +13,13 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     """(N, C, H, W) -> (N, C, *size): an axis is averaged over areas to shrink, else interpolated."""
     shrunk = (min(images.shape[-2], size[0]), min(images.shape[-1], size[1]))
     if shrunk != images.shape[-2:]:
-        if in_any_order(images):
-            images = by_matrices(images, shrunk, "area")
-        else:
-            images = F.interpolate(images, size=shrunk, mode="area")
+        images = _resized(images, shrunk, "area")
     return images if shrunk == size else interpolate(images, size)
 
 
 def interpolate(x: Tensor, size: tuple[int, int]) -> Tensor:
     """(N, C, H, W) -> (N, C, *size), linearly between the middles of pixels."""
-    if in_any_order(x):
-        return by_matrices(x, size, "linear")
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return _resized(x, size, "linear")
 
 
 class Double(nn.Module):
@@ -56,6 +51,19 @@ def sandwich(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
     y = columns @ y.reshape(-1, width, channels)
     resized: Tensor = y.unflatten(0, (count, -1))
     return resized.permute(0, 3, 1, 2)
+
+
+def hats(points: Tensor, size: int) -> Tensor:
+    """What linear interpolation at points (..., P), in pixels from the middle of the first of an axis, takes
+    of its pixels, (..., P, size); beyond the last of them it goes on."""
+    pixels = torch.arange(size, dtype=points.dtype, device=points.device)
+    return (1 - (points.clamp(0, size - 1)[..., None] - pixels).abs()).clamp(min=0)
+
+
+def _resized(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    if in_any_order(x):
+        return by_matrices(x, size, mode)
+    return F.interpolate(x, size=size, mode="bilinear" if mode == "linear" else mode)
 
 
 def _resized_identity(before: int, after: int, mode: str, like: Tensor) -> Tensor:
