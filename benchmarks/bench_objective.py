@@ -22,8 +22,8 @@ from fice_core.evaluation import cases
 from fice_core.initialization import Targets
 from fice_core.inversion import Step, invert
 from fice_core.models import Models
-from fice_core.modes import no_graph
 from fice_core.objective import Objective
+from fice_core.ops.autograd import no_graph
 from fice_core.preparing import Texts, prepare
 
 PAPER = EditSettings.paper()

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 
 from .backdrop import Scenery
-from .batches import common_count
 from .errors import FiceError
 from .finishing import Patch, finish
 from .framing import Frame
@@ -18,8 +17,9 @@ from .initialization import (
 from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
 from .masks import Anatomy, find_anatomy, garment_mask
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
-from .modes import no_graph
 from .networks.segmenter import Regions
+from .ops.autograd import no_graph
+from .ops.batching import common_count
 from .preparing import Job, Texts, prepare
 from .prompts import unknown_words
 from .settings import EditSettings

@@ -14,10 +14,10 @@ from . import losses
 from .initialization import Targets
 from .inversion import InversionResult, OnStep, Step, invert
 from .latents import LatentStatistics, check_latent
-from .modes import with_graph
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 from .objective import perceptual_term
+from .ops.autograd import with_graph
 from .settings import EditSettings, LossWeights
 from .trace import Trace
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from .errors import FiceError
-from .networks.resizing import resize
+from .ops.resize import resize
 from .stitching import stitch
 
 _SMALLEST_SIDE = 16

@@ -12,11 +12,11 @@ import torch
 from .errors import FiceError
 from .latents import check_latent
 from .masks import Anatomy, find_anatomy
-from .modes import no_graph
 from .networks.densepose import DensePose
 from .networks.e4e import Encoder
 from .networks.segmenter import Regions, Segmenter
 from .networks.stylegan2 import Generator
+from .ops.autograd import no_graph
 
 MAX_BATCH = 8
 

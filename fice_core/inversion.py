@@ -11,12 +11,12 @@ import torch
 from .execution import Recorded
 from .initialization import Targets, synthesize
 from .latents import LatentStatistics, check_latent, latent_statistics
-from .modes import with_graph
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 from .objective import Evaluation, Objective, Recent
+from .ops.autograd import with_graph
 from .settings import EditSettings
 from .starting import better_start
 from .trace import Trace

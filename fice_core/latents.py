@@ -10,8 +10,8 @@ import torch
 
 from .checkpoints.native import KIND_KEY, write_safetensors
 from .errors import FiceError
-from .modes import no_graph
 from .networks.stylegan2 import Generator
+from .ops.autograd import no_graph
 
 _KIND = "latent"
 _VARIANCE_FLOOR = 0.01

@@ -21,12 +21,12 @@ from .demo.renderer import Rendering, render
 from .errors import FiceError
 from .evaluation import cases
 from .initialization import extract_anatomy, extract_pose, segment_regions
-from .mask_refinement import refine_mask
 from .masks import ARMS, TORSO, edit_mask, find_anatomy
 from .metrics import mask_iou
 from .models import Models
 from .networks.densepose import UPPER_BODY_LABELS
-from .networks.resizing import resize
+from .ops.guided_filter import refine_mask
+from .ops.resize import resize
 from .settings import EditSettings
 
 _BATCH = 4

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .mask_refinement import refine_mask, working_copy
-from .networks.resizing import resize
 from .networks.segmenter import Regions
+from .ops.guided_filter import refine_mask, working_copy
+from .ops.resize import resize
 from .settings import EditSettings, Garment
 
 # Channels of `parts`, which are DensePose's parts 1-4 and 15-24.

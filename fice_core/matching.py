@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from .blending import check_pictures, edit_boxes, smooth
 from .masks import spread
-from .networks.resizing import resize
+from .ops.resize import resize
 
 _RING_SIDE = 512  # the ring is grown on a picture of at most this size
 _EVIDENCE_SIDE = 256  # colours are compared on a picture of at most this size: averages, not pixels

@@ -17,9 +17,9 @@ from .networks.densepose import DensePose
 from .networks.fixed import fixed
 from .networks.half import in_bfloat16, multiplies_bfloat16
 from .networks.quick import multiplying_less
-from .networks.resizing import resize
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator, Held
+from .ops.resize import resize
 from .settings import EditSettings
 from .views import draw_views, garment_view, take_views
 

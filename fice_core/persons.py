@@ -4,9 +4,9 @@ import torch
 
 from .errors import FiceError
 from .framing import Frame
-from .modes import no_graph
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
+from .ops.autograd import no_graph
 from .person_search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, layout
 from .settings import Framing
 

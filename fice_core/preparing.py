@@ -6,7 +6,6 @@ from typing import NamedTuple
 import torch
 
 from .backdrop import before_own_backdrop, is_unknown, own_backdrop
-from .batches import common_count
 from .errors import FiceError
 from .fidelity import refine_latent
 from .framing import Frame
@@ -22,6 +21,7 @@ from .masks import Anatomy, allowed_mask, find_anatomy
 from .models import Models
 from .networks.clip import Clip
 from .networks.segmenter import Regions
+from .ops.batching import common_count
 from .persons import choose_frame
 from .prompts import encode
 from .settings import EditSettings

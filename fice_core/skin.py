@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from .blending import check_pictures, edit_boxes
 from .masks import HANDS, HEAD
 from .metrics import to_lab
-from .networks.resizing import resize
+from .ops.resize import resize
 
 _SIDE = 512  # tones are measured on pictures of at most this size
 _LEAST_PIXELS = 12

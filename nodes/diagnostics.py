@@ -8,12 +8,12 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..fice_core import metrics, plots
-from ..fice_core.batches import paired
 from ..fice_core.demo import figure
 from ..fice_core.errors import FiceError
 from ..fice_core.framing import Frame
 from ..fice_core.initialization import extract_pose, in_batches
-from ..fice_core.modes import no_graph
+from ..fice_core.ops.autograd import no_graph
+from ..fice_core.ops.batching import paired
 from .runtime import from_image, from_mask, on_device, show, to_image
 from .sockets import PoseSocket, PoseValue, TextSocket, TextValue, TraceSocket, TraceValue
 

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..fice_core import initialization, poses, prompts
 from ..fice_core.framing import Frame
 from ..fice_core.latents import generator_id
-from ..fice_core.modes import no_graph
+from ..fice_core.ops.autograd import no_graph
 from .runtime import (
     from_image,
     on_device,

@@ -6,8 +6,8 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core import fidelity
-from ..fice_core.batches import paired
 from ..fice_core.errors import FiceError
+from ..fice_core.ops.batching import paired
 from ..fice_core.settings import EditSettings
 from .extractors import framed
 from .inversion import Recorder, pixels_at_once, require_same_generator

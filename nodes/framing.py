@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core.batches import paired
 from ..fice_core.errors import FiceError
-from ..fice_core.modes import no_graph
-from ..fice_core.networks.resizing import resize
+from ..fice_core.ops.autograd import no_graph
+from ..fice_core.ops.batching import paired
+from ..fice_core.ops.resize import resize
 from ..fice_core.persons import choose_frame, frame_person
 from .runtime import from_image, from_mask, on_device, to_image, to_mask
 from .sockets import FrameSocket, FrameValue, GeneratorSocket, Loaded, SegmenterSocket

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core.batches import paired
 from ..fice_core.errors import FiceError
 from ..fice_core.initialization import Targets
 from ..fice_core.inversion import Step, invert
 from ..fice_core.latents import check_latent, generator_id
-from ..fice_core.modes import no_graph
+from ..fice_core.ops.autograd import no_graph
+from ..fice_core.ops.batching import paired
 from ..fice_core.settings import EditSettings, LossWeights
 from .extractors import framed
 from .runtime import (

@@ -9,10 +9,10 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core import latents
-from ..fice_core.batches import paired
 from ..fice_core.errors import FiceError
 from ..fice_core.initialization import synthesize
-from ..fice_core.modes import no_graph
+from ..fice_core.ops.autograd import no_graph
+from ..fice_core.ops.batching import paired
 from .inversion import require_same_generator
 from .runtime import on_device, to_image
 from .sockets import GeneratorSocket, LatentSocket, LatentValue, Loaded

@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core.batches import paired
 from ..fice_core.errors import FiceError
 from ..fice_core.finishing import edge
 from ..fice_core.framing import Frame
 from ..fice_core.initialization import extract_anatomy
-from ..fice_core.mask_refinement import refine_mask
 from ..fice_core.masks import allowed_mask, find_anatomy, garment_mask
-from ..fice_core.modes import no_graph
 from ..fice_core.networks.segmenter import Regions
+from ..fice_core.ops.autograd import no_graph
+from ..fice_core.ops.batching import paired
+from ..fice_core.ops.guided_filter import refine_mask
 from ..fice_core.sam_masks import refine_by_sam
 from ..fice_core.settings import EditSettings
 from .runtime import from_image, from_mask, on_device, tell, to_mask

@@ -15,8 +15,8 @@ from server import PromptServer
 
 from ..fice_core.errors import FiceError
 from ..fice_core.inversion import Step
-from ..fice_core.modes import no_graph
-from ..fice_core.networks.resizing import resize
+from ..fice_core.ops.autograd import no_graph
+from ..fice_core.ops.resize import resize
 from .sockets import Loaded
 
 log = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fice_core.batches import common_count
 from fice_core.errors import FiceError
+from fice_core.ops.batching import common_count
 
 
 @pytest.mark.parametrize(

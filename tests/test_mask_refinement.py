@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fice_core import mask_refinement
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
-from fice_core.mask_refinement import _fit, _solve, _window_mean, guided_filter, refine_mask
 from fice_core.metrics import mask_iou
-from fice_core.networks.resizing import resize
+from fice_core.ops import guided_filter as mask_refinement
+from fice_core.ops.guided_filter import _fit, _solve, _window_mean, guided_filter, refine_mask
+from fice_core.ops.resize import resize
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -7,10 +7,10 @@ from torch import nn
 
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
-from fice_core.mask_refinement import refine_mask
 from fice_core.masks import HANDS, HEAD
 from fice_core.metrics import mask_iou
 from fice_core.networks.sam import Prompts
+from fice_core.ops.guided_filter import refine_mask
 from fice_core.sam_masks import _deepest, refine_by_sam, sam_prompts
 
 

@@ -10,7 +10,6 @@ from torch import nn
 
 from ..errors import FiceError
 from ..models import Models, kept_on_gpus
-from ..modes import no_graph
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import BodyBlock, Encoder
@@ -18,6 +17,7 @@ from ..networks.quick import quicken
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator, StyledConv, ToRGB
 from ..networks.twins import Network
+from ..ops.autograd import no_graph
 
 SMALLEST, LARGEST = 32, 1024
 # Scales the last convolution of a residual block. Random blocks add up, and with none that is trained

@@ -14,8 +14,8 @@ from ..errors import FiceError
 from ..initialization import Targets, encode_latent, extract_pose, segment_regions
 from ..latents import latent_statistics
 from ..models import Models, load_models
-from ..modes import no_graph
 from ..networks.half import multiplies_bfloat16
+from ..ops.autograd import no_graph
 from ..settings import EditSettings
 from .full_size import configurations, random_models
 from .machine import Clock, Machine, Peaks, describe, tf32

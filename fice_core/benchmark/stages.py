@@ -19,8 +19,8 @@ from ..initialization import Targets
 from ..inversion import Step, invert
 from ..latents import LatentStatistics
 from ..models import Models
-from ..modes import with_graph
 from ..objective import Evaluation, Objective, Recent
+from ..ops.autograd import with_graph
 from ..settings import EditSettings
 
 _T = TypeVar("_T")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError
-from ..modes import no_graph
+from ..ops.autograd import no_graph
 from .native import network_class, weights
 from .records import Stored, read_tensor
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..networks.resizing import resize
+from ..ops.resize import resize
 from .attributes import Attributes, sample_attributes
 from .renderer import render
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .resizing import resize
+from ..ops.resize import resize
 from .tokenizer import BytePairTokenizer, Tokenizer, WordTokenizer
 
 # Statistics of the pictures that OpenAI's models, and most of open_clip's, were trained on.

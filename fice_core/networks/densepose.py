@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import FiceError
-from .resizing import Double, hats
+from ..ops.resize import Double, hats
 from .resnet import EXPANSION, AtrousPyramid, ConvNorm, StridedBottleneck, initialize
 
 FINE_CHANNELS = 25  # background and the 24 body parts

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ..modes import no_graph
+from ..ops.autograd import no_graph
 from .stylegan2 import EqualizedLinear, Generator, StyledConv
 from .twins import shared, twin
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
-from ..modes import no_graph
+from ..ops.autograd import no_graph
 from .densepose import ReLUConv
 from .half import multiplies_bfloat16
 from .resnet import ConvNorm

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import FiceError
-from .resizing import interpolate
+from ..ops.resize import interpolate
 from .resnet import EXPANSION, AtrousPyramid, ConvolutionNorm, DilatedBottleneck, initialize
 
 CLASSES = ("background", "body", "head")

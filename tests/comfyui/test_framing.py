@@ -294,13 +294,13 @@ def _refine(**more):
 
 
 def test_a_rough_mask_is_refined(server, photo):
-    from fice_core.mask_refinement import refine_mask
+    from fice_core.ops.guided_filter import refine_mask
 
     run = server.run(_refine())
     assert run.status == "success", run.error
     rough = torch.zeros(1, 1, 36, 64)
     rough[..., 15:31, 38:54] = 1
-    from fice_core.networks.resizing import resize
+    from fice_core.ops.resize import resize
 
     image = torch.from_numpy(photo).movedim(-1, 0)[None].float() / 255
     wanted = refine_mask(image, resize(rough, SIZE))[0, 0].numpy()

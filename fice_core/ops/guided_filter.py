@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .networks.resizing import resize
+from .resize import resize
 
 WORKING_SIDE = 384  # pixels of the longest side at which filters are fitted
 _STRIP = 1 << 20  # pixels of the photo that are in work at once

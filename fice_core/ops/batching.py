@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from .errors import FiceError
+from ..errors import FiceError
 
 
 def common_count(counts: Mapping[str, int]) -> int:
