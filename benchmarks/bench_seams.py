@@ -15,7 +15,8 @@ from fice_core.gradient_domain import blend_gradients
 from fice_core.initialization import segment_regions
 from fice_core.metrics import seam_visibility
 from fice_core.ops.autograd import no_graph
-from fice_core.stitching import stitch, stitch_head
+from fice_core.ops.patches import stitch
+from fice_core.stitching import stitch_head
 
 
 def main() -> None:

@@ -4,14 +4,11 @@ All take pictures (N, 3, H, W) and a mask (N, 1, H, W) in [0, 1], 1 where the ge
 and return the photo bit for bit where the mask is 0. `gradient_domain.blend_gradients` is another.
 """
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 
-from .stitching import stitch
-
-Box = tuple[slice, slice]
+from .ops.patches import check_pictures, edit_boxes, stitch
+from .ops.pyramid import expand, laplacian_pyramid, reduce
 
 _COARSEST = 32  # pixels a side of the edit at the pyramid's top
 _REACH = 4  # pixels of a level that its own reduction and expansion together can spread over
@@ -119,80 +116,3 @@ def _fill(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     weight = reduce(known.to(values.dtype))
     smaller = reduce(values * known) / weight.clamp_min(1e-6)
     return torch.where(known, values, expand(_fill(smaller, weight > 0), values.shape[-2:]))
-
-
-def laplacian_pyramid(images: torch.Tensor, levels: int) -> list[torch.Tensor]:
-    """`levels` bands, each of half the resolution of the one before, and the rest. (N, C, H, W) each.
-
-    Expanding the last to the size of the one before and adding it, and so on, gives `images` back.
-    """
-    bands = []
-    for _ in range(levels):
-        smaller = reduce(images)
-        bands.append(images - expand(smaller, images.shape[-2:]))
-        images = smaller
-    return [*bands, images]
-
-
-def reduce(images: torch.Tensor) -> torch.Tensor:
-    """Half the resolution, rounded up: every other pixel of the binomially smoothed (N, C, H, W)."""
-    return smooth(images)[..., ::2, ::2]
-
-
-def expand(images: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """Twice the resolution, (N, C, H, W) -> (N, C, *size), by Burt and Adelson's interpolation."""
-    for axis in (-2, -1):
-        ends = (0, 0, 1, 1) if axis == -2 else (1, 1, 0, 0)
-        padded = F.pad(images, ends, mode="replicate")
-        a, b, c = (padded.narrow(axis, k, images.shape[axis]) for k in range(3))
-        pairs = torch.stack([(a + 6 * b + c) / 8, (b + c) / 2], dim=axis)
-        images = pairs.flatten(axis - 1, axis)
-    return images[..., : size[0], : size[1]]
-
-
-def smooth(images: torch.Tensor, step: int = 1) -> torch.Tensor:
-    """Convolve (N, C, H, W) with (1, 4, 6, 4, 1) / 16 along both axes, the border repeated outwards.
-
-    `step` spreads the five taps apart: 2 for the next band of a pyramid that is not decimated.
-    """
-    reach = 2 * step
-    padded = F.pad(images, (0, 0, reach, reach), mode="replicate")
-    images = _taps(padded, images.shape[-2], step, -2)
-    padded = F.pad(images, (reach, reach, 0, 0), mode="replicate")
-    return _taps(padded, images.shape[-1], step, -1)
-
-
-def _taps(padded: torch.Tensor, length: int, step: int, axis: int) -> torch.Tensor:
-    a, b, c, d, e = (padded.narrow(axis, k * step, length) for k in range(5))
-    return (a + e) / 16 + (b + d) / 4 + c * 0.375
-
-
-def edit_boxes(mask: torch.Tensor, margin: int) -> Iterator[tuple[int, Box]]:
-    """The rows and columns that hold each picture's mask above 0, and `margin` pixels more.
-
-    Pictures whose mask (N, 1, H, W) is empty are left out.
-    """
-    for sample, chosen in enumerate(mask[:, 0] > 0):
-        rows, columns = (chosen.any(dim=axis).nonzero().flatten() for axis in (1, 0))
-        if len(rows):
-            yield (
-                sample,
-                (
-                    _stretch(rows, margin, chosen.shape[0]),
-                    _stretch(columns, margin, chosen.shape[1]),
-                ),
-            )
-
-
-def _stretch(indices: torch.Tensor, margin: int, length: int) -> slice:
-    return slice(max(0, int(indices[0]) - margin), min(length, int(indices[-1]) + 1 + margin))
-
-
-def check_pictures(generated: torch.Tensor, original: torch.Tensor, mask: torch.Tensor) -> None:
-    """Raise ValueError unless the pictures (N, C, H, W) and the mask (N, 1, H, W) belong together."""
-    expected = (original.shape[0], 1, *original.shape[-2:])
-    if original.ndim != 4 or generated.shape != original.shape or mask.shape != expected:
-        raise ValueError(
-            f"generated {tuple(generated.shape)}, original {tuple(original.shape)} and mask "
-            f"{tuple(mask.shape)} must have one size"
-        )

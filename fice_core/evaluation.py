@@ -24,8 +24,10 @@ from .demo.renderer import render
 from .editing import DEMO_WEIGHTS, Models, edit
 from .errors import FiceError
 from .initialization import extract_pose
-from .metrics import mean_difference, seam_visibility, to_lab, unchanged_outside
+from .metrics import mean_difference, seam_visibility, unchanged_outside
 from .networks.densepose import DensePose
+from .ops.color import to_lab
+from .ops.overlap import soft_iou
 from .scores import Report, Row, Tally
 from .settings import EditSettings
 
@@ -118,12 +120,6 @@ def load_judge(path: Path | None = None) -> DensePose:
         FiceError: its file is missing.
     """
     return load_densepose(path or DEMO_WEIGHTS / "judge.safetensors")
-
-
-def soft_iou(parts: Tensor, target: Tensor) -> Tensor:
-    """Jaccard index of soft part maps (N, 14, h, w): sum of minima over sum of maxima, (N,)."""
-    shared = torch.minimum(parts, target).flatten(1).sum(1)
-    return shared / torch.maximum(parts, target).flatten(1).sum(1).clamp_min(1e-6)
 
 
 def evaluate(

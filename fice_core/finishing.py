@@ -11,8 +11,9 @@ from .framing import Frame
 from .gradient_domain import blend_gradients
 from .masks import Anatomy, sharpened, soften
 from .matching import match_colour, match_grain, ring_around
+from .ops.patches import stitch
 from .settings import EditSettings
-from .stitching import stitch, stitch_head
+from .stitching import stitch_head
 
 # A photo that is larger than the generator's picture by this factor has edges worth following.
 _FINER = 1.5

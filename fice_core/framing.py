@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from .errors import FiceError
+from .ops.patches import stitch
 from .ops.resize import resize
-from .stitching import stitch
 
 _SMALLEST_SIDE = 16
 _LARGEST_RATIO = 4.0

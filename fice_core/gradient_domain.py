@@ -17,7 +17,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .blending import check_pictures, edit_boxes, usual_range
+from .blending import usual_range
+from .ops.patches import check_pictures, edit_boxes
 
 _TOLERANCE = 0.02  # of the largest border value; leaves less than half a grey level of error
 _MOST_STEPS = 40

@@ -4,7 +4,7 @@ Each extractor runs its network over a batch in pieces of `max_batch` pictures a
 tensors without a graph, also inside an outer `torch.inference_mode()`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -16,9 +16,7 @@ from .networks.densepose import DensePose
 from .networks.e4e import Encoder
 from .networks.segmenter import Regions, Segmenter
 from .networks.stylegan2 import Generator
-from .ops.autograd import no_graph
-
-MAX_BATCH = 8
+from .ops.batching import MAX_BATCH, in_batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +118,3 @@ def extract_anatomy(
     """Torso, arms and what is never edited in `images` (N, 3, H, W) in [0, 1]."""
     parts = extract_pose(densepose, images, max_batch)
     return find_anatomy(parts, segment_regions(segmenter, images, max_batch))
-
-
-def in_batches(
-    function: Callable[[torch.Tensor], torch.Tensor], tensor: torch.Tensor, max_batch: int
-) -> torch.Tensor:
-    """Apply `function` to pieces of at most `max_batch` samples, without a graph."""
-    with no_graph():
-        # The clone turns a caller's inference tensor into an ordinary one.
-        pieces = [function(piece.clone()) for piece in tensor.detach().split(max_batch)]
-        return torch.cat(pieces)

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from .networks.segmenter import Regions
-from .ops.guided_filter import refine_mask, working_copy
-from .ops.resize import resize
+from .ops.guided_filter import refine_mask
+from .ops.morphology import blur, box_filter, dilate, spread
+from .ops.resize import resize, working_copy
 from .settings import EditSettings, Garment
 
 # Channels of `parts`, which are DensePose's parts 1-4 and 15-24.
@@ -172,7 +173,7 @@ def sharpened(
     feather = round(settings.mask_feather / 4 * height)
     soft = spread(exact, round(settings.mask_dilation / 4 * height) + feather)
     for _ in range(2):
-        soft = _mean(soft, feather // 2)
+        soft = box_filter(soft, feather // 2)
     soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
     soft = torch.minimum(soft, 1 - kept)
     return resize(torch.where((kept > 0.5) | (soft < _NEGLIGIBLE), 0.0, soft), size)
@@ -199,47 +200,3 @@ def _difference(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def _without_slivers(mask: torch.Tensor) -> torch.Tensor:
     """A bool mask without lines thinner than a sleeve's edge: an arm that moved by a pixel."""
     return dilate(~dilate(~mask, _SLIVER), _SLIVER)
-
-
-def dilate(mask: torch.Tensor, radius: float) -> torch.Tensor:
-    """Grow a bool mask (N, 1, H, W) by a disk; `radius` is a fraction of the height."""
-    disk = (_distances(mask, radius) <= 1).to(torch.float32)
-    if disk.numel() == 1:
-        return mask
-    padding = (disk.shape[-2] // 2, disk.shape[-1] // 2)
-    return F.conv2d(mask.float(), disk, padding=padding) > 0.5
-
-
-def spread(values: torch.Tensor, pixels: int) -> torch.Tensor:
-    """The largest of (N, 1, H, W) within a square of `pixels` around; quick for wide squares."""
-    size = 2 * pixels + 1
-    across = F.max_pool2d(values, (1, size), 1, (0, pixels))
-    return F.max_pool2d(across, (size, 1), 1, (pixels, 0))
-
-
-def _mean(values: torch.Tensor, pixels: int) -> torch.Tensor:
-    """The mean of (N, 1, H, W) over such a square, the border repeated outwards."""
-    size = 2 * pixels + 1
-    padded = F.pad(values, (pixels, pixels, pixels, pixels), mode="replicate")
-    return F.avg_pool2d(F.avg_pool2d(padded, (1, size), 1), (size, 1), 1)
-
-
-def blur(values: torch.Tensor, radius: float) -> torch.Tensor:
-    """Weighted mean of (N, 1, H, W) over a disk, heavier in the middle, the border repeated outwards.
-
-    Nothing farther than `radius` (a fraction of the height) has any influence.
-    """
-    cone = (1 - _distances(values, radius)).clamp_min(0)
-    if cone.numel() == 1:
-        return values
-    reach = cone.shape[-1] // 2
-    padded = F.pad(values, (reach, reach, reach, reach), mode="replicate")
-    return F.conv2d(padded, cone / cone.sum())
-
-
-def _distances(values: torch.Tensor, radius: float) -> torch.Tensor:
-    """Distances from the middle of a (1, 1, k, k) kernel, in units of `radius` of the height."""
-    pixels = radius * values.shape[-2]
-    reach = int(pixels)
-    offsets = torch.arange(-reach, reach + 1, device=values.device, dtype=torch.float32)
-    return torch.hypot(offsets[:, None], offsets[None, :])[None, None] / max(pixels, 1)

@@ -3,8 +3,9 @@
 import torch
 import torch.nn.functional as F
 
-from .blending import check_pictures, edit_boxes, smooth
-from .masks import spread
+from .ops.morphology import spread
+from .ops.patches import check_pictures, edit_boxes
+from .ops.pyramid import smooth
 from .ops.resize import resize
 
 _RING_SIDE = 512  # the ring is grown on a picture of at most this size

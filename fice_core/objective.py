@@ -10,7 +10,7 @@ import torch
 from . import losses
 from .errors import FiceError
 from .execution import compiled
-from .initialization import Targets, in_batches
+from .initialization import Targets
 from .latents import LatentStatistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose
@@ -19,6 +19,7 @@ from .networks.half import in_bfloat16, multiplies_bfloat16
 from .networks.quick import multiplying_less
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator, Held
+from .ops.batching import in_batches
 from .ops.resize import resize
 from .settings import EditSettings
 from .views import draw_views, garment_view, take_views

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .blending import check_pictures, edit_boxes
 from .masks import HANDS, HEAD
-from .metrics import to_lab
+from .ops.color import to_lab
+from .ops.patches import check_pictures, edit_boxes
 from .ops.resize import resize
 
 _SIDE = 512  # tones are measured on pictures of at most this size

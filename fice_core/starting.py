@@ -11,11 +11,12 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from .initialization import Targets, in_batches
+from .initialization import Targets
 from .latents import mix_layers
 from .networks.clip import Clip
 from .networks.stylegan2 import Generator
 from .objective import Objective, rendered_at_once
+from .ops.batching import in_batches
 from .settings import EditSettings
 
 _SHORTLIST = 4  # random codes whose pictures match the text best, for each photo

@@ -6,7 +6,7 @@ from fice_core.demo.attributes import sample_attributes, sleeve_class
 from fice_core.demo.differences import bare_skin, becomes_bare, drift
 from fice_core.demo.renderer import render
 from fice_core.demo.scenes import scene
-from fice_core.metrics import to_lab
+from fice_core.ops.color import to_lab
 
 
 def figures(count: int = 3):

@@ -6,19 +6,9 @@ import torch.nn.functional as F
 
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
-from fice_core.masks import (
-    ARMS,
-    HANDS,
-    HEAD,
-    TORSO,
-    Anatomy,
-    allowed_mask,
-    blur,
-    dilate,
-    edit_mask,
-    find_anatomy,
-)
+from fice_core.masks import ARMS, HANDS, HEAD, TORSO, Anatomy, allowed_mask, edit_mask, find_anatomy
 from fice_core.networks.segmenter import Regions
+from fice_core.ops.morphology import blur, dilate
 from fice_core.settings import EditSettings
 
 SETTINGS = EditSettings()

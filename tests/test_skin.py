@@ -16,8 +16,8 @@ from fice_core.demo.renderer import (
     render,
 )
 from fice_core.initialization import extract_pose
-from fice_core.metrics import skin_difference, to_lab
 from fice_core.models import load_models
+from fice_core.ops.color import skin_difference, to_lab
 from fice_core.skin import (
     SkinTone,
     newly_bare,

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fice_core.stitching import stitch, stitch_head
+from fice_core.ops.patches import stitch
+from fice_core.stitching import stitch_head
 
 
 def pictures(seed: int = 0, count: int = 2, size: int = 6) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..metrics import lab_difference, skin_difference
+from ..ops.color import lab_difference, skin_difference
 from .attributes import SLEEVES, Attributes, sleeve_class
 from .renderer import LEFT_LEG, LOWER_ARM, RIGHT_LEG, Rendering, render
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..metrics import to_lab
+from ..ops.color import to_lab
 from .attributes import COLOURS, PATTERNS, SLEEVES, Attributes
 from .canvas import to_picture
 from .renderer import TORSO, arm, pattern_maps, render

@@ -1,10 +1,11 @@
 """Which samples go together: N of one thing with one, or with as many, of another."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
 from ..errors import FiceError
+from .autograd import no_graph
 
 
 def common_count(counts: Mapping[str, int]) -> int:
@@ -37,3 +38,16 @@ def paired(samples: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """
     count = common_count({name: len(tensor) for name, tensor in samples.items()})
     return [tensor.expand(count, *tensor.shape[1:]) for tensor in samples.values()]
+
+
+MAX_BATCH = 8
+
+
+def in_batches(
+    function: Callable[[torch.Tensor], torch.Tensor], tensor: torch.Tensor, max_batch: int
+) -> torch.Tensor:
+    """Apply `function` to pieces of at most `max_batch` samples, without a graph."""
+    with no_graph():
+        # The clone turns a caller's inference tensor into an ordinary one.
+        pieces = [function(piece.clone()) for piece in tensor.detach().split(max_batch)]
+        return torch.cat(pieces)

@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .resize import resize
+from .resize import WORKING_SIDE, resize, working_copy
 
-WORKING_SIDE = 384  # pixels of the longest side at which filters are fitted
 _STRIP = 1 << 20  # pixels of the photo that are in work at once
 _GAIN = 2.0  # contrast given to the mask between two filters, so that haze does not build up
 _HAZE = 0.1  # opacity below which the filtered mask is taken for 0, and above 1 minus it for 1
@@ -211,10 +210,3 @@ def _check(images: Tensor, mask: Tensor, radius: float, epsilon: float) -> None:
         raise ValueError(f"mask must be ({len(images)}, 1, h, w), not {tuple(mask.shape)}")
     if not radius > 0 or not epsilon > 0:
         raise ValueError(f"radius and epsilon must be positive, not {radius} and {epsilon}")
-
-
-def working_copy(images: Tensor, side: int = 1024) -> Tensor:
-    """Pictures of at most `side` pixels a side, (N, C, h, w): the edges of a large photo, at less cost."""
-    height, width = images.shape[-2:]
-    factor = min(1.0, side / max(height, width))
-    return resize(images, (max(1, round(height * factor)), max(1, round(width * factor))))

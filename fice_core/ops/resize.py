@@ -70,3 +70,13 @@ def _resized_identity(before: int, after: int, mode: str, like: Tensor) -> Tenso
     identity = torch.eye(before, dtype=like.dtype, device=like.device)
     resized: Tensor = F.interpolate(identity[None], size=after, mode=mode)
     return resized[0].t()
+
+
+WORKING_SIDE = 384  # pixels of the longest side at which filters are fitted
+
+
+def working_copy(images: Tensor, side: int = 1024) -> Tensor:
+    """Pictures of at most `side` pixels a side, (N, C, h, w): the edges of a large photo, at less cost."""
+    height, width = images.shape[-2:]
+    factor = min(1.0, side / max(height, width))
+    return resize(images, (max(1, round(height * factor)), max(1, round(width * factor))))
