@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from . import checkpoints
+from .acceleration.fusion import quicken
 from .errors import FiceError
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.e4e import Encoder
-from .networks.quick import quicken
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator
 

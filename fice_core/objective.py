@@ -8,15 +8,15 @@ from weakref import WeakKeyDictionary
 import torch
 
 from . import losses
+from .acceleration.bfloat16 import in_bfloat16, multiplies_bfloat16
+from .acceleration.compilation import compiled
+from .acceleration.frozen_generator import fixed
+from .acceleration.fusion import multiplying_less
 from .errors import FiceError
-from .execution import compiled
 from .initialization import Targets
 from .latents import LatentStatistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose
-from .networks.fixed import fixed
-from .networks.half import in_bfloat16, multiplies_bfloat16
-from .networks.quick import multiplying_less
 from .networks.segmenter import Segmenter
 from .networks.stylegan2 import Generator, Held
 from .ops.batching import in_batches

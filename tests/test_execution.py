@@ -11,9 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from toys import toy_models, toy_targets
 
+from fice_core.acceleration.compilation import compiled
 from fice_core.benchmark.measuring import make_targets
 from fice_core.errors import FiceError
-from fice_core.execution import Recorded, compiled
+from fice_core.execution import Recorded
 from fice_core.inversion import invert
 from fice_core.latents import latent_statistics
 from fice_core.models import load_models

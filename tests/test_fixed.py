@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from fice_core.networks.fixed import fixed
+from fice_core.acceleration.frozen_generator import fixed
 from fice_core.networks.stylegan2 import Generator
 
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from fice_core.acceleration.bfloat16 import in_bfloat16, multiplies_bfloat16
+from fice_core.acceleration.fusion import quicken
+from fice_core.acceleration.winograd import WinogradConv
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
-from fice_core.networks.half import in_bfloat16, multiplies_bfloat16
-from fice_core.networks.quick import quicken
 from fice_core.networks.segmenter import Segmenter
-from fice_core.networks.winograd import WinogradConv
 
 SMALL = {"stem_channels": 8, "width": 4, "blocks": (1, 1, 1, 1)}
 RESNET = {"layers": [1, 1, 1, 1], "width": 8, "image_size": 64, "head_width": 8}

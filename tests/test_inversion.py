@@ -8,10 +8,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from toys import toy_generator, toy_models, toy_targets
 
 from fice_core import losses
+from fice_core.acceleration.fusion import quicken
 from fice_core.errors import FiceError
 from fice_core.inversion import InversionInterrupted, invert
 from fice_core.latents import latent_statistics
-from fice_core.networks.quick import quicken
 from fice_core.networks.segmenter import Segmenter
 from fice_core.objective import Objective, Recent
 from fice_core.settings import EditSettings, LossWeights

@@ -7,13 +7,13 @@ import torch
 from open_clip.modified_resnet import AttentionPool2d
 from torch import nn
 
+from fice_core.acceleration.fusion import DilatedConv, OneQueryPool, multiplying_less, quicken
+from fice_core.acceleration.winograd import WinogradConv
 from fice_core.benchmark.stages import Operations
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
-from fice_core.networks.quick import DilatedConv, OneQueryPool, multiplying_less, quicken
 from fice_core.networks.segmenter import Segmenter
 from fice_core.networks.stylegan2 import Generator
-from fice_core.networks.winograd import WinogradConv
 
 SMALL = {"stem_channels": 8, "width": 4, "blocks": (2, 1, 1, 2)}
 
@@ -62,8 +62,8 @@ def has_winograd(network: nn.Module) -> bool:
 def test_results_and_gradients_are_the_same(
     name: str, many: int, rounds: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fice_core.networks.quick._MANY_CHANNELS", many)
-    monkeypatch.setattr("fice_core.networks.quick.multiplies_bfloat16", lambda device: rounds)
+    monkeypatch.setattr("fice_core.acceleration.fusion._MANY_CHANNELS", many)
+    monkeypatch.setattr("fice_core.acceleration.fusion.multiplies_bfloat16", lambda device: rounds)
     build, use = NETWORKS[name]
     torch.manual_seed(0)
     network = settled(build())
@@ -83,7 +83,7 @@ def test_results_and_gradients_are_the_same(
 
 
 def test_who_multiplies_less_shares_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fice_core.networks.quick._MANY_CHANNELS", 8)
+    monkeypatch.setattr("fice_core.acceleration.fusion._MANY_CHANNELS", 8)
     network = Segmenter(**SMALL, aspp_channels=8).eval().requires_grad_(False)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     less = multiplying_less(network)
@@ -97,7 +97,7 @@ def test_who_multiplies_less_shares_the_rest(monkeypatch: pytest.MonkeyPatch) ->
 def test_devices_that_choose_their_own_algorithms_keep_their_convolutions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fice_core.networks.quick._MANY_CHANNELS", 1)
+    monkeypatch.setattr("fice_core.acceleration.fusion._MANY_CHANNELS", 1)
     network = Segmenter(**SMALL, aspp_channels=8).eval().requires_grad_(False).to("meta")
     assert multiplying_less(network) is network
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from fice_core.acceleration.winograd import WinogradConv
 from fice_core.benchmark.stages import Operations
-from fice_core.networks.winograd import WinogradConv
 
 
 def convolution(channels: int, found: int, bias: bool = True) -> nn.Conv2d:

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..acceleration.fusion import quicken
+from ..acceleration.module_sharing import Network
 from ..errors import FiceError
 from ..models import Models, kept_on_gpus
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import BodyBlock, Encoder
-from ..networks.quick import quicken
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator, StyledConv, ToRGB
-from ..networks.twins import Network
 from ..ops.autograd import no_graph
 
 SMALLEST, LARGEST = 32, 1024

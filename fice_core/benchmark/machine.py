@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from ..networks.half import multiplies_bfloat16
+from ..acceleration.bfloat16 import multiplies_bfloat16
 
 # Sides of the square matrices: large enough that the product is no longer bound by memory.
 _SIDE, _SIDE_CUDA = 1536, 8192

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from ..acceleration.bfloat16 import multiplies_bfloat16
 from ..errors import FiceError
 from ..initialization import Targets, encode_latent, extract_pose, segment_regions
 from ..latents import latent_statistics
 from ..models import Models, load_models
-from ..networks.half import multiplies_bfloat16
 from ..ops.autograd import no_graph
 from ..settings import EditSettings
 from .full_size import configurations, random_models

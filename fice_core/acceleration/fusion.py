@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
+from ..networks.densepose import ReLUConv
+from ..networks.resnet import ConvNorm
+from ..networks.stylegan2 import Generator, StyledConv
 from ..ops.autograd import no_graph
-from .densepose import ReLUConv
-from .half import multiplies_bfloat16
-from .resnet import ConvNorm
-from .stylegan2 import Generator, StyledConv
-from .twins import Network, twin
+from .bfloat16 import multiplies_bfloat16
+from .module_sharing import Network, twin
 from .winograd import WinogradConv, is_plain
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from .clip import Clip
-from .twins import Network, shared, twin
+from ..networks.clip import Clip
+from .module_sharing import Network, shared, twin
 from .winograd import WinogradConv
 
 

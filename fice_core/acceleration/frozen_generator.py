@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
+from ..networks.stylegan2 import EqualizedLinear, Generator, StyledConv
 from ..ops.autograd import no_graph
-from .stylegan2 import EqualizedLinear, Generator, StyledConv
-from .twins import shared, twin
+from .module_sharing import shared, twin
 
 
 def fixed(generator: Generator) -> Generator:
