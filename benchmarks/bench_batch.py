@@ -19,7 +19,7 @@ from PIL import Image
 
 from fice_core.batch.journal import NAME
 from fice_core.demo import figure
-from fice_core.images import write_image
+from fice_core.images.photo import write_image
 
 PROMPTS = ("a red striped shirt", "a blue polka dot t-shirt", "a grey sweater")
 

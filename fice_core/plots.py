@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from .files import write_bytes
-from .images import to_bytes
+from .images.photo import to_bytes
 from .trace import Trace
 
 _FONT = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"

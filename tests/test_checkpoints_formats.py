@@ -27,8 +27,8 @@ from torch import nn
 
 from fice_core import checkpoints
 from fice_core.checkpoints.detection import flatten
-from fice_core.checkpoints.reader import read
-from fice_core.checkpoints.records import read_tensor
+from fice_core.checkpoints.reading.reader import read
+from fice_core.checkpoints.reading.records import read_tensor
 from fice_core.errors import FiceError
 
 

@@ -23,7 +23,7 @@ import fice_core.demo
 from fice_core import checkpoints, editing, plots
 from fice_core.cli import main
 from fice_core.commands import common
-from fice_core.images import read_image
+from fice_core.images.photo import read_image
 from fice_core.settings import EditSettings
 
 TESTS = Path(__file__).parent

@@ -11,11 +11,12 @@ from PIL import Image, ImageCms
 from test_images import png16
 from toys import toy_models
 
-from fice_core import deep_png, editing, persons
+from fice_core import editing, persons
 from fice_core.cli import main
 from fice_core.commands import photos as photos_module
 from fice_core.framing import Frame
-from fice_core.images import read_photo
+from fice_core.images import png16 as deep_png
+from fice_core.images.photo import read_photo
 from fice_core.person_search import Person
 
 SIZE = 40

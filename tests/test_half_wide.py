@@ -16,7 +16,7 @@ from fice_core import checkpoints
 from fice_core.editing import Models, edit, load_models
 from fice_core.errors import FiceError
 from fice_core.framing import Frame
-from fice_core.images import read_image, write_image
+from fice_core.images.photo import read_image, write_image
 from fice_core.initialization import encode_latent
 from fice_core.networks.e4e import Encoder
 from fice_core.networks.segmenter import Regions

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from make_checkpoints import save_jit
 
 from fice_core import checkpoints
-from fice_core.checkpoints.records import Storage
+from fice_core.checkpoints.reading.records import Storage
 from fice_core.errors import FiceError
 
 SYSTEM = "posix.system" if os.name == "posix" else "nt.system"
@@ -290,8 +290,8 @@ def test_absurd_tensor_geometry(tmp_path, storage, shape, stride, offset):
 def test_views_beyond_their_storage(tmp_path, shape, stride, offset):
     """Found when the tensor is wanted; nothing else of the file has to be read before."""
     from fice_core.checkpoints.detection import flatten
-    from fice_core.checkpoints.reader import read
-    from fice_core.checkpoints.records import read_tensor
+    from fice_core.checkpoints.reading.reader import read
+    from fice_core.checkpoints.reading.records import read_tensor
 
     (tmp_path / "x.pt").write_bytes(tensor_pickle(2, shape, stride, offset))
     (record,) = flatten(read(tmp_path / "x.pt").tree).values()

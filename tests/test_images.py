@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageCms, ImageOps
 
-from fice_core import deep_png, files, images
+from fice_core import files, images
 from fice_core.errors import FiceError
-from fice_core.images import Photo, read_image, read_photo, write_image, write_photo
+from fice_core.images import png16 as deep_png
+from fice_core.images.photo import Photo, read_image, read_photo, write_image, write_photo
 
 LOSSLESS = ("png", "webp", "bmp", "tif")
 rng = np.random.default_rng(0)

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from test_cli import fice
 
 from fice_core import checkpoints
-from fice_core.checkpoints import rosinality
-from fice_core.checkpoints.records import TensorRecord
+from fice_core.checkpoints.layouts import rosinality
+from fice_core.checkpoints.reading.records import TensorRecord
 from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import infer_config
 

@@ -12,7 +12,7 @@ from PIL import Image
 from fice_core import EditSettings, Models, edit, load_models
 from fice_core.demo import figures
 from fice_core.demo.scenes import scene
-from fice_core.images import to_bytes
+from fice_core.images.photo import to_bytes
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 

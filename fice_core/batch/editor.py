@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..framing import Frame
-    from ..images import Photo
+    from ..images.photo import Photo
     from ..models import Models
 
 
@@ -113,7 +113,7 @@ class Editor:
     def _subject(
         self, job: Job, files: dict[str, bytes], models: "Models", note: Callable[[str], None]
     ) -> _Subject:
-        from ..images import decode_photo
+        from ..images.photo import decode_photo
         from ..persons import choose_frame
 
         def read(name: str) -> "Photo":
@@ -152,7 +152,7 @@ class Editor:
         import torch
 
         from ..editing import edit
-        from ..images import encode_photo
+        from ..images.photo import encode_photo
         from ..report import with_names
 
         jobs = [job for job, _ in pairs]

@@ -32,7 +32,7 @@ def look(jobs: Sequence[Job], seen: Callable[[], object] = lambda: None) -> dict
     Raises:
         FiceError: one cannot be read.
     """
-    from ..images import stored_size
+    from ..images.photo import stored_size
 
     inputs: dict[str, Input] = {}
     for job in jobs:

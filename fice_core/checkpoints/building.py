@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from ..errors import FiceError
 from ..ops.autograd import no_graph
 from .native import network_class, weights
-from .records import Stored, read_tensor
+from .reading.records import Stored, read_tensor
 
 _RANDOM_FILLS = frozenset({"normal_", "uniform_", "kaiming_uniform_", "kaiming_normal_"})
 _FACTORIES = frozenset(

@@ -9,8 +9,8 @@ from typing import Any
 
 from .detection import Found, identify
 from .native import CONFIG_KEY, KIND_KEY, NETWORKS
-from .reader import read
-from .records import Stored
+from .reading.reader import read
+from .reading.records import Stored
 
 
 @dataclass(frozen=True)

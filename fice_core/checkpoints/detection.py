@@ -11,17 +11,10 @@ from torch import Tensor
 
 from ..errors import FiceError
 from ..networks.clip import is_openai
-from . import nvidia, rosinality
+from .layouts import nvidia, rosinality
 from .native import KIND_KEY, NETWORKS, parse_config
-from .reader import Contents
-from .records import (
-    ArrayRecord,
-    ObjectRecord,
-    Stored,
-    TensorRecord,
-    look_up,
-    read_tensor,
-)
+from .reading.reader import Contents
+from .reading.records import ArrayRecord, ObjectRecord, Stored, TensorRecord, look_up, read_tensor
 
 _MAX_DEPTH = 40  # of containers; the deepest published file has about ten
 

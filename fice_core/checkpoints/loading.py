@@ -15,10 +15,10 @@ from ..networks.sam import Sam
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
 from .building import build
-from .clip_names import architecture_config, download, split_name
 from .detection import EXPECTED, Found, as_clip, identify
+from .layouts.open_clip import architecture_config, download, split_name
 from .native import KIND_KEY, NETWORKS
-from .reader import Contents, read
+from .reading.reader import Contents, read
 
 PathLike = str | os.PathLike[str]
 Network = TypeVar("Network", bound=nn.Module)

@@ -139,7 +139,7 @@ def command(
 
 def _warn_of_losses(jobs: list[Job], photos: Photos) -> None:
     """Say what the formats of the outputs cannot hold."""
-    from ..images import is_lossy, keeps_16_bits
+    from ..images.photo import is_lossy, keeps_16_bits
 
     if any(is_lossy(job.output) for job in jobs):
         warn("JPEG alters every pixel a little: use .png to keep all but the garment exactly")
@@ -154,7 +154,7 @@ def _plan(inputs: list[str], prompts: tuple[str, ...], output: str) -> list[Job]
         FiceError: a result would overwrite another one or an input.
     """
     from ..files import make_folder
-    from ..images import check_suffix
+    from ..images.photo import check_suffix
 
     prompts = tuple(dict.fromkeys(prompts))
     single = len(inputs) == len(prompts) == 1

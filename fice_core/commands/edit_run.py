@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..editing import EditInterrupted, EditResult, Models
     from ..framing import Frame
-    from ..images import Photo
+    from ..images.photo import Photo
     from ..inversion import Step
     from ..settings import EditSettings
 
@@ -118,7 +118,7 @@ class Run:
         raise KeyboardInterrupt(message) from interrupt
 
     def _write(self, jobs: list[Job], photos: dict[str, Photo], result: EditResult) -> None:
-        from ..images import write_photo
+        from ..images.photo import write_photo
         from ..report import edit_report, with_names
 
         for job, image in zip(jobs, result.images, strict=True):

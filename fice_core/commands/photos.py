@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..framing import Frame
-    from ..images import Photo
+    from ..images.photo import Photo
     from ..models import Models
     from ..settings import Framing
 
@@ -30,7 +30,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
     Raises:
         FiceError: a folder has no picture, or cannot be read.
     """
-    from ..images import is_picture
+    from ..images.photo import is_picture
 
     files: list[str] = []
     for name in inputs:
@@ -61,7 +61,7 @@ class Photos:
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        from ..images import read_photo
+        from ..images.photo import read_photo
 
         paths = list(paths)
         self.sizes: dict[str, tuple[int, int]] = {}
@@ -80,7 +80,7 @@ class Photos:
 
     def read(self, path: str) -> Photo:
         """One of them; raises what `read_photo` raises."""
-        from ..images import read_photo
+        from ..images.photo import read_photo
 
         return self._held[path] if path in self._held else read_photo(path)
 
@@ -91,7 +91,7 @@ def read_mask(path: str, photos: Photos) -> torch.Tensor:
     Raises:
         FiceError: it is black, or of another size than a photo.
     """
-    from ..images import read_image
+    from ..images.photo import read_image
 
     mask = read_image(path, note=warn).mean(dim=0)[None, None]
     if not bool(mask.any()):

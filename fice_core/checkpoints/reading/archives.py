@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from .pickles import Unpickler
 from .records import DamagedError, Raw, RefusedError, Storage, StorageType, raw_bytes
+from .unpickler import Unpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # the part of a zip member before its name

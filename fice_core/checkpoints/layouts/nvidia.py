@@ -7,7 +7,7 @@ StyleGAN-Human have the same tensors, and shapes tell the rest. Only the clamp m
 from collections.abc import Mapping
 from typing import Any
 
-from .records import look_up
+from ..reading.records import look_up
 
 _DEFAULT_CLAMP = 256.0
 

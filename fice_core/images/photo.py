@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from . import deep_png
-from .errors import FiceError
-from .files import write_bytes
+from ..errors import FiceError
+from ..files import write_bytes
+from . import png16 as deep_png
 
 #: More pixels than any camera takes are refused: a few bytes of file can claim billions.
 MAX_PIXELS = 100_000_000

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..errors import FiceError
+from ...errors import FiceError
 
 _NAME = re.compile(r"(?P<architecture>[\w.-]+):(?P<tag>[\w.-]+)")
 

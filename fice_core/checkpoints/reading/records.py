@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import FiceError
+from ...errors import FiceError
 
 
 class DamagedError(FiceError):

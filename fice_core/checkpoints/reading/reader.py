@@ -12,10 +12,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from ..errors import FiceError
+from ...errors import FiceError
 from .archives import LEGACY_MAGIC, nested_storage, read_legacy, read_zip
-from .pickles import Unpickler
 from .records import DamagedError, RefusedError
+from .unpickler import Unpickler
 
 PathLike = str | os.PathLike[str]
 _LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import FiceError
-from ..networks.stylegan2 import EPSILON, GAIN, LEAKY_SLOPE, MAPPING_LR_MULTIPLIER
-from .records import DerivedRecord, Stored, tensor_of
+from ...errors import FiceError
+from ...networks.stylegan2 import EPSILON, GAIN, LEAKY_SLOPE, MAPPING_LR_MULTIPLIER
+from ..reading.records import DerivedRecord, Stored, tensor_of
 
 MARKS = ("to_rgb1.conv.weight", "conv1.conv.weight")
 SAMPLES = 4096  # random z, always the same, for a mean of w that the file lacks

@@ -1,0 +1,4 @@
+"""Files to plain records: archives and pickles are read without running any of their code.
+
+May import `errors`.
+"""

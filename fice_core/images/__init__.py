@@ -1,0 +1,38 @@
+"""Image files, read and written exactly.
+
+May import `errors`, `files` and `ops`.
+"""
+
+from .photo import (
+    MAX_PIXELS,
+    Photo,
+    check_suffix,
+    decode_photo,
+    encode_photo,
+    is_lossy,
+    is_picture,
+    keeps_16_bits,
+    read_image,
+    read_photo,
+    stored_size,
+    to_bytes,
+    write_image,
+    write_photo,
+)
+
+__all__ = [
+    "MAX_PIXELS",
+    "Photo",
+    "check_suffix",
+    "decode_photo",
+    "encode_photo",
+    "is_lossy",
+    "is_picture",
+    "keeps_16_bits",
+    "read_image",
+    "read_photo",
+    "stored_size",
+    "to_bytes",
+    "write_image",
+    "write_photo",
+]
