@@ -19,7 +19,7 @@ from fice_core import EditSettings
 from fice_core.benchmark.measuring import RANDOM, Configuration, make_targets, models_for
 from fice_core.demo.renderer import render
 from fice_core.evaluation import cases
-from fice_core.initialization import Targets
+from fice_core.extraction.extractors import Targets
 from fice_core.inversion import Step, invert
 from fice_core.models import Models
 from fice_core.objective import Objective

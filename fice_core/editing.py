@@ -6,22 +6,20 @@ from typing import NamedTuple
 
 import torch
 
-from .backdrop import Scenery
 from .errors import FiceError
+from .extraction.anatomy import Anatomy, find_anatomy
+from .extraction.background import Scenery
+from .extraction.extractors import extract_pose, segment_regions
+from .extraction.prompts import unknown_words
 from .finishing import Patch, finish
 from .framing import Frame
-from .initialization import (
-    extract_pose,
-    segment_regions,
-)
 from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
-from .masks import Anatomy, find_anatomy, garment_mask
+from .masks import garment_mask
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
 from .networks.segmenter import Regions
 from .ops.autograd import no_graph
 from .ops.batching import common_count
 from .preparing import Job, Texts, prepare
-from .prompts import unknown_words
 from .settings import EditSettings
 from .skin import match_skin
 from .trace import Trace

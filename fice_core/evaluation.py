@@ -23,7 +23,7 @@ from .demo.measure import measure
 from .demo.renderer import render
 from .editing import DEMO_WEIGHTS, Models, edit
 from .errors import FiceError
-from .initialization import extract_pose
+from .extraction.extractors import extract_pose
 from .metrics import mean_difference, seam_visibility, unchanged_outside
 from .networks.densepose import DensePose
 from .ops.color import to_lab

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .initialization import Targets
+from .extraction.extractors import Targets
 
 if TYPE_CHECKING:
     from .objective import Evaluation, Objective, Recent

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from . import losses
-from .initialization import Targets
+from .extraction.extractors import Targets
 from .inversion import InversionResult, OnStep, Step, invert
 from .latents import LatentStatistics, check_latent
 from .networks.segmenter import Segmenter

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import torch
 
-from .backdrop import Scenery
 from .blending import blend_pyramid
+from .extraction.anatomy import Anatomy
+from .extraction.background import Scenery
 from .framing import Frame
 from .gradient_domain import blend_gradients
-from .masks import Anatomy, sharpened, soften
+from .masks import sharpened, soften
 from .matching import match_colour, match_grain, ring_around
 from .ops.patches import stitch
 from .settings import EditSettings

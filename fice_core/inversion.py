@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 
 from .execution import Recorded
-from .initialization import Targets, synthesize
+from .extraction.extractors import Targets, synthesize
 from .latents import LatentStatistics, check_latent, latent_statistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose

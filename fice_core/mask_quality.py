@@ -20,8 +20,9 @@ from .demo.attributes import COLOURS
 from .demo.renderer import Rendering, render
 from .errors import FiceError
 from .evaluation import cases
-from .initialization import extract_anatomy, extract_pose, segment_regions
-from .masks import ARMS, TORSO, edit_mask, find_anatomy
+from .extraction.anatomy import ARMS, TORSO, find_anatomy
+from .extraction.extractors import extract_anatomy, extract_pose, segment_regions
+from .masks import edit_mask
 from .metrics import mask_iou
 from .models import Models
 from .networks.densepose import UPPER_BODY_LABELS

@@ -5,77 +5,17 @@ garments, so they are found in two steps: the torso and the arms bound what clot
 the arms only what the edit visibly changed is clothing (a bare forearm stays the photo's own).
 """
 
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
 
-from .networks.segmenter import Regions
+from .extraction.anatomy import Anatomy
 from .ops.guided_filter import refine_mask
 from .ops.morphology import blur, box_filter, dilate, spread
 from .ops.resize import resize, working_copy
-from .settings import EditSettings, Garment
-
-# Channels of `parts`, which are DensePose's parts 1-4 and 15-24.
-TORSO = slice(0, 2)
-HANDS = slice(2, 4)
-ARMS = slice(4, 12)
-HEAD = slice(12, 14)
+from .settings import EditSettings
 
 _ARM_SMOOTHING = 0.015  # radius, as a fraction of the height, over which a change is averaged
 _SLIVER = 0.008  # half the width, as a fraction of the height, below which a change is no sleeve
 _NEGLIGIBLE = 1 / 512  # an opacity that cannot change an 8-bit picture
-
-
-class Anatomy(NamedTuple):
-    """What is where in a picture: bool (N, 1, H, W) each, disjoint."""
-
-    torso: torch.Tensor
-    arms: torch.Tensor
-    legs: torch.Tensor  # the rest of the body
-    protected: torch.Tensor  # head, hair and hands
-
-    def worn(self, garment: Garment) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What a garment covers in any case, what it may cover, and what is never edited with it."""
-        if garment == "lower":
-            nothing = torch.zeros_like(self.legs)
-            return self.legs, nothing, self.protected | self.torso | self.arms
-        if garment == "outfit":
-            return self.torso | self.legs, self.arms, self.protected
-        return self.torso, self.arms, self.protected
-
-
-def find_anatomy(parts: torch.Tensor, regions: Regions) -> Anatomy:
-    """Torso, arms, legs and what is never edited, at the size of `regions`.
-
-    Args:
-        parts: DensePose part map (N, 14, h, w).
-        regions: soft regions (N, 1, H, W).
-    """
-    size = regions.body.shape[-2:]
-
-    def probability(channels: slice) -> torch.Tensor:
-        summed = parts[:, channels].sum(dim=1, keepdim=True)
-        return F.interpolate(summed, size=size, mode="bilinear", align_corners=False)
-
-    torso, arms, hands, head = (probability(part) for part in (TORSO, ARMS, HANDS, HEAD))
-    protected = (regions.head > 0.5) | (head > 0.5) | (hands > 0.5)
-    body = (regions.body > 0.5) & ~protected
-    clothed = body & (torso + arms > 0.5)
-    return Anatomy(
-        clothed & (torso >= arms),
-        clothed & (arms > torso),
-        _below(body & ~clothed, torso),
-        protected,
-    )
-
-
-def _below(mask: torch.Tensor, torso: torch.Tensor) -> torch.Tensor:
-    """The part of a bool mask that lies lower than the middle of the torso."""
-    rows = torch.arange(mask.shape[-2], device=mask.device)[:, None].float()
-    weight = torso.sum(dim=(2, 3), keepdim=True)
-    middle = (rows * torso).sum(dim=(2, 3), keepdim=True) / weight.clamp_min(1e-6)
-    return mask & (rows > middle)
 
 
 def allowed_mask(anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:

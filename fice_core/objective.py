@@ -13,7 +13,7 @@ from .acceleration.compilation import compiled
 from .acceleration.frozen_generator import fixed
 from .acceleration.fusion import multiplying_less
 from .errors import FiceError
-from .initialization import Targets
+from .extraction.extractors import Targets
 from .latents import LatentStatistics
 from .networks.clip import Clip
 from .networks.densepose import DensePose

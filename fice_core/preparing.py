@@ -5,25 +5,20 @@ from typing import NamedTuple
 
 import torch
 
-from .backdrop import before_own_backdrop, is_unknown, own_backdrop
 from .errors import FiceError
+from .extraction.anatomy import Anatomy, find_anatomy
+from .extraction.background import before_own_backdrop, is_unknown, own_backdrop
+from .extraction.extractors import Targets, encode_latent, extract_pose, segment_regions, synthesize
+from .extraction.prompts import encode
 from .fidelity import refine_latent
 from .framing import Frame
-from .initialization import (
-    Targets,
-    encode_latent,
-    extract_pose,
-    segment_regions,
-    synthesize,
-)
 from .inversion import OnStep
-from .masks import Anatomy, allowed_mask, find_anatomy
+from .masks import allowed_mask
 from .models import Models
 from .networks.clip import Clip
 from .networks.segmenter import Regions
 from .ops.batching import common_count
-from .persons import choose_frame
-from .prompts import encode
+from .persons.selection import choose_frame
 from .settings import EditSettings
 from .trace import Trace
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .masks import HANDS, HEAD, TORSO
+from .extraction.anatomy import HANDS, HEAD, TORSO
 from .networks.sam import INSIDE, OUTSIDE, UNUSED, Prompts, Sam
 from .ops.autograd import no_graph
 from .ops.guided_filter import refine_mask

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .masks import HANDS, HEAD
+from .extraction.anatomy import HANDS, HEAD
 from .ops.color import to_lab
 from .ops.patches import check_pictures, edit_boxes
 from .ops.resize import resize

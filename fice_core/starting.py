@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from .initialization import Targets
+from .extraction.extractors import Targets
 from .latents import mix_layers
 from .networks.clip import Clip
 from .networks.stylegan2 import Generator

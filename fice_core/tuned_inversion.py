@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import torch
 
+from .extraction.extractors import Targets, synthesize
 from .fidelity import tune_generator
-from .initialization import Targets, synthesize
 from .inversion import InversionInterrupted, InversionResult, OnStep, StopReason, invert
 from .models import Models
 from .networks.stylegan2 import Generator

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core import initialization, poses, prompts
+from ..fice_core.extraction import extractors as initialization
+from ..fice_core.extraction import pose_images as poses
+from ..fice_core.extraction import prompts
 from ..fice_core.framing import Frame
 from ..fice_core.latents import generator_id
 from ..fice_core.ops.autograd import no_graph

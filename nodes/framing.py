@@ -10,7 +10,7 @@ from ..fice_core.errors import FiceError
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.batching import paired
 from ..fice_core.ops.resize import resize
-from ..fice_core.persons import choose_frame, frame_person
+from ..fice_core.persons.selection import choose_frame, frame_person
 from .runtime import from_image, from_mask, on_device, to_image, to_mask
 from .sockets import FrameSocket, FrameValue, GeneratorSocket, Loaded, SegmenterSocket
 

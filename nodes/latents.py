@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ..fice_core import latents
 from ..fice_core.errors import FiceError
-from ..fice_core.initialization import synthesize
+from ..fice_core.extraction.extractors import synthesize
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.batching import paired
 from .inversion import require_same_generator

@@ -7,10 +7,11 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core.errors import FiceError
+from ..fice_core.extraction.anatomy import find_anatomy
+from ..fice_core.extraction.extractors import extract_anatomy
 from ..fice_core.finishing import edge
 from ..fice_core.framing import Frame
-from ..fice_core.initialization import extract_anatomy
-from ..fice_core.masks import allowed_mask, find_anatomy, garment_mask
+from ..fice_core.masks import allowed_mask, garment_mask
 from ..fice_core.networks.segmenter import Regions
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.batching import paired

@@ -7,10 +7,10 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core.editing import edit
+from ..fice_core.extraction.prompts import lines_of
 from ..fice_core.latents import generator_id
 from ..fice_core.models import Models
 from ..fice_core.networks.e4e import Encoder
-from ..fice_core.prompts import lines_of
 from ..fice_core.settings import EditSettings, LossWeights, Preset
 from . import models
 from .framing import FRAMINGS

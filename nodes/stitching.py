@@ -6,9 +6,9 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core import stitching
+from ..fice_core.extraction.anatomy import find_anatomy
+from ..fice_core.extraction.extractors import extract_pose, segment_regions
 from ..fice_core.finishing import put_in
-from ..fice_core.initialization import extract_pose, segment_regions
-from ..fice_core.masks import find_anatomy
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.batching import paired
 from ..fice_core.settings import EditSettings, StitchMode

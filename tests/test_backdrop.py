@@ -3,7 +3,7 @@
 import torch
 from toys import toy_models
 
-from fice_core.backdrop import Scenery, before_own_backdrop, is_unknown, own_backdrop
+from fice_core.extraction.background import Scenery, before_own_backdrop, is_unknown, own_backdrop
 from fice_core.framing import Frame
 from fice_core.networks.segmenter import Regions
 

@@ -24,7 +24,7 @@ from fice_core.benchmark.stages import (
     difference,
 )
 from fice_core.errors import FiceError
-from fice_core.initialization import Targets
+from fice_core.extraction.extractors import Targets
 from fice_core.inversion import invert
 from fice_core.latents import latent_statistics
 from fice_core.models import Models

@@ -17,7 +17,7 @@ from fice_core.commands import photos as photos_module
 from fice_core.framing import Frame
 from fice_core.images import png16 as deep_png
 from fice_core.images.photo import read_photo
-from fice_core.person_search import Person
+from fice_core.persons.search import Person
 
 SIZE = 40
 rng = np.random.default_rng(0)

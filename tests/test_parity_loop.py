@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fice_core.initialization import Targets, extract_pose, segment_regions
+from fice_core.extraction.extractors import Targets, extract_pose, segment_regions
 from fice_core.inversion import invert
 from fice_core.objective import Evaluation, Objective
 from fice_core.settings import EditSettings, LossWeights

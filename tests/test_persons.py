@@ -8,7 +8,8 @@ from fice_core.demo.scenes import scene
 from fice_core.editing import Models, load_models
 from fice_core.errors import FiceError
 from fice_core.framing import Frame
-from fice_core.persons import choose_frame, find_persons, frame_person
+from fice_core.persons.search import find_persons
+from fice_core.persons.selection import choose_frame, frame_person
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from fice_core.errors import FiceError
+from fice_core.extraction.pose_images import draw_parts, parts_of_labels, read_labels
 from fice_core.framing import Frame
 from fice_core.networks.densepose import UPPER_BODY_LABELS
-from fice_core.poses import draw_parts, parts_of_labels, read_labels
 
 
 def _labels():

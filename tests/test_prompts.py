@@ -5,7 +5,7 @@ import torch
 from toys import toy_models
 
 from fice_core.errors import FiceError
-from fice_core.prompts import Phrase, encode, parse, unknown_words
+from fice_core.extraction.prompts import Phrase, encode, parse, unknown_words
 
 
 @pytest.fixture(scope="module")

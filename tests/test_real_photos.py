@@ -13,7 +13,8 @@ import torch
 from fice_core.demo.scenes import scene
 from fice_core.editing import Models, edit, load_models
 from fice_core.errors import FiceError
-from fice_core.persons import choose_frame, find_persons, frame_person
+from fice_core.persons.search import find_persons
+from fice_core.persons.selection import choose_frame, frame_person
 from fice_core.settings import EditSettings
 
 QUICK = EditSettings(steps=2, start_candidates=0)

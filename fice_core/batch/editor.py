@@ -114,7 +114,7 @@ class Editor:
         self, job: Job, files: dict[str, bytes], models: "Models", note: Callable[[str], None]
     ) -> _Subject:
         from ..images.photo import decode_photo
-        from ..persons import choose_frame
+        from ..persons.selection import choose_frame
 
         def read(name: str) -> "Photo":
             if name not in files:

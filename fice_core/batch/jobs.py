@@ -99,8 +99,8 @@ def check(jobs: Sequence[Job], folder: Path, table: str | None = None) -> None:
             is used twice, a result in the place of an input; a text that
             `prompts.parse` refuses.
     """
+    from ..extraction.prompts import parse
     from ..images.photo import check_suffix
-    from ..prompts import parse
 
     inputs = {Path(name).resolve() for job in jobs for name in (job.photo, job.mask) if name}
     if table is not None:

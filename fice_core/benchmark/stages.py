@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..errors import FiceError
-from ..initialization import Targets
+from ..extraction.extractors import Targets
 from ..inversion import Step, invert
 from ..latents import LatentStatistics
 from ..models import Models

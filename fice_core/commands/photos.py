@@ -141,7 +141,7 @@ class Where:
         Raises:
             FiceError: what `persons.frame_person` and `persons.choose_frame` say, and of which file.
         """
-        from ..persons import choose_frame, frame_person
+        from ..persons.selection import choose_frame, frame_person
 
         networks = models.generator, models.segmenter
         mask = None if self.mask is None else read_mask(self.mask, photos)

@@ -14,13 +14,13 @@ from weakref import WeakKeyDictionary
 import torch
 import torch.nn.functional as F
 
-from .framing import Frame
-from .initialization import segment_regions, synthesize
-from .networks.segmenter import Regions, Segmenter
-from .networks.stylegan2 import Generator
-from .ops.autograd import no_graph
-from .ops.batching import MAX_BATCH
-from .ops.resize import resize
+from ..extraction.extractors import segment_regions, synthesize
+from ..framing import Frame
+from ..networks.segmenter import Regions, Segmenter
+from ..networks.stylegan2 import Generator
+from ..ops.autograd import no_graph
+from ..ops.batching import MAX_BATCH
+from ..ops.resize import resize
 
 #: persons smaller than this, from head to the frame's lower edge in pixels of the photo, are no use
 SMALLEST = 32

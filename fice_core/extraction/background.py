@@ -11,16 +11,16 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from .framing import Frame
-from .gradient_domain import membrane
-from .initialization import segment_regions, synthesize
-from .networks.segmenter import Regions, Segmenter
-from .networks.stylegan2 import Generator
-from .ops.autograd import no_graph
-from .ops.color import lab_difference
-from .ops.guided_filter import refine_mask
-from .ops.morphology import spread
-from .ops.resize import resize, working_copy
+from ..framing import Frame
+from ..gradient_domain import membrane
+from ..networks.segmenter import Regions, Segmenter
+from ..networks.stylegan2 import Generator
+from ..ops.autograd import no_graph
+from ..ops.color import lab_difference
+from ..ops.guided_filter import refine_mask
+from ..ops.morphology import spread
+from ..ops.resize import resize, working_copy
+from .extractors import segment_regions, synthesize
 
 #: mean CIELAB difference over the background from which the generator is said not to know it
 UNKNOWN = 12.0

@@ -7,9 +7,9 @@ import matplotlib
 import numpy as np
 import torch
 
-from .errors import FiceError
-from .framing import Frame
-from .networks.densepose import FINE_CHANNELS, UPPER_BODY_LABELS
+from ..errors import FiceError
+from ..framing import Frame
+from ..networks.densepose import FINE_CHANNELS, UPPER_BODY_LABELS
 
 Palette = Literal["viridis", "grey"]
 _FARTHEST = 0.12  # root mean square of RGB beyond which a colour is none of the palette's

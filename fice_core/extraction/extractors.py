@@ -9,14 +9,14 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from .errors import FiceError
-from .latents import check_latent
-from .masks import Anatomy, find_anatomy
-from .networks.densepose import DensePose
-from .networks.e4e import Encoder
-from .networks.segmenter import Regions, Segmenter
-from .networks.stylegan2 import Generator
-from .ops.batching import MAX_BATCH, in_batches
+from ..errors import FiceError
+from ..latents import check_latent
+from ..networks.densepose import DensePose
+from ..networks.e4e import Encoder
+from ..networks.segmenter import Regions, Segmenter
+from ..networks.stylegan2 import Generator
+from ..ops.batching import MAX_BATCH, in_batches
+from .anatomy import Anatomy, find_anatomy
 
 
 @dataclass(frozen=True, eq=False)

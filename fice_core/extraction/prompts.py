@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .errors import FiceError
-from .networks.clip import Clip
-from .ops.autograd import no_graph
+from ..errors import FiceError
+from ..networks.clip import Clip
+from ..ops.autograd import no_graph
 
 _WEIGHTED = re.compile(r"\(\s*(.*?)\s*:\s*([-+]?[0-9.]+)\s*\)", re.DOTALL)
 _HINT = "describe the garment, as in 'a red striped shirt'"

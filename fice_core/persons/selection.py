@@ -2,13 +2,13 @@
 
 import torch
 
-from .errors import FiceError
-from .framing import Frame
-from .networks.segmenter import Segmenter
-from .networks.stylegan2 import Generator
-from .ops.autograd import no_graph
-from .person_search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, layout
-from .settings import Framing
+from ..errors import FiceError
+from ..framing import Frame
+from ..networks.segmenter import Segmenter
+from ..networks.stylegan2 import Generator
+from ..ops.autograd import no_graph
+from ..settings import Framing
+from .search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, layout
 
 _NARROWEST = 12  # a picture longer than this times its width is not searched
 _ODD = 1.6  # proportions farther from the generator's than this are no picture of one person
