@@ -13,7 +13,10 @@ from .extraction.extractors import extract_pose, segment_regions
 from .extraction.prompts import unknown_words
 from .finishing import Patch, finish
 from .framing import Frame
-from .inversion import InversionInterrupted, InversionResult, OnStep, Step, StopReason, invert
+from .inversion.loop import invert
+from .inversion.result import InversionInterrupted, InversionResult, OnStep, Step, StopReason
+from .inversion.trace import Trace
+from .inversion.tuned import invert_tuned
 from .masks import garment_mask
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
 from .networks.segmenter import Regions
@@ -22,8 +25,6 @@ from .ops.batching import common_count
 from .preparing import Job, Texts, prepare
 from .settings import EditSettings
 from .skin import match_skin
-from .trace import Trace
-from .tuned_inversion import invert_tuned
 
 __all__ = [
     "DEMO_WEIGHTS",

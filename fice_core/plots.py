@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .files import write_bytes
 from .images.photo import to_bytes
-from .trace import Trace
+from .inversion.trace import Trace
 
 _FONT = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
 _PAPER, _INK, _FAINT = (255, 255, 255), (34, 34, 40), (120, 120, 130)

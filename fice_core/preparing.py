@@ -8,11 +8,13 @@ import torch
 from .errors import FiceError
 from .extraction.anatomy import Anatomy, find_anatomy
 from .extraction.background import before_own_backdrop, is_unknown, own_backdrop
-from .extraction.extractors import Targets, encode_latent, extract_pose, segment_regions, synthesize
+from .extraction.extractors import encode_latent, extract_pose, segment_regions, synthesize
 from .extraction.prompts import encode
-from .fidelity import refine_latent
 from .framing import Frame
-from .inversion import OnStep
+from .inversion.refinement import refine_latent
+from .inversion.result import OnStep
+from .inversion.targets import Targets
+from .inversion.trace import Trace
 from .masks import allowed_mask
 from .models import Models
 from .networks.clip import Clip
@@ -20,7 +22,6 @@ from .networks.segmenter import Regions
 from .ops.batching import common_count
 from .persons.selection import choose_frame
 from .settings import EditSettings
-from .trace import Trace
 
 
 class Texts(NamedTuple):

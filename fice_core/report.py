@@ -11,8 +11,8 @@ import torch
 
 from .editing import EditResult
 from .files import replacing
+from .inversion.trace import Trace
 from .settings import EditSettings
-from .trace import Trace
 
 
 def edit_report(

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core import fidelity
 from ..fice_core.errors import FiceError
+from ..fice_core.inversion import refinement as fidelity
 from ..fice_core.ops.batching import paired
 from ..fice_core.settings import EditSettings
 from .extractors import framed

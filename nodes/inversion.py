@@ -7,8 +7,9 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core.errors import FiceError
-from ..fice_core.extraction.extractors import Targets
-from ..fice_core.inversion import Step, invert
+from ..fice_core.inversion.loop import invert
+from ..fice_core.inversion.result import Step
+from ..fice_core.inversion.targets import Targets
 from ..fice_core.latents import check_latent, generator_id
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.batching import paired

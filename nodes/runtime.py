@@ -14,7 +14,7 @@ from PIL import Image
 from server import PromptServer
 
 from ..fice_core.errors import FiceError
-from ..fice_core.inversion import Step
+from ..fice_core.inversion.result import Step
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.resize import resize
 from .sockets import Loaded

@@ -8,13 +8,13 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
 from ..fice_core.framing import Frame
+from ..fice_core.inversion.trace import Trace
 from ..fice_core.networks.clip import Clip
 from ..fice_core.networks.densepose import DensePose
 from ..fice_core.networks.e4e import Encoder
 from ..fice_core.networks.sam import Sam
 from ..fice_core.networks.segmenter import Segmenter
 from ..fice_core.networks.stylegan2 import Generator
-from ..fice_core.trace import Trace
 
 GeneratorSocket = io.Custom("FICE_GENERATOR")
 EncoderSocket = io.Custom("FICE_ENCODER")

@@ -15,7 +15,6 @@ import torch
 from bench_work import TINY
 from click.testing import CliRunner, Result
 
-from fice_core import objective
 from fice_core.benchmark import machine, measuring, processes, report
 from fice_core.benchmark.full_size import configurations, random_models
 from fice_core.benchmark.measuring import (
@@ -34,6 +33,7 @@ from fice_core.benchmark.stages import (
 )
 from fice_core.cli import main
 from fice_core.errors import FiceError
+from fice_core.inversion import objective
 
 LAYOUTS = Path(__file__).parent / "parity" / "layouts"
 

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from fice_core import objective
 from fice_core.benchmark import measuring
 from fice_core.benchmark.full_size import random_models
 from fice_core.benchmark.measuring import OURS, PLAIN
@@ -24,12 +23,13 @@ from fice_core.benchmark.stages import (
     difference,
 )
 from fice_core.errors import FiceError
-from fice_core.extraction.extractors import Targets
-from fice_core.inversion import invert
+from fice_core.inversion import objective
+from fice_core.inversion.loop import invert
+from fice_core.inversion.objective import Objective
+from fice_core.inversion.targets import Targets
 from fice_core.latents import latent_statistics
 from fice_core.models import Models
 from fice_core.networks.resnet import ConvolutionNorm
-from fice_core.objective import Objective
 from fice_core.settings import EditSettings
 
 PAPERS = EditSettings.paper()

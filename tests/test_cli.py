@@ -425,7 +425,7 @@ def test_ctrl_c_while_the_generator_is_tuned(
     def interrupt(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fice_core.tuned_inversion.tune_generator", interrupt)
+    monkeypatch.setattr("fice_core.inversion.tuned.tune_generator", interrupt)
     out, report = tmp_path / "o.png", tmp_path / "r.json"
     arguments = ("edit", photo(), "--prompt", "a shirt", "-o", out, "--tune-steps", 2)
     result = fice(*arguments, "--report", report, "--keep-on-interrupt")

@@ -9,16 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import BLIND, LAYERS, SIZE, WIDTH, toy_generator, toy_models, toy_segmenter
 
-from fice_core import losses
 from fice_core.editing import EditInterrupted, edit
 from fice_core.errors import FiceError
-from fice_core.fidelity import REFINE_WEIGHTS, refine_latent, tune_generator
-from fice_core.inversion import InversionInterrupted
+from fice_core.inversion import losses
+from fice_core.inversion.pivotal_tuning import tune_generator
+from fice_core.inversion.refinement import REFINE_WEIGHTS, refine_latent
+from fice_core.inversion.result import InversionInterrupted
+from fice_core.inversion.trace import Trace, no_steps, side_by_side
 from fice_core.latents import latent_statistics
 from fice_core.networks.stylegan2 import Generator
 from fice_core.plots import loss_plot
 from fice_core.report import edit_report
-from fice_core.trace import Trace, no_steps, side_by_side
 
 PIXELS = replace(REFINE_WEIGHTS, perceptual=0.0, latent_prior=0.0)
 

@@ -7,15 +7,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from toys import toy_generator, toy_models, toy_targets
 
-from fice_core import losses
 from fice_core.acceleration.fusion import quicken
 from fice_core.errors import FiceError
-from fice_core.inversion import InversionInterrupted, invert
+from fice_core.inversion import losses
+from fice_core.inversion.clip_views import draw_views, take_views
+from fice_core.inversion.loop import invert
+from fice_core.inversion.objective import Objective, Recent
+from fice_core.inversion.result import InversionInterrupted
 from fice_core.latents import latent_statistics
 from fice_core.networks.segmenter import Segmenter
-from fice_core.objective import Objective, Recent
 from fice_core.settings import EditSettings, LossWeights
-from fice_core.views import draw_views, take_views
 
 PLAIN = replace(EditSettings.paper(), steps=30)
 IMAGE_ONLY = LossWeights(clip=0, pose=0, head=0, image=1, latent=0)
@@ -141,7 +142,7 @@ def test_rendering_twice_to_save_memory_changes_nothing(monkeypatch):
     models = toy_models()
     targets = toy_targets(1, models)
     once = run(models, targets, PLAIN)
-    monkeypatch.setattr("fice_core.objective._RENDER_ONCE", 0)
+    monkeypatch.setattr("fice_core.inversion.objective._RENDER_ONCE", 0)
     twice = run(models, targets, PLAIN)
     assert torch.equal(once.w_plus, twice.w_plus)
     assert torch.equal(once.trace.total, twice.trace.total)
@@ -160,7 +161,7 @@ def test_no_more_pictures_at_once_than_are_rendered_once(monkeypatch):
     monkeypatch.setattr(models.generator, "synthesize", counted)
     height, width = models.generator.resolution
     for pixels, most in ((2.5 * height * width, 2), (height * width / 2, 1), (2**17, 5)):
-        monkeypatch.setattr("fice_core.objective._RENDER_ONCE", int(pixels))
+        monkeypatch.setattr("fice_core.inversion.objective._RENDER_ONCE", int(pixels))
         run(models, targets, replace(PLAIN, steps=2))
         sizes_of_steps, sizes[:] = sizes[1:], []  # the first are the photos' own
         assert max(sizes_of_steps) == most
@@ -181,7 +182,7 @@ def test_no_step_makes_the_host_wait_for_the_device(monkeypatch):
         def __init__(self, parameters, lr, betas):
             super().__init__(parameters, lr)
 
-    monkeypatch.setattr("fice_core.inversion._CHECK_EVERY", {"cpu": 1000})
+    monkeypatch.setattr("fice_core.inversion.loop._CHECK_EVERY", {"cpu": 1000})
     monkeypatch.setattr("torch.optim.Adam", Descent)
     models = toy_models()
     targets = toy_targets(3, models)
@@ -302,7 +303,7 @@ def test_the_head_is_judged_in_smaller_pictures():
 
 @pytest.mark.parametrize("has_it", [True, False])
 def test_critics_in_bfloat16_pull_almost_the_same_way(has_it, monkeypatch):
-    monkeypatch.setattr("fice_core.objective.multiplies_bfloat16", lambda device: has_it)
+    monkeypatch.setattr("fice_core.inversion.objective.multiplies_bfloat16", lambda device: has_it)
     torch.manual_seed(5)
     models = toy_models()
     weights = LossWeights(clip=0, pose=0, head=1, image=0, latent=0)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fice_core import losses
+from fice_core.inversion import losses
 from fice_core.latents import LatentStatistics
 
 

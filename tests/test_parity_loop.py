@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fice_core.extraction.extractors import Targets, extract_pose, segment_regions
-from fice_core.inversion import invert
-from fice_core.objective import Evaluation, Objective
+from fice_core.extraction.extractors import extract_pose, segment_regions
+from fice_core.inversion.loop import invert
+from fice_core.inversion.objective import Evaluation, Objective
+from fice_core.inversion.targets import Targets
 from fice_core.settings import EditSettings, LossWeights
 from fice_core.stitching import stitch_head
 

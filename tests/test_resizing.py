@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from fice_core.inversion.clip_views import _cut, cut_by_matrices, draw_views
 from fice_core.ops.resize import by_matrices, resize
-from fice_core.views import _cut, cut_by_matrices, draw_views
 
 MODES = {"linear": "bilinear", "area": "area"}
 SIDES = st.integers(1, 12)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from toys import toy_models, toy_targets
 
+from fice_core.inversion.objective import Objective
+from fice_core.inversion.start_search import better_start
 from fice_core.latents import latent_statistics
-from fice_core.objective import Objective
 from fice_core.settings import EditSettings, LossWeights
-from fice_core.starting import better_start
 
 SETTINGS = EditSettings(start_candidates=64)
 

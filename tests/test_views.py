@@ -2,8 +2,8 @@
 
 import torch
 
-from fice_core.losses import direction_loss
-from fice_core.views import garment_view
+from fice_core.inversion.clip_views import garment_view
+from fice_core.inversion.losses import direction_loss
 
 
 def test_the_garments_view_is_the_box_around_it_by_hand() -> None:

@@ -12,7 +12,8 @@ import torch
 
 from ..acceleration.bfloat16 import multiplies_bfloat16
 from ..errors import FiceError
-from ..extraction.extractors import Targets, encode_latent, extract_pose, segment_regions
+from ..extraction.extractors import encode_latent, extract_pose, segment_regions
+from ..inversion.targets import Targets
 from ..latents import latent_statistics
 from ..models import Models, load_models
 from ..ops.autograd import no_graph

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..extraction.extractors import Targets
+from ..inversion.targets import Targets
 from ..models import Models
 from ..networks.densepose import DensePose
 from ..networks.resnet import ConvolutionNorm

@@ -15,11 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..errors import FiceError
-from ..extraction.extractors import Targets
-from ..inversion import Step, invert
+from ..inversion.loop import invert
+from ..inversion.objective import Evaluation, Objective, Recent
+from ..inversion.result import Step
+from ..inversion.targets import Targets
 from ..latents import LatentStatistics
 from ..models import Models
-from ..objective import Evaluation, Objective, Recent
 from ..ops.autograd import with_graph
 from ..settings import EditSettings
 

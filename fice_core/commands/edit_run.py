@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..editing import EditInterrupted, EditResult, Models
     from ..framing import Frame
     from ..images.photo import Photo
-    from ..inversion import Step
+    from ..inversion.result import Step
     from ..settings import EditSettings
 
 

@@ -2,39 +2,42 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
+from typing import NamedTuple
 
 import torch
 
+from ..acceleration.bfloat16 import in_bfloat16, multiplies_bfloat16
+from ..acceleration.compilation import compiled
+from ..acceleration.frozen_generator import fixed
+from ..acceleration.fusion import multiplying_less
+from ..errors import FiceError
+from ..latents import LatentStatistics
+from ..networks.clip import Clip
+from ..networks.densepose import DensePose
+from ..networks.segmenter import Segmenter
+from ..networks.stylegan2 import Generator, Held
+from ..ops.batching import in_batches
+from ..settings import EditSettings
 from . import losses
-from .acceleration.bfloat16 import in_bfloat16, multiplies_bfloat16
-from .acceleration.compilation import compiled
-from .acceleration.frozen_generator import fixed
-from .acceleration.fusion import multiplying_less
-from .errors import FiceError
-from .extraction.extractors import Targets
-from .latents import LatentStatistics
-from .networks.clip import Clip
-from .networks.densepose import DensePose
-from .networks.segmenter import Segmenter
-from .networks.stylegan2 import Generator, Held
-from .ops.batching import in_batches
-from .ops.resize import resize
-from .settings import EditSettings
-from .views import draw_views, garment_view, take_views
-
-Term = Callable[[torch.Tensor, Targets, int], torch.Tensor]
-Sight = Callable[[torch.Tensor], torch.Tensor]  # pictures to what a critic sees in them
-_T = TypeVar("_T")
+from .targets import Targets
+from .terms import (
+    _T,
+    Sight,
+    Term,
+    clip_direction_term,
+    clip_region_term,
+    clip_term,
+    head_term,
+    image_term,
+    need,
+    perceptual_term,
+    pose_term,
+)
 
 # Pixels of two full-size pictures, or of eight of the demonstration's, see `rendered_at_once`; GPUs have four
 # times as many in hand.
 _RENDER_ONCE = 2**17
 _TIMES_ON_GPUS = 4
-# Feature maps that the perceptual term compares: the stem's and those of two stages, at H/2, H/4 and H/8.
-# The stages after them cost ten times as much and tell regions apart rather than looks.
-_FEATURE_MAPS = 3
 
 
 class Evaluation(NamedTuple):
@@ -108,38 +111,38 @@ class Objective:
         self._code_terms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
 
         def encoder(term: str) -> Sight:
-            encode = see(critic(_need(clip, term, "CLIP network")).encode_image)
+            encode = see(critic(need(clip, term, "CLIP network")).encode_image)
             self.encode_image = encode
             # In float32 there is nothing to gain, and Winograd's convolutions are not for compilers.
             return quick(encode) if self.rounded else encode
 
         if weights.clip:
-            self._picture_terms["clip"] = _clip_term(
+            self._picture_terms["clip"] = clip_term(
                 encoder("clip"), settings.clip_views, settings.seed
             )
         if weights.clip_region:
-            self._picture_terms["clip_region"] = _region_term(encoder("clip_region"))
+            self._picture_terms["clip_region"] = clip_region_term(encoder("clip_region"))
         if weights.clip_direction:
-            self._picture_terms["clip_direction"] = _direction_term(encoder("clip_direction"))
+            self._picture_terms["clip_direction"] = clip_direction_term(encoder("clip_direction"))
         if weights.pose:
-            self._picture_terms["pose"] = _pose_term(
-                see(critic(_need(densepose, "pose", "DensePose network")))
+            self._picture_terms["pose"] = pose_term(
+                see(critic(need(densepose, "pose", "DensePose network")))
             )
         if weights.head:
-            parser = critic(_need(segmenter, "head", "segmenter"))
-            self._picture_terms["head"] = _head_term(
+            parser = critic(need(segmenter, "head", "segmenter"))
+            self._picture_terms["head"] = head_term(
                 see(lambda images: parser(images).head), settings.head_scale
             )
         if weights.image:
-            self._picture_terms["image"] = _image_term
+            self._picture_terms["image"] = image_term
         if weights.perceptual:
             self._picture_terms["perceptual"] = perceptual_term(
-                _need(segmenter, "perceptual", "segmenter")
+                need(segmenter, "perceptual", "segmenter")
             )
         if weights.latent:
             self._code_terms["latent"] = losses.latent_loss
         if weights.latent_prior:
-            known = _need(statistics, "latent_prior", "statistics of W")
+            known = need(statistics, "latent_prior", "statistics of W")
             self._code_terms["latent_prior"] = lambda w: losses.latent_prior_loss(w, known)
         names = [*self._picture_terms, *self._code_terms]
         self.weights = {name: getattr(weights, name) for name in names}
@@ -167,11 +170,11 @@ class Objective:
         }
         for term, (value, what) in wanted.items():
             if term in self.weights:
-                _need(value, term, what)
+                need(value, term, what)
         if self._hold:
-            _need(targets.keep_mask, "hold", "keep mask")
+            need(targets.keep_mask, "hold", "keep mask")
         if {"clip_region", "clip_direction"} & set(self.weights):
-            _need(targets.keep_mask, "clip_region or clip_direction", "keep mask")
+            need(targets.keep_mask, "clip_region or clip_direction", "keep mask")
 
     def evaluate(
         self,
@@ -249,19 +252,6 @@ def rendered_at_once(generator: Generator) -> int:
     return times * _RENDER_ONCE // (height * width)
 
 
-def _once(function: Callable[[Targets], _T]) -> Callable[[Targets], _T]:
-    """What follows from targets alone: computed without a graph, and held as long as they are."""
-    known: WeakKeyDictionary[Targets, _T] = WeakKeyDictionary()
-
-    def recalled(goal: Targets) -> _T:
-        if goal not in known:
-            with torch.no_grad():
-                known[goal] = function(goal)
-        return known[goal]
-
-    return recalled
-
-
 def _as_it_is(sight: _T) -> _T:
     return sight
 
@@ -274,92 +264,3 @@ def _rounded(sight: Sight) -> Sight:
             return sight(images).float()
 
     return lower
-
-
-def _clip_term(encode: Sight, views: int, seed: int) -> Term:
-    """1 - cosine of the whole picture and, averaged with it, of `views` random views."""
-
-    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
-        assert goal.text_features is not None  # `check` has seen to it, here and below
-        whole = losses.clip_loss(encode(images), goal.text_features)
-        if views == 0:
-            return whole
-        pieces = take_views(images, draw_views(views, seed, step))
-        texts = goal.text_features.repeat_interleave(views, dim=0)
-        others = losses.clip_loss(encode(pieces), texts).view(-1, views)
-        return (whole + others.sum(dim=1)) / (1 + views)
-
-    return term
-
-
-def _region_term(encode: Sight) -> Term:
-    """1 - cosine of the garment's surroundings."""
-
-    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
-        assert goal.text_features is not None and goal.keep_mask is not None
-        view = garment_view(images, goal.images, goal.keep_mask)
-        return losses.clip_loss(encode(view), goal.text_features)
-
-    return term
-
-
-def _direction_term(encode: Sight) -> Term:
-    """1 - cosine of the ways that picture and text went from photo and source text."""
-
-    @_once
-    def before(goal: Targets) -> torch.Tensor:
-        assert goal.keep_mask is not None
-        return encode(garment_view(goal.images, goal.images, goal.keep_mask))
-
-    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
-        assert goal.direction is not None and goal.keep_mask is not None
-        view = garment_view(images, goal.images, goal.keep_mask)
-        return losses.direction_loss(encode(view), before(goal), goal.direction)
-
-    return term
-
-
-def _pose_term(densepose: Sight) -> Term:
-    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
-        assert goal.parts is not None
-        return losses.pose_loss(densepose(images), goal.parts)
-
-    return term
-
-
-def _head_term(head: Sight, scale: float) -> Term:
-    def smaller(images: torch.Tensor) -> torch.Tensor:
-        height, width = (max(1, round(scale * side)) for side in images.shape[-2:])
-        return resize(images, (height, width))
-
-    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
-        assert goal.head is not None
-        return losses.head_loss(head(smaller(images)), smaller(goal.head))
-
-    return term
-
-
-def _image_term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
-    assert goal.keep_mask is not None
-    return losses.image_loss(images, goal.images, goal.keep_mask)
-
-
-def perceptual_term(segmenter: Segmenter) -> Term:
-    """How different the pictures look from the targets' to the segmenter's first stages."""
-
-    @_once
-    def wanted(goal: Targets) -> list[torch.Tensor]:
-        return segmenter.features(goal.images, _FEATURE_MAPS)
-
-    def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
-        assert goal.keep_mask is not None
-        seen = segmenter.features(images, _FEATURE_MAPS)
-        return losses.perceptual_loss(seen, wanted(goal), goal.keep_mask)
-
-    return term
-
-
-def _need(value: _T | None, term: str, what: str) -> _T:
-    if value is None:
-        raise FiceError(f"the {term} term has a weight but no {what}: give one, or set it to 0")
-    return value

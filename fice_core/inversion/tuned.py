@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import torch
 
-from .extraction.extractors import Targets, synthesize
-from .fidelity import tune_generator
-from .inversion import InversionInterrupted, InversionResult, OnStep, StopReason, invert
-from .models import Models
-from .networks.stylegan2 import Generator
-from .settings import EditSettings
+from ..extraction.extractors import synthesize
+from ..models import Models
+from ..networks.stylegan2 import Generator
+from ..settings import EditSettings
+from .loop import invert
+from .pivotal_tuning import tune_generator
+from .result import InversionInterrupted, InversionResult, OnStep, StopReason
+from .targets import Targets
 from .trace import no_steps, side_by_side
 
 

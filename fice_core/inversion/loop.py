@@ -2,107 +2,29 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal, NamedTuple, Protocol
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
-from .execution import Recorded
-from .extraction.extractors import Targets, synthesize
-from .latents import LatentStatistics, check_latent, latent_statistics
-from .networks.clip import Clip
-from .networks.densepose import DensePose
-from .networks.segmenter import Segmenter
-from .networks.stylegan2 import Generator
+from ..extraction.extractors import synthesize
+from ..latents import LatentStatistics, check_latent, latent_statistics
+from ..networks.clip import Clip
+from ..networks.densepose import DensePose
+from ..networks.segmenter import Segmenter
+from ..networks.stylegan2 import Generator
+from ..ops.autograd import with_graph
+from ..settings import EditSettings
+from .coordinates import Coordinates, PlainCoordinates, WhitenedCoordinates
+from .cuda_graphs import Recorded
 from .objective import Evaluation, Objective, Recent
-from .ops.autograd import with_graph
-from .settings import EditSettings
-from .starting import better_start
+from .result import InversionInterrupted, InversionResult, OnStep, Step, StopReason
+from .start_search import better_start
+from .targets import Targets
 from .trace import Trace
 
 # Steps after which the host asks which pictures are finished; asking makes it wait for a device.
 _CHECK_EVERY = {"cpu": 1}
-StopReason = Literal["steps", "plateau", "diverged", "request", "interrupt"]
-
-
-@dataclass(frozen=True)
-class InversionResult:
-    """What the loop found.
-
-    Attributes:
-        w_plus: codes, (N, num_ws, w_dim).
-        images: their pictures, (N, 3, H, W); in [0, 1] if the settings clamp.
-        initial: pictures of the given codes, before random ones are tried on, (N, 3, H, W).
-        trace: every loss at every step.
-        stopped: why the loop ended: all "steps" done, "plateau" of every picture, every picture
-            "diverged", the callback's "request", or an "interrupt" from the keyboard.
-        warnings: one line each.
-    """
-
-    w_plus: torch.Tensor
-    images: torch.Tensor
-    initial: torch.Tensor
-    trace: Trace
-    stopped: StopReason
-    warnings: tuple[str, ...]
-
-
-class InversionInterrupted(KeyboardInterrupt):
-    """Ctrl-C in the loop. Uncaught it acts as any KeyboardInterrupt; `result` is the best so far."""
-
-    def __init__(self, result: InversionResult) -> None:
-        super().__init__("interrupted")
-        self.result = result
-
-
-class Step:
-    """One step, as the callback sees it. What is not looked at is not computed or copied.
-
-    Attributes:
-        index: number of the step, from 0.
-        steps: number of steps asked for.
-        values: unweighted loss by term, (N,) on the device; NaN for pictures that are finished.
-        total: weighted sum, (N,) on the device.
-        images: pictures of this step, (N, 3, H, W) on the device; of finished ones, the one kept.
-    """
-
-    def __init__(
-        self,
-        index: int,
-        steps: int,
-        values: dict[str, torch.Tensor],
-        total: torch.Tensor,
-        images: torch.Tensor,
-    ) -> None:
-        self.index = index
-        self.steps = steps
-        self.values = values
-        self.total = total
-        self.stop_requested = False
-        self.images = images
-
-    @cached_property
-    def losses(self) -> dict[str, float]:
-        """Unweighted terms and their weighted "total", averaged over the pictures still optimised.
-
-        Reading it makes the host wait for the device.
-        """
-        names = [*self.values, "total"]
-        means = torch.stack([*self.values.values(), self.total]).nanmean(dim=1)
-        return dict(zip(names, means.tolist(), strict=True))
-
-    @cached_property
-    def preview(self) -> torch.Tensor:
-        """`images` clamped to [0, 1], on the CPU."""
-        return self.images.clamp(0, 1).cpu()
-
-    def stop(self) -> None:
-        """End the loop after this step, with the result so far."""
-        self.stop_requested = True
-
-
-OnStep = Callable[[Step], None]
 
 
 def invert(
@@ -150,10 +72,10 @@ def invert(
         start = targets.w_plus
         if settings.start_candidates and clip is not None and settings.judges_by_clip:
             start = better_start(generator, clip, objective, targets, settings, between)
-        codes: _Codes = _PlainCodes(start)
+        codes: Coordinates = PlainCoordinates(start)
         if settings.coordinates == "whitened":
             assert statistics is not None
-            codes = _WhitenedCodes(start, statistics.spread, settings.layer_freedom)
+            codes = WhitenedCoordinates(start, statistics.spread, settings.layer_freedom)
         loop = _Loop(objective, targets, settings, initial, codes, first)
         try:
             stopped = loop.run(on_step)
@@ -181,52 +103,6 @@ class _Piece(NamedTuple):
     evaluate: _Evaluate
 
 
-class _Codes(Protocol):
-    """The codes (N, num_ws, w_dim) being optimised, in the coordinates in which Adam takes its steps."""
-
-    parameter: torch.Tensor
-
-    def now(self) -> torch.Tensor:
-        """The codes as they are, without a graph."""
-
-    def pull(self, gradient: torch.Tensor) -> None:
-        """Hand the optimiser the gradient with respect to the codes."""
-
-
-class _PlainCodes:
-    """Adam moves every component of every layer's w."""
-
-    def __init__(self, start: torch.Tensor) -> None:
-        self.parameter = start.clone().requires_grad_()
-
-    def now(self) -> torch.Tensor:
-        return self.parameter.detach()
-
-    def pull(self, gradient: torch.Tensor) -> None:
-        self.parameter.grad = gradient
-
-
-class _WhitenedCodes:
-    """w_i = start_i + (common + freedom * own_i) @ spread; Adam moves `common` and `own`."""
-
-    def __init__(self, start: torch.Tensor, spread: torch.Tensor, freedom: float) -> None:
-        self._start = start
-        self._spread = spread
-        self._freedom = freedom
-        count, layers, width = start.shape
-        self.parameter = start.new_zeros(count, 1 + layers, width).requires_grad_()
-
-    def now(self) -> torch.Tensor:
-        common, own = self.parameter.detach().split([1, self._start.shape[1]], dim=1)
-        moved: torch.Tensor = (common + self._freedom * own) @ self._spread
-        return self._start + moved
-
-    def pull(self, gradient: torch.Tensor) -> None:
-        own = gradient @ self._spread  # which is symmetric
-        common = own.sum(dim=1, keepdim=True)
-        self.parameter.grad = torch.cat([common, self._freedom * own], dim=1)
-
-
 class _Loop:
     """The state of one inversion. All of it lives on the device; the host only queues work."""
 
@@ -236,7 +112,7 @@ class _Loop:
         targets: Targets,
         settings: EditSettings,
         initial: torch.Tensor,
-        codes: _Codes,
+        codes: Coordinates,
         first: int,
     ) -> None:
         self.objective = objective

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .extraction.extractors import Targets
+from .targets import Targets
 
 if TYPE_CHECKING:
     from .objective import Evaluation, Objective, Recent

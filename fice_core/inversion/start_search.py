@@ -11,13 +11,13 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from .extraction.extractors import Targets
-from .latents import mix_layers
-from .networks.clip import Clip
-from .networks.stylegan2 import Generator
+from ..latents import mix_layers
+from ..networks.clip import Clip
+from ..networks.stylegan2 import Generator
+from ..ops.batching import in_batches
+from ..settings import EditSettings
 from .objective import Objective, rendered_at_once
-from .ops.batching import in_batches
-from .settings import EditSettings
+from .targets import Targets
 
 _SHORTLIST = 4  # random codes whose pictures match the text best, for each photo
 _SPLITS = (0.3, 0.42, 0.55)  # from which share of the layers on they are put on

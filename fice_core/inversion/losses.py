@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from .latents import LatentStatistics
+from ..latents import LatentStatistics
 
 _EPSILON = 1e-8  # keeps the direction of a pixel without features, and its gradient, finite
 

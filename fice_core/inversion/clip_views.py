@@ -7,7 +7,7 @@ is a common remedy in CLIP-guided synthesis. Not in the paper.
 import torch
 import torch.nn.functional as F
 
-from .ops.resize import hats, in_any_order
+from ..ops.resize import hats, in_any_order
 
 _SMALLEST = 0.7  # side of the smallest view, as a fraction of the picture's
 _BEYOND = 0.05  # how far a view may reach beyond the picture, the same

@@ -1,0 +1,51 @@
+"""The coordinates in which Adam takes its steps."""
+
+from typing import Protocol
+
+import torch
+
+
+class Coordinates(Protocol):
+    """The codes (N, num_ws, w_dim) being optimised, in the coordinates in which Adam takes its steps."""
+
+    parameter: torch.Tensor
+
+    def now(self) -> torch.Tensor:
+        """The codes as they are, without a graph."""
+
+    def pull(self, gradient: torch.Tensor) -> None:
+        """Hand the optimiser the gradient with respect to the codes."""
+
+
+class PlainCoordinates:
+    """Adam moves every component of every layer's w."""
+
+    def __init__(self, start: torch.Tensor) -> None:
+        self.parameter = start.clone().requires_grad_()
+
+    def now(self) -> torch.Tensor:
+        return self.parameter.detach()
+
+    def pull(self, gradient: torch.Tensor) -> None:
+        self.parameter.grad = gradient
+
+
+class WhitenedCoordinates:
+    """w_i = start_i + (common + freedom * own_i) @ spread; Adam moves `common` and `own`."""
+
+    def __init__(self, start: torch.Tensor, spread: torch.Tensor, freedom: float) -> None:
+        self._start = start
+        self._spread = spread
+        self._freedom = freedom
+        count, layers, width = start.shape
+        self.parameter = start.new_zeros(count, 1 + layers, width).requires_grad_()
+
+    def now(self) -> torch.Tensor:
+        common, own = self.parameter.detach().split([1, self._start.shape[1]], dim=1)
+        moved: torch.Tensor = (common + self._freedom * own) @ self._spread
+        return self._start + moved
+
+    def pull(self, gradient: torch.Tensor) -> None:
+        own = gradient @ self._spread  # which is symmetric
+        common = own.sum(dim=1, keepdim=True)
+        self.parameter.grad = torch.cat([common, self._freedom * own], dim=1)

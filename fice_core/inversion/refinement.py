@@ -1,0 +1,83 @@
+"""What the generator makes of a photo, brought closer to the photo before the edit begins.
+
+Two optional steps, both of which compare pictures by their pixels and by the segmenter's first stages:
+`refine_latent` moves the code, `tune_generator` then changes a copy of the generator. Not in FICE.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from ..latents import LatentStatistics
+from ..networks.segmenter import Segmenter
+from ..networks.stylegan2 import Generator
+from ..settings import EditSettings, LossWeights
+from .loop import invert
+from .result import InversionResult, OnStep
+from .targets import Targets
+
+REFINE_WEIGHTS = LossWeights(
+    clip=0.0, pose=0.0, head=0.0, image=100.0, latent=0.0, latent_prior=0.03, perceptual=1.0
+)
+
+
+def refine_latent(
+    generator: Generator,
+    segmenter: Segmenter,
+    images: torch.Tensor,
+    w_plus: torch.Tensor,
+    steps: int,
+    *,
+    weights: LossWeights = REFINE_WEIGHTS,
+    learning_rate: float = 0.05,
+    layer_freedom: float = 0.5,
+    max_batch: int = 8,
+    mask: torch.Tensor | None = None,
+    statistics: LatentStatistics | None = None,
+    on_step: OnStep | None = None,
+) -> InversionResult:
+    """Move codes so that their pictures reproduce photos, and stay where W is, so that they can be edited.
+
+    It is the inversion of the edit, with a pixel and a perceptual term and the Mahalanobis prior alone;
+    so what holds there holds here: the best step counts, a photo whose losses become NaN or infinite
+    keeps the result before that and is warned about, and photos do not influence one another.
+
+    Args:
+        generator: its gradient flows to the codes alone.
+        segmenter: its first stages make the features of the perceptual term.
+        images: photos at the generator's resolution, (N, 3, H, W) in [0, 1].
+        w_plus: where to start, from the encoder, (N, num_ws, w_dim).
+        steps: >= 1.
+        weights: of the terms; those of text, pose and head must be 0.
+        learning_rate: Adam's peak, in units of the spread of W.
+        layer_freedom: see `EditSettings`.
+        max_batch: photos on the device's graph at once; does not change the result.
+        mask: 1 where the photo must be reproduced, (N, 1, H, W) in [0, 1]; None for everywhere.
+        statistics: of W; estimated when missing.
+        on_step: see `invert`: its exceptions cancel, `Step.stop()` ends with the result so far.
+
+    Returns:
+        `w_plus`, their pictures `images` (not clamped), the pictures before as `initial`, and the trace.
+
+    Raises:
+        FiceError: the codes do not fit the generator, or a value is out of range.
+        InversionInterrupted: Ctrl-C; holds the result so far.
+    """
+    settings = EditSettings(
+        steps=steps,
+        coordinates="whitened",
+        layer_freedom=layer_freedom,
+        learning_rate=learning_rate,
+        start_candidates=0,
+        max_batch=max_batch,
+        clamp=False,
+        weights=weights,
+    )
+    keep = torch.ones_like(images[:, :1]) if mask is None else mask
+    targets = Targets(images=images, w_plus=w_plus, keep_mask=keep)
+    result = invert(
+        generator, targets, settings, segmenter=segmenter, statistics=statistics, on_step=on_step
+    )
+    return replace(
+        result, warnings=tuple(f"refining the code of {line}" for line in result.warnings)
+    )

@@ -1,0 +1,91 @@
+"""What an inversion gives back, and what its callback sees of a step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+
+from .trace import Trace
+
+StopReason = Literal["steps", "plateau", "diverged", "request", "interrupt"]
+
+
+@dataclass(frozen=True)
+class InversionResult:
+    """What the loop found.
+
+    Attributes:
+        w_plus: codes, (N, num_ws, w_dim).
+        images: their pictures, (N, 3, H, W); in [0, 1] if the settings clamp.
+        initial: pictures of the given codes, before random ones are tried on, (N, 3, H, W).
+        trace: every loss at every step.
+        stopped: why the loop ended: all "steps" done, "plateau" of every picture, every picture
+            "diverged", the callback's "request", or an "interrupt" from the keyboard.
+        warnings: one line each.
+    """
+
+    w_plus: torch.Tensor
+    images: torch.Tensor
+    initial: torch.Tensor
+    trace: Trace
+    stopped: StopReason
+    warnings: tuple[str, ...]
+
+
+class InversionInterrupted(KeyboardInterrupt):
+    """Ctrl-C in the loop. Uncaught it acts as any KeyboardInterrupt; `result` is the best so far."""
+
+    def __init__(self, result: InversionResult) -> None:
+        super().__init__("interrupted")
+        self.result = result
+
+
+class Step:
+    """One step, as the callback sees it. What is not looked at is not computed or copied.
+
+    Attributes:
+        index: number of the step, from 0.
+        steps: number of steps asked for.
+        values: unweighted loss by term, (N,) on the device; NaN for pictures that are finished.
+        total: weighted sum, (N,) on the device.
+        images: pictures of this step, (N, 3, H, W) on the device; of finished ones, the one kept.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        steps: int,
+        values: dict[str, torch.Tensor],
+        total: torch.Tensor,
+        images: torch.Tensor,
+    ) -> None:
+        self.index = index
+        self.steps = steps
+        self.values = values
+        self.total = total
+        self.stop_requested = False
+        self.images = images
+
+    @cached_property
+    def losses(self) -> dict[str, float]:
+        """Unweighted terms and their weighted "total", averaged over the pictures still optimised.
+
+        Reading it makes the host wait for the device.
+        """
+        names = [*self.values, "total"]
+        means = torch.stack([*self.values.values(), self.total]).nanmean(dim=1)
+        return dict(zip(names, means.tolist(), strict=True))
+
+    @cached_property
+    def preview(self) -> torch.Tensor:
+        """`images` clamped to [0, 1], on the CPU."""
+        return self.images.clamp(0, 1).cpu()
+
+    def stop(self) -> None:
+        """End the loop after this step, with the result so far."""
+        self.stop_requested = True
+
+
+OnStep = Callable[[Step], None]
