@@ -8,15 +8,15 @@ Twelve held-out pairs of figure and prompt, by `metrics.seam_visibility`. Prints
 import torch
 
 from fice_core import EditSettings, edit, load_models
-from fice_core.blending import blend_pyramid
 from fice_core.demo.renderer import render
 from fice_core.evaluation import cases
 from fice_core.extraction.extractors import segment_regions
-from fice_core.gradient_domain import blend_gradients
 from fice_core.metrics import seam_visibility
 from fice_core.ops.autograd import no_graph
 from fice_core.ops.patches import stitch
-from fice_core.stitching import stitch_head
+from fice_core.stitching.composite import stitch_head
+from fice_core.stitching.laplacian import blend_pyramid
+from fice_core.stitching.poisson import blend_gradients
 
 
 def main() -> None:

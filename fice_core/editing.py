@@ -8,7 +8,6 @@ import torch
 
 from .errors import FiceError
 from .extraction.anatomy import Anatomy, find_anatomy
-from .extraction.background import Scenery
 from .extraction.extractors import extract_pose, segment_regions
 from .extraction.prompts import unknown_words
 from .finishing import Patch, finish
@@ -17,14 +16,15 @@ from .inversion.loop import invert
 from .inversion.result import InversionInterrupted, InversionResult, OnStep, Step, StopReason
 from .inversion.trace import Trace
 from .inversion.tuned import invert_tuned
-from .masks import garment_mask
+from .masks.garment import garment_mask
 from .models import DEMO_WEIGHTS, Models, load_models, resolve_device
 from .networks.segmenter import Regions
 from .ops.autograd import no_graph
 from .ops.batching import common_count
 from .preparing import Job, Texts, prepare
 from .settings import EditSettings
-from .skin import match_skin
+from .stitching.background import Scenery
+from .stitching.skin import match_skin
 
 __all__ = [
     "DEMO_WEIGHTS",

@@ -5,20 +5,12 @@ from typing import NamedTuple
 
 import torch
 
-from .blending import blend_pyramid
 from .extraction.anatomy import Anatomy
-from .extraction.background import Scenery
 from .framing import Frame
-from .gradient_domain import blend_gradients
-from .masks import sharpened, soften
-from .matching import match_colour, match_grain, ring_around
-from .ops.patches import stitch
 from .settings import EditSettings
-from .stitching import stitch_head
-
-# A photo that is larger than the generator's picture by this factor has edges worth following.
-_FINER = 1.5
-_BLENDS = {"pyramid": blend_pyramid, "gradient": blend_gradients}
+from .stitching.background import Scenery
+from .stitching.composite import put_in, stitch_head
+from .stitching.edges import edge
 
 
 class Patch(NamedTuple):
@@ -67,24 +59,6 @@ def finish(patch: Patch, settings: EditSettings) -> tuple[torch.Tensor, torch.Te
     return put_in(generated, photo, mask, settings), mask
 
 
-def put_in(
-    generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
-) -> torch.Tensor:
-    """The generated picture in the photo's light and with its grain, stitched as the settings say.
-
-    Args:
-        generated, photo: (N, 3, H, W).
-        mask: (N, 1, H, W) in [0, 1].
-        settings: its `stitch`, `match_colour`, `match_grain` and `seed` count.
-
-    Returns:
-        (N, 3, H, W); where `mask` is 0, the photo bit for bit.
-    """
-    if settings.keeps_outside:
-        generated = _matched(generated, photo, mask, settings)
-    return _BLENDS.get(settings.stitch, stitch)(generated, photo, mask)
-
-
 def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torch.Tensor:
     """Where the photo gives way to the generated picture, at the photo's scale."""
     if settings.stitch == "head":
@@ -92,42 +66,3 @@ def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torc
     if settings.stitch == "none":
         return torch.ones_like(patch.photo[:, :1])
     return edge(patch.frame, patch.photo, generated, patch.garment, patch.anatomy, settings)
-
-
-def edge(
-    frame: Frame,
-    photo: torch.Tensor,
-    generated: torch.Tensor,
-    garment: torch.Tensor,
-    anatomy: Anatomy,
-    settings: EditSettings,
-) -> torch.Tensor:
-    """The edit mask of a garment at the photo's scale: along the edges in the photo, or soft.
-
-    It follows edges if `settings.sharp_mask` asks for that and the photo has finer ones than the
-    generator's picture.
-
-    Args:
-        frame: of all N photos.
-        photo, generated: at the photo's own scale, (N, 3, h, w), as `frame.cut` and `frame.unfit` give them.
-        garment: bool (N, 1, *frame.resolution).
-        anatomy: of the photo.
-
-    Returns:
-        (N, 1, h, w) in [0, 1].
-    """
-    if not settings.sharp_mask or frame.scale * _FINER > 1:
-        return frame.unfit(soften(garment, anatomy, settings))
-    never = anatomy.worn(settings.garment)[2]
-    return sharpened(frame.trim(garment), frame.trim(never), photo, generated, settings)
-
-
-def _matched(
-    generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
-) -> torch.Tensor:
-    """The generated picture in the photo's light and with its grain."""
-    if settings.match_colour:
-        generated = match_colour(generated, photo, ring_around(mask))
-    if settings.match_grain:
-        generated = match_grain(generated, photo, mask, settings.seed)
-    return generated

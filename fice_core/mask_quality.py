@@ -22,7 +22,7 @@ from .errors import FiceError
 from .evaluation import cases
 from .extraction.anatomy import ARMS, TORSO, find_anatomy
 from .extraction.extractors import extract_anatomy, extract_pose, segment_regions
-from .masks import edit_mask
+from .masks.garment import edit_mask
 from .metrics import mask_iou
 from .models import Models
 from .networks.densepose import UPPER_BODY_LABELS

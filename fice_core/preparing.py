@@ -15,7 +15,7 @@ from .inversion.refinement import refine_latent
 from .inversion.result import OnStep
 from .inversion.targets import Targets
 from .inversion.trace import Trace
-from .masks import allowed_mask
+from .masks.garment import allowed_mask
 from .models import Models
 from .networks.clip import Clip
 from .networks.segmenter import Regions

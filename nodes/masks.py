@@ -9,15 +9,15 @@ from comfy_api.latest import io
 from ..fice_core.errors import FiceError
 from ..fice_core.extraction.anatomy import find_anatomy
 from ..fice_core.extraction.extractors import extract_anatomy
-from ..fice_core.finishing import edge
 from ..fice_core.framing import Frame
-from ..fice_core.masks import allowed_mask, garment_mask
+from ..fice_core.masks.garment import allowed_mask, garment_mask
+from ..fice_core.masks.sam import refine_by_sam
 from ..fice_core.networks.segmenter import Regions
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.batching import paired
 from ..fice_core.ops.guided_filter import refine_mask
-from ..fice_core.sam_masks import refine_by_sam
 from ..fice_core.settings import EditSettings
+from ..fice_core.stitching.edges import edge
 from .runtime import from_image, from_mask, on_device, tell, to_mask
 from .settings import GARMENT
 from .sockets import DensePoseSocket, Loaded, PoseSocket, PoseValue, SamSocket, SegmenterSocket

@@ -8,11 +8,11 @@ from comfy_api.latest import io
 from ..fice_core import stitching
 from ..fice_core.extraction.anatomy import find_anatomy
 from ..fice_core.extraction.extractors import extract_pose, segment_regions
-from ..fice_core.finishing import put_in
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.batching import paired
 from ..fice_core.settings import EditSettings, StitchMode
-from ..fice_core.skin import match_skin
+from ..fice_core.stitching.composite import put_in
+from ..fice_core.stitching.skin import match_skin
 from .masks import frame_of
 from .runtime import from_image, from_mask, on_device, to_image, to_mask
 from .sockets import Loaded, PoseSocket, PoseValue, SegmenterSocket

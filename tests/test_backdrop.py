@@ -3,9 +3,10 @@
 import torch
 from toys import toy_models
 
-from fice_core.extraction.background import Scenery, before_own_backdrop, is_unknown, own_backdrop
+from fice_core.extraction.background import before_own_backdrop, is_unknown, own_backdrop
 from fice_core.framing import Frame
 from fice_core.networks.segmenter import Regions
+from fice_core.stitching.background import Scenery
 
 
 def regions(person: torch.Tensor) -> Regions:

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fice_core.blending import blend_feathered, blend_pyramid
-from fice_core.gradient_domain import blend_gradients
 from fice_core.ops.patches import edit_boxes
 from fice_core.ops.pyramid import expand, laplacian_pyramid, reduce
+from fice_core.stitching.laplacian import blend_feathered, blend_pyramid
+from fice_core.stitching.poisson import blend_gradients
 
 MODES = [blend_feathered, blend_pyramid, blend_gradients]
 

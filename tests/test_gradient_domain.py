@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fice_core.gradient_domain import blend_gradients, membrane
 from fice_core.ops.patches import stitch
+from fice_core.stitching.poisson import blend_gradients, membrane
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

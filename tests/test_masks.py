@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
 from fice_core.extraction.anatomy import ARMS, HANDS, HEAD, TORSO, Anatomy, find_anatomy
-from fice_core.masks import allowed_mask, edit_mask
+from fice_core.masks.garment import allowed_mask, edit_mask
 from fice_core.networks.segmenter import Regions
 from fice_core.ops.morphology import blur, dilate
 from fice_core.settings import EditSettings

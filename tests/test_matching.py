@@ -8,14 +8,8 @@ from hypothesis import strategies as st
 
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
-from fice_core.matching import (
-    _band_shares,
-    _bands,
-    fit_colour,
-    match_colour,
-    match_grain,
-    ring_around,
-)
+from fice_core.stitching.color import fit_colour, match_colour, ring_around
+from fice_core.stitching.grain import _band_shares, _bands, match_grain
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -17,7 +17,7 @@ from fice_core.inversion.loop import invert
 from fice_core.inversion.objective import Evaluation, Objective
 from fice_core.inversion.targets import Targets
 from fice_core.settings import EditSettings, LossWeights
-from fice_core.stitching import stitch_head
+from fice_core.stitching.composite import stitch_head
 
 pytestmark = pytest.mark.parity
 

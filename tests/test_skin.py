@@ -18,7 +18,7 @@ from fice_core.demo.renderer import (
 from fice_core.extraction.extractors import extract_pose
 from fice_core.models import load_models
 from fice_core.ops.color import skin_difference, to_lab
-from fice_core.skin import (
+from fice_core.stitching.skin import (
     SkinTone,
     newly_bare,
     shift_skin,

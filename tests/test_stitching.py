@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fice_core.ops.patches import stitch
-from fice_core.stitching import stitch_head
+from fice_core.stitching.composite import stitch_head
 
 
 def pictures(seed: int = 0, count: int = 2, size: int = 6) -> torch.Tensor:

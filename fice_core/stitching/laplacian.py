@@ -7,8 +7,8 @@ and return the photo bit for bit where the mask is 0. `gradient_domain.blend_gra
 import torch
 import torch.nn.functional as F
 
-from .ops.patches import check_pictures, edit_boxes, stitch
-from .ops.pyramid import expand, laplacian_pyramid, reduce
+from ..ops.patches import check_pictures, edit_boxes, stitch
+from ..ops.pyramid import expand, laplacian_pyramid, reduce
 
 _COARSEST = 32  # pixels a side of the edit at the pyramid's top
 _REACH = 4  # pixels of a level that its own reduction and expansion together can spread over

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .blending import usual_range
-from .ops.patches import check_pictures, edit_boxes
+from ..ops.patches import check_pictures, edit_boxes
+from .laplacian import usual_range
 
 _TOLERANCE = 0.02  # of the largest border value; leaves less than half a grey level of error
 _MOST_STEPS = 40

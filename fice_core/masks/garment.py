@@ -7,11 +7,11 @@ the arms only what the edit visibly changed is clothing (a bare forearm stays th
 
 import torch
 
-from .extraction.anatomy import Anatomy
-from .ops.guided_filter import refine_mask
-from .ops.morphology import blur, box_filter, dilate, spread
-from .ops.resize import resize, working_copy
-from .settings import EditSettings
+from ..extraction.anatomy import Anatomy
+from ..ops.guided_filter import refine_mask
+from ..ops.morphology import blur, box_filter, dilate, spread
+from ..ops.resize import resize, working_copy
+from ..settings import EditSettings
 
 _ARM_SMOOTHING = 0.015  # radius, as a fraction of the height, over which a change is averaged
 _SLIVER = 0.008  # half the width, as a fraction of the height, below which a change is no sleeve

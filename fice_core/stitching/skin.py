@@ -6,10 +6,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .extraction.anatomy import HANDS, HEAD
-from .ops.color import to_lab
-from .ops.patches import check_pictures, edit_boxes
-from .ops.resize import resize
+from ..extraction.anatomy import HANDS, HEAD
+from ..ops.color import to_lab
+from ..ops.patches import check_pictures, edit_boxes
+from ..ops.resize import resize
 
 _SIDE = 512  # tones are measured on pictures of at most this size
 _LEAST_PIXELS = 12
