@@ -18,6 +18,7 @@ import torch
 from fice_core import EditSettings
 from fice_core.benchmark.measuring import RANDOM, Configuration, make_targets, models_for
 from fice_core.demo.renderer import render
+from fice_core.editing.prepare import Texts, prepare
 from fice_core.evaluation import cases
 from fice_core.inversion.loop import invert
 from fice_core.inversion.objective import Objective
@@ -25,7 +26,6 @@ from fice_core.inversion.result import Step
 from fice_core.inversion.targets import Targets
 from fice_core.models import Models
 from fice_core.ops.autograd import no_graph
-from fice_core.preparing import Texts, prepare
 
 PAPER = EditSettings.paper()
 

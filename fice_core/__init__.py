@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .editing import EditInterrupted, EditResult, edit
+    from .editing.pipeline import edit
+    from .editing.result import EditInterrupted, EditResult
     from .errors import FiceError
     from .models import Models, load_models
     from .settings import EditSettings, LossWeights

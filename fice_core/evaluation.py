@@ -21,10 +21,11 @@ from .demo.captions import nearest_colour, prompt
 from .demo.differences import bare_skin, becomes_bare, drift
 from .demo.measure import measure
 from .demo.renderer import render
-from .editing import DEMO_WEIGHTS, Models, edit
+from .editing.pipeline import edit
 from .errors import FiceError
 from .extraction.extractors import extract_pose
 from .metrics import mean_difference, seam_visibility, unchanged_outside
+from .models import DEMO_WEIGHTS, Models
 from .networks.densepose import DensePose
 from .ops.color import to_lab
 from .ops.overlap import soft_iou

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .editing import EditResult
+from .editing.result import EditResult
 from .files import replacing
 from .inversion.trace import Trace
 from .settings import EditSettings

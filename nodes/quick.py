@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core.editing import edit
+from ..fice_core.editing.pipeline import edit
 from ..fice_core.extraction.prompts import lines_of
 from ..fice_core.latents import generator_id
 from ..fice_core.models import Models

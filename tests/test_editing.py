@@ -10,9 +10,11 @@ from toys import BLIND, SIZE, toy_generator, toy_models
 
 import fice_core
 from fice_core import models as model_files
-from fice_core.editing import EditInterrupted, edit, load_models, resolve_device
+from fice_core.editing.pipeline import edit
+from fice_core.editing.result import EditInterrupted
 from fice_core.errors import FiceError
 from fice_core.framing import Frame
+from fice_core.models import load_models, resolve_device
 from fice_core.settings import EditSettings
 
 FAST = BLIND

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import BLIND, LAYERS, SIZE, WIDTH, toy_generator, toy_models, toy_segmenter
 
-from fice_core.editing import EditInterrupted, edit
+from fice_core.editing.pipeline import edit
+from fice_core.editing.result import EditInterrupted
 from fice_core.errors import FiceError
 from fice_core.inversion import losses
 from fice_core.inversion.pivotal_tuning import tune_generator

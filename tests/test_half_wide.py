@@ -13,11 +13,12 @@ from test_pipeline import write_models
 from torch.nn import functional as F
 
 from fice_core import checkpoints
-from fice_core.editing import Models, edit, load_models
+from fice_core.editing.pipeline import edit
 from fice_core.errors import FiceError
 from fice_core.extraction.extractors import encode_latent
 from fice_core.framing import Frame
 from fice_core.images.photo import read_image, write_image
+from fice_core.models import Models, load_models
 from fice_core.networks.e4e import Encoder
 from fice_core.networks.segmenter import Regions
 from fice_core.networks.stylegan2 import Generator

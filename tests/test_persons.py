@@ -5,9 +5,9 @@ import torch
 from toys import SIZE, toy_models
 
 from fice_core.demo.scenes import scene
-from fice_core.editing import Models, load_models
 from fice_core.errors import FiceError
 from fice_core.framing import Frame
+from fice_core.models import Models, load_models
 from fice_core.persons.search import find_persons
 from fice_core.persons.selection import choose_frame, frame_person
 

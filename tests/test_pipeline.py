@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from fice_core import checkpoints
-from fice_core.editing import Models, edit, load_models
+from fice_core.editing.pipeline import edit
 from fice_core.errors import FiceError
 from fice_core.latents import load_latent, save_latent
-from fice_core.models import kept_on_gpus
+from fice_core.models import Models, kept_on_gpus, load_models
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
 from fice_core.networks.e4e import Encoder

@@ -11,8 +11,9 @@ import skimage.data
 import torch
 
 from fice_core.demo.scenes import scene
-from fice_core.editing import Models, edit, load_models
+from fice_core.editing.pipeline import edit
 from fice_core.errors import FiceError
+from fice_core.models import Models, load_models
 from fice_core.persons.search import find_persons
 from fice_core.persons.selection import choose_frame, frame_person
 from fice_core.settings import EditSettings

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from fice_core.editing import Models
 from fice_core.inversion.targets import Targets
+from fice_core.models import Models
 from fice_core.networks.segmenter import Regions
 from fice_core.networks.stylegan2 import Held
 from fice_core.settings import EditSettings

@@ -151,7 +151,7 @@ class Editor:
         """Edit photos of one size at once; if that is refused, find out of which by editing each alone."""
         import torch
 
-        from ..editing import edit
+        from ..editing.pipeline import edit
         from ..images.photo import encode_photo
         from ..report import with_names
 

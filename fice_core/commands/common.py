@@ -12,7 +12,7 @@ from ..settings import EditSettings, Execution, Framing, Garment, Preset, Stitch
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ..editing import Models
+    from ..models import Models
 
 negative_option = click.option(
     "--negative", default="", metavar="TEXT", help="What the garment shall not be."

@@ -14,10 +14,11 @@ from .photos import Photos
 if TYPE_CHECKING:
     import torch
 
-    from ..editing import EditInterrupted, EditResult, Models
+    from ..editing.result import EditInterrupted, EditResult
     from ..framing import Frame
     from ..images.photo import Photo
     from ..inversion.result import Step
+    from ..models import Models
     from ..settings import EditSettings
 
 

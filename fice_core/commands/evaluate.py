@@ -13,7 +13,7 @@ from .common import bar, device_option, models_of, models_option, say, settings_
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..editing import Models
+    from ..models import Models
 
 
 @click.command("evaluate")

@@ -131,7 +131,7 @@ def run(
         raise FiceError(
             f"{out} holds checkpoints of an earlier run: add --resume, or give another folder with -o"
         )
-    from ..editing import resolve_device
+    from ..models import resolve_device
 
     state = _Run(out, minutes, resolve_device(device), start, steps)
     state.weights.mkdir(parents=True, exist_ok=True)

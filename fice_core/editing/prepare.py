@@ -5,23 +5,23 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import FiceError
-from .extraction.anatomy import Anatomy, find_anatomy
-from .extraction.background import before_own_backdrop, is_unknown, own_backdrop
-from .extraction.extractors import encode_latent, extract_pose, segment_regions, synthesize
-from .extraction.prompts import encode
-from .framing import Frame
-from .inversion.refinement import refine_latent
-from .inversion.result import OnStep
-from .inversion.targets import Targets
-from .inversion.trace import Trace
-from .masks.garment import allowed_mask
-from .models import Models
-from .networks.clip import Clip
-from .networks.segmenter import Regions
-from .ops.batching import common_count
-from .persons.selection import choose_frame
-from .settings import EditSettings
+from ..errors import FiceError
+from ..extraction.anatomy import Anatomy, find_anatomy
+from ..extraction.background import before_own_backdrop, is_unknown, own_backdrop
+from ..extraction.extractors import encode_latent, extract_pose, segment_regions, synthesize
+from ..extraction.prompts import encode
+from ..framing import Frame
+from ..inversion.refinement import refine_latent
+from ..inversion.result import OnStep
+from ..inversion.targets import Targets
+from ..inversion.trace import Trace
+from ..masks.garment import allowed_mask
+from ..models import Models
+from ..networks.clip import Clip
+from ..networks.segmenter import Regions
+from ..ops.batching import common_count
+from ..persons.selection import choose_frame
+from ..settings import EditSettings
 
 
 class Texts(NamedTuple):

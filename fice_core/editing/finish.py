@@ -1,0 +1,168 @@
+"""Stage 3 for one photo: from the generator's picture to the changed part of the photo."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from ..extraction.anatomy import Anatomy, find_anatomy
+from ..extraction.extractors import extract_pose, segment_regions
+from ..framing import Frame
+from ..inversion.result import InversionResult
+from ..masks.garment import garment_mask
+from ..models import Models
+from ..networks.segmenter import Regions
+from ..ops.autograd import no_graph
+from ..settings import EditSettings
+from ..stitching.background import Scenery
+from ..stitching.composite import put_in, stitch_head
+from ..stitching.edges import edge
+from ..stitching.skin import match_skin
+from .prepare import Job
+from .result import EditResult
+
+
+class Patch(NamedTuple):
+    """The part of one photo that lies in its frame, and what the generator has for it.
+
+    Attributes:
+        photo: at the photo's own scale, (1, 3, h, w), as `frame.cut` gives it.
+        frame: where it lies.
+        generated: (1, 3, *frame.resolution).
+        garment: where the garment is or was, bool (1, 1, *frame.resolution).
+        anatomy: of the photo.
+        head: soft mask of the photo's head, (1, 1, *frame.resolution).
+        scenery: what is behind the person, if the generated picture shows something else there.
+        within: the edit stays within this, (1, 1, h, w) in [0, 1]; None for no limit.
+    """
+
+    photo: torch.Tensor
+    frame: Frame
+    generated: torch.Tensor
+    garment: torch.Tensor
+    anatomy: Anatomy
+    head: torch.Tensor
+    scenery: Scenery | None
+    within: torch.Tensor | None
+
+
+def finish(patch: Patch, settings: EditSettings) -> tuple[torch.Tensor, torch.Tensor]:
+    """The changed part of the photo (1, 3, h, w), and where it changed, (1, 1, h, w) in [0, 1].
+
+    Where the second is 0, the first is the photo bit for bit.
+    """
+    photo = patch.photo
+    generated = patch.frame.unfit(patch.generated)
+    if settings.stitch == "head" and patch.within is None:
+        head = patch.frame.unfit(patch.head)
+        return stitch_head(generated, photo, head), 1 - head
+    mask = _mask(patch, generated, settings)
+    if patch.within is not None:
+        mask = mask * patch.within
+    # A picture that is NaN from the start has nothing to offer: the photo stays.
+    mask = torch.where(generated.isfinite().all(dim=1, keepdim=True), mask, 0.0)
+    if patch.scenery is not None:
+        generated = patch.scenery.put_back(generated, photo, patch.frame)
+        # What both show now says nothing about light: it is the photo's own.
+        settings = replace(settings, match_colour=False)
+    return put_in(generated, photo, mask, settings), mask
+
+
+def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torch.Tensor:
+    """Where the photo gives way to the generated picture, at the photo's scale."""
+    if settings.stitch == "head":
+        return 1 - patch.frame.unfit(patch.head)
+    if settings.stitch == "none":
+        return torch.ones_like(patch.photo[:, :1])
+    return edge(patch.frame, patch.photo, generated, patch.garment, patch.anatomy, settings)
+
+
+def finish_edits(
+    models: Models,
+    job: Job,
+    result: InversionResult,
+    settings: EditSettings,
+    warnings: Sequence[str],
+) -> EditResult:
+    """Stage 3: stitch at the photos' own size, one after the other."""
+    with no_graph():
+        found = _Found.of(models, job, result, settings)
+        images = job.photos.float()[job.picture]
+        masks = images.new_zeros(len(images), 1, *images.shape[2:])
+        for i, frame in enumerate(job.frames):
+            sample = slice(i, i + 1)
+            within = None if job.mask is None else frame.cut(job.mask[job.picture[i]][None])
+            patch = Patch(
+                photo=frame.cut(images[sample]).to(models.device),
+                frame=frame,
+                generated=found.generated[sample],
+                garment=found.garment[sample],
+                anatomy=Anatomy(*(region[sample] for region in job.anatomy)),
+                head=found.head[sample],
+                scenery=found.scenery[i],
+                within=within if within is None else within.to(models.device),
+            )
+            changed, mask = finish(patch, settings)
+            frame.cut(images[sample]).copy_(changed)
+            frame.cut(masks[sample]).copy_(mask)
+        home = job.photos.device
+        return EditResult(
+            images=images,
+            generated=result.images.to(home),
+            initial=result.initial.to(home),
+            w_plus=result.w_plus.to(home),
+            edit_mask=masks,
+            frames=tuple(job.frames),
+            trace=replace(result.trace, refinement=job.refinement),
+            warnings=(*warnings, *result.warnings, *_unchanged(masks)),
+            steps=result.trace.steps,
+            stopped=result.stopped,
+        )
+
+
+def _unchanged(mask: torch.Tensor) -> list[str]:
+    """A warning for every picture of which nothing may change."""
+    empty = (mask.flatten(1).amax(dim=1) == 0).tolist()
+    return [
+        f"picture {sample + 1} is unchanged: no garment was found in it within the mask"
+        for sample, nothing in enumerate(empty)
+        if nothing
+    ]
+
+
+class _Found(NamedTuple):
+    """What stage 3 needs of the generated pictures, at the generator's resolution."""
+
+    generated: torch.Tensor
+    garment: torch.Tensor
+    head: torch.Tensor
+    scenery: list[Scenery | None]
+
+    @classmethod
+    def of(
+        cls, models: Models, job: Job, result: InversionResult, settings: EditSettings
+    ) -> "_Found":
+        generated, photo, head = result.images, job.targets.images, job.targets.head
+        assert head is not None and job.targets.parts is not None
+        if not settings.keeps_outside:
+            nowhere = torch.ones_like(head, dtype=torch.bool)
+            return cls(generated, nowhere, head, [None] * len(head))
+        parts = extract_pose(models.densepose, generated, settings.max_batch)
+        regions = segment_regions(models.segmenter, generated, settings.max_batch)
+        after = find_anatomy(parts, regions)
+        garment = garment_mask(job.anatomy, after, photo, result.initial, generated, settings)
+        if settings.match_skin:
+            generated, _ = match_skin(generated, photo, after.arms, parts, job.targets.parts)
+        scenery: list[Scenery | None] = [
+            _scenery(i, job, regions) if replaced else None
+            for i, replaced in enumerate(job.replaced)
+        ]
+        return cls(generated, garment, head, scenery)
+
+
+def _scenery(i: int, job: Job, after: Regions) -> Scenery:
+    """What is behind the person of one edit."""
+    one = slice(i, i + 1)
+    before, now = (Regions(*(r[one] for r in regions)) for regions in (job.regions, after))
+    return Scenery.of(job.framed[one], before, now)
