@@ -77,7 +77,7 @@ def measure_full(device: str) -> dict[str, float]:
     """The same by random networks of the published sizes, all steps, with the encoder in memory."""
     import torch
 
-    from fice_core.benchmark.full_size import configurations, random_models
+    from fice_core.profiling.full_size import configurations, random_models
 
     models = random_models(configurations(), device)
     encoder = models.encoder  # to make one at random takes longer than to read a file

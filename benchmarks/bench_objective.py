@@ -16,16 +16,16 @@ from dataclasses import replace
 import torch
 
 from fice_core import EditSettings
-from fice_core.benchmark.measuring import RANDOM, Configuration, make_targets, models_for
 from fice_core.demo.renderer import render
 from fice_core.editing.prepare import Texts, prepare
-from fice_core.evaluation import cases
+from fice_core.evaluation.evaluator import cases
 from fice_core.inversion.loop import invert
 from fice_core.inversion.objective import Objective
 from fice_core.inversion.result import Step
 from fice_core.inversion.targets import Targets
 from fice_core.models import Models
 from fice_core.ops.autograd import no_graph
+from fice_core.profiling.measuring import RANDOM, Configuration, make_targets, models_for
 
 PAPER = EditSettings.paper()
 

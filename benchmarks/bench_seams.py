@@ -9,9 +9,9 @@ import torch
 
 from fice_core import EditSettings, edit, load_models
 from fice_core.demo.renderer import render
-from fice_core.evaluation import cases
+from fice_core.evaluation.evaluator import cases
+from fice_core.evaluation.metrics import seam_visibility
 from fice_core.extraction.extractors import segment_regions
-from fice_core.metrics import seam_visibility
 from fice_core.ops.autograd import no_graph
 from fice_core.ops.patches import stitch
 from fice_core.stitching.composite import stitch_head

@@ -7,13 +7,14 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ..fice_core import metrics, plots
 from ..fice_core.demo import figure
 from ..fice_core.errors import FiceError
+from ..fice_core.evaluation import metrics
 from ..fice_core.extraction.extractors import extract_pose
 from ..fice_core.framing import Frame
 from ..fice_core.ops.autograd import no_graph
 from ..fice_core.ops.batching import in_batches, paired
+from ..fice_core.reporting import plots
 from .runtime import from_image, from_mask, on_device, show, to_image
 from .sockets import PoseSocket, PoseValue, TextSocket, TextValue, TraceSocket, TraceValue
 

@@ -15,25 +15,14 @@ import torch
 from bench_work import TINY
 from click.testing import CliRunner, Result
 
-from fice_core.benchmark import machine, measuring, processes, report
-from fice_core.benchmark.full_size import configurations, random_models
-from fice_core.benchmark.measuring import (
-    OURS,
-    PAPER,
-    PLAIN,
-    Configuration,
-    Loop,
-    Memory,
-    Timing,
-)
-from fice_core.benchmark.memory import PeakMemory
-from fice_core.benchmark.stages import (
-    FORWARD,
-    OPTIMISER,
-)
 from fice_core.cli import main
 from fice_core.errors import FiceError
 from fice_core.inversion import objective
+from fice_core.profiling import machine, measuring, processes, report
+from fice_core.profiling.full_size import configurations, random_models
+from fice_core.profiling.measuring import OURS, PAPER, PLAIN, Configuration, Loop, Memory, Timing
+from fice_core.profiling.memory import PeakMemory
+from fice_core.profiling.stages import FORWARD, OPTIMISER
 
 LAYOUTS = Path(__file__).parent / "parity" / "layouts"
 

@@ -9,19 +9,6 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from fice_core.benchmark import measuring
-from fice_core.benchmark.full_size import random_models
-from fice_core.benchmark.measuring import OURS, PLAIN
-from fice_core.benchmark.reference import PlainLoop, plain_models
-from fice_core.benchmark.stages import (
-    AGAIN,
-    BACKWARD,
-    FORWARD,
-    Laps,
-    Operations,
-    RealLoop,
-    difference,
-)
 from fice_core.errors import FiceError
 from fice_core.inversion import objective
 from fice_core.inversion.loop import invert
@@ -30,6 +17,19 @@ from fice_core.inversion.targets import Targets
 from fice_core.latents import latent_statistics
 from fice_core.models import Models
 from fice_core.networks.resnet import ConvolutionNorm
+from fice_core.profiling import measuring
+from fice_core.profiling.full_size import random_models
+from fice_core.profiling.measuring import OURS, PLAIN
+from fice_core.profiling.reference import PlainLoop, plain_models
+from fice_core.profiling.stages import (
+    AGAIN,
+    BACKWARD,
+    FORWARD,
+    Laps,
+    Operations,
+    RealLoop,
+    difference,
+)
 from fice_core.settings import EditSettings
 
 PAPERS = EditSettings.paper()

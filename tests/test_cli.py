@@ -20,10 +20,11 @@ from PIL import Image
 from toys import toy_models
 
 import fice_core.demo
-from fice_core import checkpoints, editing, plots
+from fice_core import checkpoints, editing
 from fice_core.cli import main
 from fice_core.commands import common
 from fice_core.images.photo import read_image
+from fice_core.reporting import plots
 from fice_core.settings import EditSettings
 
 TESTS = Path(__file__).parent

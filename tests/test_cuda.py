@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fice_core.benchmark.machine import tf32
-from fice_core.benchmark.measuring import make_targets
 from fice_core.demo import figures
 from fice_core.editing.pipeline import edit
 from fice_core.inversion.loop import invert
 from fice_core.models import load_models
+from fice_core.profiling.machine import tf32
+from fice_core.profiling.measuring import make_targets
 from fice_core.settings import EditSettings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

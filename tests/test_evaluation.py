@@ -8,9 +8,9 @@ import torch
 from fice_core.demo.attributes import sleeve_class
 from fice_core.demo.captions import nearest_colour
 from fice_core.errors import FiceError
-from fice_core.evaluation import Report, Row, cases, variants
+from fice_core.evaluation.evaluator import Report, Row, cases, variants
+from fice_core.evaluation.tables import Tally
 from fice_core.ops.overlap import soft_iou
-from fice_core.scores import Tally
 from fice_core.settings import EditSettings
 
 

@@ -12,7 +12,6 @@ from torch.utils._pytree import tree_leaves
 from toys import toy_models, toy_targets
 
 from fice_core.acceleration.compilation import compiled
-from fice_core.benchmark.measuring import make_targets
 from fice_core.errors import FiceError
 from fice_core.inversion.cuda_graphs import Recorded
 from fice_core.inversion.loop import invert
@@ -20,6 +19,7 @@ from fice_core.inversion.objective import Objective, Recent
 from fice_core.latents import latent_statistics
 from fice_core.models import load_models
 from fice_core.networks.stylegan2 import Generator
+from fice_core.profiling.measuring import make_targets
 from fice_core.settings import EditSettings
 
 SETTINGS = replace(

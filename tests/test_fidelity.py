@@ -19,8 +19,8 @@ from fice_core.inversion.result import InversionInterrupted
 from fice_core.inversion.trace import Trace, no_steps, side_by_side
 from fice_core.latents import latent_statistics
 from fice_core.networks.stylegan2 import Generator
-from fice_core.plots import loss_plot
-from fice_core.report import edit_report
+from fice_core.reporting.edit_report import edit_report
+from fice_core.reporting.plots import loss_plot
 
 PIXELS = replace(REFINE_WEIGHTS, perceptual=0.0, latent_prior=0.0)
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from fice_core.cli import main
 from fice_core.errors import FiceError
-from fice_core.mask_quality import MaskReport, MaskRow, measure_masks
-from fice_core.metrics import mask_iou
+from fice_core.evaluation.mask_quality import MaskReport, MaskRow, measure_masks
+from fice_core.evaluation.metrics import mask_iou
 from fice_core.models import load_models
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
-from fice_core.metrics import mask_iou
+from fice_core.evaluation.metrics import mask_iou
 from fice_core.ops import guided_filter as mask_refinement
 from fice_core.ops.guided_filter import _fit, _solve, _window_mean, guided_filter, refine_mask
 from fice_core.ops.resize import resize

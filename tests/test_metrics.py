@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fice_core import metrics
+from fice_core.evaluation import metrics
 
 PALETTE = {"red": (0.8, 0.1, 0.1), "blue": (0.1, 0.2, 0.8), "white": (1.0, 1.0, 1.0)}
 

@@ -9,11 +9,11 @@ from torch import nn
 
 from fice_core.acceleration.fusion import DilatedConv, OneQueryPool, multiplying_less, quicken
 from fice_core.acceleration.winograd import WinogradConv
-from fice_core.benchmark.stages import Operations
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
 from fice_core.networks.segmenter import Segmenter
 from fice_core.networks.stylegan2 import Generator
+from fice_core.profiling.stages import Operations
 
 SMALL = {"stem_channels": 8, "width": 4, "blocks": (2, 1, 1, 2)}
 

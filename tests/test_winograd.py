@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fice_core.acceleration.winograd import WinogradConv
-from fice_core.benchmark.stages import Operations
+from fice_core.profiling.stages import Operations
 
 
 def convolution(channels: int, found: int, bias: bool = True) -> nn.Conv2d:

@@ -153,7 +153,7 @@ class Editor:
 
         from ..editing.pipeline import edit
         from ..images.photo import encode_photo
-        from ..report import with_names
+        from ..reporting.edit_report import with_names
 
         jobs = [job for job, _ in pairs]
         subjects = list({id(subject): subject for _, subject in pairs}.values())

@@ -114,7 +114,7 @@ def command(
     from ..batch.journal import Journal, failures
     from ..files import make_folder
     from ..models import load_models, model_files, resolve_device
-    from ..report import package_version
+    from ..reporting.edit_report import package_version
 
     jobs = _jobs(listed, prompts, negative, worn)
     settings = settings_of(**choices, directed=any(job.worn.strip() for job in jobs))

@@ -90,9 +90,9 @@ def command(
         if path:
             check_writable(path)
 
-    from ..benchmark import full_size, measuring
-    from ..benchmark import report as reports
     from ..models import resolve_device
+    from ..profiling import full_size, measuring
+    from ..profiling import report as reports
 
     for size in sizes:
         full_size.configurations(size)
@@ -110,13 +110,13 @@ def command(
         if one.timing is None or not one.memory:
             warn(f"{one.title}: memory ran out")
     if report:
-        from ..report import write_json
+        from ..files import write_json
 
         write_json(report, reports.to_dict(found))
         say(f"{report}: every figure")
     if plot:
-        from ..benchmark.chart import chart
-        from ..plots import write_plot
+        from ..profiling.chart import chart
+        from ..reporting.plots import write_plot
 
         write_plot(plot, chart(found))
         say(f"{plot}: stages and scaling")

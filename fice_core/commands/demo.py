@@ -21,8 +21,9 @@ def command(output: str, steps: int | None, seed: int, device: str) -> None:
 
     Needs no photo, no download and no graphics card.
     """
-    from .. import editing, plots
+    from .. import editing
     from ..files import check_writable, make_folder
+    from ..reporting import plots
 
     settings = settings_of("default", steps, seed, framing="whole")  # which the figures fill
     folder = make_folder(output)

@@ -120,7 +120,7 @@ class Run:
 
     def _write(self, jobs: list[Job], photos: dict[str, Photo], result: EditResult) -> None:
         from ..images.photo import write_photo
-        from ..report import edit_report, with_names
+        from ..reporting.edit_report import edit_report, with_names
 
         for job, image in zip(jobs, result.images, strict=True):
             write_photo(job.output, replace(photos[job.input], pixels=image))
@@ -145,7 +145,8 @@ class Run:
             say(f"{self.report}: settings, losses and timing")
 
     def _write_report(self) -> None:
-        from ..report import whole_report, write_json
+        from ..files import write_json
+        from ..reporting.edit_report import whole_report
 
         if self.report:
             device = str(self.models.device)

@@ -53,8 +53,7 @@ def command(
     changed around it; with --masks, one with a row for each mask, before and after its refinement.
     """
     from .. import evaluation
-    from ..files import check_writable, make_folder
-    from ..report import write_json
+    from ..files import check_writable, make_folder, write_json
 
     if masks and (variants or pictures or bare or steps is not None):
         raise FiceError(
@@ -104,8 +103,8 @@ def command(
 
 def _evaluate_masks(models: Models, count: int, seed: int, report: str | None) -> None:
     """Print how exact the masks are."""
-    from ..mask_quality import measure_masks
-    from ..report import write_json
+    from ..evaluation.mask_quality import measure_masks
+    from ..files import write_json
 
     with bar("evaluating", count, unit="figure") as progress:
         found = measure_masks(
@@ -119,7 +118,7 @@ def _evaluate_masks(models: Models, count: int, seed: int, report: str | None) -
 
 def _write_sheet(path: Path, prompts: list[str], pairs: list[tuple[Tensor, Tensor]]) -> None:
     """Every original beside its edit."""
-    from .. import plots
+    from ..reporting import plots
 
     rows = [plots.Row(prompt, pair) for prompt, pair in zip(prompts, pairs, strict=True)]
     columns = ("original", "edited")

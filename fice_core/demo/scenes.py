@@ -42,7 +42,7 @@ def scene(
         seed: of figures and scenery.
         grain: standard deviation of the noise over all of it.
     """
-    from ..training.scenes import backdrops  # here, because it draws in much else
+    from .backdrops import backdrops
 
     generator = torch.Generator().manual_seed(seed)
     figures = sample_attributes(max(len(places), 1), generator)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .demo.measure import Measurement
+from ..demo.measure import Measurement
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .demo.attributes import COLOURS
-from .demo.renderer import Rendering, render
-from .errors import FiceError
-from .evaluation import cases
-from .extraction.anatomy import ARMS, TORSO, find_anatomy
-from .extraction.extractors import extract_anatomy, extract_pose, segment_regions
-from .masks.garment import edit_mask
+from ..demo.attributes import COLOURS
+from ..demo.renderer import Rendering, render
+from ..errors import FiceError
+from ..extraction.anatomy import ARMS, TORSO, find_anatomy
+from ..extraction.extractors import extract_anatomy, extract_pose, segment_regions
+from ..masks.garment import edit_mask
+from ..models import Models
+from ..networks.densepose import UPPER_BODY_LABELS
+from ..ops.guided_filter import refine_mask
+from ..ops.resize import resize
+from ..settings import EditSettings
+from .evaluator import cases
 from .metrics import mask_iou
-from .models import Models
-from .networks.densepose import UPPER_BODY_LABELS
-from .ops.guided_filter import refine_mask
-from .ops.resize import resize
-from .settings import EditSettings
 
 _BATCH = 4
 _POSE_SIDE = 112

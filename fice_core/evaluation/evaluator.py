@@ -15,22 +15,29 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .checkpoints import load_densepose
-from .demo.attributes import COLOURS, PATTERNS, SLEEVES, Attributes, sample_attributes, sleeve_class
-from .demo.captions import nearest_colour, prompt
-from .demo.differences import bare_skin, becomes_bare, drift
-from .demo.measure import measure
-from .demo.renderer import render
-from .editing.pipeline import edit
-from .errors import FiceError
-from .extraction.extractors import extract_pose
+from ..checkpoints import load_densepose
+from ..demo.attributes import (
+    COLOURS,
+    PATTERNS,
+    SLEEVES,
+    Attributes,
+    sample_attributes,
+    sleeve_class,
+)
+from ..demo.captions import nearest_colour, prompt
+from ..demo.differences import bare_skin, becomes_bare, drift
+from ..demo.measure import measure
+from ..demo.renderer import render
+from ..editing.pipeline import edit
+from ..errors import FiceError
+from ..extraction.extractors import extract_pose
+from ..models import DEMO_WEIGHTS, Models
+from ..networks.densepose import DensePose
+from ..ops.color import to_lab
+from ..ops.overlap import soft_iou
+from ..settings import EditSettings
 from .metrics import mean_difference, seam_visibility, unchanged_outside
-from .models import DEMO_WEIGHTS, Models
-from .networks.densepose import DensePose
-from .ops.color import to_lab
-from .ops.overlap import soft_iou
-from .scores import Report, Row, Tally
-from .settings import EditSettings
+from .tables import Report, Row, Tally
 
 __all__ = ["Report", "Row", "cases", "evaluate", "load_judge", "soft_iou", "variants"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .ops.color import _masked_pixels, to_lab
+from ..ops.color import _masked_pixels, to_lab
 
 _HARD = 1 / 256  # a share of a picture that 8 bits cannot show
 

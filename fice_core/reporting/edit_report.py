@@ -1,7 +1,5 @@
 """What an edit did, as plain values for a JSON file."""
 
-import json
-import os
 import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -9,10 +7,9 @@ from typing import Any
 
 import torch
 
-from .editing.result import EditResult
-from .files import replacing
-from .inversion.trace import Trace
-from .settings import EditSettings
+from ..editing.result import EditResult
+from ..inversion.trace import Trace
+from ..settings import EditSettings
 
 
 def edit_report(
@@ -76,17 +73,6 @@ def whole_report(
         "warnings": list(warnings),
         "edits": list(edits),
     }
-
-
-def write_json(path: str | os.PathLike[str], report: dict[str, Any]) -> None:
-    """Write a report whole or not at all.
-
-    Raises:
-        FiceError: the file cannot be written.
-    """
-    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
-    with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def with_names(line: str, names: Sequence[str]) -> str:

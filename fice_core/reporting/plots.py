@@ -12,9 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from .files import write_bytes
-from .images.photo import to_bytes
-from .inversion.trace import Trace
+from ..files import write_bytes
+from ..images.photo import to_bytes
+from ..inversion.trace import Trace
 
 _FONT = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
 _PAPER, _INK, _FAINT = (255, 255, 255), (34, 34, 40), (120, 120, 130)

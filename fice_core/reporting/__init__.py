@@ -1,0 +1,4 @@
+"""Reports and plots of edits.
+
+May import `editing`, `images` and what lies below them.
+"""
