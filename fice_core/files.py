@@ -1,18 +1,26 @@
-"""Output files that appear whole or not at all."""
+"""Output files that appear whole or not at all. Imports no torch until a tensor is written."""
+
+from __future__ import annotations
 
 import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import FiceError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: metadata key under which a safetensors file of this project says what it holds
+KIND_KEY = "fice.kind"
+
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Find out before the work whether its result can be written to `path`.
+    """Check that `path` can be written before any work is done.
 
     Raises:
         FiceError: the folder is missing or not writable, or `path` is no ordinary file.
@@ -23,7 +31,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well.
+    """Yield a temporary file beside `path` that replaces it when the block ends without an exception.
 
     After any exception, Ctrl-C included, the temporary file is gone and `path` is as it was.
 
@@ -59,8 +67,29 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def write_json(path: str | os.PathLike[str], report: dict[str, Any]) -> None:
+    """Write a report whole or not at all; raises what `replacing` raises."""
+    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_safetensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Write tensors and metadata whole or not at all; raises what `replacing` raises."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        try:
+            save_file(dict(tensors), temporary, dict(metadata))
+        except SafetensorError as error:
+            raise OSError(str(error).splitlines()[0]) from error
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder `path`, made if it is missing.
+    """Return the folder `path`; make it if it is missing.
 
     Raises:
         FiceError: it cannot be made.
@@ -77,18 +106,7 @@ class _Discard(Exception):
 
 
 def _ordinary_mode() -> int:
-    """Permissions of an ordinary new file; mkstemp's are private."""
+    """Permissions of an ordinary new file; those of mkstemp are private."""
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
-
-
-def write_json(path: str | os.PathLike[str], report: dict[str, Any]) -> None:
-    """Write a report whole or not at all.
-
-    Raises:
-        FiceError: the file cannot be written.
-    """
-    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
-    with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")

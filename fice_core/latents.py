@@ -8,8 +8,8 @@ from pathlib import Path
 import safetensors
 import torch
 
-from .checkpoints.native import KIND_KEY, write_safetensors
 from .errors import FiceError
+from .files import KIND_KEY, write_safetensors
 from .networks.stylegan2 import Generator
 from .ops.autograd import no_graph
 
@@ -90,7 +90,7 @@ def save_latent(path: str | os.PathLike[str], w_plus: torch.Tensor, **notes: str
     if w_plus.ndim != 3:
         raise ValueError(f"w_plus must be (N, num_ws, w_dim), not {tuple(w_plus.shape)}")
     tensors = {"w_plus": w_plus.detach().float().cpu().contiguous()}
-    write_safetensors(tensors, Path(path), {**notes, KIND_KEY: _KIND})
+    write_safetensors(path, tensors, {**notes, KIND_KEY: _KIND})
 
 
 def load_latent(

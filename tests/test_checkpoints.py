@@ -21,8 +21,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fice_core import checkpoints
-from fice_core.checkpoints.native import write_safetensors
 from fice_core.errors import FiceError
+from fice_core.files import write_safetensors
 
 KINDS = list(TINY)
 
@@ -166,7 +166,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         Path(filename).write_bytes(b"half of")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fice_core.checkpoints.native.save_file", disk_full)
+    monkeypatch.setattr("safetensors.torch.save_file", disk_full)
     with pytest.raises(FiceError, match=r"cannot write .*: No space left on device"):
         checkpoints.save(tiny_generator(), path)
     assert path.read_bytes() == b"precious"
@@ -176,7 +176,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 @pytest.mark.skipif(os.name == "nt", reason="permission bits")
 def test_written_files_have_ordinary_permissions(tmp_path):
     path, ordinary = tmp_path / "g.safetensors", tmp_path / "ordinary"
-    write_safetensors({"x": torch.zeros(1)}, path, {})
+    write_safetensors(path, {"x": torch.zeros(1)}, {})
     ordinary.touch()
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
 

@@ -61,9 +61,9 @@ def test_bad_files_are_told_in_one_line(tmp_path):
         load_latent(noise)
     assert "\n" not in str(caught.value)
     other = tmp_path / "other.safetensors"
-    from fice_core.checkpoints.native import KIND_KEY, write_safetensors
+    from fice_core.files import KIND_KEY, write_safetensors
 
-    write_safetensors({"weight": torch.zeros(2)}, other, {KIND_KEY: "generator"})
+    write_safetensors(other, {"weight": torch.zeros(2)}, {KIND_KEY: "generator"})
     with pytest.raises(FiceError, match=r"holds no latent code \(kind: generator"):
         load_latent(other)
     with pytest.raises(FiceError, match="cannot write"):

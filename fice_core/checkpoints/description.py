@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..files import KIND_KEY
 from .detection import Found, identify
-from .native import CONFIG_KEY, KIND_KEY, NETWORKS
+from .native import CONFIG_KEY, NETWORKS
 from .reading.reader import read
 from .reading.records import Stored
 

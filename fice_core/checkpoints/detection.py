@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ..errors import FiceError
+from ..files import KIND_KEY
 from ..networks.clip import is_openai
 from .layouts import nvidia, rosinality
-from .native import KIND_KEY, NETWORKS, parse_config
+from .native import NETWORKS, parse_config
 from .reading.reader import Contents
 from .reading.records import ArrayRecord, ObjectRecord, Stored, TensorRecord, look_up, read_tensor
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from ..errors import FiceError
+from ..files import KIND_KEY
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import Encoder
@@ -17,7 +18,7 @@ from ..networks.stylegan2 import Generator
 from .building import build
 from .detection import EXPECTED, Found, as_clip, identify
 from .layouts.open_clip import architecture_config, download, split_name
-from .native import KIND_KEY, NETWORKS
+from .native import NETWORKS
 from .reading.reader import Contents, read
 
 PathLike = str | os.PathLike[str]

@@ -1,22 +1,18 @@
 """The project's own files: safetensors with the network's kind and settings in the metadata."""
 
-import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import FiceError
+from ..files import KIND_KEY, write_safetensors
 
-KIND_KEY, CONFIG_KEY = "fice.kind", "fice.config"
+CONFIG_KEY = "fice.config"
 NETWORKS = {  # kind: (module in fice_core.networks, class)
     "generator": ("stylegan2", "Generator"),
     "encoder": ("e4e", "Encoder"),
@@ -89,39 +85,7 @@ def save(
     for key, value in weights(network).state_dict().items():
         value = value.detach().cpu()
         state[key] = (_halved(value) if half else value).contiguous()
-    write_safetensors(state, Path(path), metadata)
-
-
-def write_safetensors(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write tensors and metadata to `path` by way of a temporary neighbour.
-
-    Raises:
-        FiceError: the folder is missing, not writable or full.
-    """
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(suffix=".part", prefix=path.name, dir=path.parent)
-        os.close(handle)
-        save_file(dict(state), temporary, metadata)
-        _share_permissions(temporary)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise FiceError(f"cannot write {path}: {_reason(error)}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-
-
-def _share_permissions(path: str) -> None:
-    """Give a file of mkstemp, private by default, the permissions of an ordinary new file."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+    write_safetensors(path, state, metadata)
 
 
 def _halved(value: Tensor) -> Tensor:

@@ -89,10 +89,13 @@ def edit(
     try:
         if settings.tune_steps:
             result = invert_tuned(
-                models,
+                models.generator,
                 job.targets,
                 settings,
                 _rows_of_photos(len(images), len(job.targets)),
+                clip=models.clip,
+                densepose=models.densepose,
+                segmenter=models.segmenter,
                 on_prepare=fitted,
                 on_step=on_step,
                 between=between,

@@ -39,7 +39,7 @@ from ..settings import EditSettings
 from .metrics import mean_difference, seam_visibility, unchanged_outside
 from .tables import Report, Row, Tally
 
-__all__ = ["Report", "Row", "cases", "evaluate", "load_judge", "soft_iou", "variants"]
+__all__ = ["Report", "Row", "cases", "evaluate", "load_judge", "variants"]
 
 HELD_OUT_SEED = 1_000_003
 _BATCH = 8

@@ -7,7 +7,6 @@ tensors without a graph, also inside an outer `torch.inference_mode()`.
 import torch
 
 from ..errors import FiceError
-from ..latents import check_latent
 from ..networks.densepose import DensePose
 from ..networks.e4e import Encoder
 from ..networks.segmenter import Regions, Segmenter
@@ -25,13 +24,11 @@ def encode_latent(
         FiceError: encoder and generator do not belong together.
     """
     w_plus = in_batches(encoder, images, max_batch)
-    try:
-        check_latent(w_plus, generator)
-    except FiceError as error:
+    if w_plus.shape[1:] != (generator.num_ws, generator.w_dim):
         raise FiceError(
             f"the encoder makes codes of {tuple(w_plus.shape[1:])}, the generator takes "
             f"({generator.num_ws}, {generator.w_dim}): use an encoder trained for this generator"
-        ) from error
+        )
     return w_plus
 
 

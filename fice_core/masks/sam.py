@@ -11,6 +11,7 @@ from ..extraction.anatomy import HANDS, HEAD, TORSO
 from ..networks.sam import INSIDE, OUTSIDE, UNUSED, Prompts, Sam
 from ..ops.autograd import no_graph
 from ..ops.guided_filter import refine_mask
+from ..ops.overlap import soft_iou
 
 # Channels of `parts` (DensePose 15 to 18): outer and inner half of each upper arm.
 _UPPER_ARMS = ((4, 6), (5, 7))
@@ -81,8 +82,7 @@ def refine_by_sam(
     with no_graph():
         found = sam(images, prompts, like=mask)
     rough = F.interpolate(mask.to(found), size, mode="bilinear", antialias=True)
-    shared = torch.minimum(found, rough).flatten(1).sum(1)
-    agreement = shared / torch.maximum(found, rough).flatten(1).sum(1).clamp_min(1e-6)
+    agreement = soft_iou(found, rough)
     chosen = torch.where((agreement >= _LEAST_AGREEMENT)[:, None, None, None], found, rough)
     # SAM's border is exact to a few of its 256 pixels, the rough one to more.
     return refine_mask(images, chosen, radius=0.02), agreement

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import FiceError
+from ..ops.overlap import soft_iou
 
 INSIDE, OUTSIDE, UNUSED = 1, 0, -1
 _SUREST = 10.0  # logit of a mask prompt where it is 0 or 1; SAM's own logits are of that size
@@ -198,7 +199,7 @@ class Sam(nn.Module):
         lone = points is not None and points[0].shape[1] == 1 and boxes is None and masks is None
         if like is not None:
             rough = self._in_square(like, fitted, logits.shape[-1])
-            chosen = _overlap(logits.sigmoid(), rough).argmax(dim=1)
+            chosen = soft_iou(logits.sigmoid(), rough, start_dim=2).argmax(dim=1)
         else:
             chosen = 1 + quality[:, 1:].argmax(dim=1) if lone else torch.zeros(1, dtype=torch.int64)
         best = logits[:, chosen.to(logits.device)]
@@ -245,12 +246,6 @@ class Sam(nn.Module):
         inner = (max(1, round(fitted[0] * scale)), max(1, round(fitted[1] * scale)))
         small = F.interpolate(mask, inner, mode="bilinear", align_corners=False, antialias=True)
         return F.pad(small, (0, side - inner[1], 0, side - inner[0]))
-
-
-def _overlap(masks: Tensor, target: Tensor) -> Tensor:
-    """Soft Jaccard index of (N, C, h, w) with (N, 1, h, w): (N, C)."""
-    shared = torch.minimum(masks, target).flatten(2).sum(2)
-    return shared / torch.maximum(masks, target).flatten(2).sum(2).clamp_min(1e-6)
 
 
 def _expect(name: str, value: Tensor, shape: tuple[int, ...]) -> None:

@@ -6,7 +6,6 @@ renderer alone, CLIP takes the generator's artefacts for clothes.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..demo.attributes import Attributes, attributes_from_code, mix, sample_attributes, sample_codes
+from ..files import replacing
 from ..networks.stylegan2 import Generator
 from .generator import codes_to_w_plus
 from .wardrobe import Wardrobe
@@ -78,7 +78,6 @@ def make(
         for name, value in (("w_plus", w_plus), ("geometry", geometry), ("appearance", appearance)):
             parts[name].append(value.cpu())
     fakes = Fakes(**{k: torch.cat(v) for k, v in parts.items()})
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **{k: getattr(fakes, k).numpy() for k in parts})
-    os.replace(partial, path)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **{k: getattr(fakes, k).numpy() for k in parts})
     return fakes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from ..files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +69,8 @@ class Stage:
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {key: owner.state_dict() for key, owner in self.state.items()}  # type: ignore[attr-defined]
         content |= {"generator": self.generator.get_state(), "done": self.done}
-        partial = self.path.with_suffix(".partial")
-        torch.save(content, partial)
-        os.replace(partial, self.path)
+        with replacing(self.path) as temporary:
+            torch.save(content, temporary)
         if self.samples is not None:
             save_grid(self.samples(), self.folder / f"{self.name}-{self.done:06d}.png")
 

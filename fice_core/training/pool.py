@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from ..demo.attributes import Attributes, attributes_from_code, mix, sample_codes
 from ..demo.renderer import render
+from ..files import replacing
 
 SHARD = 500
 FIELDS = ("geometry", "appearance", "images", "labels", "body", "head", "garment")
@@ -63,9 +64,8 @@ def _render_shard(path: Path, seed: int, size: int) -> None:
         for name in ("images", "body", "head", "garment"):
             chunks[name].append(_bytes(getattr(figures, name)))
     arrays: dict[str, Any] = {name: np.concatenate(parts) for name, parts in chunks.items()}
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, geometry=geometry.numpy(), appearance=appearance.numpy(), **arrays)
-    os.replace(partial, path)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, geometry=geometry.numpy(), appearance=appearance.numpy(), **arrays)
 
 
 def build(folder: Path, count: int, size: int, seed: int = 0, workers: int | None = None) -> None:
