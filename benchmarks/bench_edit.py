@@ -80,7 +80,7 @@ def measure_full(device: str) -> dict[str, float]:
     from fice_core.profiling.full_size import configurations, random_models
 
     models = random_models(configurations(), device)
-    encoder = models.encoder  # to make one at random takes longer than to read a file
+    encoder = models.load_encoder()  # to make one at random takes longer than to read a file
     photo = torch.rand(1, 3, *models.generator.resolution, generator=torch.Generator())
     # In noise there is nobody to look for.
     anybody = {"framing": "whole", "backdrop": "keep", "plateau_patience": None}

@@ -17,14 +17,14 @@ import torch
 
 from fice_core import EditSettings
 from fice_core.demo.renderer import render
-from fice_core.editing.prepare import Texts, prepare
+from fice_core.editing.prepare import PromptFeatures, prepare
 from fice_core.evaluation.evaluator import cases
 from fice_core.inversion.loop import invert
 from fice_core.inversion.objective import Objective
 from fice_core.inversion.result import Step
 from fice_core.inversion.targets import Targets
 from fice_core.models import Models
-from fice_core.ops.autograd import no_graph
+from fice_core.ops.autograd import without_grad
 from fice_core.profiling.measuring import RANDOM, Configuration, make_targets, models_for
 
 PAPER = EditSettings.paper()
@@ -42,8 +42,8 @@ def targets_of(models: Models, count: int, seed: int) -> Targets:
     """What the held-out pairs ask for."""
     todo = cases(count, seed)
     photos = render(todo.figures, models.generator.resolution[0]).images
-    with no_graph():
-        texts = Texts.of(models.clip, todo.prompts, "", "")
+    with without_grad():
+        texts = PromptFeatures.of(models.clip, todo.prompts, "", "")
         return prepare(models, photos, texts, PAPER, None, None, lambda step: None).targets
 
 

@@ -12,7 +12,7 @@ from fice_core.demo.renderer import render
 from fice_core.evaluation.evaluator import cases
 from fice_core.evaluation.metrics import seam_visibility
 from fice_core.extraction.extractors import segment_regions
-from fice_core.ops.autograd import no_graph
+from fice_core.ops.autograd import without_grad
 from fice_core.ops.patches import stitch
 from fice_core.stitching.composite import stitch_head
 from fice_core.stitching.laplacian import blend_pyramid
@@ -25,7 +25,7 @@ def main() -> None:
     todo = cases(12)
     photos = render(todo.figures, models.generator.resolution[0]).images
     result = edit(models, photos, todo.prompts, EditSettings())
-    with no_graph():
+    with without_grad():
         head = segment_regions(models.segmenter, photos).head
 
     def row(name: str, images: torch.Tensor, mask: torch.Tensor) -> None:

@@ -11,7 +11,7 @@ import torch
 from .errors import FiceError
 from .files import KIND_KEY, write_safetensors
 from .networks.stylegan2 import Generator
-from .ops.autograd import no_graph
+from .ops.autograd import without_grad
 
 _KIND = "latent"
 _VARIANCE_FLOOR = 0.01
@@ -50,7 +50,7 @@ def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatis
     distance would be infinite there, and no encoder's code could be optimised.
     """
     rng = torch.Generator().manual_seed(0)
-    with no_graph():
+    with without_grad():
         z = torch.randn(samples, generator.z_dim, generator=rng)
         w = generator.mapping(z.to(next(generator.parameters()).device)).cpu().double()
         mean = w.mean(dim=0)

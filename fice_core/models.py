@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from . import checkpoints
-from .acceleration.fusion import quicken
+from .acceleration.fusion import fuse_for_inference
 from .errors import FiceError
 from .networks.clip import Clip
 from .networks.densepose import DensePose
@@ -33,7 +33,7 @@ _SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
 
 
 def _quick(load: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda path, device="cpu": quicken(load(path, device=device))
+    return lambda path, device="cpu": fuse_for_inference(load(path, device=device))
 
 
 _PLAIN_LOADERS: dict[str, Callable[..., Any]] = {
@@ -64,11 +64,6 @@ class Models:
     densepose: DensePose
     segmenter: Segmenter
     clip: Clip
-
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, perhaps read from its file for the occasion: ask once, and let it go again."""
-        return self.load_encoder()
 
     @property
     def device(self) -> torch.device:

@@ -12,8 +12,8 @@ from ..fice_core.errors import FiceError
 from ..fice_core.evaluation import metrics
 from ..fice_core.extraction.extractors import extract_pose
 from ..fice_core.framing import Frame
-from ..fice_core.ops.autograd import no_graph
-from ..fice_core.ops.batching import in_batches, paired
+from ..fice_core.ops.autograd import without_grad
+from ..fice_core.ops.batching import broadcast_rows, in_batches
 from ..fice_core.reporting import plots
 from .runtime import from_image, from_mask, on_device, show, to_image
 from .sockets import PoseSocket, PoseValue, TextSocket, TextValue, TraceSocket, TraceValue
@@ -75,7 +75,7 @@ class TraceFrames(io.ComfyNode):  # type: ignore[misc]
     def execute(cls, trace: TraceValue, hold: int) -> io.NodeOutput:
         if len(trace.frames) == 0:
             raise FiceError("the trace keeps no pictures: set frames above 0 where it is made")
-        with no_graph():
+        with without_grad():
             rows = trace.frames.movedim(1, 2).flatten(2, 3)  # (T, H, N W, 3)
             frames = torch.cat([rows, rows[-1:].expand(hold, -1, -1, -1)]).float() / 255
         return io.NodeOutput(frames)
@@ -126,7 +126,9 @@ class CompareEdits(io.ComfyNode):  # type: ignore[misc]
         height: int,
         columns: int,
     ) -> io.NodeOutput:
-        photos, pictures = paired({"originals": from_image(original), "edits": from_image(edited)})
+        photos, pictures = broadcast_rows(
+            {"originals": from_image(original), "edits": from_image(edited)}
+        )
         titles = [line.strip() for line in captions.splitlines() if line.strip()]
         titles += [""] * (len(pictures) - len(titles))
         rows = [
@@ -190,7 +192,9 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
         pose: PoseValue | None = None,
         text: TextValue | None = None,
     ) -> io.NodeOutput:
-        photos, pictures = paired({"originals": from_image(original), "edits": from_image(edited)})
+        photos, pictures = broadcast_rows(
+            {"originals": from_image(original), "edits": from_image(edited)}
+        )
         if photos.shape != pictures.shape:
             raise FiceError(
                 f"the original is {photos.shape[3]} x {photos.shape[2]} pixels and the edited picture "
@@ -200,7 +204,9 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
         lines = [f"mean difference {float((photos - pictures).abs().mean()) * 255:.2f} of 255"]
         if mask is not None:
             where = from_mask(mask, (photos.shape[2], photos.shape[3]))
-            photos, pictures, where = paired({"edits": photos, "": pictures, "masks": where})
+            photos, pictures, where = broadcast_rows(
+                {"edits": photos, "": pictures, "masks": where}
+            )
             outside = metrics.mean_difference(pictures, photos, (where == 0).float())
             untouched = bool(metrics.unchanged_outside(pictures, photos, where).all())
             lines.append(f"difference outside the mask {float(outside.mean()) * 255:.2f} of 255")
@@ -254,7 +260,7 @@ class DemoFigure(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(cls, seed: int, size: int) -> io.NodeOutput:
-        with no_graph():
+        with without_grad():
             image, caption = figure(seed, size)
         return io.NodeOutput(to_image(image), caption)
 
@@ -269,14 +275,14 @@ def _pose_iou(pictures: torch.Tensor, pose: PoseValue) -> float:
     frame = Frame.around((pictures.shape[2], pictures.shape[3]), pose.frame.resolution)
     with on_device(pose.densepose) as device:
         found = extract_pose(pose.densepose.network, frame.fit(pictures).to(device)).cpu()
-        found, wanted = paired({"edits": found, "poses": pose.parts})
+        found, wanted = broadcast_rows({"edits": found, "poses": pose.parts})
         return float(metrics.part_iou(found, wanted).mean())
 
 
 def _similarity(pictures: torch.Tensor, text: TextValue) -> float:
     with on_device(text.clip) as device:
         found = in_batches(text.clip.network.encode_image, pictures.to(device), 8).cpu()
-        found, wanted = paired({"edits": found, "prompts": text.features})
+        found, wanted = broadcast_rows({"edits": found, "prompts": text.features})
         return float((found * wanted).sum(dim=1).mean())
 
 

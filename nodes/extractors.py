@@ -11,7 +11,7 @@ from ..fice_core.extraction import pose_images as poses
 from ..fice_core.extraction import prompts
 from ..fice_core.framing import Frame
 from ..fice_core.latents import generator_id
-from ..fice_core.ops.autograd import no_graph
+from ..fice_core.ops.autograd import without_grad
 from .runtime import (
     from_image,
     on_device,
@@ -44,7 +44,7 @@ def framed(image: torch.Tensor, generator: Loaded[Any]) -> tuple[Frame, torch.Te
     """IMAGE -> its frame, and pictures (N, 3, *resolution) on the CPU."""
     photos = from_image(image)
     frame = Frame.around((photos.shape[2], photos.shape[3]), generator.network.resolution)
-    with no_graph():
+    with without_grad():
         return frame, frame.fit(photos)
 
 
@@ -170,7 +170,7 @@ class ReadPose(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         pictures = from_image(picture)
         frame = Frame.around((pictures.shape[2], pictures.shape[3]), generator.network.resolution)
-        with no_graph():
+        with without_grad():
             labels = poses.read_labels(pictures, palette)  # type: ignore[arg-type]
             parts = poses.parts_of_labels(labels, frame, densepose.network.part_size)
         return io.NodeOutput(PoseValue(parts, frame, densepose))
@@ -283,7 +283,7 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
 def _drawn(parts: torch.Tensor, frame: Frame) -> torch.Tensor:
     """Part maps in colours, at the size of the photo."""
     square = replace(frame, resolution=(parts.shape[2], parts.shape[3]))
-    with no_graph():
+    with without_grad():
         return square.restore(poses.draw_parts(parts))
 
 

@@ -6,8 +6,9 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core.errors import FiceError
-from ..fice_core.inversion import refinement as fidelity
-from ..fice_core.ops.batching import paired
+from ..fice_core.inversion.pivotal_tuning import tune_generator
+from ..fice_core.inversion.refinement import refine_latent
+from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import EditSettings
 from .extractors import framed
 from .inversion import Recorder, pixels_at_once, require_same_generator
@@ -78,11 +79,13 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
         frames: int,
     ) -> io.NodeOutput:
         require_same_generator(latent, generator)
-        photos, codes = paired({"pictures": framed(image, generator)[1], "codes": latent.w_plus})
+        photos, codes = broadcast_rows(
+            {"pictures": framed(image, generator)[1], "codes": latent.w_plus}
+        )
         recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         pixels = pixels_at_once(generator, EditSettings(), len(photos))
         with on_device(generator, segmenter, pixels=pixels) as device:
-            result = fidelity.refine_latent(
+            result = refine_latent(
                 generator.network,
                 segmenter.network,
                 photos.to(device),
@@ -165,7 +168,7 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
             "more": _COPIES * generator.patcher.model_size(),
         }
         with on_device(generator, segmenter, **memory) as device:
-            tuned = fidelity.tune_generator(
+            tuned = tune_generator(
                 generator.network,
                 segmenter.network,
                 photo.to(device),

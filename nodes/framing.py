@@ -7,8 +7,8 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core.errors import FiceError
-from ..fice_core.ops.autograd import no_graph
-from ..fice_core.ops.batching import paired
+from ..fice_core.ops.autograd import without_grad
+from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.ops.resize import resize
 from ..fice_core.persons.selection import choose_frame, frame_person
 from .runtime import from_image, from_mask, on_device, to_image, to_mask
@@ -92,7 +92,7 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
         samples = {"pictures": photos}
         if mask is not None:
             samples["masks"] = from_mask(mask, (photos.shape[2], photos.shape[3]))
-        photos, *marks = paired(samples)
+        photos, *marks = broadcast_rows(samples)
         masks = marks[0].split(1) if marks else [None] * len(photos)
         networks = (generator.network, segmenter.network)
         with on_device(generator, segmenter):
@@ -161,10 +161,10 @@ class UnframePerson(io.ComfyNode):  # type: ignore[misc]
                 f"the original is {photos.shape[3]} x {photos.shape[2]} pixels, but the frame is of a photo "
                 f"of {frames[0].size[1]} x {frames[0].size[0]}: connect the photo that was framed"
             )
-        with no_graph():
+        with without_grad():
             whole = torch.ones(1, 1, *frames[0].resolution)
             where = whole if mask is None else from_mask(mask)
-            pictures, photos, where, order = paired(
+            pictures, photos, where, order = broadcast_rows(
                 {
                     "edited pictures": pictures,
                     "originals": photos,

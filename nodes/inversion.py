@@ -11,8 +11,8 @@ from ..fice_core.inversion.loop import invert
 from ..fice_core.inversion.result import Step
 from ..fice_core.inversion.targets import Targets
 from ..fice_core.latents import check_latent, generator_id
-from ..fice_core.ops.autograd import no_graph
-from ..fice_core.ops.batching import paired
+from ..fice_core.ops.autograd import without_grad
+from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import EditSettings, LossWeights
 from .extractors import framed
 from .runtime import (
@@ -150,7 +150,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
                 densepose=densepose,
                 segmenter=parser,
                 on_step=recorder,
-                between=check_cancelled,
+                check_cancelled=check_cancelled,
             )
         tell(cls.hidden.unique_id, [*_not_here(settings), *result.warnings])
         return io.NodeOutput(
@@ -170,7 +170,7 @@ class Recorder:
         self._kept: dict[int, torch.Tensor] = {}
 
     def __call__(self, step: Step) -> None:
-        if step.index in self._wanted:
+        if step.phase == "edit" and step.index in self._wanted:
             pixels = step.preview.movedim(1, -1) * 255 + 0.5
             self._kept[step.index] = pixels.to(torch.uint8)
         self._follow(step)
@@ -209,7 +209,7 @@ def _targets(
     """What the loop is held to: one row an edit, on the CPU; None for what is not connected."""
     frame, photos = framed(image, generator)
     samples = {"pictures": photos, "latent codes": latent.w_plus}
-    with no_graph():
+    with without_grad():
         if text is not None:
             samples["prompts"] = text.features
             if text.direction is not None:
@@ -222,7 +222,7 @@ def _targets(
             where = from_mask(area, frame.size)
             require_some(where, "the area")
             samples["areas"] = 1 - frame.fit(where)
-        rows = dict(zip(samples, paired(samples), strict=True))
+        rows = dict(zip(samples, broadcast_rows(samples), strict=True))
     return Targets(
         images=rows["pictures"],
         w_plus=rows["latent codes"],

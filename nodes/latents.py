@@ -11,8 +11,8 @@ from comfy_api.latest import io
 from ..fice_core import latents
 from ..fice_core.errors import FiceError
 from ..fice_core.extraction.extractors import synthesize
-from ..fice_core.ops.autograd import no_graph
-from ..fice_core.ops.batching import paired
+from ..fice_core.ops.autograd import without_grad
+from ..fice_core.ops.batching import broadcast_rows
 from .inversion import require_same_generator
 from .runtime import on_device, to_image
 from .sockets import GeneratorSocket, LatentSocket, LatentValue, Loaded
@@ -149,8 +149,8 @@ class BlendLatents(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         if first.generator != second.generator:
             raise FiceError("the two latents are of different generators: blend codes of one")
-        with no_graph():
-            a, b = paired({"first codes": first.w_plus, "second codes": second.w_plus})
+        with without_grad():
+            a, b = broadcast_rows({"first codes": first.w_plus, "second codes": second.w_plus})
             stop = min(last_layer + 1, a.shape[1])
             mixed = latents.mix_layers(a, b, first_layer, stop, amount)
         return io.NodeOutput(LatentValue(mixed, first.generator))

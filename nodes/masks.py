@@ -7,17 +7,17 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core.errors import FiceError
-from ..fice_core.extraction.anatomy import find_anatomy
-from ..fice_core.extraction.extractors import extract_anatomy
+from ..fice_core.extraction.anatomy import find_body_regions
+from ..fice_core.extraction.extractors import extract_body_regions
 from ..fice_core.framing import Frame
 from ..fice_core.masks.garment import allowed_mask, garment_mask
 from ..fice_core.masks.sam import refine_by_sam
 from ..fice_core.networks.segmenter import Regions
-from ..fice_core.ops.autograd import no_graph
-from ..fice_core.ops.batching import paired
+from ..fice_core.ops.autograd import without_grad
+from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.ops.guided_filter import refine_mask
 from ..fice_core.settings import EditSettings
-from ..fice_core.stitching.edges import edge
+from ..fice_core.stitching.edges import edit_mask_at_photo_scale
 from .runtime import from_image, from_mask, on_device, tell, to_mask
 from .settings import GARMENT
 from .sockets import DensePoseSocket, Loaded, PoseSocket, PoseValue, SamSocket, SegmenterSocket
@@ -77,9 +77,9 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
         garment: str = "upper",
     ) -> io.NodeOutput:
         frame = pose.frame
-        with no_graph():
+        with without_grad():
             inside, above = (frame.fit(from_mask(m, frame.size)) for m in (body, head))
-            parts, inside, above = paired(
+            parts, inside, above = broadcast_rows(
                 {"poses": pose.parts, "body masks": inside, "head masks": above}
             )
             regions = Regions((1 - inside - above).clamp(0, 1), inside, above)
@@ -88,7 +88,7 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
                 mask_feather=0.0,
                 garment=garment,  # type: ignore[arg-type]
             )
-            area = allowed_mask(find_anatomy(parts, regions), settings)
+            area = allowed_mask(find_body_regions(parts, regions), settings)
             return io.NodeOutput(to_mask(frame.restore(area)))
 
 
@@ -177,7 +177,7 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
         with on_device(densepose, segmenter) as device:
             photos, framed, before, after = (
                 pictures.to(device)
-                for pictures in paired(
+                for pictures in broadcast_rows(
                     {
                         "originals": photos,
                         "framed originals": frame.fit(photos),
@@ -187,11 +187,11 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
                 )
             )
             old, new = (
-                extract_anatomy(densepose.network, segmenter.network, pictures)
+                extract_body_regions(densepose.network, segmenter.network, pictures)
                 for pictures in (framed, after)
             )
             worn = garment_mask(old, new, framed, before, after, settings)
-            mask = edge(frame, photos, frame.unfit(after), worn, old, settings)
+            mask = edit_mask_at_photo_scale(frame, photos, frame.unfit(after), worn, old, settings)
             return io.NodeOutput(to_mask(mask))
 
 
@@ -251,13 +251,13 @@ class RefineMask(io.ComfyNode):  # type: ignore[misc]
         rough = from_mask(mask, (photos.shape[2], photos.shape[3]))
         if not bool((rough > 0.5).any()):
             raise FiceError("the mask is empty, so there is nothing to refine: draw one")
-        with no_graph():
+        with without_grad():
             samples = {"pictures": photos, "masks": rough}
             if pose is not None and sam is not None:
                 samples["poses"] = _shown(pose, photos)
-            photos, rough, *parts = paired(samples)
+            photos, rough, *parts = broadcast_rows(samples)
         if sam is None:
-            with no_graph():
+            with without_grad():
                 return io.NodeOutput(to_mask(refine_mask(photos, rough, radius)))
         with on_device(sam, pixels=_SAM_PIXELS) as device:
             photos, rough, *parts = (value.to(device) for value in (photos, rough, *parts))

@@ -191,8 +191,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 chosen,
                 on_step=recorder,
                 mask=within,
-                between=check_cancelled,
-                on_prepare=Progress(cls.hidden.unique_id, steps),
+                check_cancelled=check_cancelled,
                 negative=negative,
                 source=source,
             )

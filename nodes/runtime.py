@@ -15,7 +15,7 @@ from server import PromptServer
 
 from ..fice_core.errors import FiceError
 from ..fice_core.inversion.result import Step
-from ..fice_core.ops.autograd import no_graph
+from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.resize import resize
 from .sockets import Loaded
 
@@ -56,7 +56,7 @@ def on_device(*loaded: Loaded[Any], pixels: int = 0, more: int = 0) -> Iterator[
     Yields:
         The device.
     """
-    with no_graph():
+    with without_grad():
         model_management.load_models_gpu(
             [each.patcher for each in loaded],
             memory_required=_STEP_BYTES + _PIXEL_BYTES * pixels + more,
@@ -85,7 +85,7 @@ def from_image(image: torch.Tensor, device: torch.device | str = "cpu") -> torch
         raise FiceError(
             f"an IMAGE has shape {tuple(image.shape)}, but must be (pictures, height, width, 3)"
         )
-    with no_graph():
+    with without_grad():
         pixels = image.clone().to(device, torch.float32).movedim(-1, 1)
         bad = int((~pixels.isfinite()).sum())
         if bad:
@@ -118,7 +118,7 @@ def from_mask(
         mask = mask[None]
     if mask.ndim != 3 or 0 in mask.shape:
         raise FiceError(f"a MASK has shape {tuple(mask.shape)}, but must be (masks, height, width)")
-    with no_graph():
+    with without_grad():
         values = mask.clone().to(device, torch.float32)[:, None]
         if not bool(values.isfinite().all()):
             raise FiceError("a MASK holds values that are NaN or infinite")

@@ -6,12 +6,12 @@ import torch
 from comfy_api.latest import io
 
 from ..fice_core import stitching
-from ..fice_core.extraction.anatomy import find_anatomy
+from ..fice_core.extraction.anatomy import find_body_regions
 from ..fice_core.extraction.extractors import extract_pose, segment_regions
-from ..fice_core.ops.autograd import no_graph
-from ..fice_core.ops.batching import paired
+from ..fice_core.ops.autograd import without_grad
+from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import EditSettings, StitchMode
-from ..fice_core.stitching.composite import put_in
+from ..fice_core.stitching.composite import blend_into_photo
 from ..fice_core.stitching.skin import match_skin
 from .masks import frame_of
 from .runtime import from_image, from_mask, on_device, to_image, to_mask
@@ -102,9 +102,9 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
         )
         photos, pictures = from_image(original), from_image(generated)
         size = (photos.shape[2], photos.shape[3])
-        with no_graph():
+        with without_grad():
             pictures = frame_of(photos, pictures).restore(pictures)
-            photos, pictures, where = paired(
+            photos, pictures, where = broadcast_rows(
                 {
                     "originals": photos,
                     "generated pictures": pictures,
@@ -114,7 +114,7 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
             if mode == "keep inside the mask":
                 images, where = stitching.stitch_head(pictures, photos, where), 1 - where
             else:
-                images = put_in(pictures, photos, where, settings)
+                images = blend_into_photo(pictures, photos, where, settings)
         return io.NodeOutput(to_image(images), to_mask(where))
 
 
@@ -157,7 +157,7 @@ class MatchSkin(io.ComfyNode):  # type: ignore[misc]
         with on_device(pose.densepose, segmenter) as device:
             pictures, photos, before = (
                 value.to(device)
-                for value in paired(
+                for value in broadcast_rows(
                     {
                         "generated pictures": pictures,
                         "originals": frame.fit(photos),
@@ -166,7 +166,7 @@ class MatchSkin(io.ComfyNode):  # type: ignore[misc]
                 )
             )
             after = extract_pose(pose.densepose.network, pictures)
-            arms = find_anatomy(after, segment_regions(segmenter.network, pictures)).arms
+            arms = find_body_regions(after, segment_regions(segmenter.network, pictures)).arms
             images, bare = match_skin(pictures, photos, arms, after, before)
         return io.NodeOutput(to_image(images), to_mask(bare))
 

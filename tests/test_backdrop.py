@@ -3,7 +3,11 @@
 import torch
 from toys import toy_models
 
-from fice_core.extraction.background import before_own_backdrop, is_unknown, own_backdrop
+from fice_core.extraction.background import (
+    generator_background,
+    is_out_of_domain,
+    replace_background,
+)
 from fice_core.framing import Frame
 from fice_core.networks.segmenter import Regions
 from fice_core.stitching.background import Scenery
@@ -24,24 +28,24 @@ def test_another_background_is_unknown_and_another_person_is_not() -> None:
     photo = torch.full((1, 3, 16, 16), 0.5)
     dressed = photo + 0.5 * person
     outdoors = photo + torch.tensor([0.3, -0.3, 0.0]).view(1, 3, 1, 1) * (1 - person)
-    assert is_unknown(photo, dressed, regions(person)).tolist() == [[[[False]]]]
-    assert is_unknown(photo, outdoors, regions(person)).tolist() == [[[[True]]]]
+    assert is_out_of_domain(photo, dressed, regions(person)).tolist() == [[[[False]]]]
+    assert is_out_of_domain(photo, outdoors, regions(person)).tolist() == [[[[True]]]]
 
 
 def test_the_wall_is_behind_the_person_and_nowhere_else() -> None:
     person = square()
     photo = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     wall = torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1)
-    shown = before_own_backdrop(photo, regions(person), wall)
+    shown = replace_background(photo, regions(person), wall)
     assert torch.equal(shown * person, photo * person)
     assert torch.allclose(shown * (1 - person), wall * (1 - person))
 
 
 def test_the_own_backdrop_is_a_colour_and_computed_once() -> None:
     models = toy_models()
-    first = own_backdrop(models.generator, models.segmenter)
+    first = generator_background(models.generator, models.segmenter)
     assert first.shape == (1, 3, 1, 1)
-    assert own_backdrop(models.generator, models.segmenter) is first
+    assert generator_background(models.generator, models.segmenter) is first
 
 
 def test_scenery_continues_smoothly_behind_the_person() -> None:

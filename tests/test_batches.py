@@ -3,7 +3,7 @@
 import pytest
 
 from fice_core.errors import FiceError
-from fice_core.ops.batching import common_count
+from fice_core.ops.batching import broadcast_count
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from fice_core.ops.batching import common_count
     [((1, 1), 1), ((4, 1), 4), ((1, 3), 3), ((3, 3), 3), ((2, 1, 2), 2)],
 )
 def test_common_count(counts, edits):
-    assert common_count({f"thing {k}": count for k, count in enumerate(counts)}) == edits
+    assert broadcast_count({f"thing {k}": count for k, count in enumerate(counts)}) == edits
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ def test_common_count(counts, edits):
 )
 def test_what_does_not_pair_up(counts, message):
     with pytest.raises(FiceError, match=message):
-        common_count(counts)
+        broadcast_count(counts)

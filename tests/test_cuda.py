@@ -112,4 +112,4 @@ def test_fitting_code_and_generator_gives_the_same_bytes(models, figure):
 
 
 def test_the_encoder_stays_on_the_device(models):
-    assert models.encoder is models.encoder
+    assert models.load_encoder() is models.load_encoder()

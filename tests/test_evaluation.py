@@ -8,7 +8,7 @@ import torch
 from fice_core.demo.attributes import sleeve_class
 from fice_core.demo.captions import nearest_colour
 from fice_core.errors import FiceError
-from fice_core.evaluation.evaluator import Report, Row, cases, variants
+from fice_core.evaluation.evaluator import ScoreTable, VariantScores, cases, variants
 from fice_core.evaluation.tables import Tally
 from fice_core.ops.overlap import soft_iou
 from fice_core.settings import EditSettings
@@ -53,11 +53,11 @@ def test_bare_cases_go_from_long_sleeves_to_less() -> None:
 
 
 def test_surroundings_have_a_line_for_every_variant() -> None:
-    row = Row(
+    row = VariantScores(
         "default", 1, 1, 1, 1, 1.0, 0, 0, 100, 3, [], 4.101, 1.35, 0.5, (11, 12), (3, 4), 3.44
     )
     none = replace(row, variant="paper", to_short=(0, 0), to_none=(0, 0), bare_skin=None)
-    lines = Report(64, 0.9, [row, none]).surroundings().splitlines()
+    lines = ScoreTable(64, 0.9, [row, none]).surroundings().splitlines()
     assert lines[2] == "| default | 4.10 | 1.35 | 0.50 | 11 of 12 | 3 of 4 | 3.4 |"
     assert lines[3] == "| paper | 4.10 | 1.35 | 0.50 | 0 of 0 | 0 of 0 | – |"
     assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
@@ -72,11 +72,11 @@ def test_skin_is_compared_where_the_sleeves_are_gone() -> None:
 
 
 def test_table_has_a_line_for_every_variant() -> None:
-    row = Row(
+    row = VariantScores(
         "default", 0.953125, 0.9, 0.8, 0.8765, 1.0, 0.25, 0.0, 100, 3.21, ["a red shirt: blue"]
     )
     everywhere = replace(row, variant="no stitching", outside_equal=None)
-    report = Report(64, 0.9, [row, everywhere])
+    report = ScoreTable(64, 0.9, [row, everywhere])
     lines = report.table().splitlines()
     assert (
         lines[2]

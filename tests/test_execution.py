@@ -13,9 +13,9 @@ from toys import toy_models, toy_targets
 
 from fice_core.acceleration.compilation import compiled
 from fice_core.errors import FiceError
-from fice_core.inversion.cuda_graphs import Recorded
+from fice_core.inversion.cuda_graphs import GraphedObjective
 from fice_core.inversion.loop import invert
-from fice_core.inversion.objective import Objective, Recent
+from fice_core.inversion.objective import CachedTerm, Objective
 from fice_core.latents import latent_statistics
 from fice_core.models import load_models
 from fice_core.networks.stylegan2 import Generator
@@ -101,17 +101,19 @@ def test_recorded_steps_equal_the_ones_carried_out():
         recordings.append(function)
         return function  # without a GPU: the same work again, into the same tensors
 
-    recorded = Recorded(objective, targets, record)
+    recorded = GraphedObjective(objective, targets, record)
     rng = torch.Generator().manual_seed(0)
     zero = torch.zeros_like(targets.images)
-    recent = {name: Recent(torch.zeros(3), zero) for name in objective.every}
+    recent = {name: CachedTerm(torch.zeros(3), zero) for name in objective.every}
     for step in range(12):
         codes = targets.w_plus + 0.1 * torch.randn(targets.w_plus.shape, generator=rng)
         wanted = objective.evaluate(codes, targets, step, recent)
         found = recorded.evaluate(codes, step, recent)
         for one, other in zip(tree_leaves(found), tree_leaves(wanted), strict=True):
             assert torch.equal(one, other)
-        recent = {name: Recent(*(v.clone() for v in one)) for name, one in wanted.recent.items()}
+        recent = {
+            name: CachedTerm(*(v.clone() for v in one)) for name, one in wanted.recent.items()
+        }
     assert len(recordings) == 3  # head and pose are due, pose alone, or neither
 
 

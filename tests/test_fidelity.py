@@ -319,7 +319,7 @@ def fallible_models():
     """The toy encoder is perfect; one that is not leaves something to refine."""
     models = toy_models()
     with torch.inference_mode(False), torch.no_grad():
-        models.encoder.inverse.mul_(0.5)
+        models.load_encoder().inverse.mul_(0.5)
     return models
 
 
@@ -365,9 +365,13 @@ def test_all_prompts_of_a_photo_share_what_was_fitted():
     settings = replace(FAST, refine_steps=4, tune_steps=5)
     counted = []
     result = edit(
-        models, images, ["one", "two"], settings, on_prepare=lambda step: counted.append(step.steps)
+        models,
+        images,
+        ["one", "two"],
+        settings,
+        lambda step: counted.append((step.phase, step.steps)),
     )
-    assert counted == [4] * 4 + [5] * 5
+    assert counted == [("refine", 4)] * 4 + [("tune", 5)] * 5 + [("edit", 3)] * 3
     assert result.trace.total.shape == (3, 2)
     for trace in (result.trace.refinement, result.trace.tuning):
         assert torch.equal(trace.total[:, 0], trace.total[:, 1])
@@ -375,7 +379,7 @@ def test_all_prompts_of_a_photo_share_what_was_fitted():
     assert not torch.equal(result.generated[0], result.generated[1])
 
 
-@pytest.mark.parametrize("stage", ["on_prepare", "between"])
+@pytest.mark.parametrize("stage", ["on_step", "check_cancelled"])
 def test_fitting_within_an_edit_can_be_cancelled(stage):
     calls = []
 
@@ -395,30 +399,24 @@ def test_ctrl_c_while_the_code_is_refined_ends_the_edit():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        edit(toy_models(), pictures(1), "one", replace(FAST, refine_steps=4), on_prepare=interrupt)
+        edit(toy_models(), pictures(1), "one", replace(FAST, refine_steps=4), on_step=interrupt)
 
 
 @pytest.mark.parametrize("where", ["tuning", "edit"])
 def test_ctrl_c_at_the_second_photo_leaves_all_of_them(where):
-    calls = {"on_prepare": 0, "on_step": 0}
+    calls = {"tune": 0, "edit": 0}
+    last = {"tune": 6} if where == "tuning" else {"edit": 5}
 
-    def counting(name, last):
-        def callback(step):
-            calls[name] += 1
-            if calls[name] == last:
-                raise KeyboardInterrupt
-
-        return callback
+    def interrupt(step):
+        calls[step.phase] += 1
+        if calls[step.phase] == last.get(step.phase):
+            raise KeyboardInterrupt
 
     models, images = toy_models(), pictures(3)
     settings = replace(FAST, tune_steps=4)
     whole = edit(models, images, "one", settings)
     with pytest.raises(EditInterrupted) as caught:
-        edit(
-            models, images, "one", settings,
-            on_prepare=counting("on_prepare", 6 if where == "tuning" else 0),
-            on_step=counting("on_step", 5 if where == "edit" else 0),
-        )  # fmt: skip
+        edit(models, images, "one", settings, on_step=interrupt)
     partial = caught.value.result
     assert partial.stopped == "interrupt"
     assert partial.images.shape == images.shape

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from fice_core.acceleration.frozen_generator import fixed
+from fice_core.acceleration.frozen_generator import with_precomputed_styles
 from fice_core.networks.stylegan2 import Generator
 
 
@@ -21,7 +21,7 @@ def test_it_makes_the_same_pictures_and_gradients():
     codes = generator.map(torch.randn(2, generator.z_dim)).clone().requires_grad_()
     found = []
     with torch.inference_mode():
-        held = fixed(generator)
+        held = with_precomputed_styles(generator)
     for one in (generator, held):
         images = one.synthesize(codes)
         found.append((images, torch.autograd.grad(images.square().sum(), codes)[0]))
@@ -32,7 +32,7 @@ def test_it_makes_the_same_pictures_and_gradients():
 def test_the_given_one_may_still_be_tuned():
     generator = a_generator()
     codes = generator.map(torch.randn(1, generator.z_dim))
-    held = fixed(generator)
+    held = with_precomputed_styles(generator)
     before = held.synthesize(codes)
     assert generator.synthesis.b8.conv0.weight is held.synthesis.b8.conv0.weight
     generator.synthesis.b8.conv0.affine.weight.mul_(2)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fice_core.acceleration.bfloat16 import in_bfloat16, multiplies_bfloat16
-from fice_core.acceleration.fusion import quicken
+from fice_core.acceleration.fusion import fuse_for_inference
 from fice_core.acceleration.winograd import WinogradConv
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
@@ -43,7 +43,7 @@ def test_it_says_what_autocast_makes_of_the_original(name: str, quick: bool) -> 
     build, use = NETWORKS[name]
     torch.manual_seed(0)
     network = build().eval().requires_grad_(False)
-    network = quicken(network) if quick else network
+    network = fuse_for_inference(network) if quick else network
     before = {key: value.clone() for key, value in network.state_dict().items()}
     twin = in_bfloat16(network)
     images = torch.rand(2, 3, 64, 64)

@@ -107,10 +107,10 @@ def models(folder) -> Models:
 
 def test_codes(models):
     images = photos(*RESOLUTION, count=2)
-    w_plus = encode_latent(models.generator, models.encoder, images)
+    w_plus = encode_latent(models.generator, models.load_encoder(), images)
     assert w_plus.shape == (2, models.generator.num_ws, models.generator.w_dim) == (2, NUM_WS, 8)
     assert models.generator.synthesize(w_plus).shape == (2, 3, *RESOLUTION)
-    expected = models.encoder(F.avg_pool2d(images, 2))
+    expected = models.load_encoder()(F.avg_pool2d(images, 2))
     torch.testing.assert_close(w_plus, expected)
 
 

@@ -7,12 +7,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from toys import toy_generator, toy_models, toy_targets
 
-from fice_core.acceleration.fusion import quicken
+from fice_core.acceleration.fusion import fuse_for_inference
 from fice_core.errors import FiceError
 from fice_core.inversion import losses
 from fice_core.inversion.clip_views import draw_views, take_views
 from fice_core.inversion.loop import invert
-from fice_core.inversion.objective import Objective, Recent
+from fice_core.inversion.objective import CachedTerm, Objective
 from fice_core.inversion.result import InversionInterrupted
 from fice_core.latents import latent_statistics
 from fice_core.networks.segmenter import Segmenter
@@ -282,7 +282,7 @@ def test_a_term_that_is_not_due_is_what_it_last_was():
         first = objective.evaluate(goal.w_plus, goal)
         later = objective.evaluate(goal.w_plus, goal, 1, first.recent)
         torch.testing.assert_close(later.gradient, first.gradient)
-        doubled = {"head": Recent(first.recent["head"].value, 2 * first.recent["head"].pull)}
+        doubled = {"head": CachedTerm(first.recent["head"].value, 2 * first.recent["head"].pull)}
         of_head = objective.evaluate(goal.w_plus, goal, 1, doubled).gradient - later.gradient
         alone = replace(settings, weights=LossWeights(clip=0, pose=0, head=1, image=0, latent=0))
         wanted = Objective(models.generator, alone, segmenter=models.segmenter)
@@ -310,7 +310,7 @@ def test_critics_in_bfloat16_pull_almost_the_same_way(has_it, monkeypatch):
     plain = replace(PLAIN, weights=weights)
     with torch.inference_mode(False), torch.enable_grad():
         goal = toy_targets(3, models)
-        segmenter = quicken(
+        segmenter = fuse_for_inference(
             Segmenter(stem_channels=8, width=4, blocks=(1, 1, 1, 1), aspp_channels=8).eval()
         )
         found = [

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
-from fice_core.extraction.anatomy import ARMS, HANDS, HEAD, TORSO, Anatomy, find_anatomy
+from fice_core.extraction.anatomy import ARMS, HANDS, HEAD, TORSO, BodyRegions, find_body_regions
 from fice_core.masks.garment import allowed_mask, edit_mask
 from fice_core.networks.segmenter import Regions
 from fice_core.ops.morphology import blur, dilate
@@ -16,9 +16,9 @@ SETTINGS = EditSettings()
 COUNT = 6
 
 
-def anatomy_of(figures: Rendering) -> Anatomy:
+def anatomy_of(figures: Rendering) -> BodyRegions:
     regions = Regions(figures.background, figures.body, figures.head)
-    return find_anatomy(figures.parts(), regions)
+    return find_body_regions(figures.parts(), regions)
 
 
 def dressed(sleeve: float, colour: tuple[float, float, float]) -> Rendering:
@@ -137,7 +137,7 @@ def test_anatomy_follows_parts_and_regions():
     body[..., 5, :] = 0.2  # the segmenter sees no body in this row
     head = torch.zeros(1, 1, 8, 8)
     head[..., 2, 2] = 0.8  # hair over the torso
-    found = find_anatomy(parts, Regions(1 - body, body, head))
+    found = find_body_regions(parts, Regions(1 - body, body, head))
     torso = torch.zeros(8, 8, dtype=torch.bool)
     torso[2:5, 2:4] = True
     torso[2, 2] = False

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fice_core.extraction.extractors import extract_pose, segment_regions
 from fice_core.inversion.loop import invert
-from fice_core.inversion.objective import Evaluation, Objective
+from fice_core.inversion.objective import Objective, ObjectiveValue
 from fice_core.inversion.targets import Targets
 from fice_core.settings import EditSettings, LossWeights
 from fice_core.stitching.composite import stitch_head
@@ -55,7 +55,7 @@ def targets(golden, critics, parity_images) -> Targets:
     )
 
 
-def start(generator, targets: Targets, weights: LossWeights, critics) -> Evaluation:
+def start(generator, targets: Targets, weights: LossWeights, critics) -> ObjectiveValue:
     objective = Objective(generator, replace(PAPER, weights=weights), **critics)
     return objective.evaluate(targets.w_plus, targets)
 

@@ -73,7 +73,13 @@ def test_load_and_edit(folder, outer, preset):
     first = result.trace.total[0]
     assert first.isfinite().all()
     assert not torch.equal(result.trace.total[3], first)
-    networks = (models.generator, models.encoder, models.densepose, models.segmenter, models.clip)
+    networks = (
+        models.generator,
+        models.load_encoder(),
+        models.densepose,
+        models.segmenter,
+        models.clip,
+    )
     assert all(p.grad is None for network in networks for p in network.parameters())
 
 

@@ -7,7 +7,12 @@ import torch
 from open_clip.modified_resnet import AttentionPool2d
 from torch import nn
 
-from fice_core.acceleration.fusion import DilatedConv, OneQueryPool, multiplying_less, quicken
+from fice_core.acceleration.fusion import (
+    DilatedConv,
+    OneQueryPool,
+    fuse_for_inference,
+    with_winograd,
+)
 from fice_core.acceleration.winograd import WinogradConv
 from fice_core.networks.clip import Clip
 from fice_core.networks.densepose import DensePose
@@ -67,11 +72,11 @@ def test_results_and_gradients_are_the_same(
     build, use = NETWORKS[name]
     torch.manual_seed(0)
     network = settled(build())
-    quick = quicken(copy.deepcopy(network))
+    quick = fuse_for_inference(copy.deepcopy(network))
     assert (many == 1 and not rounds) == has_winograd(quick)
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(use(network, images).shape, dtype=torch.float64)
-    less = multiplying_less(quick)
+    less = with_winograd(quick)
     assert (many == 1) == has_winograd(less)
     found = []
     for one in (network, quick, less):
@@ -86,7 +91,7 @@ def test_who_multiplies_less_shares_the_rest(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("fice_core.acceleration.fusion._MANY_CHANNELS", 8)
     network = Segmenter(**SMALL, aspp_channels=8).eval().requires_grad_(False)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    less = multiplying_less(network)
+    less = with_winograd(network)
     assert has_winograd(less) and not has_winograd(network)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     mine, theirs = (dict(one.named_parameters()) for one in (less, network))
@@ -99,12 +104,12 @@ def test_devices_that_choose_their_own_algorithms_keep_their_convolutions(
 ) -> None:
     monkeypatch.setattr("fice_core.acceleration.fusion._MANY_CHANNELS", 1)
     network = Segmenter(**SMALL, aspp_channels=8).eval().requires_grad_(False).to("meta")
-    assert multiplying_less(network) is network
+    assert with_winograd(network) is network
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_normalisation_by_batch_statistics_is_left(name: str) -> None:
-    quick = quicken(settled(NETWORKS[name][0]()))
+    quick = fuse_for_inference(settled(NETWORKS[name][0]()))
     assert not [m for m in quick.modules() if isinstance(m, nn.BatchNorm2d)]
     wide = [p for p in quick.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
     assert wide and all(p.is_contiguous(memory_format=torch.channels_last) for p in wide)
@@ -115,7 +120,7 @@ def test_made_quick_in_inference_mode_it_can_still_enter_a_graph() -> None:
     with torch.inference_mode():
         with torch.inference_mode(False):
             network = settled(NETWORKS["segmenter"][0]())
-        quick = quicken(network)
+        quick = fuse_for_inference(network)
     images = torch.rand(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     quick(images).head.sum().backward()
     assert images.grad is not None and images.grad.any()
@@ -153,7 +158,7 @@ def test_a_generator_is_only_laid_out_anew() -> None:
     before = {key: value.clone() for key, value in generator.state_dict().items()}
     codes = torch.randn(2, generator.num_ws, 8)
     expected = generator.synthesize(codes)
-    quick = quicken(generator)
+    quick = fuse_for_inference(generator)
     torch.testing.assert_close(quick.synthesize(codes), expected)
     assert quick.synthesis.b16.conv0.weight.transpose(0, 1).is_contiguous()
     assert all(torch.equal(value, before[key]) for key, value in quick.state_dict().items())

@@ -8,7 +8,7 @@ import torch
 from toys import toy_models, toy_targets
 
 from fice_core.inversion.objective import Objective
-from fice_core.inversion.start_search import better_start
+from fice_core.inversion.start_search import search_start
 from fice_core.latents import latent_statistics
 from fice_core.settings import EditSettings, LossWeights
 
@@ -27,7 +27,7 @@ def objective_of(models, settings):
 
 
 def start_of(models, targets, settings):
-    return better_start(
+    return search_start(
         models.generator, models.clip, objective_of(models, settings), targets, settings
     )
 

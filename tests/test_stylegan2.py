@@ -14,7 +14,7 @@ from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import (
     EqualizedLinear,
     Generator,
-    Held,
+    HeldFeatures,
     MappingNetwork,
     StyledConv,
     ToRGB,
@@ -247,7 +247,7 @@ def test_held_everywhere_or_nowhere_is_one_picture_or_the_other():
     network = tiny((32, 16))
     w_plus, other = random(2, 8, 6), random(2, 8, 6, seed=2)
     for share, codes in ((0.0, w_plus), (1.0, other)):
-        held = Held(other, torch.full((2, 1, 32, 16), share))
+        held = HeldFeatures(other, torch.full((2, 1, 32, 16), share))
         assert torch.equal(network.synthesize(w_plus, held), network.synthesize(codes))
 
 
@@ -257,7 +257,7 @@ def test_held_pictures_change_only_near_the_free_side():
     w_plus, other = random(1, 10, 6), random(1, 10, 6, seed=2)
     mask = torch.ones(1, 1, 64, 64)
     mask[..., 32:] = 0
-    picture, old = network.synthesize(w_plus, Held(other, mask)), network.synthesize(other)
+    picture, old = network.synthesize(w_plus, HeldFeatures(other, mask)), network.synthesize(other)
     change = (picture - old).abs().amax(dim=(0, 1, 2))
     assert change[32:].min() > 0.01 > 100 * change[:16].max()
 
@@ -267,7 +267,7 @@ def test_gradients_of_held_pictures():
     network = tiny((8, 8), channel_base=16, channel_max=2, w_dim=3).double().requires_grad_(False)
     w_plus = random(2, network.num_ws, 3, dtype=torch.float64).requires_grad_()
     other = random(2, network.num_ws, 3, seed=2, dtype=torch.float64).requires_grad_()
-    held = Held(other, torch.rand(2, 1, 8, 8, dtype=torch.float64))
+    held = HeldFeatures(other, torch.rand(2, 1, 8, 8, dtype=torch.float64))
     assert torch.autograd.gradcheck(lambda w: network.synthesize(w, held), w_plus, fast_mode=True)
     network.synthesize(w_plus, held).sum().backward()
     assert other.grad is None

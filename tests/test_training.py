@@ -24,7 +24,7 @@ from fice_core.training.generator import (
 )
 from fice_core.training.loop import Average, Schedule, Stage, cosine
 from fice_core.training.pool import Pool
-from fice_core.training.wardrobe import Wardrobe, features
+from fice_core.training.wardrobe import AttributeMapping, features
 
 
 def test_contrastive_loss_by_hand() -> None:
@@ -159,7 +159,7 @@ def test_pool_holds_mixtures_and_their_codes(pool: Pool) -> None:
 
 def test_wardrobe_sees_every_attribute(pool: Pool) -> None:
     torch.manual_seed(0)
-    wardrobe = Wardrobe(16)
+    wardrobe = AttributeMapping(16)
     worn = pool.batch(torch.arange(4)).attributes()
     base = features(worn)
     assert torch.isfinite(base).all() and wardrobe(worn).shape == (4, 16)
@@ -171,7 +171,7 @@ def test_wardrobe_sees_every_attribute(pool: Pool) -> None:
 def test_fakes_are_their_codes_pictures(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = Generator((16, 16), 48, 8, 64, 8, 2)
-    wardrobe = Wardrobe(8)
+    wardrobe = AttributeMapping(8)
     fakes = make(network, wardrobe, tmp_path / "fakes.npz", 8)
     drawn = network.synthesize(fakes.w_plus).clamp(0, 1)
     assert (drawn - fakes.batch(torch.arange(8))).abs().max() < 0.05  # drawn in half precision
@@ -251,7 +251,7 @@ def test_stages_that_need_a_generator_say_so(tmp_path: Path) -> None:
 
 
 def test_trained_generator_is_read_back_with_its_teacher(tmp_path: Path) -> None:
-    network, wardrobe = Generator((16, 16), 48, 8, 64, 8, 2), Wardrobe(8)
+    network, wardrobe = Generator((16, 16), 48, 8, 64, 8, 2), AttributeMapping(8)
     state = train_demo._Run(tmp_path, None, "cpu", None)
     state.weights.mkdir()
     checkpoints.save(
@@ -271,7 +271,7 @@ def test_adversarial_training_keeps_the_mapping_and_moves_the_pictures(
     pool: Pool, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network, wardrobe = Generator((32, 32), 48, 8, 64, 8, 2), Wardrobe(8)
+    network, wardrobe = Generator((32, 32), 48, 8, 64, 8, 2), AttributeMapping(8)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     found, finished = adversarial.train(
         network.requires_grad_(False), wardrobe, pool, tmp_path, Schedule(3), batch=4

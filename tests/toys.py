@@ -6,7 +6,7 @@ from torch import nn
 from fice_core.inversion.targets import Targets
 from fice_core.models import Models
 from fice_core.networks.segmenter import Regions
-from fice_core.networks.stylegan2 import Held
+from fice_core.networks.stylegan2 import HeldFeatures
 from fice_core.settings import EditSettings
 
 SIZE, LAYERS, WIDTH = 8, 3, 4
@@ -60,7 +60,7 @@ class ToyGenerator(nn.Module):
     def map(self, z: torch.Tensor, truncation: float = 1.0) -> torch.Tensor:
         return self.mapping(z)[:, None].expand(-1, self.num_ws, -1)
 
-    def synthesize(self, w_plus: torch.Tensor, held: Held | None = None) -> torch.Tensor:
+    def synthesize(self, w_plus: torch.Tensor, held: HeldFeatures | None = None) -> torch.Tensor:
         if held is not None:
             own, old = self.synthesize(w_plus), self.synthesize(held.w_plus).detach()
             return torch.lerp(own, old, held.mask)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ..networks.clip import Clip
-from .module_sharing import Network, shared, twin
+from .module_sharing import Network, map_modules, shallow_copy
 from .winograd import WinogradConv
 
 
@@ -27,20 +27,20 @@ def in_bfloat16(network: Network) -> Network:
     """
     if not isinstance(network, nn.Module):
         return network  # a function in a critic's place: what it multiplies, autocast rounds
-    found: Network = twin(network, _rounded)
+    found: Network = map_modules(network, _rounded)
     return found
 
 
 def _rounded(module: nn.Module) -> nn.Module | None:
     if isinstance(module, Clip):
-        clip = shared(module)
-        clip.model = shared(clip.model)
+        clip = shallow_copy(module)
+        clip.model = shallow_copy(clip.model)
         clip.model.visual = in_bfloat16(clip.model.visual)
         return clip
     if isinstance(module, WinogradConv):
         return _plain(module)
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        found = shared(module)
+        found = shallow_copy(module)
         found.weight = _rounded_parameter(module.weight)
         if not isinstance(module, nn.Linear) and module.bias is not None:
             found.bias = _rounded_parameter(module.bias)

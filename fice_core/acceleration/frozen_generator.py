@@ -3,14 +3,14 @@
 from torch import Tensor, nn
 
 from ..networks.stylegan2 import EqualizedLinear, Generator, StyledConv
-from ..ops.autograd import no_graph
-from .module_sharing import shared, twin
+from ..ops.autograd import without_grad
+from .module_sharing import map_modules, shallow_copy
 
 
-def fixed(generator: Generator) -> Generator:
+def with_precomputed_styles(generator: Generator) -> Generator:
     """A generator with the given one's weights, which must stay as they are now."""
-    with no_graph():
-        found: Generator = twin(generator, _known)
+    with without_grad():
+        found: Generator = map_modules(generator, _known)
     return found
 
 
@@ -18,7 +18,7 @@ class _FixedStyledConv(StyledConv):
     """A `StyledConv` that knows its energies."""
 
     def __init__(self, conv: StyledConv) -> None:
-        vars(self).update(vars(shared(conv)))
+        vars(self).update(vars(shallow_copy(conv)))
         self._modules["affine"] = _fixed_linear(conv.affine)
         self._energies = conv.energies()
 

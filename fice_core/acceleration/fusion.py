@@ -11,9 +11,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 from ..networks.densepose import ReLUConv
 from ..networks.resnet import ConvNorm
 from ..networks.stylegan2 import Generator, StyledConv
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 from .bfloat16 import multiplies_bfloat16
-from .module_sharing import Network, twin
+from .module_sharing import Network, map_modules
 from .winograd import WinogradConv, is_plain
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MANY_CHANNELS = 256
 
 
-def quicken(network: Network) -> Network:
+def fuse_for_inference(network: Network) -> Network:
     """A network for use alone, made of the given one, which is changed; a critic's keys are no longer
     those of its file.
 
@@ -31,7 +31,7 @@ def quicken(network: Network) -> Network:
     channels-last, as the convolutions of every backend read them fastest; pictures then follow. Left out
     are taps of dilated convolutions that lie outside of the picture, and what CLIP's attention pool finds
     out for tokens that nothing asks for. Where critics are not rounded to bfloat16 anyhow, they multiply
-    less, see `multiplying_less`, and the weights that this is not done with are not kept.
+    less, see `with_winograd`, and the weights that this is not done with are not kept.
 
     A generator's weights are only laid out as its upsampling convolutions read them: channels-last it
     would be slower, and tuning must be able to change it.
@@ -40,7 +40,7 @@ def quicken(network: Network) -> Network:
         network: frozen and in eval mode. A normalisation must stand right behind its convolution, in
             the order of definition as in that of computation, as in DensePose, the segmenter and CLIP.
     """
-    with no_graph():
+    with without_grad():
         for module in [*network.modules()]:
             if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
                 _fold_own(module, module.norm)
@@ -64,17 +64,17 @@ def quicken(network: Network) -> Network:
         network.requires_grad_(False)
         if multiplies_bfloat16(next(network.parameters()).device):
             return network
-        return multiplying_less(network)
+        return with_winograd(network)
 
 
-def multiplying_less(network: Network) -> Network:
+def with_winograd(network: Network) -> Network:
     """A network that shares all with a frozen one but its wide 3x3 convolutions: on a CPU these are
     `WinogradConv`s. Other devices' libraries choose such algorithms themselves."""
     if not isinstance(network, nn.Module):
         return network  # a function in a critic's place
     if any(parameter.device.type != "cpu" for parameter in network.parameters()):
         return network
-    found: Network = twin(network, _fewer_products)
+    found: Network = map_modules(network, _fewer_products)
     return found
 
 

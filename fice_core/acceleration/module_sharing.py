@@ -9,7 +9,7 @@ from torch import nn
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def twin(network: Network, exchange: Callable[[nn.Module], nn.Module | None]) -> Any:
+def map_modules(network: Network, exchange: Callable[[nn.Module], nn.Module | None]) -> Any:
     """`network` with some modules exchanged; it stays as it is, and the rest is shared with it.
 
     Args:
@@ -19,13 +19,13 @@ def twin(network: Network, exchange: Callable[[nn.Module], nn.Module | None]) ->
     other = exchange(network)
     if other is not None:
         return other
-    found = shared(network)
+    found = shallow_copy(network)
     for name, child in network.named_children():
-        setattr(found, name, twin(child, exchange))
+        setattr(found, name, map_modules(child, exchange))
     return found
 
 
-def shared(module: Network) -> Network:
+def shallow_copy(module: Network) -> Network:
     """Another module with the same tensors and children, whose own can be exchanged."""
     found = copy.copy(module)
     for table in ("_parameters", "_buffers", "_modules"):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 from .native import network_class, weights
 from .reading.records import Stored, read_tensor
 
@@ -74,7 +74,7 @@ def build(
     """
     elements = sum(math.prod(value.shape) for value in state.values())
     # Normal tensors even when the caller is in inference mode: gradients flow through them later.
-    with no_graph():
+    with without_grad():
         try:
             with _Blank(2 * elements + (1 << 22), 4 * len(state) + 256):
                 network = network_class(kind)(**config)

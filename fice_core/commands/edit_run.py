@@ -98,7 +98,6 @@ class Run:
                 self.settings,
                 forward,
                 mask=self.mask,
-                on_prepare=forward,
                 frames=[self.frames[path] for path in inputs],
                 negative=self.texts["negative"],
                 source=self.texts["source"],
@@ -146,9 +145,9 @@ class Run:
 
     def _write_report(self) -> None:
         from ..files import write_json
-        from ..reporting.edit_report import whole_report
+        from ..reporting.edit_report import run_report
 
         if self.report:
             device = str(self.models.device)
-            report = whole_report(self.entries, self.settings, self.source, device, self.warnings)
+            report = run_report(self.entries, self.settings, self.source, device, self.warnings)
             write_json(self.report, {**report, "texts": self.texts})

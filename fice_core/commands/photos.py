@@ -30,7 +30,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
     Raises:
         FiceError: a folder has no picture, or cannot be read.
     """
-    from ..images.photo import is_picture
+    from ..images.photo import is_image_file
 
     files: list[str] = []
     for name in inputs:
@@ -43,7 +43,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
         except OSError as error:
             raise FiceError(f"cannot read the folder {name}: {error.strerror or error}") from error
         # Names that begin with a point are hidden; macOS keeps no picture in its "._photo.jpg".
-        found = [path for path in found if is_picture(path) and not path.name.startswith(".")]
+        found = [path for path in found if is_image_file(path) and not path.name.startswith(".")]
         if not found:
             raise FiceError(f"there is no picture in the folder {name}")
         files += map(str, found)

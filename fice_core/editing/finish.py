@@ -6,20 +6,20 @@ from typing import NamedTuple
 
 import torch
 
-from ..extraction.anatomy import Anatomy, find_anatomy
+from ..extraction.anatomy import BodyRegions, find_body_regions
 from ..extraction.extractors import extract_pose, segment_regions
 from ..framing import Frame
 from ..inversion.result import InversionResult
 from ..masks.garment import garment_mask
 from ..models import Models
 from ..networks.segmenter import Regions
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 from ..settings import EditSettings
 from ..stitching.background import Scenery
-from ..stitching.composite import put_in, stitch_head
-from ..stitching.edges import edge
+from ..stitching.composite import blend_into_photo, stitch_head
+from ..stitching.edges import edit_mask_at_photo_scale
 from ..stitching.skin import match_skin
-from .prepare import Job
+from .prepare import Preparation
 from .result import EditResult
 
 
@@ -41,7 +41,7 @@ class Patch(NamedTuple):
     frame: Frame
     generated: torch.Tensor
     garment: torch.Tensor
-    anatomy: Anatomy
+    anatomy: BodyRegions
     head: torch.Tensor
     scenery: Scenery | None
     within: torch.Tensor | None
@@ -66,7 +66,7 @@ def finish(patch: Patch, settings: EditSettings) -> tuple[torch.Tensor, torch.Te
         generated = patch.scenery.put_back(generated, photo, patch.frame)
         # What both show now says nothing about light: it is the photo's own.
         settings = replace(settings, match_colour=False)
-    return put_in(generated, photo, mask, settings), mask
+    return blend_into_photo(generated, photo, mask, settings), mask
 
 
 def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torch.Tensor:
@@ -75,19 +75,21 @@ def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torc
         return 1 - patch.frame.unfit(patch.head)
     if settings.stitch == "none":
         return torch.ones_like(patch.photo[:, :1])
-    return edge(patch.frame, patch.photo, generated, patch.garment, patch.anatomy, settings)
+    return edit_mask_at_photo_scale(
+        patch.frame, patch.photo, generated, patch.garment, patch.anatomy, settings
+    )
 
 
 def finish_edits(
     models: Models,
-    job: Job,
+    job: Preparation,
     result: InversionResult,
     settings: EditSettings,
     warnings: Sequence[str],
 ) -> EditResult:
     """Stage 3: stitch at the photos' own size, one after the other."""
-    with no_graph():
-        found = _Found.of(models, job, result, settings)
+    with without_grad():
+        found = _FinishInputs.of(models, job, result, settings)
         images = job.photos.float()[job.picture]
         masks = images.new_zeros(len(images), 1, *images.shape[2:])
         for i, frame in enumerate(job.frames):
@@ -98,7 +100,7 @@ def finish_edits(
                 frame=frame,
                 generated=found.generated[sample],
                 garment=found.garment[sample],
-                anatomy=Anatomy(*(region[sample] for region in job.anatomy)),
+                anatomy=BodyRegions(*(region[sample] for region in job.anatomy)),
                 head=found.head[sample],
                 scenery=found.scenery[i],
                 within=within if within is None else within.to(models.device),
@@ -131,7 +133,7 @@ def _unchanged(mask: torch.Tensor) -> list[str]:
     ]
 
 
-class _Found(NamedTuple):
+class _FinishInputs(NamedTuple):
     """What stage 3 needs of the generated pictures, at the generator's resolution."""
 
     generated: torch.Tensor
@@ -141,8 +143,8 @@ class _Found(NamedTuple):
 
     @classmethod
     def of(
-        cls, models: Models, job: Job, result: InversionResult, settings: EditSettings
-    ) -> "_Found":
+        cls, models: Models, job: Preparation, result: InversionResult, settings: EditSettings
+    ) -> "_FinishInputs":
         generated, photo, head = result.images, job.targets.images, job.targets.head
         assert head is not None and job.targets.parts is not None
         if not settings.keeps_outside:
@@ -150,7 +152,7 @@ class _Found(NamedTuple):
             return cls(generated, nowhere, head, [None] * len(head))
         parts = extract_pose(models.densepose, generated, settings.max_batch)
         regions = segment_regions(models.segmenter, generated, settings.max_batch)
-        after = find_anatomy(parts, regions)
+        after = find_body_regions(parts, regions)
         garment = garment_mask(job.anatomy, after, photo, result.initial, generated, settings)
         if settings.match_skin:
             generated, _ = match_skin(generated, photo, after.arms, parts, job.targets.parts)
@@ -161,7 +163,7 @@ class _Found(NamedTuple):
         return cls(generated, garment, head, scenery)
 
 
-def _scenery(i: int, job: Job, after: Regions) -> Scenery:
+def _scenery(i: int, job: Preparation, after: Regions) -> Scenery:
     """What is behind the person of one edit."""
     one = slice(i, i + 1)
     before, now = (Regions(*(r[one] for r in regions)) for regions in (job.regions, after))

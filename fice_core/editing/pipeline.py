@@ -11,11 +11,11 @@ from ..inversion.loop import invert
 from ..inversion.result import InversionInterrupted, OnStep, Step
 from ..inversion.tuned import invert_tuned
 from ..models import DEMO_WEIGHTS, Models, load_models, resolve_device
-from ..ops.autograd import no_graph
-from ..ops.batching import common_count
+from ..ops.autograd import without_grad
+from ..ops.batching import broadcast_count
 from ..settings import EditSettings
 from .finish import finish_edits
-from .prepare import Texts, prepare
+from .prepare import PromptFeatures, prepare
 from .result import EditInterrupted, EditResult
 
 __all__ = [
@@ -36,8 +36,7 @@ def edit(
     settings: EditSettings | None = None,
     on_step: OnStep | None = None,
     mask: torch.Tensor | None = None,
-    between: Callable[[], None] = lambda: None,
-    on_prepare: OnStep | None = None,
+    check_cancelled: Callable[[], None] = lambda: None,
     negative: str = "",
     source: str = "",
     frames: Sequence[Frame] | None = None,
@@ -50,11 +49,11 @@ def edit(
         prompts: one for all pictures, one for each, or several for a single picture; each may hold
             several with weights, see `prompts.parse`.
         settings: default `EditSettings()`.
-        on_step: called after every optimisation step, see `invert`.
+        on_step: called after every step of the refinement, the tuning and the edit; `Step.phase` says
+            which. `Step.stop()` ends that phase alone. An exception ends the edit and is passed on.
         mask: (N or 1, 1, H, W) in [0, 1]; the edit is kept within it.
-        between: called while the first step is prepared, see `invert`.
-        on_prepare: called after every step that fits the code or the generator to the photos, as
-            `on_step` is after those of the edit; `Step.stop()` ends that fit alone.
+        check_cancelled: called at every step and while the first step is prepared; an exception that
+            it raises ends the edit and is passed on.
         negative: a prompt to move away from.
         source: what the persons wear now, for the term `clip_direction`; without it that term is left
             out.
@@ -74,16 +73,16 @@ def edit(
         settings = settings.with_weights(clip_direction=0.0)
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     _check_images(images, mask)
-    common_count({"pictures": len(images), "prompts": len(prompts)})
+    broadcast_count({"pictures": len(images), "prompts": len(prompts)})
 
-    def fitted(step: Step) -> None:
-        between()
-        if on_prepare is not None:
-            on_prepare(step)
+    def follow(step: Step) -> None:
+        check_cancelled()
+        if on_step is not None:
+            on_step(step)
 
-    with no_graph():
-        texts = Texts.of(models.clip, prompts, negative, source)
-        job = prepare(models, images.detach(), texts, settings, mask, frames, fitted)
+    with without_grad():
+        texts = PromptFeatures.of(models.clip, prompts, negative, source)
+        job = prepare(models, images.detach(), texts, settings, mask, frames, follow)
     said = [*prompts, *(text for text in (negative, source) if text.strip())]
     warnings = [*unknown_words(models.clip, said), *job.warnings]
     try:
@@ -96,9 +95,8 @@ def edit(
                 clip=models.clip,
                 densepose=models.densepose,
                 segmenter=models.segmenter,
-                on_prepare=fitted,
-                on_step=on_step,
-                between=between,
+                on_step=follow,
+                check_cancelled=check_cancelled,
             )
         else:
             result = invert(
@@ -109,7 +107,7 @@ def edit(
                 densepose=models.densepose,
                 segmenter=models.segmenter,
                 on_step=on_step,
-                between=between,
+                check_cancelled=check_cancelled,
             )
     except InversionInterrupted as interrupt:
         raise EditInterrupted(

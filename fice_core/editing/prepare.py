@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 
 from ..errors import FiceError
-from ..extraction.anatomy import Anatomy, find_anatomy
-from ..extraction.background import before_own_backdrop, is_unknown, own_backdrop
+from ..extraction.anatomy import BodyRegions, find_body_regions
+from ..extraction.background import generator_background, is_out_of_domain, replace_background
 from ..extraction.extractors import encode_latent, extract_pose, segment_regions, synthesize
 from ..extraction.prompts import encode
 from ..framing import Frame
@@ -19,19 +19,19 @@ from ..masks.garment import allowed_mask
 from ..models import Models
 from ..networks.clip import Clip
 from ..networks.segmenter import Regions
-from ..ops.batching import common_count
+from ..ops.batching import broadcast_count
 from ..persons.selection import choose_frame
 from ..settings import EditSettings
 
 
-class Texts(NamedTuple):
+class PromptFeatures(NamedTuple):
     """What the prompts ask for: features (M, D), and the ways there from a source text."""
 
     features: torch.Tensor
     direction: torch.Tensor | None
 
     @classmethod
-    def of(cls, clip: Clip, prompts: list[str], negative: str, source: str) -> "Texts":
+    def of(cls, clip: Clip, prompts: list[str], negative: str, source: str) -> "PromptFeatures":
         """Encode the prompts, see `prompts.encode`; `source` may be empty."""
         features = encode(clip, prompts, negative)
         if not source.strip():
@@ -39,7 +39,7 @@ class Texts(NamedTuple):
         return cls(features, features - encode(clip, [source]))
 
 
-class Job(NamedTuple):
+class Preparation(NamedTuple):
     """Everything known before the optimisation; all tensors but `photos` have one row per edit."""
 
     photos: torch.Tensor  # as given
@@ -49,7 +49,7 @@ class Job(NamedTuple):
     regions: Regions
     replaced: list[bool]  # whether the targets show another background
     targets: Targets
-    anatomy: Anatomy
+    anatomy: BodyRegions
     mask: torch.Tensor | None  # at the photos' size, one row for each of them
     refinement: Trace | None
     warnings: tuple[str, ...]
@@ -58,14 +58,14 @@ class Job(NamedTuple):
 def prepare(
     models: Models,
     photos: torch.Tensor,
-    texts: Texts,
+    texts: PromptFeatures,
     settings: EditSettings,
     mask: torch.Tensor | None,
     frames: Sequence[Frame] | None,
     on_fit: OnStep,
-) -> Job:
+) -> Preparation:
     """Stage 1: run every network once over the photos, then pair them with the prompts."""
-    count = common_count({"pictures": len(photos), "prompts": len(texts.features)})
+    count = broadcast_count({"pictures": len(photos), "prompts": len(texts.features)})
     if mask is not None:
         mask = mask.detach().to(torch.float32).clamp(0, 1).expand(len(photos), -1, -1, -1)
     frames = _frames(models, photos, settings, frames)
@@ -76,20 +76,20 @@ def prepare(
         ]
     )
     regions = segment_regions(models.segmenter, framed, settings.max_batch)
-    encoder = models.encoder
+    encoder = models.load_encoder()
     w_plus = encode_latent(models.generator, encoder, framed, settings.max_batch)
     shown = framed
     replaced = torch.zeros(len(framed), 1, 1, 1, dtype=torch.bool, device=framed.device)
     if settings.backdrop == "auto" and settings.keeps_outside:
         seen = synthesize(models.generator, w_plus, True, settings.max_batch)
-        replaced = is_unknown(framed, seen, regions)
+        replaced = is_out_of_domain(framed, seen, regions)
         if replaced.any():
-            colour = own_backdrop(models.generator, models.segmenter)
-            shown = torch.where(replaced, before_own_backdrop(framed, regions, colour), framed)
+            colour = generator_background(models.generator, models.segmenter)
+            shown = torch.where(replaced, replace_background(framed, regions, colour), framed)
             w_plus = encode_latent(models.generator, encoder, shown, settings.max_batch)
     del encoder  # what follows needs memory, too
     parts = extract_pose(models.densepose, shown, settings.max_batch)
-    anatomy = find_anatomy(parts, regions)
+    anatomy = find_body_regions(parts, regions)
     refined = None
     if settings.refine_steps:
         refined = refine_latent(
@@ -111,7 +111,7 @@ def prepare(
 
     edits = torch.arange(count, device=models.device)
     picture, prompt = edits % len(photos), edits % len(texts.features)
-    return Job(
+    return Preparation(
         photos=photos,
         picture=picture.tolist(),
         frames=[frames[i] for i in picture.tolist()],
@@ -127,7 +127,7 @@ def prepare(
             keep_mask=keep[picture],
             direction=None if texts.direction is None else texts.direction[prompt],
         ),
-        anatomy=Anatomy(*(region[picture] for region in anatomy)),
+        anatomy=BodyRegions(*(region[picture] for region in anatomy)),
         mask=mask,
         refinement=None if refined is None else refined.trace.select(picture),
         warnings=() if refined is None else refined.warnings,
@@ -152,7 +152,7 @@ def _frames(
             choose_frame(models.generator, models.segmenter, photo, settings.framing)
             for photo in photos.split(1)
         ]
-    common_count({"pictures": len(photos), "frames": len(frames)})
+    broadcast_count({"pictures": len(photos), "frames": len(frames)})
     for frame in frames:
         if frame.size != photos.shape[2:] or frame.resolution != models.generator.resolution:
             raise FiceError(
@@ -162,7 +162,7 @@ def _frames(
     return [frames[i % len(frames)] for i in range(len(photos))]
 
 
-def _keep_mask(regions: Regions, anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
+def _keep_mask(regions: Regions, anatomy: BodyRegions, settings: EditSettings) -> torch.Tensor:
     """What the image term holds on to: the paper's non-body, or all but what a garment may cover."""
     if settings.stitch == "head":
         return 1 - regions.body

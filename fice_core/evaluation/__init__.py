@@ -4,6 +4,6 @@ May import `editing`, `models`, `demo` and what lies below them.
 """
 
 from .evaluator import cases, evaluate, load_judge, variants
-from .tables import Report, Row
+from .tables import ScoreTable, VariantScores
 
-__all__ = ["Report", "Row", "cases", "evaluate", "load_judge", "variants"]
+__all__ = ["ScoreTable", "VariantScores", "cases", "evaluate", "load_judge", "variants"]

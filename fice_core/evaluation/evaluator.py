@@ -37,9 +37,7 @@ from ..ops.color import to_lab
 from ..ops.overlap import soft_iou
 from ..settings import EditSettings
 from .metrics import mean_difference, seam_visibility, unchanged_outside
-from .tables import Report, Row, Tally
-
-__all__ = ["Report", "Row", "cases", "evaluate", "load_judge", "variants"]
+from .tables import ScoreTable, Tally
 
 HELD_OUT_SEED = 1_000_003
 _BATCH = 8
@@ -139,7 +137,7 @@ def evaluate(
     seed: int = 0,
     keep: Callable[[str, Tensor, Tensor], None] | None = None,
     bare: bool = False,
-) -> Report:
+) -> ScoreTable:
     """Edit `count` held-out pairs in every variant and measure the results.
 
     Args:
@@ -174,7 +172,7 @@ def evaluate(
         result.append(tally.row(name))
     truth = render(todo.figures, height)
     untouched = soft_iou(extract_pose(judge, truth.images), truth.parts()).mean()
-    return Report(count, float(untouched), result)
+    return ScoreTable(count, float(untouched), result)
 
 
 def _chosen(settings: EditSettings, names: Sequence[str] | None) -> dict[str, EditSettings]:

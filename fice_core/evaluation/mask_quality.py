@@ -19,8 +19,8 @@ from torch import Tensor
 from ..demo.attributes import COLOURS
 from ..demo.renderer import Rendering, render
 from ..errors import FiceError
-from ..extraction.anatomy import ARMS, TORSO, find_anatomy
-from ..extraction.extractors import extract_anatomy, extract_pose, segment_regions
+from ..extraction.anatomy import ARMS, TORSO, find_body_regions
+from ..extraction.extractors import extract_body_regions, extract_pose, segment_regions
 from ..masks.garment import edit_mask
 from ..models import Models
 from ..networks.densepose import UPPER_BODY_LABELS
@@ -83,7 +83,7 @@ def measure_masks(
     """Compare masks with the truth at `scale` times the generator's size.
 
     `body` and `head` are the segmenter's; `torso and arms` is what an edit may cover
-    (`masks.find_anatomy`, from both networks); `garment` is `masks.edit_mask`, without its soft border,
+    (`masks.find_body_regions`, from both networks); `garment` is `masks.edit_mask`, without its soft border,
     between the figure and the same one in another colour. By that function's definition the torso
     belongs to it, bare or not.
 
@@ -149,9 +149,9 @@ def _found(models: Models, images: Tensor, edited: Tensor) -> dict[str, Tensor]:
     """Masks at the generator's resolution of pictures, and of what `edited` changed in them."""
     before, after = images.to(models.device), edited.to(models.device)
     regions = segment_regions(models.segmenter, before)
-    anatomy = find_anatomy(extract_pose(models.densepose, before), regions)
+    anatomy = find_body_regions(extract_pose(models.densepose, before), regions)
     sharp = EditSettings(mask_dilation=0.0, mask_feather=0.0)
-    worn = extract_anatomy(models.densepose, models.segmenter, after)
+    worn = extract_body_regions(models.densepose, models.segmenter, after)
     masks = {
         "body": regions.body,
         "head": regions.head,

@@ -11,7 +11,7 @@ from ..demo.measure import Measurement
 
 
 @dataclass(frozen=True)
-class Row:
+class VariantScores:
     """Figures of one variant: shares in [0, 1], IoU in [0, 1], changes in grey levels of 255.
 
     `outside_equal` is None where the variant may change every pixel, so that nothing lies outside.
@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
+class ScoreTable:
     """The tables and everything in them.
 
     `untouched_iou` is the part network's own score on the pictures before any edit: what a perfect
@@ -50,7 +50,7 @@ class Report:
 
     count: int
     untouched_iou: float
-    rows: list[Row]
+    rows: list[VariantScores]
 
     def table(self) -> str:
         """What the text asked for, and what else changed, in Markdown."""
@@ -117,7 +117,7 @@ class Tally:
                 f"{sentence}: {seen.colour}, {seen.pattern}, {seen.sleeve} ({seen.coverage:.2f})"
             )
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> VariantScores:
         """The means."""
         count = len(self.hits)
         colour, sleeve, pattern = (sum(column) / count for column in zip(*self.hits, strict=True))
@@ -125,7 +125,7 @@ class Tally:
             sum(column) / count for column in zip(*self.numbers, strict=True)
         )
         skins = [skin for _, success, skin in self.bare if success and math.isfinite(skin)]
-        return Row(
+        return VariantScores(
             name, colour, sleeve, pattern, iou, _mean(self.equal), background, face,
             sum(self.steps) / len(self.steps), self.seconds / count, self.failures, trousers, backdrop,
             seam, self._bared("short"), self._bared("sleeveless"), _mean(skins),

@@ -15,7 +15,7 @@ ARMS = slice(4, 12)
 HEAD = slice(12, 14)
 
 
-class Anatomy(NamedTuple):
+class BodyRegions(NamedTuple):
     """What is where in a picture: bool (N, 1, H, W) each, disjoint."""
 
     torso: torch.Tensor
@@ -23,7 +23,7 @@ class Anatomy(NamedTuple):
     legs: torch.Tensor  # the rest of the body
     protected: torch.Tensor  # head, hair and hands
 
-    def worn(self, garment: Garment) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def garment_regions(self, garment: Garment) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What a garment covers in any case, what it may cover, and what is never edited with it."""
         if garment == "lower":
             nothing = torch.zeros_like(self.legs)
@@ -33,7 +33,7 @@ class Anatomy(NamedTuple):
         return self.torso, self.arms, self.protected
 
 
-def find_anatomy(parts: torch.Tensor, regions: Regions) -> Anatomy:
+def find_body_regions(parts: torch.Tensor, regions: Regions) -> BodyRegions:
     """Torso, arms, legs and what is never edited, at the size of `regions`.
 
     Args:
@@ -50,7 +50,7 @@ def find_anatomy(parts: torch.Tensor, regions: Regions) -> Anatomy:
     protected = (regions.head > 0.5) | (head > 0.5) | (hands > 0.5)
     body = (regions.body > 0.5) & ~protected
     clothed = body & (torso + arms > 0.5)
-    return Anatomy(
+    return BodyRegions(
         clothed & (torso >= arms),
         clothed & (arms > torso),
         _below(body & ~clothed, torso),

@@ -12,7 +12,7 @@ import torch
 
 from ..networks.segmenter import Regions, Segmenter
 from ..networks.stylegan2 import Generator
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 from ..ops.color import lab_difference
 from .extractors import segment_regions, synthesize
 
@@ -23,13 +23,13 @@ _RIM = 0.004  # of the height
 _backdrops: WeakKeyDictionary[Generator, torch.Tensor] = WeakKeyDictionary()
 
 
-def own_backdrop(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
+def generator_background(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
     """The colour of the background in the generator's average picture, (1, 3, 1, 1), on the CPU.
 
     Computed once for a generator; mid-grey if its average picture has no background.
     """
     if generator not in _backdrops:
-        with no_graph():
+        with without_grad():
             average = generator.w_avg.detach().clone().expand(1, generator.num_ws, -1)
             picture = synthesize(generator, average.contiguous(), clamp=True)
             behind = segment_regions(segmenter, picture).background > 0.9
@@ -39,7 +39,9 @@ def own_backdrop(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
     return _backdrops[generator]
 
 
-def is_unknown(photos: torch.Tensor, reconstructed: torch.Tensor, regions: Regions) -> torch.Tensor:
+def is_out_of_domain(
+    photos: torch.Tensor, reconstructed: torch.Tensor, regions: Regions
+) -> torch.Tensor:
     """Whether the generator cannot show what is behind the person, bool (N, 1, 1, 1).
 
     Args:
@@ -52,7 +54,7 @@ def is_unknown(photos: torch.Tensor, reconstructed: torch.Tensor, regions: Regio
     return unknown.view(-1, 1, 1, 1)
 
 
-def before_own_backdrop(
+def replace_background(
     photos: torch.Tensor, regions: Regions, colour: torch.Tensor
 ) -> torch.Tensor:
     """The persons before a plain wall of that colour, (N, 3, H, W)."""

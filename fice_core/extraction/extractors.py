@@ -12,7 +12,7 @@ from ..networks.e4e import Encoder
 from ..networks.segmenter import Regions, Segmenter
 from ..networks.stylegan2 import Generator
 from ..ops.batching import MAX_BATCH, in_batches
-from .anatomy import Anatomy, find_anatomy
+from .anatomy import BodyRegions, find_body_regions
 
 
 def encode_latent(
@@ -55,9 +55,9 @@ def segment_regions(
     return Regions(*stacked.split(1, dim=1))
 
 
-def extract_anatomy(
+def extract_body_regions(
     densepose: DensePose, segmenter: Segmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
-) -> Anatomy:
+) -> BodyRegions:
     """Torso, arms and what is never edited in `images` (N, 3, H, W) in [0, 1]."""
     parts = extract_pose(densepose, images, max_batch)
-    return find_anatomy(parts, segment_regions(segmenter, images, max_batch))
+    return find_body_regions(parts, segment_regions(segmenter, images, max_batch))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from ..errors import FiceError
 from ..networks.clip import Clip
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 
 _WEIGHTED = re.compile(r"\(\s*(.*?)\s*:\s*([-+]?[0-9.]+)\s*\)", re.DOTALL)
 _HINT = "describe the garment, as in 'a red striped shirt'"
@@ -66,7 +66,7 @@ def encode(
     Raises:
         FiceError: an empty or overlong prompt, or prompts that cancel one another out.
     """
-    with no_graph():
+    with without_grad():
         features = torch.stack([_direction(clip, line) for line in lines])
         if not negative.strip() or not negative_weight:
             return features

@@ -150,7 +150,7 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
     return image.height, image.width
 
 
-def is_picture(path: str | os.PathLike[str]) -> bool:
+def is_image_file(path: str | os.PathLike[str]) -> bool:
     """Whether the name of `path` is that of a picture that `read_photo` reads."""
     return Image.registered_extensions().get(Path(path).suffix.lower()) in _READABLE
 
@@ -232,7 +232,7 @@ def _decode(data: bytes) -> _Decoded:
     if image.format == "TIFF" and image.mode.startswith("RGB") and _bits_of_tiff(image) > 8:
         notes.append("only 8 of its bits a channel are read; a PNG keeps 16")
     levels: _Levels
-    if deep_png.is_deep(image):
+    if deep_png.is_png16(image):
         levels = deep_png.decode(image, data)
     elif image.mode == "I" or image.mode.startswith("I;16"):
         levels = _grey16(image)

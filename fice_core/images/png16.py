@@ -18,13 +18,13 @@ _DIFFERENCE_TO_ROW_ABOVE = 2  # the PNG filter "up"
 _FAST = 1  # zlib's level; 6 takes twice the time for a hundredth of the size
 
 
-def is_deep(image: ImageFile.ImageFile) -> bool:
+def is_png16(image: ImageFile.ImageFile) -> bool:
     """Whether an opened picture, not yet decoded, is a PNG of 16 bits of which Pillow drops 8."""
     return image.format == "PNG" and bool(image.tile) and image.tile[0][3] in _LOW_BYTES
 
 
 def decode(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint16]:
-    """Levels (H, W, 3 or 4) of a PNG that `is_deep`; the fourth channel is alpha.
+    """Levels (H, W, 3 or 4) of a PNG that `is_png16`; the fourth channel is alpha.
 
     Args:
         image: as opened; decoded afterwards.

@@ -6,7 +6,7 @@ May import `extraction`, `acceleration`, `networks`, `latents`, `ops` and what l
 from .loop import invert
 from .pivotal_tuning import Tuned, tune_generator
 from .refinement import refine_latent
-from .result import InversionInterrupted, InversionResult, OnStep, Step, StopReason
+from .result import InversionInterrupted, InversionResult, OnStep, Phase, Step, StopReason
 from .targets import Targets
 from .trace import Trace
 
@@ -14,6 +14,7 @@ __all__ = [
     "InversionInterrupted",
     "InversionResult",
     "OnStep",
+    "Phase",
     "Step",
     "StopReason",
     "Targets",

@@ -7,7 +7,7 @@ is a common remedy in CLIP-guided synthesis. Not in the paper.
 import torch
 import torch.nn.functional as F
 
-from ..ops.resize import hats, in_any_order
+from ..ops.resize import has_nondeterministic_backward, linear_weights
 
 _SMALLEST = 0.7  # side of the smallest view, as a fraction of the picture's
 _BEYOND = 0.05  # how far a view may reach beyond the picture, the same
@@ -82,7 +82,7 @@ def _around(masks: torch.Tensor) -> torch.Tensor:
 
 def _cut(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W), each through its own box (N, 3), at the same size."""
-    if in_any_order(sources):
+    if has_nondeterministic_backward(sources):
         return cut_by_matrices(sources, boxes)
     size, x, y = boxes.T
     nothing = torch.zeros_like(size)
@@ -99,7 +99,7 @@ def cut_by_matrices(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         pixels = sources.shape[3 - axis]
         steps = torch.arange(pixels, dtype=boxes.dtype, device=boxes.device)
         places = size[:, None] * ((2 * steps + 1) / pixels - 1) + middle[axis][:, None]
-        return hats(((places + 1) * pixels - 1) / 2, pixels)[:, None]
+        return linear_weights(((places + 1) * pixels - 1) / 2, pixels)[:, None]
 
     cut: torch.Tensor = of(1) @ sources @ of(0).mT
     return cut

@@ -10,10 +10,10 @@ class Coordinates(Protocol):
 
     parameter: torch.Tensor
 
-    def now(self) -> torch.Tensor:
+    def codes(self) -> torch.Tensor:
         """The codes as they are, without a graph."""
 
-    def pull(self, gradient: torch.Tensor) -> None:
+    def set_gradient(self, gradient: torch.Tensor) -> None:
         """Hand the optimiser the gradient with respect to the codes."""
 
 
@@ -23,10 +23,10 @@ class PlainCoordinates:
     def __init__(self, start: torch.Tensor) -> None:
         self.parameter = start.clone().requires_grad_()
 
-    def now(self) -> torch.Tensor:
+    def codes(self) -> torch.Tensor:
         return self.parameter.detach()
 
-    def pull(self, gradient: torch.Tensor) -> None:
+    def set_gradient(self, gradient: torch.Tensor) -> None:
         self.parameter.grad = gradient
 
 
@@ -40,12 +40,12 @@ class WhitenedCoordinates:
         count, layers, width = start.shape
         self.parameter = start.new_zeros(count, 1 + layers, width).requires_grad_()
 
-    def now(self) -> torch.Tensor:
+    def codes(self) -> torch.Tensor:
         common, own = self.parameter.detach().split([1, self._start.shape[1]], dim=1)
         moved: torch.Tensor = (common + self._freedom * own) @ self._spread
         return self._start + moved
 
-    def pull(self, gradient: torch.Tensor) -> None:
+    def set_gradient(self, gradient: torch.Tensor) -> None:
         own = gradient @ self._spread  # which is symmetric
         common = own.sum(dim=1, keepdim=True)
         self.parameter.grad = torch.cat([common, self._freedom * own], dim=1)

@@ -15,13 +15,13 @@ import torch
 from .targets import Targets
 
 if TYPE_CHECKING:
-    from .objective import Evaluation, Objective, Recent
+    from .objective import CachedTerm, Objective, ObjectiveValue
 
 #: takes what shall be recorded; gives what carries it out again
-Recorder = Callable[[Callable[[], None]], Callable[[], None]]
+Capture = Callable[[Callable[[], None]], Callable[[], None]]
 
 
-class Recorded:
+class GraphedObjective:
     """`Objective.evaluate` as CUDA graphs: one for all steps at which the same terms are due.
 
     A GPU finishes most of a step's thousand small operations before the host has asked for the next;
@@ -36,14 +36,16 @@ class Recorded:
     """
 
     def __init__(
-        self, objective: Objective, targets: Targets, record: Recorder | None = None
+        self, objective: Objective, targets: Targets, record: Capture | None = None
     ) -> None:
         self._objective = objective
         self._targets = targets
         self._record = record or _cuda_recorder()
-        self._known: dict[frozenset[str], Evaluation | _Recording] = {}
+        self._known: dict[frozenset[str], ObjectiveValue | _Recording] = {}
 
-    def evaluate(self, codes: torch.Tensor, step: int, recent: Mapping[str, Recent]) -> Evaluation:
+    def evaluate(
+        self, codes: torch.Tensor, step: int, recent: Mapping[str, CachedTerm]
+    ) -> ObjectiveValue:
         """As `Objective.evaluate`. The next call may overwrite what this one returned."""
         due = frozenset(name for name, k in self._objective.every.items() if step % k == 0)
         known = self._known.get(due)
@@ -56,7 +58,7 @@ class Recorded:
         return known.at(codes, recent)
 
     def _recorded(
-        self, codes: torch.Tensor, step: int, recent: Mapping[str, Recent], like: Evaluation
+        self, codes: torch.Tensor, step: int, recent: Mapping[str, CachedTerm], like: ObjectiveValue
     ) -> _Recording:
         # What is read and what is written lies outside of the graph's own memory, of which nothing then
         # is held by anybody but the graph.
@@ -75,11 +77,11 @@ class _Recording:
     """What `replay` reads and writes, and `replay`."""
 
     codes: torch.Tensor
-    recent: Mapping[str, Recent]
-    found: Evaluation
+    recent: Mapping[str, CachedTerm]
+    found: ObjectiveValue
     replay: Callable[[], None]
 
-    def at(self, codes: torch.Tensor, recent: Mapping[str, Recent]) -> Evaluation:
+    def at(self, codes: torch.Tensor, recent: Mapping[str, CachedTerm]) -> ObjectiveValue:
         self.codes.copy_(codes)
         for name, one in self.recent.items():
             for held, value in zip(one, recent[name], strict=True):
@@ -88,12 +90,12 @@ class _Recording:
         return self.found
 
 
-def _tensors(one: Evaluation) -> list[torch.Tensor]:
+def _tensors(one: ObjectiveValue) -> list[torch.Tensor]:
     recent = [value for each in one.recent.values() for value in each]
     return [*one.terms.values(), one.total, one.images, one.gradient, *recent]
 
 
-def _cuda_recorder() -> Recorder:
+def _cuda_recorder() -> Capture:
     pool = torch.cuda.graph_pool_handle()  # of all graphs: they are replayed one after the other
 
     def record(work: Callable[[], None]) -> Callable[[], None]:

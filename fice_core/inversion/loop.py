@@ -13,13 +13,13 @@ from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
-from ..ops.autograd import with_graph
+from ..ops.autograd import with_grad
 from ..settings import EditSettings
 from .coordinates import Coordinates, PlainCoordinates, WhitenedCoordinates
-from .cuda_graphs import Recorded
-from .objective import Evaluation, Objective, Recent
-from .result import InversionInterrupted, InversionResult, OnStep, Step, StopReason
-from .start_search import better_start
+from .cuda_graphs import GraphedObjective
+from .objective import CachedTerm, Objective, ObjectiveValue
+from .result import InversionInterrupted, InversionResult, OnStep, Phase, Step, StopReason
+from .start_search import search_start
 from .targets import Targets
 from .trace import Trace
 
@@ -37,8 +37,9 @@ def invert(
     segmenter: Segmenter | None = None,
     statistics: LatentStatistics | None = None,
     on_step: OnStep | None = None,
-    between: Callable[[], None] = lambda: None,
-    first: int = 1,
+    check_cancelled: Callable[[], None] = lambda: None,
+    first_number: int = 1,
+    phase: Phase = "edit",
 ) -> InversionResult:
     """Optimise W+ codes so that their pictures follow the text and keep to the targets.
 
@@ -53,15 +54,16 @@ def invert(
             when missing.
         on_step: called after every step. An exception that it raises ends the loop and is passed
             on (cancel); `Step.stop()` ends it with a result.
-        between: called again and again before the first step, while random codes are tried on; an
+        check_cancelled: called again and again before the first step, while random codes are tried on; an
             exception that it raises is passed on (cancel).
-        first: what warnings call the first picture, which may be one of a longer row.
+        first_number: what warnings call the first picture, which may be one of a longer row.
+        phase: what the steps say that they belong to.
 
     Raises:
         FiceError: a term has a weight but no critic or target, or the codes do not fit.
         InversionInterrupted: Ctrl-C; holds the result so far.
     """
-    with with_graph():
+    with with_grad():
         check_latent(targets.w_plus, generator)
         if statistics is None and settings.needs_statistics:
             statistics = latent_statistics(generator)
@@ -71,12 +73,12 @@ def invert(
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
         start = targets.w_plus
         if settings.start_candidates and clip is not None and settings.judges_by_clip:
-            start = better_start(generator, clip, objective, targets, settings, between)
+            start = search_start(generator, clip, objective, targets, settings, check_cancelled)
         codes: Coordinates = PlainCoordinates(start)
         if settings.coordinates == "whitened":
             assert statistics is not None
             codes = WhitenedCoordinates(start, statistics.spread, settings.layer_freedom)
-        loop = _Loop(objective, targets, settings, initial, codes, first)
+        loop = _Loop(objective, targets, settings, initial, codes, first_number, phase)
         try:
             stopped = loop.run(on_step)
         except KeyboardInterrupt as interrupt:
@@ -84,7 +86,7 @@ def invert(
         return loop.result(stopped)
 
 
-class _Kept(NamedTuple):
+class _Best(NamedTuple):
     """The result so far; replaced as a whole, so that an interrupt never sees half of one."""
 
     w_plus: torch.Tensor
@@ -93,7 +95,7 @@ class _Kept(NamedTuple):
     step: torch.Tensor
 
 
-_Evaluate = Callable[[torch.Tensor, int, dict[str, Recent]], Evaluation]
+_Evaluate = Callable[[torch.Tensor, int, dict[str, CachedTerm]], ObjectiveValue]
 
 
 class _Piece(NamedTuple):
@@ -113,21 +115,23 @@ class _Loop:
         settings: EditSettings,
         initial: torch.Tensor,
         codes: Coordinates,
-        first: int,
+        first_number: int,
+        phase: Phase,
     ) -> None:
         self.objective = objective
         self.targets = targets
         self.settings = settings
         self.initial = initial
         self.codes = codes
-        self.first = first
+        self.first_number = first_number
+        self.phase = phase
         count, device = len(targets), initial.device
         self.recorded = settings.records_on(device.type)
 
         def filled(*shape: int, value: float) -> torch.Tensor:
             return torch.full(shape, value, device=device)
 
-        self.kept = _Kept(
+        self.kept = _Best(
             targets.w_plus.clone(),
             self.initial,
             filled(count, value=torch.inf),
@@ -142,7 +146,7 @@ class _Loop:
         }
         self.total = filled(settings.steps, count, value=torch.nan)
         self.recent = {
-            name: Recent(filled(count, value=0.0), torch.zeros_like(initial))
+            name: CachedTerm(filled(count, value=0.0), torch.zeros_like(initial))
             for name in objective.every
         }
         self.seconds: list[float] = []
@@ -192,7 +196,7 @@ class _Loop:
             seconds=torch.tensor(self.seconds[:steps]),
         )
         warnings = tuple(
-            f"picture {sample + self.first}: the losses became NaN or infinite at step {step + 1}; "
+            f"picture {sample + self.first_number}: the losses became NaN or infinite at step {step + 1}; "
             "the result before that is used (a lower learning rate may help)"
             for sample, step in enumerate(self.diverged.tolist())
             if step >= 0
@@ -213,14 +217,14 @@ class _Loop:
 
     def _evaluator(self, targets: Targets) -> _Evaluate:
         if self.recorded:
-            return Recorded(self.objective, targets).evaluate
+            return GraphedObjective(self.objective, targets).evaluate
         return lambda codes, step, recent: self.objective.evaluate(codes, targets, step, recent)
 
-    def _evaluate(self, step: int, pieces: list[_Piece]) -> Evaluation:
+    def _evaluate(self, step: int, pieces: list[_Piece]) -> ObjectiveValue:
         """The objective at the present codes; NaN for pictures that are in no piece."""
-        codes = self.codes.now()
+        codes = self.codes.codes()
         nowhere = torch.full_like(self.kept.total, torch.nan)
-        whole = Evaluation(
+        whole = ObjectiveValue(
             terms={name: nowhere.clone() for name in self.objective.weights},
             total=nowhere,
             images=self.kept.images.clone(),
@@ -228,7 +232,9 @@ class _Loop:
             recent={},
         )
         for index, evaluate in pieces:
-            recent = {name: Recent(*(v[index] for v in one)) for name, one in self.recent.items()}
+            recent = {
+                name: CachedTerm(*(v[index] for v in one)) for name, one in self.recent.items()
+            }
             part = evaluate(codes[index], step, recent)
             for name, one in part.recent.items():
                 for held, value in zip(self.recent[name], one, strict=True):
@@ -240,15 +246,15 @@ class _Loop:
             whole.gradient[index] = part.gradient
         return whole
 
-    def _keep(self, index: int, now: Evaluation) -> Step:
+    def _keep(self, index: int, now: ObjectiveValue) -> Step:
         """Note the losses, keep what is good, retire pictures that are finished or bad, and hand
         the gradient of the others to the optimiser."""
         settings, kept, active = self.settings, self.kept, self.active
-        codes = self.codes.now()
+        codes = self.codes.codes()
 
         good = active & now.total.isfinite()
         better = good if settings.result == "last" else good & (now.total < kept.total)
-        self.kept = kept = _Kept(
+        self.kept = kept = _Best(
             torch.where(better[:, None, None], codes, kept.w_plus),
             torch.where(better[:, None, None, None], now.images, kept.images),
             torch.where(better, now.total, kept.total),
@@ -271,8 +277,8 @@ class _Loop:
         self.active = usable
         # A bad gradient must not reach Adam's moments. What they still move of a retired code is
         # neither looked at nor kept.
-        self.codes.pull(torch.where(usable[:, None, None], now.gradient, 0.0))
-        return Step(index, settings.steps, terms, total, shown)
+        self.codes.set_gradient(torch.where(usable[:, None, None], now.gradient, 0.0))
+        return Step(index, settings.steps, terms, total, shown, self.phase)
 
 
 def _scattered(

@@ -8,30 +8,30 @@ import torch
 
 from ..acceleration.bfloat16 import in_bfloat16, multiplies_bfloat16
 from ..acceleration.compilation import compiled
-from ..acceleration.frozen_generator import fixed
-from ..acceleration.fusion import multiplying_less
+from ..acceleration.frozen_generator import with_precomputed_styles
+from ..acceleration.fusion import with_winograd
 from ..errors import FiceError
 from ..latents import LatentStatistics
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
-from ..networks.stylegan2 import Generator, Held
+from ..networks.stylegan2 import Generator, HeldFeatures
 from ..ops.batching import in_batches
 from ..settings import EditSettings
 from . import losses
 from .targets import Targets
 from .terms import (
     _T,
-    Sight,
+    ImageEncoder,
     Term,
     clip_direction_term,
     clip_region_term,
     clip_term,
     head_term,
     image_term,
-    need,
     perceptual_term,
     pose_term,
+    require,
 )
 
 # Pixels of two full-size pictures, or of eight of the demonstration's, see `rendered_at_once`; GPUs have four
@@ -40,7 +40,7 @@ _RENDER_ONCE = 2**17
 _TIMES_ON_GPUS = 4
 
 
-class Evaluation(NamedTuple):
+class ObjectiveValue(NamedTuple):
     """The objective at n codes.
 
     Attributes:
@@ -55,10 +55,10 @@ class Evaluation(NamedTuple):
     total: torch.Tensor
     images: torch.Tensor
     gradient: torch.Tensor
-    recent: dict[str, "Recent"]
+    recent: dict[str, "CachedTerm"]
 
 
-class Recent(NamedTuple):
+class CachedTerm(NamedTuple):
     """What a term was when it was last computed: its value, (n,), and the weighted gradient at the
     pictures, (n, 3, H, W)."""
 
@@ -94,27 +94,27 @@ class Objective:
                 f"execution is 'graph', which needs a CUDA device, but the networks are on {device}: "
                 "set it to eager or compile"
             )
-        quick = compiled if settings.execution == "compile" else _as_it_is
+        quick = compiled if settings.execution == "compile" else _unchanged
         self._generator = generator
-        self._synthesize = quick(fixed(generator).synthesize)
+        self._synthesize = quick(with_precomputed_styles(generator).synthesize)
         self._clamp = settings.clamp
         self._hold = settings.hold
         weights = settings.weights
         #: whether the critics multiply in bfloat16
-        self.rounded = settings.mixed_precision and multiplies_bfloat16(device)
-        critic = cache(in_bfloat16 if self.rounded else multiplying_less)
-        see = _rounded if self.rounded else _as_it_is
+        self.uses_bfloat16 = settings.mixed_precision and multiplies_bfloat16(device)
+        critic = cache(in_bfloat16 if self.uses_bfloat16 else with_winograd)
+        see = _in_bfloat16 if self.uses_bfloat16 else _unchanged
         #: pictures (N, 3, H, W) to CLIP's features (N, D), as the terms of the text see them; None
         #: where none of these has a weight
-        self.encode_image: Sight | None = None
+        self.encode_image: ImageEncoder | None = None
         self._picture_terms: dict[str, Term] = {}
         self._code_terms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
 
-        def encoder(term: str) -> Sight:
-            encode = see(critic(need(clip, term, "CLIP network")).encode_image)
+        def encoder(term: str) -> ImageEncoder:
+            encode = see(critic(require(clip, term, "CLIP network")).encode_image)
             self.encode_image = encode
             # In float32 there is nothing to gain, and Winograd's convolutions are not for compilers.
-            return quick(encode) if self.rounded else encode
+            return quick(encode) if self.uses_bfloat16 else encode
 
         if weights.clip:
             self._picture_terms["clip"] = clip_term(
@@ -126,10 +126,10 @@ class Objective:
             self._picture_terms["clip_direction"] = clip_direction_term(encoder("clip_direction"))
         if weights.pose:
             self._picture_terms["pose"] = pose_term(
-                see(critic(need(densepose, "pose", "DensePose network")))
+                see(critic(require(densepose, "pose", "DensePose network")))
             )
         if weights.head:
-            parser = critic(need(segmenter, "head", "segmenter"))
+            parser = critic(require(segmenter, "head", "segmenter"))
             self._picture_terms["head"] = head_term(
                 see(lambda images: parser(images).head), settings.head_scale
             )
@@ -137,12 +137,12 @@ class Objective:
             self._picture_terms["image"] = image_term
         if weights.perceptual:
             self._picture_terms["perceptual"] = perceptual_term(
-                need(segmenter, "perceptual", "segmenter")
+                require(segmenter, "perceptual", "segmenter")
             )
         if weights.latent:
             self._code_terms["latent"] = losses.latent_loss
         if weights.latent_prior:
-            known = need(statistics, "latent_prior", "statistics of W")
+            known = require(statistics, "latent_prior", "statistics of W")
             self._code_terms["latent_prior"] = lambda w: losses.latent_prior_loss(w, known)
         names = [*self._picture_terms, *self._code_terms]
         self.weights = {name: getattr(weights, name) for name in names}
@@ -170,19 +170,19 @@ class Objective:
         }
         for term, (value, what) in wanted.items():
             if term in self.weights:
-                need(value, term, what)
+                require(value, term, what)
         if self._hold:
-            need(targets.keep_mask, "hold", "keep mask")
+            require(targets.keep_mask, "hold", "keep mask")
         if {"clip_region", "clip_direction"} & set(self.weights):
-            need(targets.keep_mask, "clip_region or clip_direction", "keep mask")
+            require(targets.keep_mask, "clip_region or clip_direction", "keep mask")
 
     def evaluate(
         self,
         codes: torch.Tensor,
         targets: Targets,
         step: int = 0,
-        recent: Mapping[str, Recent] | None = None,
-    ) -> Evaluation:
+        recent: Mapping[str, CachedTerm] | None = None,
+    ) -> ObjectiveValue:
         """Losses, pictures and gradient at `codes` (n, num_ws, w_dim).
 
         Every term is differentiated to the picture by itself, and their sum once through the
@@ -197,14 +197,14 @@ class Objective:
         with torch.set_grad_enabled(keep_graph):
             images = self._render(codes, targets)
         picture = images.detach().requires_grad_()
-        found: dict[str, Recent] = {}
+        found: dict[str, CachedTerm] = {}
         for name, term in self._picture_terms.items():
             if recent is not None and step % self.every.get(name, 1):
                 found[name] = recent[name]
                 continue
             value = term(picture, targets, step)
             pull = torch.autograd.grad(self.weights[name] * value.sum(), picture)[0]
-            found[name] = Recent(value.detach(), pull)
+            found[name] = CachedTerm(value.detach(), pull)
         terms = {name: one.value for name, one in found.items()}
         gradient = torch.zeros_like(codes)
         if found:
@@ -217,7 +217,7 @@ class Objective:
             gradient += torch.autograd.grad(self.weights[name] * value.sum(), codes)[0]
             terms[name] = value.detach()
         kept = {name: one for name, one in found.items() if name in self.every}
-        return Evaluation(terms, self._weighted(terms), picture.detach(), gradient, kept)
+        return ObjectiveValue(terms, self._weighted(terms), picture.detach(), gradient, kept)
 
     def total(self, codes: torch.Tensor, targets: Targets, max_batch: int) -> torch.Tensor:
         """The weighted sum alone, (N,), at `codes` (N, num_ws, w_dim), in pieces of `max_batch`."""
@@ -238,7 +238,7 @@ class Objective:
         held = None
         if self._hold:
             assert targets.keep_mask is not None
-            held = Held(targets.w_plus, targets.keep_mask)
+            held = HeldFeatures(targets.w_plus, targets.keep_mask)
         images = self._synthesize(codes, held)
         return images.clamp(0, 1) if self._clamp else images
 
@@ -252,11 +252,11 @@ def rendered_at_once(generator: Generator) -> int:
     return times * _RENDER_ONCE // (height * width)
 
 
-def _as_it_is(sight: _T) -> _T:
+def _unchanged(sight: _T) -> _T:
     return sight
 
 
-def _rounded(sight: Sight) -> Sight:
+def _in_bfloat16(sight: ImageEncoder) -> ImageEncoder:
     """A critic whose products are of bfloat16; what it says is float32 again."""
 
     def lower(images: torch.Tensor) -> torch.Tensor:

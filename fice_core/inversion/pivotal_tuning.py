@@ -9,7 +9,7 @@ import torch
 from ..latents import check_latent
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
-from ..ops.autograd import with_graph
+from ..ops.autograd import with_grad
 from . import losses
 from .result import OnStep, Step
 from .targets import Targets
@@ -81,7 +81,7 @@ def tune_generator(
             f"one photo, one code and steps >= 1 are needed, not {len(images)}, {len(w_plus)}, {steps}"
         )
     weights = {"image": image, "perceptual": perceptual, "locality": locality}
-    with with_graph():
+    with with_grad():
         fit = _Fit(generator, segmenter, images, w_plus, weights, reach, seed)
         adam = torch.optim.Adam(fit.parameters, lr=learning_rate)
         best, kept, lowest = fit.weights_now(), -1, torch.inf
@@ -95,7 +95,7 @@ def tune_generator(
             seconds.append(time.monotonic() - start)
             if total.item() < lowest:  # never true of NaN
                 best, kept, lowest = fit.weights_now(), index, total.item()
-            step = Step(index, steps, values, total, picture)
+            step = Step(index, steps, values, total, picture, phase="tune")
             if on_step is not None:
                 on_step(step)
             if not fit.is_finite(total):

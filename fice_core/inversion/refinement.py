@@ -76,7 +76,13 @@ def refine_latent(
     keep = torch.ones_like(images[:, :1]) if mask is None else mask
     targets = Targets(images=images, w_plus=w_plus, keep_mask=keep)
     result = invert(
-        generator, targets, settings, segmenter=segmenter, statistics=statistics, on_step=on_step
+        generator,
+        targets,
+        settings,
+        segmenter=segmenter,
+        statistics=statistics,
+        on_step=on_step,
+        phase="refine",
     )
     return replace(
         result, warnings=tuple(f"refining the code of {line}" for line in result.warnings)

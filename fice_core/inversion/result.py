@@ -9,6 +9,7 @@ import torch
 
 from .trace import Trace
 
+Phase = Literal["refine", "tune", "edit"]
 StopReason = Literal["steps", "plateau", "diverged", "request", "interrupt"]
 
 
@@ -51,6 +52,8 @@ class Step:
         values: unweighted loss by term, (N,) on the device; NaN for pictures that are finished.
         total: weighted sum, (N,) on the device.
         images: pictures of this step, (N, 3, H, W) on the device; of finished ones, the one kept.
+        phase: what the step belongs to: "refine" fits the code to the photo, "tune" the generator,
+            "edit" is the inversion.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Step:
         values: dict[str, torch.Tensor],
         total: torch.Tensor,
         images: torch.Tensor,
+        phase: Phase = "edit",
     ) -> None:
         self.index = index
         self.steps = steps
@@ -67,6 +71,7 @@ class Step:
         self.total = total
         self.stop_requested = False
         self.images = images
+        self.phase = phase
 
     @cached_property
     def losses(self) -> dict[str, float]:

@@ -31,7 +31,7 @@ class _Drawn(NamedTuple):
     seed: int
     candidates: int
     at_once: int
-    rounded: bool
+    uses_bfloat16: bool
     device: torch.device
 
 
@@ -41,13 +41,13 @@ _REMEMBERED: WeakKeyDictionary[
 ] = WeakKeyDictionary()
 
 
-def better_start(
+def search_start(
     generator: Generator,
     clip: Clip,
     objective: Objective,
     targets: Targets,
     settings: EditSettings,
-    between: Callable[[], None] = lambda: None,
+    check_cancelled: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
     """Starting codes (N, num_ws, w_dim) of which none has a higher total loss than the given ones.
 
@@ -58,21 +58,23 @@ def better_start(
 
     Args:
         objective: of the inversion; `targets` must hold what its terms need.
-        between: called between pieces of the work; an exception that it raises ends it.
+        check_cancelled: called between pieces of the work; an exception that it raises ends it.
     """
     assert targets.text_features is not None
     # Trying clothes on needs no graph, and shall not need more memory than a step.
     at_once = max(1, min(settings.max_batch, rendered_at_once(generator)))
     device = targets.w_plus.device
-    drawn = _Drawn(settings.seed, settings.start_candidates, at_once, objective.rounded, device)
-    codes, features = _wardrobe(generator, clip, objective, drawn, between)
+    drawn = _Drawn(
+        settings.seed, settings.start_candidates, at_once, objective.uses_bfloat16, device
+    )
+    codes, features = _candidate_codes(generator, clip, objective, drawn, check_cancelled)
     ranking = targets.text_features @ features.T
     best = targets.w_plus
     lowest = objective.total(best, targets, at_once)
 
     def consider(tried: torch.Tensor) -> None:
         nonlocal best, lowest
-        between()
+        check_cancelled()
         total = objective.total(tried, targets, at_once)
         better = total < lowest
         best = torch.where(better[:, None, None], tried, best)
@@ -92,12 +94,12 @@ def better_start(
     return best
 
 
-def _wardrobe(
+def _candidate_codes(
     generator: Generator,
     clip: Clip,
     objective: Objective,
     drawn: _Drawn,
-    between: Callable[[], None],
+    check_cancelled: Callable[[], None],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Random codes (M, num_ws, w_dim) and what CLIP sees in their pictures (M, D)."""
     known = _REMEMBERED.setdefault(generator, WeakKeyDictionary())
@@ -109,7 +111,7 @@ def _wardrobe(
     z = torch.randn(drawn.candidates, generator.z_dim, generator=rng)
 
     def look(w: torch.Tensor) -> torch.Tensor:
-        between()
+        check_cancelled()
         return encode(generator.synthesize(w).clamp(0, 1))
 
     codes = generator.map(z.to(drawn.device))

@@ -14,7 +14,7 @@ from .clip_views import draw_views, garment_view, take_views
 from .targets import Targets
 
 Term = Callable[[torch.Tensor, Targets, int], torch.Tensor]
-Sight = Callable[[torch.Tensor], torch.Tensor]  # pictures to what a critic sees in them
+ImageEncoder = Callable[[torch.Tensor], torch.Tensor]  # pictures to what a critic sees in them
 _T = TypeVar("_T")
 
 # Feature maps that the perceptual term compares: the stem's and those of two stages, at H/2, H/4 and H/8.
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 _FEATURE_MAPS = 3
 
 
-def _once(function: Callable[[Targets], _T]) -> Callable[[Targets], _T]:
+def _once_per_targets(function: Callable[[Targets], _T]) -> Callable[[Targets], _T]:
     """What follows from targets alone: computed without a graph, and held as long as they are."""
     known: WeakKeyDictionary[Targets, _T] = WeakKeyDictionary()
 
@@ -35,7 +35,7 @@ def _once(function: Callable[[Targets], _T]) -> Callable[[Targets], _T]:
     return recalled
 
 
-def clip_term(encode: Sight, views: int, seed: int) -> Term:
+def clip_term(encode: ImageEncoder, views: int, seed: int) -> Term:
     """1 - cosine of the whole picture and, averaged with it, of `views` random views."""
 
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
@@ -51,7 +51,7 @@ def clip_term(encode: Sight, views: int, seed: int) -> Term:
     return term
 
 
-def clip_region_term(encode: Sight) -> Term:
+def clip_region_term(encode: ImageEncoder) -> Term:
     """1 - cosine of the garment's surroundings."""
 
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
@@ -62,10 +62,10 @@ def clip_region_term(encode: Sight) -> Term:
     return term
 
 
-def clip_direction_term(encode: Sight) -> Term:
+def clip_direction_term(encode: ImageEncoder) -> Term:
     """1 - cosine of the ways that picture and text went from photo and source text."""
 
-    @_once
+    @_once_per_targets
     def before(goal: Targets) -> torch.Tensor:
         assert goal.keep_mask is not None
         return encode(garment_view(goal.images, goal.images, goal.keep_mask))
@@ -78,7 +78,7 @@ def clip_direction_term(encode: Sight) -> Term:
     return term
 
 
-def pose_term(densepose: Sight) -> Term:
+def pose_term(densepose: ImageEncoder) -> Term:
     def term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
         assert goal.parts is not None
         return losses.pose_loss(densepose(images), goal.parts)
@@ -86,7 +86,7 @@ def pose_term(densepose: Sight) -> Term:
     return term
 
 
-def head_term(head: Sight, scale: float) -> Term:
+def head_term(head: ImageEncoder, scale: float) -> Term:
     def smaller(images: torch.Tensor) -> torch.Tensor:
         height, width = (max(1, round(scale * side)) for side in images.shape[-2:])
         return resize(images, (height, width))
@@ -106,7 +106,7 @@ def image_term(images: torch.Tensor, goal: Targets, step: int) -> torch.Tensor:
 def perceptual_term(segmenter: Segmenter) -> Term:
     """How different the pictures look from the targets' to the segmenter's first stages."""
 
-    @_once
+    @_once_per_targets
     def wanted(goal: Targets) -> list[torch.Tensor]:
         return segmenter.features(goal.images, _FEATURE_MAPS)
 
@@ -118,7 +118,7 @@ def perceptual_term(segmenter: Segmenter) -> Term:
     return term
 
 
-def need(value: _T | None, term: str, what: str) -> _T:
+def require(value: _T | None, term: str, what: str) -> _T:
     if value is None:
         raise FiceError(f"the {term} term has a weight but no {what}: give one, or set it to 0")
     return value

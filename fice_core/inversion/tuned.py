@@ -27,9 +27,8 @@ def invert_tuned(
     clip: Clip,
     densepose: DensePose,
     segmenter: Segmenter,
-    on_prepare: OnStep | None = None,
     on_step: OnStep | None = None,
-    between: Callable[[], None] = lambda: None,
+    check_cancelled: Callable[[], None] = lambda: None,
 ) -> InversionResult:
     """`invert` with a generator tuned to each photo, one photo after the other.
 
@@ -39,9 +38,9 @@ def invert_tuned(
         settings: `tune_steps` >= 1, and those of `invert`.
         spans: the rows of each photo, which share its generator; together all rows, in order.
         clip, densepose, segmenter: the critics, see `invert`.
-        on_prepare: called after every step of the tuning, see `tune_generator`.
-        on_step, between: see `invert`. A stop asked for by `Step.stop()` in the edit of one photo also
-            leaves out those after it.
+        on_step: called after every step of the tuning and of the edit, see `Step.phase`. `Step.stop()`
+            in the edit of one photo also skips the photos after it.
+        check_cancelled: see `invert`.
 
     Returns:
         As of one inversion, with the tuning in the trace. The codes belong to generators that are
@@ -61,7 +60,7 @@ def invert_tuned(
             targets.w_plus[:1],
             settings.tune_steps,
             seed=settings.seed,
-            on_step=on_prepare,
+            on_step=on_step,
         )
         notes = tuple(f"tuning the generator to picture {first}: {line}" for line in tuned.warnings)
         columns = torch.zeros(len(targets), dtype=torch.long)
@@ -79,8 +78,8 @@ def invert_tuned(
                 densepose=densepose,
                 segmenter=segmenter,
                 on_step=on_step,
-                between=between,
-                first=first,
+                check_cancelled=check_cancelled,
+                first_number=first,
             )
         except InversionInterrupted as interrupt:
             raise InversionInterrupted(with_tuning(interrupt.result)) from interrupt

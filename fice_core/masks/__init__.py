@@ -3,6 +3,6 @@
 May import `extraction`, `networks`, `ops` and what lies below them.
 """
 
-from .garment import allowed_mask, edit_mask, garment_mask, sharpened, soften
+from .garment import allowed_mask, edge_aligned_mask, edit_mask, feathered_mask, garment_mask
 
-__all__ = ["allowed_mask", "edit_mask", "garment_mask", "sharpened", "soften"]
+__all__ = ["allowed_mask", "edge_aligned_mask", "edit_mask", "feathered_mask", "garment_mask"]

@@ -7,9 +7,9 @@ the arms only what the edit visibly changed is clothing (a bare forearm stays th
 
 import torch
 
-from ..extraction.anatomy import Anatomy
+from ..extraction.anatomy import BodyRegions
 from ..ops.guided_filter import refine_mask
-from ..ops.morphology import blur, box_filter, dilate, spread
+from ..ops.morphology import blur, box_filter, dilate, max_filter
 from ..ops.resize import resize, working_copy
 from ..settings import EditSettings
 
@@ -18,20 +18,20 @@ _SLIVER = 0.008  # half the width, as a fraction of the height, below which a ch
 _NEGLIGIBLE = 1 / 512  # an opacity that cannot change an 8-bit picture
 
 
-def allowed_mask(anatomy: Anatomy, settings: EditSettings) -> torch.Tensor:
+def allowed_mask(anatomy: BodyRegions, settings: EditSettings) -> torch.Tensor:
     """Everything that any such garment of this person could cover: 1 there, else 0.
 
     The image term of the inversion keeps the rest. As wide as an edit mask can become, so that the
     loop is free wherever its picture is used.
     """
     reach = settings.mask_dilation + settings.mask_feather
-    always, perhaps, never = anatomy.worn(settings.garment)
+    always, perhaps, never = anatomy.garment_regions(settings.garment)
     return (dilate(always | perhaps, reach) & ~never).float()
 
 
 def garment_mask(
-    before: Anatomy,
-    after: Anatomy,
+    before: BodyRegions,
+    after: BodyRegions,
     photo: torch.Tensor,
     initial: torch.Tensor,
     generated: torch.Tensor,
@@ -58,7 +58,9 @@ def garment_mask(
     always, perhaps, _ = (
         old | new
         for old, new in zip(
-            before.worn(settings.garment), after.worn(settings.garment), strict=True
+            before.garment_regions(settings.garment),
+            after.garment_regions(settings.garment),
+            strict=True,
         )
     )
     garment = always | _without_slivers(perhaps & changed)
@@ -67,7 +69,9 @@ def garment_mask(
     return garment | beside & (_difference(generated, photo) > settings.change_threshold)
 
 
-def soften(garment: torch.Tensor, before: Anatomy, settings: EditSettings) -> torch.Tensor:
+def feathered_mask(
+    garment: torch.Tensor, before: BodyRegions, settings: EditSettings
+) -> torch.Tensor:
     """The edit mask of a garment: dilated, with a soft border outside, never over what is protected.
 
     Args:
@@ -80,11 +84,11 @@ def soften(garment: torch.Tensor, before: Anatomy, settings: EditSettings) -> to
     grown = dilate(garment, settings.mask_dilation + settings.mask_feather / 2)
     soft = blur(grown.float(), settings.mask_feather / 2)
     soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
-    never = before.worn(settings.garment)[2]
+    never = before.garment_regions(settings.garment)[2]
     return torch.where(never | (soft < _NEGLIGIBLE), 0.0, soft)
 
 
-def sharpened(
+def edge_aligned_mask(
     garment: torch.Tensor,
     never: torch.Tensor,
     photo: torch.Tensor,
@@ -95,7 +99,7 @@ def sharpened(
 
     The old garment's outline is an edge of the photo, the new one's an edge of the generated picture;
     so the mask is brought to both. Since it is exact to few pixels then, it is dilated by a quarter and
-    its border is half as wide as `soften` has them.
+    its border is half as wide as `feathered_mask` has them.
 
     Args:
         garment: as `garment_mask` gives it, bool (N, 1, h, w).
@@ -111,7 +115,7 @@ def sharpened(
     kept = refine_mask(photo, never.float())
     height = photo.shape[-2]
     feather = round(settings.mask_feather / 4 * height)
-    soft = spread(exact, round(settings.mask_dilation / 4 * height) + feather)
+    soft = max_filter(exact, round(settings.mask_dilation / 4 * height) + feather)
     for _ in range(2):
         soft = box_filter(soft, feather // 2)
     soft = torch.where(soft > 1 - _NEGLIGIBLE, 1.0, soft)
@@ -120,8 +124,8 @@ def sharpened(
 
 
 def edit_mask(
-    before: Anatomy,
-    after: Anatomy,
+    before: BodyRegions,
+    after: BodyRegions,
     photo: torch.Tensor,
     initial: torch.Tensor,
     generated: torch.Tensor,
@@ -129,7 +133,7 @@ def edit_mask(
 ) -> torch.Tensor:
     """`garment_mask`, made soft: where the photo gives way, (N, 1, H, W) in [0, 1]."""
     garment = garment_mask(before, after, photo, initial, generated, settings)
-    return soften(garment, before, settings)
+    return feathered_mask(garment, before, settings)
 
 
 def _difference(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

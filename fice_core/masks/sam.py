@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..extraction.anatomy import HANDS, HEAD, TORSO
 from ..networks.sam import INSIDE, OUTSIDE, UNUSED, Prompts, Sam
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 from ..ops.guided_filter import refine_mask
 from ..ops.overlap import soft_iou
 
@@ -79,7 +79,7 @@ def refine_by_sam(
         prompts = sam_prompts(parts, mask, size)
     if prompts is None:
         prompts = Prompts(boxes=_boxes(mask, size), masks=mask)
-    with no_graph():
+    with without_grad():
         found = sam(images, prompts, like=mask)
     rough = F.interpolate(mask.to(found), size, mode="bilinear", antialias=True)
     agreement = soft_iou(found, rough)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import FiceError
-from ..ops.resize import Double, hats
+from ..ops.resize import Upsample2x, linear_weights
 from .resnet import EXPANSION, AtrousPyramid, ConvNorm, StridedBottleneck, initialize
 
 FINE_CHANNELS = 25  # background and the 24 body parts
@@ -55,7 +55,7 @@ def bin_weights(extent: float, size: int, bins: int, like: Tensor) -> Tensor:
     """
     steps = torch.arange(bins * SAMPLES, dtype=like.dtype, device=like.device)
     points = (steps + 0.5) * (extent / (bins * SAMPLES))
-    return hats(points, size).reshape(bins, SAMPLES, size).mean(1)
+    return linear_weights(points, size).reshape(bins, SAMPLES, size).mean(1)
 
 
 def pool_box(features: Tensor, extent: tuple[float, float], bins: int) -> Tensor:
@@ -148,7 +148,7 @@ class Decoder(nn.Module):
             for i in range(max(1, doublings)):
                 layers.append(ReLUConv(channels if i else in_channels, channels))
                 if doublings:
-                    layers.append(Double())
+                    layers.append(Upsample2x())
             setattr(self, f"p{level}", nn.Sequential(*layers))
         self.predictor = nn.Conv2d(channels, channels, 1)
 
@@ -195,7 +195,7 @@ class Predictor(nn.Module):
             channels = coarse_channels if name == "ann_index" else FINE_CHANNELS
             layer = nn.ConvTranspose2d(in_channels, channels, 4, stride=2, padding=1)
             setattr(self, f"{name}_lowres", layer)
-        self.enlarge = Double()
+        self.enlarge = Upsample2x()
 
     def forward(self, x: Tensor, names: Sequence[str]) -> list[Tensor]:
         """(N, C, S, S) -> the named maps, each (N, channels, 4S, 4S)."""

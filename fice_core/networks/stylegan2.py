@@ -181,7 +181,7 @@ class SynthesisBlock(nn.Module):
         return y, upsample(rgb) + self.torgb(y, ws[:, 2])
 
 
-class Held(NamedTuple):
+class HeldFeatures(NamedTuple):
     """What of a picture stays as other codes have it: these codes (N, num_ws, w_dim), and where, 1 to
     stay, (N, 1, H, W) in [0, 1]."""
 
@@ -209,7 +209,7 @@ class SynthesisNetwork(nn.Module):
             block = SynthesisBlock(previous, channels, w_dim, (h, h * width // height), clamp)
             setattr(self, f"b{h}", block)
 
-    def forward(self, w_plus: Tensor, held: Held | None = None) -> Tensor:
+    def forward(self, w_plus: Tensor, held: HeldFeatures | None = None) -> Tensor:
         x: Tensor | None = None
         rgb: Tensor | None = None
         old: tuple[Tensor, Tensor] | None = None
@@ -288,7 +288,7 @@ class Generator(nn.Module):
         w = self.w_avg.lerp(self.mapping(z), truncation) if truncation != 1.0 else self.mapping(z)
         return w[:, None].expand(-1, self.num_ws, -1)
 
-    def synthesize(self, w_plus: Tensor, held: Held | None = None) -> Tensor:
+    def synthesize(self, w_plus: Tensor, held: HeldFeatures | None = None) -> Tensor:
         """w_plus (N, num_ws, w_dim) -> images (N, 3, H, W), about [0, 1] but not clamped.
 
         With `held`, the features of other codes replace these codes' own where its mask is 1, after

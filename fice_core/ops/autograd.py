@@ -7,14 +7,14 @@ import torch
 
 
 @contextmanager
-def no_graph() -> Iterator[None]:
+def without_grad() -> Iterator[None]:
     """Compute without a graph, yet yield tensors that later may enter one."""
     with torch.inference_mode(False), torch.no_grad(), _repeatable():
         yield
 
 
 @contextmanager
-def with_graph() -> Iterator[None]:
+def with_grad() -> Iterator[None]:
     """Compute with a graph of what asks for a gradient, whatever the caller's mode is."""
     with torch.inference_mode(False), torch.enable_grad(), _repeatable():
         yield

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 import torch
 
 from ..errors import FiceError
-from .autograd import no_graph
+from .autograd import without_grad
 
 
-def common_count(counts: Mapping[str, int]) -> int:
+def broadcast_count(counts: Mapping[str, int]) -> int:
     """How many edits these numbers of things make; a single one serves all edits.
 
     Args:
@@ -27,16 +27,16 @@ def common_count(counts: Mapping[str, int]) -> int:
     return max(several.values(), default=1)
 
 
-def paired(samples: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+def broadcast_rows(samples: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """Tensors with one row for each edit: those of a single row are repeated, without a copy.
 
     Args:
         samples: tensors (N or 1, ...), by what their rows are called.
 
     Raises:
-        FiceError: see `common_count`.
+        FiceError: see `broadcast_count`.
     """
-    count = common_count({name: len(tensor) for name, tensor in samples.items()})
+    count = broadcast_count({name: len(tensor) for name, tensor in samples.items()})
     return [tensor.expand(count, *tensor.shape[1:]) for tensor in samples.values()]
 
 
@@ -47,7 +47,7 @@ def in_batches(
     function: Callable[[torch.Tensor], torch.Tensor], tensor: torch.Tensor, max_batch: int
 ) -> torch.Tensor:
     """Apply `function` to pieces of at most `max_batch` samples, without a graph."""
-    with no_graph():
+    with without_grad():
         # The clone turns a caller's inference tensor into an ordinary one.
         pieces = [function(piece.clone()) for piece in tensor.detach().split(max_batch)]
         return torch.cat(pieces)

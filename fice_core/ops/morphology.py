@@ -13,7 +13,7 @@ def dilate(mask: torch.Tensor, radius: float) -> torch.Tensor:
     return F.conv2d(mask.float(), disk, padding=padding) > 0.5
 
 
-def spread(values: torch.Tensor, pixels: int) -> torch.Tensor:
+def max_filter(values: torch.Tensor, pixels: int) -> torch.Tensor:
     """The largest of (N, 1, H, W) within a square of `pixels` around; quick for wide squares."""
     size = 2 * pixels + 1
     across = F.max_pool2d(values, (1, size), 1, (0, pixels))

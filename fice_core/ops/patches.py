@@ -28,7 +28,7 @@ def _stretch(indices: torch.Tensor, margin: int, length: int) -> slice:
     return slice(max(0, int(indices[0]) - margin), min(length, int(indices[-1]) + 1 + margin))
 
 
-def check_pictures(generated: torch.Tensor, original: torch.Tensor, mask: torch.Tensor) -> None:
+def check_same_size(generated: torch.Tensor, original: torch.Tensor, mask: torch.Tensor) -> None:
     """Raise ValueError unless the pictures (N, C, H, W) and the mask (N, 1, H, W) belong together."""
     expected = (original.shape[0], 1, *original.shape[-2:])
     if original.ndim != 4 or generated.shape != original.shape or mask.shape != expected:

@@ -22,14 +22,14 @@ def interpolate(x: Tensor, size: tuple[int, int]) -> Tensor:
     return _resized(x, size, "linear")
 
 
-class Double(nn.Module):
+class Upsample2x(nn.Module):
     """(N, C, H, W) -> (N, C, 2H, 2W), interpolated."""
 
     def forward(self, x: Tensor) -> Tensor:
         return interpolate(x, (2 * x.shape[-2], 2 * x.shape[-1]))
 
 
-def in_any_order(x: Tensor) -> bool:
+def has_nondeterministic_backward(x: Tensor) -> bool:
     """Whether torch adds gradients up in any order where x is."""
     return x.device.type == "cuda"
 
@@ -39,10 +39,10 @@ def by_matrices(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):  # it would round pictures
         sides = zip(x.shape[-2:], size, strict=True)
         rows, columns = (_resized_identity(before, after, mode, x) for before, after in sides)
-        return sandwich(rows, x, columns)
+        return apply_separable(rows, x, columns)
 
 
-def sandwich(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
+def apply_separable(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
     """Matrices for both axes of x: (P, H), (N, C, H, W), (Q, W) -> (N, C, P, Q). Channels-last stays so."""
     if not x.is_contiguous(memory_format=torch.channels_last):
         return rows @ x @ columns.t()
@@ -53,7 +53,7 @@ def sandwich(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
     return resized.permute(0, 3, 1, 2)
 
 
-def hats(points: Tensor, size: int) -> Tensor:
+def linear_weights(points: Tensor, size: int) -> Tensor:
     """What linear interpolation at points (..., P), in pixels from the middle of the first of an axis, takes
     of its pixels, (..., P, size); beyond the last of them it goes on."""
     pixels = torch.arange(size, dtype=points.dtype, device=points.device)
@@ -61,7 +61,7 @@ def hats(points: Tensor, size: int) -> Tensor:
 
 
 def _resized(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    if in_any_order(x):
+    if has_nondeterministic_backward(x):
         return by_matrices(x, size, mode)
     return F.interpolate(x, size=size, mode="bilinear" if mode == "linear" else mode)
 

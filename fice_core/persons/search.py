@@ -18,7 +18,7 @@ from ..extraction.extractors import segment_regions, synthesize
 from ..framing import Frame
 from ..networks.segmenter import Regions, Segmenter
 from ..networks.stylegan2 import Generator
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 from ..ops.batching import MAX_BATCH
 from ..ops.resize import resize
 
@@ -46,7 +46,7 @@ class Person(NamedTuple):
 _layouts: WeakKeyDictionary[Generator, torch.Tensor] = WeakKeyDictionary()
 
 
-def layout(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
+def person_template(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
     """Mean head and body in the generator's pictures: (1, 2, H, W) in [0, 1], on the CPU.
 
     Computed once for a generator.
@@ -54,7 +54,7 @@ def layout(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
     if generator not in _layouts:
         device = next(generator.parameters()).device
         z = torch.randn(_SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(0))
-        with no_graph():
+        with without_grad():
             codes = generator.map(z.to(device), _TRUNCATION)
             regions = segment_regions(segmenter, synthesize(generator, codes, clamp=True))
             _layouts[generator] = _people(regions).mean(dim=0, keepdim=True).cpu()
@@ -71,8 +71,8 @@ def find_persons(generator: Generator, segmenter: Segmenter, photo: torch.Tensor
     Returns:
         None at all where nothing agrees with the layout, or all are smaller than `SMALLEST` pixels.
     """
-    with no_graph():
-        wanted = layout(generator, segmenter)
+    with without_grad():
+        wanted = person_template(generator, segmenter)
         found: list[Person] = []
         for level in range(_levels(photo)):
             scene = _Scene.of(generator, segmenter, photo, level)
@@ -90,8 +90,8 @@ def agreement(
     generator: Generator, segmenter: Segmenter, photo: torch.Tensor, frame: Frame
 ) -> float:
     """How well a person fills the frame: 1 as the layout, 0 not at all."""
-    with no_graph():
-        wanted = layout(generator, segmenter)
+    with without_grad():
+        wanted = person_template(generator, segmenter)
         people = _people_in(segmenter, photo, frame)
         size = _template_size(frame.resolution)
         inside = _inside(frame, size)

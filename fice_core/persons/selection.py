@@ -6,9 +6,9 @@ from ..errors import FiceError
 from ..framing import Frame
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 from ..settings import Framing
-from .search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, layout
+from .search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, person_template
 
 _NARROWEST = 12  # a picture longer than this times its width is not searched
 _ODD = 1.6  # proportions farther from the generator's than this are no picture of one person
@@ -94,9 +94,9 @@ def frame_person(
         best = max(range(len(found)), key=shares.__getitem__)
         if shares[best] > 0.5:
             return found[best].frame
-    with no_graph():
+    with without_grad():
         return _large_enough(
-            _fitted_to_mask(layout(generator, segmenter), mask, generator.resolution)
+            _fitted_to_mask(person_template(generator, segmenter), mask, generator.resolution)
         )
 
 

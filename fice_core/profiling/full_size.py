@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..acceleration.fusion import quicken
+from ..acceleration.fusion import fuse_for_inference
 from ..acceleration.module_sharing import Network
 from ..errors import FiceError
 from ..models import Models, kept_on_gpus
@@ -17,7 +17,7 @@ from ..networks.densepose import DensePose
 from ..networks.e4e import BodyBlock, Encoder
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator, StyledConv, ToRGB
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 
 SMALLEST, LARGEST = 32, 1024
 # Scales the last convolution of a residual block. Random blocks add up, and with none that is trained
@@ -111,7 +111,7 @@ def random_models(
     """
 
     def random(kind: type[Network], name: str) -> Network:
-        with no_graph(), torch.random.fork_rng(devices=[]):
+        with without_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = kind(**arguments[name])
             _fill(network)
@@ -119,7 +119,7 @@ def random_models(
 
     def ready(kind: type[Network], name: str) -> Network:
         network = random(kind, name)
-        return quicken(network) if quick else network
+        return fuse_for_inference(network) if quick else network
 
     return Models(
         generator=ready(Generator, "generator"),

@@ -16,7 +16,7 @@ from ..extraction.extractors import encode_latent, extract_pose, segment_regions
 from ..inversion.targets import Targets
 from ..latents import latent_statistics
 from ..models import Models, load_models
-from ..ops.autograd import no_graph
+from ..ops.autograd import without_grad
 from ..settings import EditSettings
 from .full_size import configurations, random_models
 from .machine import Clock, Machine, Peaks, describe, tf32
@@ -165,7 +165,7 @@ def time_models(
     steps = _STEPS_ON_CUDA if cuda else 1
     w_statistics = latent_statistics(ours.generator)
     clock, peaks = Clock(ours.device), Peaks(ours.device)
-    encoder = ours.encoder  # to fetch it is no part of a pass
+    encoder = ours.load_encoder()  # to fetch it is no part of a pass
 
     def real(settings: EditSettings, **other: Any) -> RealLoop:
         return RealLoop(ours, targets, replace(settings, **other), w_statistics, steps)
@@ -305,11 +305,11 @@ def make_targets(models: Models, batch: int) -> Targets:
     random = torch.Generator().manual_seed(0)
     images = torch.rand(batch, 3, *models.generator.resolution, generator=random).to(models.device)
     regions = segment_regions(models.segmenter, images)
-    with no_graph():
+    with without_grad():
         text = models.clip.encode_text([_SENTENCE])
     return Targets(
         images=images,
-        w_plus=encode_latent(models.generator, models.encoder, images),
+        w_plus=encode_latent(models.generator, models.load_encoder(), images),
         text_features=text.expand(batch, -1),
         parts=extract_pose(models.densepose, images),
         head=regions.head,

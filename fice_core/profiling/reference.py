@@ -85,7 +85,7 @@ class PlainLoop:
 def plain_models(models: Models) -> Models:
     """Copies of the networks in their plain form, the encoder being held as the others are. What is
     contiguous already shares its memory."""
-    encoder = models.encoder
+    encoder = models.load_encoder()
     return Models(
         generator=_plain(models.generator),
         load_encoder=lambda: encoder,

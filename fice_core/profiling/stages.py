@@ -16,12 +16,12 @@ from torch.utils.flop_counter import flop_registry
 
 from ..errors import FiceError
 from ..inversion.loop import invert
-from ..inversion.objective import Evaluation, Objective, Recent
+from ..inversion.objective import CachedTerm, Objective, ObjectiveValue
 from ..inversion.result import Step
 from ..inversion.targets import Targets
 from ..latents import LatentStatistics
 from ..models import Models
-from ..ops.autograd import with_graph
+from ..ops.autograd import with_grad
 from ..settings import EditSettings
 
 _T = TypeVar("_T")
@@ -131,10 +131,10 @@ class RealLoop:
         )
         count = len(self.targets)
         at_once = objective.at_once(self.settings.max_batch)
-        with with_graph():
+        with with_grad():
             for first in range(0, count, at_once):
                 piece = self.targets.select(slice(first, first + at_once))
-                recent: dict[str, Recent] | None = None
+                recent: dict[str, CachedTerm] | None = None
                 for step in range(self.period):
                     recent = objective.evaluate(piece.w_plus, piece, step, recent).recent
         return {name: v / self.period for name, v in laps.between(difference).items()}
@@ -152,7 +152,7 @@ class _Watched(Objective):
         for name, code_term in self._code_terms.items():
             self._code_terms[name] = self._watched(name, code_term)
 
-    def evaluate(self, *args: Any) -> Evaluation:
+    def evaluate(self, *args: Any) -> ObjectiveValue:
         self._rendered = False
         found = super().evaluate(*args)
         self._mark(None)

@@ -56,7 +56,7 @@ def edit_report(
     return entries
 
 
-def whole_report(
+def run_report(
     edits: Sequence[dict[str, Any]],
     settings: EditSettings,
     models: str,

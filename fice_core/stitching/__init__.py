@@ -5,8 +5,8 @@ May import `masks`, `extraction`, `framing`, `ops` and what lies below them.
 
 from ..ops.patches import stitch
 from .color import match_colour, ring_around
-from .composite import put_in, stitch_head
-from .edges import edge
+from .composite import blend_into_photo, stitch_head
+from .edges import edit_mask_at_photo_scale
 from .grain import match_grain
 from .laplacian import blend_pyramid
 from .poisson import blend_gradients
@@ -14,12 +14,12 @@ from .skin import match_skin
 
 __all__ = [
     "blend_gradients",
+    "blend_into_photo",
     "blend_pyramid",
-    "edge",
+    "edit_mask_at_photo_scale",
     "match_colour",
     "match_grain",
     "match_skin",
-    "put_in",
     "ring_around",
     "stitch",
     "stitch_head",

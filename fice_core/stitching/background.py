@@ -8,7 +8,7 @@ from ..extraction.background import _RIM
 from ..framing import Frame
 from ..networks.segmenter import Regions
 from ..ops.guided_filter import refine_mask
-from ..ops.morphology import spread
+from ..ops.morphology import max_filter
 from ..ops.resize import resize, working_copy
 from .poisson import membrane
 
@@ -32,7 +32,7 @@ class Scenery(NamedTuple):
         """
         person = 1 - before.background
         # A little more than the person, whose outline is mixed with the person's colours.
-        out = spread(person, 1) > 0.1
+        out = max_filter(person, 1) > 0.1
         behind = photos.clone()
         for sample, hidden in zip(behind, out[:, 0], strict=True):
             if hidden.any() and not hidden.all():
@@ -61,5 +61,5 @@ def _along_edges(
     """
     small = working_copy(picture)
     exact = refine_mask(small, frame.trim(mask))
-    exact = spread(exact, round(rim * small.shape[-2]))
+    exact = max_filter(exact, round(rim * small.shape[-2]))
     return resize(exact, (picture.shape[-2], picture.shape[-1]))

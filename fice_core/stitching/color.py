@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-from ..ops.morphology import spread
-from ..ops.patches import check_pictures
+from ..ops.morphology import max_filter
+from ..ops.patches import check_same_size
 from ..ops.resize import resize
 from .grain import _MAD, _SPREADS
 
@@ -31,7 +31,7 @@ def ring_around(mask: torch.Tensor, width: float = 0.04) -> torch.Tensor:
     block = max(1, -(-longest // _RING_SIDE))
     chosen = F.max_pool2d((mask > 0).float(), block, ceil_mode=True)
     reach = max(1, round(width * height / block))
-    grown = spread(chosen, reach).repeat_interleave(block, -2).repeat_interleave(block, -1)
+    grown = max_filter(chosen, reach).repeat_interleave(block, -2).repeat_interleave(block, -1)
     return (grown[..., :height, : mask.shape[-1]] > 0) & (mask == 0)
 
 
@@ -71,7 +71,7 @@ def fit_colour(
     Raises:
         ValueError: shapes do not agree.
     """
-    check_pictures(generated, original, kept)
+    check_same_size(generated, original, kept)
     pictures = [_small(images.detach()) for images in (generated, original)]
     # A small pixel counts if it is wholly kept and known.
     whole = _small(kept.to(original.dtype)) > 0.999

@@ -25,7 +25,7 @@ def stitch_head(
 _BLENDS = {"pyramid": blend_pyramid, "gradient": blend_gradients}
 
 
-def put_in(
+def blend_into_photo(
     generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
 ) -> torch.Tensor:
     """The generated picture in the photo's light and with its grain, stitched as the settings say.

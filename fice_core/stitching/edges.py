@@ -2,21 +2,21 @@
 
 import torch
 
-from ..extraction.anatomy import Anatomy
+from ..extraction.anatomy import BodyRegions
 from ..framing import Frame
-from ..masks.garment import sharpened, soften
+from ..masks.garment import edge_aligned_mask, feathered_mask
 from ..settings import EditSettings
 
 # A photo that is larger than the generator's picture by this factor has edges worth following.
 _FINER = 1.5
 
 
-def edge(
+def edit_mask_at_photo_scale(
     frame: Frame,
     photo: torch.Tensor,
     generated: torch.Tensor,
     garment: torch.Tensor,
-    anatomy: Anatomy,
+    anatomy: BodyRegions,
     settings: EditSettings,
 ) -> torch.Tensor:
     """The edit mask of a garment at the photo's scale: along the edges in the photo, or soft.
@@ -34,6 +34,6 @@ def edge(
         (N, 1, h, w) in [0, 1].
     """
     if not settings.sharp_mask or frame.scale * _FINER > 1:
-        return frame.unfit(soften(garment, anatomy, settings))
-    never = anatomy.worn(settings.garment)[2]
-    return sharpened(frame.trim(garment), frame.trim(never), photo, generated, settings)
+        return frame.unfit(feathered_mask(garment, anatomy, settings))
+    never = anatomy.garment_regions(settings.garment)[2]
+    return edge_aligned_mask(frame.trim(garment), frame.trim(never), photo, generated, settings)

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from ..ops.patches import check_pictures, edit_boxes
+from ..ops.patches import check_same_size, edit_boxes
 from ..ops.pyramid import smooth
 
 # RGB, powers of ten: residuals are taken to be no smaller than this in the first round and the last. With
@@ -41,7 +41,7 @@ def match_grain(
     Raises:
         ValueError: shapes do not agree.
     """
-    check_pictures(generated, original, mask)
+    check_same_size(generated, original, mask)
     result = generated.clone()
     basis = _opponent_basis(original)
     for sample, (rows, columns) in edit_boxes(mask, margin=0):

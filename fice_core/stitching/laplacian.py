@@ -7,7 +7,7 @@ and return the photo bit for bit where the mask is 0. `gradient_domain.blend_gra
 import torch
 import torch.nn.functional as F
 
-from ..ops.patches import check_pictures, edit_boxes, stitch
+from ..ops.patches import check_same_size, edit_boxes, stitch
 from ..ops.pyramid import expand, laplacian_pyramid, reduce
 
 _COARSEST = 32  # pixels a side of the edit at the pyramid's top
@@ -47,7 +47,7 @@ def blend_pyramid(
     Raises:
         ValueError: shapes do not agree, or `levels` is negative.
     """
-    check_pictures(generated, original, mask)
+    check_same_size(generated, original, mask)
     if levels is not None and levels < 0:
         raise ValueError(f"levels is {levels}, but must be at least 0")
     result = original.clone()

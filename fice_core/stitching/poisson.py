@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from ..ops.patches import check_pictures, edit_boxes
+from ..ops.patches import check_same_size, edit_boxes
 from .laplacian import usual_range
 
 _TOLERANCE = 0.02  # of the largest border value; leaves less than half a grey level of error
@@ -47,7 +47,7 @@ def blend_gradients(
     Raises:
         ValueError: shapes do not agree.
     """
-    check_pictures(generated, original, mask)
+    check_same_size(generated, original, mask)
     result = original.clone()
     for sample, (rows, columns) in edit_boxes(mask, margin=1):
         soft = mask[sample, :, rows, columns]

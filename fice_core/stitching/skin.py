@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ..extraction.anatomy import HANDS, HEAD
 from ..ops.color import to_lab
-from ..ops.patches import check_pictures, edit_boxes
+from ..ops.patches import check_same_size, edit_boxes
 from ..ops.resize import resize
 
 _SIDE = 512  # tones are measured on pictures of at most this size
@@ -53,7 +53,7 @@ def skin_tone(
     """
     masks = [hands, head] + ([] if arms is None else [arms])
     for mask in masks:
-        check_pictures(images, images, mask)
+        check_same_size(images, images, mask)
     shrink = max(1.0, max(images.shape[-2:]) / _SIDE)
     size = (round(images.shape[-2] / shrink), round(images.shape[-1] / shrink))
     small = resize(images.detach(), size)
@@ -119,7 +119,7 @@ def newly_bare(
     Returns:
         (N, 1, H, W) in [0, 1], soft.
     """
-    check_pictures(generated, original, arms)
+    check_same_size(generated, original, arms)
     is_skin = skin_likelihood(generated, generated_tone)
     return arms.to(is_skin) * is_skin * (1 - skin_likelihood(original, tone))
 
@@ -168,7 +168,7 @@ def shift_skin(generated: torch.Tensor, mask: torch.Tensor, tone: SkinTone) -> t
     """
     from skimage.color import lab2rgb  # here, because it takes long to import
 
-    check_pictures(generated, generated, mask)
+    check_same_size(generated, generated, mask)
     result = generated.detach().clone()
     for sample, (rows, columns) in edit_boxes(mask, margin=0):
         patch = generated[sample, :, rows, columns].detach()

@@ -18,7 +18,7 @@ from .discriminator import Discriminator
 from .generator import equalized_adam, rehearse, sample_sheet, taught
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Pool
-from .wardrobe import Wardrobe
+from .wardrobe import AttributeMapping
 
 SUPERVISED, FOOLED = 15.0, 0.25  # weights of the two losses
 # gamma of Karras et al. for 128 pixels and batches of 16, with pixels in [0, 1] instead of [-1, 1]
@@ -27,7 +27,7 @@ R1_EVERY, R1_GAMMA = 16, 0.05
 
 def train(
     network: Generator,
-    wardrobe: Wardrobe,
+    wardrobe: AttributeMapping,
     pool: Pool,
     folder: Path,
     schedule: Schedule,

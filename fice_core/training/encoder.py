@@ -20,14 +20,14 @@ from .fakes import Fakes
 from .generator import codes_to_w_plus, picture_loss
 from .loop import Schedule, Weights, fast_bf16, fit
 from .pool import Pool
-from .wardrobe import Wardrobe
+from .wardrobe import AttributeMapping
 
 CONFIG: dict[str, Any] = {"stages": ((12, 1), (32, 2), (64, 2), (96, 2)), "head_channels": 64}
 
 
 def train(
     generator_network: Generator,
-    wardrobe: Wardrobe,
+    wardrobe: AttributeMapping,
     pool: Pool,
     fakes: Fakes,
     folder: Path,

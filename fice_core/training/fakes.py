@@ -18,7 +18,7 @@ from ..demo.attributes import Attributes, attributes_from_code, mix, sample_attr
 from ..files import replacing
 from ..networks.stylegan2 import Generator
 from .generator import codes_to_w_plus
-from .wardrobe import Wardrobe
+from .wardrobe import AttributeMapping
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Fakes:
 @torch.no_grad()
 def make(
     network: Generator,
-    wardrobe: Wardrobe,
+    wardrobe: AttributeMapping,
     path: Path,
     count: int,
     disturb: float = 0.5,

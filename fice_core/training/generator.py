@@ -21,7 +21,7 @@ from ..demo.attributes import CODE_DIM, attributes_from_code, sample_attributes,
 from ..networks.stylegan2 import Generator
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Batch, Pool
-from .wardrobe import Wardrobe
+from .wardrobe import AttributeMapping
 
 #: layers from here on take the w of a mixture's appearance: those of 32 x 32 pixels and more
 APPEARANCE_LAYER = 5
@@ -46,7 +46,7 @@ def spread_over_layers(geometry: Tensor, appearance: Tensor, num_ws: int) -> Ten
 
 
 def codes_to_w_plus(
-    wardrobe: Wardrobe, geometry: Tensor, appearance: Tensor, num_ws: int
+    wardrobe: AttributeMapping, geometry: Tensor, appearance: Tensor, num_ws: int
 ) -> Tensor:
     """The two codes (N, CODE_DIM) of a mixture -> w_plus (N, num_ws, w_dim), by way of the attributes."""
     coarse, fine = (wardrobe(attributes_from_code(code)) for code in (geometry, appearance))
@@ -139,14 +139,14 @@ def rehearse(
     return output, target, picture_loss(output, target, importance(figures).to(output))
 
 
-def taught(wardrobe: Wardrobe, figures: Batch, network: Generator) -> Tensor:
+def taught(wardrobe: AttributeMapping, figures: Batch, network: Generator) -> Tensor:
     """The codes (N, num_ws, w_dim) that the teacher has for these figures."""
     device = network.w_avg.device
     codes = (figures.geometry.to(device), figures.appearance.to(device))
     return codes_to_w_plus(wardrobe, *codes, network.num_ws)
 
 
-def sample_sheet(network: Generator, wardrobe: Wardrobe, pool: Pool) -> Tensor:
+def sample_sheet(network: Generator, wardrobe: AttributeMapping, pool: Pool) -> Tensor:
     """Figures of the pool, each above what the generator makes of it, and pictures of random z."""
     figures = pool.batch(torch.arange(0, len(pool), max(1, len(pool) // 16))[:16])
     z = torch.randn(16, CODE_DIM, generator=torch.Generator().manual_seed(1))
@@ -165,7 +165,7 @@ def train(
     device: str = "cpu",
     half: bool = True,
     start: Path | None = None,
-) -> tuple[Generator, Wardrobe, bool]:
+) -> tuple[Generator, AttributeMapping, bool]:
     """The warm start and the mapping network, resumable.
 
     Returns the averaged generator, its teacher, and whether all steps are done.
@@ -178,7 +178,7 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = Generator(resolution=(size, size), **CONFIG).to(device)
-        wardrobe = Wardrobe(network.w_dim).to(device)
+        wardrobe = AttributeMapping(network.w_dim).to(device)
     _soften(network)
     if start is not None:
         network.load_state_dict(load_generator(start / "generator.safetensors").state_dict())
@@ -229,7 +229,7 @@ def train(
 
 
 def teach_mapping(
-    network: Generator, wardrobe: Wardrobe, folder: Path, seed: int, steps: int = 15_000
+    network: Generator, wardrobe: AttributeMapping, folder: Path, seed: int, steps: int = 15_000
 ) -> None:
     """Regress the mapping network onto the teacher's w, and set w_avg. Resumable like any stage."""
     generator = torch.Generator().manual_seed(seed + 3)

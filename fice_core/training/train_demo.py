@@ -20,7 +20,7 @@ from . import adversarial, clip, encoder, generator, perception
 from .fakes import Fakes, make
 from .loop import Schedule, Weights
 from .pool import Pool
-from .wardrobe import Wardrobe
+from .wardrobe import AttributeMapping
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class _Run:
         return self.out / "weights"
 
     @cached_property
-    def trained(self) -> tuple[Generator, Wardrobe]:
+    def trained(self) -> tuple[Generator, AttributeMapping]:
         """The finished generator and its teacher, for the stages that need its pictures."""
         if not (self.weights / generator.WARDROBE).exists():
             raise FiceError(
@@ -69,7 +69,7 @@ class _Run:
                 "or go on with one that was stopped by --resume"
             )
         network = checkpoints.load_generator(self.weights / "generator.safetensors")
-        wardrobe = Wardrobe(network.w_dim).requires_grad_(False)
+        wardrobe = AttributeMapping(network.w_dim).requires_grad_(False)
         wardrobe.load_state_dict(load_file(self.weights / generator.WARDROBE))
         return network, wardrobe
 

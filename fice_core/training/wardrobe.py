@@ -36,7 +36,7 @@ def features(attributes: Attributes) -> Tensor:
     return torch.cat(blocks, 1)
 
 
-class Wardrobe(nn.Module):
+class AttributeMapping(nn.Module):
     """Attributes -> w (N, w_dim): a linear map, so that W is straight where it can be, plus a small MLP."""
 
     mean: Tensor
