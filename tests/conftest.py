@@ -31,12 +31,6 @@ SEED = 0
 PREFIXES = {"e4e": "encoder.", "segmenter": "model."}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "parity: compares full-size networks with the authors' results; a minute each"
-    )
-
-
 def parity_tensors(name: str) -> dict[str, Tensor]:
     """State dict of one layout, keys as the network classes have them."""
     layout = json.loads((PARITY / "layouts" / f"{name}.json").read_text())

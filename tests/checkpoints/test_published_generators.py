@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from checkpoint_writers import randomized, write_nvidia
-from test_cli import fice
+from command import fice
 from torch import Tensor
 
 from fice_core import checkpoints

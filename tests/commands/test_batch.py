@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from batch_files import picture, table
 from click.testing import CliRunner, Result
 from PIL import Image
-from test_batch import picture, table
 from toys import toy_models
 
 from fice_core import editing, persons

@@ -24,7 +24,7 @@ from fice_core.profiling.measuring import OURS, PAPER, PLAIN, Configuration, Loo
 from fice_core.profiling.memory import PeakMemory
 from fice_core.profiling.stages import FORWARD, OPTIMISER
 
-LAYOUTS = Path(__file__).parent / "parity" / "layouts"
+LAYOUTS = Path(__file__).parents[1] / "parity" / "layouts"
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,9 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
+from batch_files import picture, table
 from filelock import FileLock
-from PIL import Image
 
 from fice_core.batch import groups
 from fice_core.batch import journal as journal_module
@@ -16,21 +15,6 @@ from fice_core.batch.jobs import Job, check, read_table
 from fice_core.batch.journal import NAME, Entry, Journal
 from fice_core.errors import FiceError
 from fice_core.settings import EditSettings
-
-rng = np.random.default_rng(0)
-
-
-def picture(path: Path, width: int = 40, height: int = 40) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
-    return path
-
-
-def table(folder: Path, *rows: str, encoding: str = "utf-8") -> Path:
-    path = folder / "jobs.csv"
-    path.write_text("\n".join(rows) + "\n", encoding=encoding)
-    return path
-
 
 # Tables
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image, ImageCms
-from test_images import png16
+from png_files import png16
 from toys import toy_models
 
 from fice_core import editing, persons

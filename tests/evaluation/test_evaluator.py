@@ -8,8 +8,8 @@ import torch
 from fice_core.demo.attributes import sleeve_class
 from fice_core.demo.captions import nearest_colour
 from fice_core.errors import FiceError
-from fice_core.evaluation.evaluator import ScoreTable, VariantScores, cases, variants
-from fice_core.evaluation.tables import Tally
+from fice_core.evaluation.evaluator import cases, variants
+from fice_core.evaluation.tables import ScoreTable, Tally, VariantScores
 from fice_core.ops.overlap import soft_iou
 from fice_core.settings import EditSettings
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_writers import write_legacy
+from command import fice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosinality_reference import map_z, random_state, render
 from safetensors.torch import save_file
-from test_cli import fice
 
 from fice_core import checkpoints
 from fice_core.checkpoints.layouts import rosinality

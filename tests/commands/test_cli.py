@@ -15,31 +15,19 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_writers import tiny_generator
-from click.testing import CliRunner, Result
+from command import fice
 from PIL import Image
 from toys import toy_models
 
 import fice_core.demo
 from fice_core import checkpoints, editing
-from fice_core.cli import main
 from fice_core.commands import common
 from fice_core.images.photo import read_image
 from fice_core.reporting import plots
 from fice_core.settings import EditSettings
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 SIZE = 24
-
-
-def fice(*arguments: object) -> Result:
-    """Run a command line in this process; a defect of the program fails the test."""
-    line = [str(argument) for argument in arguments]
-    if line[:1] == ["edit"] and not {"--frame", "--help", "--box"} & set(line):
-        line += ["--frame", "whole"]  # toy networks see no persons
-    result = CliRunner().invoke(main, line)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture

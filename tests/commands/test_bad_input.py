@@ -15,13 +15,13 @@ import torch
 from checkpoint_writers import VOCABULARY, tiny_clip, tiny_generator, tiny_openai_clip
 from click.testing import CliRunner
 from PIL import Image
-from test_images import png
+from png_files import png
 from toys import toy_models
 
 from fice_core import checkpoints, editing
 from fice_core.cli import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoint_writers import prefixed, write_nvidia
+from command import fice
 from rosinality_reference import random_state
-from test_cli import fice
-from test_pipeline import write_models
+from tiny_models import write_models
 from torch.nn import functional as F
 
 from fice_core import checkpoints

@@ -3,8 +3,6 @@
 import errno
 import io
 import os
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageCms, ImageOps
+from png_files import chunk, png, png16
 
 from fice_core import files, images
 from fice_core.errors import FiceError
@@ -22,24 +21,6 @@ from fice_core.images.photo import Photo, read_image, read_photo, write_image, w
 
 LOSSLESS = ("png", "webp", "bmp", "tif")
 rng = np.random.default_rng(0)
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    body = chunk(b"IDAT", zlib.compress(rows))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + body + chunk(b"IEND", b"")
-
-
-def png16(levels: np.ndarray, extra: bytes = b"") -> bytes:
-    """A 16-bit PNG of (H, W, 1..4) levels, made by hand because Pillow cannot."""
-    height, width, channels = levels.shape
-    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
-    return png(width, height, 16, colour, rows, extra)
 
 
 def saved(path: Path, image: Image.Image, **options: object) -> Path:

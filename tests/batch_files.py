@@ -1,0 +1,20 @@
+"""Photos and tables for batches."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+rng = np.random.default_rng(0)
+
+
+def picture(path: Path, width: int = 40, height: int = 40) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def table(folder: Path, *rows: str, encoding: str = "utf-8") -> Path:
+    path = folder / "jobs.csv"
+    path.write_text("\n".join(rows) + "\n", encoding=encoding)
+    return path
