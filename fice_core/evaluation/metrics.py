@@ -1,12 +1,12 @@
 """How good an edit is: measures that need no network, only pictures, masks and part maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..ops.color import _masked_pixels, to_lab
+from ..ops.color import to_lab
 
 _HARD = 1 / 256  # a share of a picture that 8 bits cannot show
 
@@ -42,54 +42,6 @@ def mask_iou(mask: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     a, b = (mask > 0.5).flatten(1), (target > 0.5).flatten(1)
     either = (a | b).sum(dim=1)
     return torch.where(either > 0, (a & b).sum(dim=1) / either.clamp_min(1), 1.0)
-
-
-def colour_votes(
-    images: torch.Tensor,
-    mask: torch.Tensor,
-    palette: Mapping[str, Sequence[float]],
-) -> list[dict[str, float]]:
-    """The share of the masked pixels whose nearest named colour in CIELAB is each of the palette.
-
-    Args:
-        images: (N, 3, H, W) in [0, 1].
-        mask: (N, 1, H, W); pixels above one half vote.
-        palette: sRGB in [0, 1] by name.
-
-    Returns:
-        For every picture the shares by name, largest first; empty where the mask is.
-    """
-    names = list(palette)
-    wanted = to_lab(np.array([palette[name] for name in names], dtype=np.float64))
-    shares = []
-    for pixels in _masked_pixels(images, mask):
-        distances = ((to_lab(pixels)[:, None] - wanted[None]) ** 2).sum(axis=-1)
-        counts = np.bincount(distances.argmin(axis=1), minlength=len(names))
-        order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
-        shares.append({names[k]: float(counts[k] / len(pixels)) for k in order})
-    return shares
-
-
-def nearest_colours(
-    images: torch.Tensor,
-    mask: torch.Tensor,
-    palette: Mapping[str, Sequence[float]],
-) -> list[str | None]:
-    """The named colour nearest, in CIELAB, to the median of the masked pixels; None without pixels.
-
-    The median, component by component, is the ground colour of a garment whose pattern covers less
-    than half of it, and is not moved by a few dark folds. Arguments as of `colour_votes`.
-    """
-    names = list(palette)
-    wanted = to_lab(np.array([palette[name] for name in names], dtype=np.float64))
-    found: list[str | None] = []
-    for pixels in _masked_pixels(images, mask):
-        if len(pixels) == 0:
-            found.append(None)
-            continue
-        middle = np.median(to_lab(pixels), axis=0)
-        found.append(names[int(((wanted - middle) ** 2).sum(axis=1).argmin())])
-    return found
 
 
 def unchanged_outside(

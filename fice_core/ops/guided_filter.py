@@ -1,11 +1,11 @@
-"""Masks of a network's resolution, brought to the photo's with clean edges.
+"""A mask of a network's resolution, brought to the photo's resolution with clean edges.
 
-The networks see 112 to 256 pixels; a photo has thousands. `guided_filter` (He, Sun, Tang, "Guided
-Image Filtering", PAMI 2013; He and Sun, "Fast Guided Filter", arXiv 1505.00996) fits the mask locally as
-a linear function of the photo's colours, so that the mask's edge moves onto the photo's. `refine_mask`
-applies it from coarse to fine. `refine_by_sam` asks Segment Anything first.
+Networks see 112 to 256 pixels, a photo has thousands. A guided filter (He, Sun, Tang, "Guided Image
+Filtering", PAMI 2013; He and Sun, "Fast Guided Filter", arXiv 1505.00996) fits the mask locally as a
+linear function of the photo's colours, so that its edge moves onto an edge of the photo. `refine_mask`
+applies filters from coarse to fine.
 
-Masks are (N, 1, H, W) in [0, 1]. Lengths are fractions of the picture's height.
+Masks are (N, 1, H, W) in [0, 1]. Lengths are fractions of the image height.
 """
 
 from collections.abc import Callable
@@ -23,31 +23,6 @@ _NOTHING = 1e-6  # rounding of a share that is 0 or 1; the least other share is 
 _QUIET = 1e-4  # variance of a mask within a window that is not worth explaining
 _LEAST_WEIGHT = 1e-3  # of a fit that explains nothing, against 1 for one that explains all
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colour channels
-
-
-def guided_filter(
-    images: Tensor, mask: Tensor, radius: float = 0.03, epsilon: float = 1e-4
-) -> Tensor:
-    """The mask as a locally linear function of the photo's colours.
-
-    Fitted on copies of at most `WORKING_SIDE` pixels a side, applied at the photo's own size in strips.
-
-    Args:
-        images: photos, (N, 3, H, W) in [0, 1].
-        mask: of the same pictures, (N, 1, h, w), any size.
-        radius: half the side of the square windows, a fraction of the height, at least one pixel.
-        epsilon: variance of a colour (of [0, 1]) that is too small to be an edge.
-
-    Returns:
-        (N, 1, H, W) in [0, 1].
-
-    Raises:
-        ValueError: shapes that do not go together, radius or epsilon not positive.
-    """
-    _check(images, mask, radius, epsilon)
-    guide = working_copy(images, WORKING_SIDE).float()
-    model, _ = _fit(guide, _resample(mask, guide), _pixels(radius, guide), epsilon)
-    return _in_strips(images, model, lambda model, strip: _predict(model, strip))
 
 
 def refine_mask(

@@ -7,16 +7,13 @@ and return the photo bit for bit where the mask is 0. `gradient_domain.blend_gra
 import torch
 import torch.nn.functional as F
 
-from ..ops.patches import check_same_size, edit_boxes, stitch
+from ..ops.patches import check_same_size, edit_boxes
 from ..ops.pyramid import expand, laplacian_pyramid, reduce
 
 _COARSEST = 32  # pixels a side of the edit at the pyramid's top
 _REACH = 4  # pixels of a level that its own reduction and expansion together can spread over
 _OUTLIER = 4.0  # robust standard deviations from the median within which a difference is light
 _LEAST_LIMIT = 0.04  # RGB; so close to the median it is light, however even that may be
-
-#: The soft mask's plain mixture of the two pictures.
-blend_feathered = stitch
 
 
 def blend_pyramid(
@@ -39,7 +36,7 @@ def blend_pyramid(
         generated, original: (N, 3, H, W) in [0, 1].
         mask: (N, 1, H, W) in [0, 1].
         levels: how often the resolution is halved, >= 0; None: until the edit's shorter side is
-            32 pixels. 0 is `blend_feathered`.
+            32 pixels. 0 is `stitch`.
 
     Returns:
         (N, 3, H, W), in [0, 1] inside the mask.

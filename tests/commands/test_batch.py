@@ -12,13 +12,14 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from toys import toy_models
 
-from fice_core import editing, persons
+from fice_core import editing
 from fice_core import models as models_module
 from fice_core.batch import workers
 from fice_core.batch.editor import Editor, Outcome, Setup, Work
 from fice_core.batch.journal import Entry, Journal
 from fice_core.cli import main
 from fice_core.errors import FiceError
+from fice_core.persons import selection
 
 
 class Here:
@@ -127,7 +128,7 @@ def test_a_finished_batch_is_not_made_again_and_another_is_refused(tmp_path: Pat
 def test_what_fails_is_told_at_the_end_and_the_others_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(persons, "find_persons", lambda *_: [])
+    monkeypatch.setattr(selection, "find_persons", lambda *_: [])
     for name in ("a.png", "b.png", "c.png"):
         picture(tmp_path / name)
     whole = (tmp_path / "a.png").read_bytes()

@@ -11,12 +11,13 @@ from PIL import Image, ImageCms
 from png_files import png16
 from toys import toy_models
 
-from fice_core import editing, persons
+from fice_core import editing
 from fice_core.cli import main
 from fice_core.commands import photos as photos_module
 from fice_core.framing import Frame
 from fice_core.images import png16 as deep_png
 from fice_core.images.photo import read_photo
+from fice_core.persons import selection
 from fice_core.persons.search import Person
 
 SIZE = 40
@@ -35,7 +36,7 @@ def found(monkeypatch: pytest.MonkeyPatch, *boxes: tuple[int, int, int, int]) ->
         size = (photo.shape[2], photo.shape[3])
         return [Person(Frame(size, (8, 8), box), 1.0) for box in boxes]
 
-    monkeypatch.setattr(persons, "find_persons", find)
+    monkeypatch.setattr(selection, "find_persons", find)
 
 
 def picture(path: Path, width: int = SIZE, height: int = SIZE) -> Path:

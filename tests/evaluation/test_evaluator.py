@@ -10,7 +10,6 @@ from fice_core.demo.captions import nearest_colour
 from fice_core.errors import FiceError
 from fice_core.evaluation.evaluator import cases, variants
 from fice_core.evaluation.tables import ScoreTable, Tally, VariantScores
-from fice_core.ops.overlap import soft_iou
 from fice_core.settings import EditSettings
 
 
@@ -24,16 +23,6 @@ def test_cases_ask_for_a_change_and_repeat() -> None:
     assert cases(40, seed=1).prompts != first.prompts
     with pytest.raises(FiceError, match="at least one"):
         cases(0)
-
-
-def test_soft_iou_by_hand() -> None:
-    parts = torch.zeros(2, 14, 2, 2)
-    target = torch.zeros(2, 14, 2, 2)
-    parts[0, 0] = torch.tensor([[1.0, 0.5], [0, 0]])
-    target[0, 0] = torch.tensor([[1.0, 1.0], [0, 0]])
-    target[0, 1, 1, 1] = 0.5
-    parts[1], target[1] = 0.25, 0.25
-    assert soft_iou(parts, target).tolist() == pytest.approx([1.5 / 2.5, 1.0])
 
 
 def test_variants_each_take_one_part_away() -> None:

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from fice_core.evaluation import metrics
 
-PALETTE = {"red": (0.8, 0.1, 0.1), "blue": (0.1, 0.2, 0.8), "white": (1.0, 1.0, 1.0)}
-
 
 def parts_of(labels: list[list[int]]) -> torch.Tensor:
     """A certain part map from labels, 0 for none."""
@@ -50,26 +48,6 @@ def test_overlaps_are_symmetric_and_in_range(seed):
     iou = metrics.part_iou(first, second)
     assert torch.equal(iou, metrics.part_iou(second, first))
     assert ((iou >= 0) & (iou <= 1)).all()
-
-
-def test_lab_of_known_colours():
-    lab = metrics.to_lab(torch.tensor([[1.0, 1, 1], [0, 0, 0], [1, 0, 0]]).double().numpy())
-    assert lab[0] == pytest.approx([100, 0, 0], abs=0.02)
-    assert lab[1] == pytest.approx([0, 0, 0], abs=0.02)
-    assert lab[2] == pytest.approx([53.24, 80.09, 67.20], abs=0.05)
-
-
-def test_colours_of_a_garment_are_measured_within_the_mask():
-    images = torch.ones(2, 3, 4, 4)
-    images[0, :, :3] = torch.tensor([0.7, 0.15, 0.12]).view(3, 1, 1)
-    images[1, :, :2] = torch.tensor([0.15, 0.2, 0.7]).view(3, 1, 1)
-    mask = torch.zeros(2, 1, 4, 4)
-    mask[0] = 1
-    assert metrics.nearest_colours(images, mask, PALETTE) == ["red", None]
-    votes = metrics.colour_votes(images, mask, PALETTE)
-    assert votes == [{"red": 0.75, "white": 0.25}, {}]
-    mask[1, :, :2] = 1
-    assert metrics.nearest_colours(images, mask, PALETTE)[1] == "blue"
 
 
 def test_unchanged_outside_sees_a_single_bit():
@@ -119,14 +97,3 @@ def test_the_border_of_a_soft_mask_is_all_that_is_soft():
     seam = metrics.seam_visibility(images, (original,), mask)
     assert seam.item() == pytest.approx(10 / 14, abs=0.01)
     assert metrics.seam_visibility(images, (original,), mask * 0).item() == 0
-
-
-def test_skin_difference_is_between_median_colours():
-    images = torch.full((2, 3, 4, 4), 0.46633)
-    images[:, :, 0, 0] = 1.0  # an outlier
-    target = torch.full((2, 3, 2, 2), 0.56686)
-    mask = torch.ones(2, 1, 4, 4)
-    mask[1] = 0
-    found = metrics.skin_difference(images, mask, target, torch.ones(2, 1, 2, 2))
-    assert found[0].item() == pytest.approx(10, abs=0.02)
-    assert found[1].isnan()

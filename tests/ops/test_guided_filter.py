@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
 from fice_core.evaluation.metrics import mask_iou
-from fice_core.ops import guided_filter as mask_refinement
-from fice_core.ops.guided_filter import _fit, _solve, _window_mean, guided_filter, refine_mask
+from fice_core.ops import guided_filter
+from fice_core.ops.guided_filter import _fit, _predict, _solve, _window_mean, refine_mask
 from fice_core.ops.resize import resize
 
 
@@ -25,6 +25,11 @@ def drawn() -> Rendering:
 
 
 # The filter
+
+
+def filtered(images: torch.Tensor, mask: torch.Tensor, pixels: int, epsilon: float) -> torch.Tensor:
+    """One guided filter at the resolution of the images."""
+    return _predict(_fit(images, mask, pixels, epsilon)[0], images)
 
 
 def test_window_mean_by_hand():
@@ -53,7 +58,7 @@ def test_solve_inverts_symmetric_matrices():
     matrix = factor @ factor.mT
     right = random(5, 3, seed=1)
     expected = torch.linalg.solve(matrix + 0.1 * torch.eye(3), right)
-    six = torch.stack([matrix[:, i, j] for i, j in mask_refinement._PAIRS], dim=1)
+    six = torch.stack([matrix[:, i, j] for i, j in guided_filter._PAIRS], dim=1)
     found = _solve(six[:, :, None, None], right[:, :, None, None], 0.1)
     torch.testing.assert_close(found[:, :, 0, 0], expected, rtol=1e-4, atol=1e-4)
 
@@ -76,32 +81,30 @@ def test_fit_is_ridge_regression_of_the_window():
 def test_a_mask_that_is_linear_in_the_colours_is_kept():
     images = random(2, 3, 40, 50)
     mask = (images * torch.tensor([0.2, 0.5, 0.3])[:, None, None]).sum(1, keepdim=True)
-    torch.testing.assert_close(guided_filter(images, mask, epsilon=1e-8), mask, atol=1e-3, rtol=0)
+    torch.testing.assert_close(filtered(images, mask, 1, 1e-8), mask, atol=1e-3, rtol=0)
 
 
 def test_a_flat_picture_blurs_the_mask():
     mask = torch.zeros(1, 1, 40, 40)
     mask[..., 20:] = 1
-    found = guided_filter(torch.full((1, 3, 40, 40), 0.4), mask, radius=0.1)
+    found = filtered(torch.full((1, 3, 40, 40), 0.4), mask, 4, 1e-4)
     assert found[..., :12].max() < 1e-5 and found[..., 28:].min() > 1 - 1e-5
     torch.testing.assert_close(found[..., 19] + found[..., 20], torch.ones(1, 1, 40))
 
 
 def test_large_photos_are_done_in_strips(monkeypatch):
     images, mask = random(2, 3, 90, 61), random(2, 1, 30, 20, seed=1)
-    monkeypatch.setattr(mask_refinement, "WORKING_SIDE", 40)
-    whole = [function(images, mask) for function in (guided_filter, refine_mask)]
-    monkeypatch.setattr(mask_refinement, "_STRIP", 61 * 2 * 7)
-    strips = [function(images, mask) for function in (guided_filter, refine_mask)]
+    monkeypatch.setattr(guided_filter, "WORKING_SIDE", 40)
+    whole = refine_mask(images, mask)
+    monkeypatch.setattr(guided_filter, "_STRIP", 61 * 2 * 7)
+    strips = refine_mask(images, mask)
     torch.testing.assert_close(strips, whole, rtol=1e-5, atol=1e-5)
 
 
 def test_rows_are_those_of_interpolation():
     model, strip = random(1, 5, 7, 6), torch.empty(1, 3, 23, 31)
     expected = F.interpolate(model, (23, 31), mode="bilinear")
-    found = [
-        mask_refinement._rows(model, top, strip[:, :, top : top + 9], 23) for top in (0, 9, 18)
-    ]
+    found = [guided_filter._rows(model, top, strip[:, :, top : top + 9], 23) for top in (0, 9, 18)]
     torch.testing.assert_close(torch.cat(found, dim=2), expected)
 
 
@@ -158,12 +161,11 @@ def test_far_from_the_border_it_is_exactly_0_or_1(drawn):
 )
 def test_any_sizes_give_masks(size, small, radius, seed):
     images, mask = random(2, 3, *size, seed=seed), random(2, 1, *small, seed=seed + 1)
-    for function in (guided_filter, refine_mask):
-        found = function(images, mask, radius)
-        assert found.shape == (2, 1, *size) and found.dtype == torch.float32
-        assert ((found >= 0) & (found <= 1)).all()
-        alone = function(images[1:], mask[1:], radius)
-        torch.testing.assert_close(found[1:], alone, rtol=1e-4, atol=1e-4)
+    found = refine_mask(images, mask, radius)
+    assert found.shape == (2, 1, *size) and found.dtype == torch.float32
+    assert ((found >= 0) & (found <= 1)).all()
+    alone = refine_mask(images[1:], mask[1:], radius)
+    torch.testing.assert_close(found[1:], alone, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -174,12 +176,11 @@ def test_empty_and_full_masks_stay(value):
 
 def test_wrong_arguments_are_refused():
     images, mask = random(2, 3, 9, 9), random(2, 1, 4, 4)
-    for function in (guided_filter, refine_mask):
-        with pytest.raises(ValueError, match="images must be"):
-            function(images[0], mask)
-        with pytest.raises(ValueError, match=r"mask must be \(2, 1, h, w\)"):
-            function(images, mask[:1])
-        with pytest.raises(ValueError, match="must be positive"):
-            function(images, mask, radius=0.0)
-        with pytest.raises(ValueError, match="must be positive"):
-            function(images, mask, epsilon=-1.0)
+    with pytest.raises(ValueError, match="images must be"):
+        refine_mask(images[0], mask)
+    with pytest.raises(ValueError, match=r"mask must be \(2, 1, h, w\)"):
+        refine_mask(images, mask[:1])
+    with pytest.raises(ValueError, match="must be positive"):
+        refine_mask(images, mask, radius=0.0)
+    with pytest.raises(ValueError, match="must be positive"):
+        refine_mask(images, mask, epsilon=-1.0)

@@ -5,12 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fice_core.ops.patches import edit_boxes
+from fice_core.ops.patches import edit_boxes, stitch
 from fice_core.ops.pyramid import expand, laplacian_pyramid, reduce
-from fice_core.stitching.laplacian import blend_feathered, blend_pyramid
+from fice_core.stitching.laplacian import blend_pyramid
 from fice_core.stitching.poisson import blend_gradients
 
-MODES = [blend_feathered, blend_pyramid, blend_gradients]
+MODES = [stitch, blend_pyramid, blend_gradients]
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -117,7 +117,7 @@ def test_a_pyramid_of_no_levels_is_the_feathered_mixture():
     mask = ragged(0, 50, 40)[:1]
     torch.testing.assert_close(
         blend_pyramid(generated, original, mask, levels=0),
-        blend_feathered(generated, original, mask),
+        stitch(generated, original, mask),
     )
 
 
