@@ -1,8 +1,14 @@
-"""Everything that steers an edit, in one frozen object. Imports no torch, so that `fice --help` is fast."""
+"""Everything that controls an edit, as frozen dataclasses. Imports no torch, so that `fice --help` is fast.
+
+Each group belongs to one stage. `EditSettings` is all of them in one flat object; a function asks for the
+group that it reads, and an `EditSettings` is one.
+"""
+
+from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar, get_args
 
 from .errors import FiceError
 
@@ -15,20 +21,31 @@ Garment = Literal["upper", "lower", "outfit"]
 Backdrop = Literal["auto", "keep"]
 Execution = Literal["auto", "eager", "compile", "graph"]
 Preset = Literal["draft", "default", "paper"]
+_Group = TypeVar("_Group", bound="_Checked")
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Factors of the loss terms; 0 switches a term off, and its network is then not run at all.
+    """Factors of the loss terms. A term of weight 0 is off, and its network does not run.
 
-    `clip`, `pose`, `head`, `image` and `latent` are the paper's terms (FICE, section 3.3);
-    The others are ours. `latent_prior`: the squared Mahalanobis distance of every layer's w from the W
-    that the mapping network produces (about 1 for a typical sample). `perceptual`: how different the
-    picture looks from the photo to the segmenter's first stages, where `image` compares pixels.
-    `clip_region`: as `clip`, but CLIP sees only the garment's surroundings, with the photo wherever the
-    edit may not reach, so that the text has no hold on trousers or background. `clip_direction`: 1 -
-    cosine between the way from a source text to the wanted one and the way from the photo to the
-    picture, by the same view; it needs a source text and is left out without one.
+    `clip`, `pose`, `head`, `image` and `latent` are the paper's terms (FICE, section 3.3). The others
+    are not in the paper.
+
+    Attributes:
+        clip: 1 - cosine of image and text for CLIP.
+        pose: squared difference of the DensePose part maps.
+        head: squared difference of the segmenter's head masks.
+        image: squared difference of the pixels outside the edit area.
+        latent: squared distance of every layer's w from the first layer's.
+        latent_prior: squared Mahalanobis distance of every layer's w from W, about 1 for a typical sample.
+        perceptual: difference from the photo in the segmenter's first feature maps, outside the edit area.
+        clip_region: as `clip`, but CLIP sees only the surroundings of the garment, and the photo wherever
+            the edit may not reach. The text then cannot change trousers or background.
+        clip_direction: 1 - cosine of two directions of the same view: from the photo to the image, and
+            from a source text to the wanted text. Needs a source text; without one it is left out.
+
+    Raises:
+        FiceError: a weight is negative or no number, or all are 0.
     """
 
     clip: float = 1.0
@@ -52,76 +69,73 @@ class LossWeights:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class EditSettings:
-    """How one edit is computed. The default is ours, `draft()` a quick look; `paper()` is the authors' loop.
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """A group of settings that checks its own fields, and those of the groups it is made of."""
 
-    Optimisation:
+    def __post_init__(self) -> None:
+        for group in reversed(type(self).__mro__):
+            if "_check" in vars(group):
+                vars(group)["_check"](self)
+
+    def _counts(self, least: int, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            _require(_is_count(value, least), name, value, f"a whole number >= {least}")
+
+    def _numbers(self, low: float, high: float, expected: str, *names: str) -> None:
+        """The fields are numbers in [low, high)."""
+        for name in names:
+            value = getattr(self, name)
+            _require(_is_number(value) and low <= value < high, name, value, expected)
+
+    def _choices(self, choices: Any, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            _require(
+                value in get_args(choices), name, value, "one of " + ", ".join(get_args(choices))
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seeded(_Checked):
+    """The seed of everything random.
+
+    Attributes:
+        seed: of `start_candidates`, `start_noise`, `clip_views` and the grain; all else is deterministic.
+    """
+
+    seed: int = 0
+
+    def _check(self) -> None:
+        known = _is_count(self.seed, 0) and self.seed < 2**64
+        _require(known, "seed", self.seed, "a whole number from 0 to 2^64 - 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings(_Seeded):
+    """Settings of the optimisation.
+
+    Attributes:
         steps: optimisation steps, >= 1.
-        seed: of `start_candidates`, `start_noise` and `clip_views`; the rest of the method is deterministic.
-        coordinates: what Adam's steps are taken in. "w": every component of w moves alike, as in the
-            paper. "whitened": in units of the spread of W, so that codes move along the directions
-            in which W varies and hardly along those in which no plausible picture differs.
-        layer_freedom: with whitened coordinates, every step has a part that all layers take together,
-            as a walk in W, and one of each layer's own; this is the size of the second against the
-            first. It plays no part with "w", where layers move independently.
-        learning_rate: Adam's, in units of w or of its spread; the peak of the schedule.
-        schedule: "constant", or "cosine" (linear warm-up, then half a cosine down to 0).
-        warmup: fraction of the steps, [0, 1), over which "cosine" climbs to the peak.
-        beta1, beta2: how much of the past Adam's two moments keep, [0, 1). The paper's, and torch's, are 0.9
-            and 0.999; in so few steps a shorter memory gets further.
-        plateau_patience: a picture is finished once its best total has not improved for that many
-            steps; None never stops early.
-        plateau_tolerance: smallest improvement that counts, as a fraction of the best total.
-        result: "best" keeps the step with the lowest total, "last" the last one rendered.
-        start_noise: standard deviation of the noise added to the encoder's code, in standard
-            deviations of W, so that different seeds give different edits; 0 adds none.
-        start_candidates: random codes whose clothes are tried on before the first step, see
-            `starting.py`; 0 starts from the photo's own code.
-        clip_views: random crops that CLIP judges at every step beside the whole picture.
-        max_batch: pictures that are on the device's graph at once. It bounds memory and does not
-            change the result.
-        refine_steps: steps that first fit the encoder's code to the photo, >= 0; see `fidelity.py`.
-        tune_steps: steps that then fit a copy of the generator to each photo, >= 0; photos are edited
-            one after the other then.
-        hold: generate only what the edit may change; everywhere else the generator's features stay those
-            of the photo's code, so that the text has no hold on trousers or background. The picture
-            then is not that of its code alone. Costs a rendering without gradient at every step.
-        head_every, pose_every: the term is computed at every so many steps; in between, its last value
-            and its last gradient at the picture stand for it.
-        head_scale: the segmenter judges the head in pictures of this scale, in (0, 1]: half the side
-            costs a quarter.
-        mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16 where the device is made for
-            it; codes, losses, generator and optimiser stay float32. Without such a device it does nothing.
-        execution: "eager": operation by operation. "graph": steps as CUDA graphs; without `clip_views`.
-            "auto": "graph" where it can be, else "eager". "compile": as "auto", with the generator, and CLIP
-            in bfloat16, by `torch.compile`, which takes a minute or more first.
-
-    Pictures:
-        framing: what of a photo is shown to the generator. "whole": all of it. "person": the largest
-            person is looked for. "auto": the whole, if a person fills it as the generator's do; else the
-            person.
-        backdrop: "auto" shows the networks the person before the generator's own backdrop, where the
-            photo's is none that it could show (see `backdrop.py`); "keep" shows what is there.
-        garment: what is edited: the "upper" garment, the "lower" one, or the whole "outfit".
-        clamp: clamp generated pictures to [0, 1] before they are judged and stitched.
-        stitch: "mask", "pyramid" and "gradient" change only the garment and leave every other pixel
-            bit-equal: with a soft border, by a Laplacian pyramid, or in the gradient domain. "head"
-            brings only the head back from the photo (the paper), "none" returns the generated picture.
-        sharp_mask: let the edit mask follow the edges in the photo at the photo's own resolution.
-        match_colour, match_grain, match_skin: bring the generated garment's colours to the photo's light,
-            give it the photo's grain, and newly bare skin the person's own tone.
-        mask_dilation: how far the edit may reach beyond the garment, as a fraction of the height.
-        mask_feather: width of the soft border outside that, as a fraction of the height.
-        change_threshold: mean absolute difference of RGB, [0, 1], from which an arm counts as
-            changed by the edit and is taken from the generated picture.
-
-    Raises:
-        FiceError: a value outside its range; the message names the field.
+        coordinates: the coordinates of Adam's steps. "w": the components of w, as in the paper.
+            "whitened": units of the spread of W, so that codes move along the directions in which W
+            varies, and hardly along those in which no plausible image differs.
+        layer_freedom: with whitened coordinates a step has a part that all layers share and a part of
+            each layer; this is the size of the second relative to the first. Unused with "w", where
+            layers move independently.
+        learning_rate: of Adam, > 0, in units of w or of its spread; the peak of the schedule.
+        schedule: "constant", or "cosine": linear warm-up, then half a cosine down to 0.
+        warmup: fraction of the steps, [0, 1), in which "cosine" rises to the peak.
+        beta1, beta2: decay rates of Adam's moments, [0, 1). The paper's, and torch's, are 0.9 and 0.999;
+            a shorter memory gets further in few steps.
+        plateau_patience: an image is finished when its best total has not improved for this many steps;
+            None never stops early.
+        plateau_tolerance: the smallest improvement that counts, as a fraction of the best total.
+        result: "best" keeps the step with the lowest total, "last" the last step.
     """
 
     steps: int = 60
-    seed: int = 0
     coordinates: Coordinates = "whitened"
     layer_freedom: float = 0.2
     learning_rate: float = 0.15
@@ -132,95 +146,230 @@ class EditSettings:
     plateau_patience: int | None = 25
     plateau_tolerance: float = 1e-3
     result: ResultChoice = "best"
+
+    def _check(self) -> None:
+        self._counts(1, "steps")
+        patience = self.plateau_patience
+        known = patience is None or _is_count(patience, 1)
+        _require(known, "plateau_patience", patience, "a whole number >= 1, or None")
+        rate = self.learning_rate
+        _require(_is_number(rate) and rate > 0, "learning_rate", rate, "a number > 0")
+        self._numbers(0, math.inf, "a number >= 0", "layer_freedom", "plateau_tolerance")
+        self._numbers(0, 1, "in [0, 1)", "warmup", "beta1", "beta2")
+        self._choices(Coordinates, "coordinates")
+        self._choices(Schedule, "schedule")
+        self._choices(ResultChoice, "result")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Learning rate of update `step`, counted from 0."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        warmup = round(self.warmup * self.steps)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / (warmup + 1)
+        progress = (step - warmup) / max(self.steps - warmup, 1)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartSettings(_Checked):
+    """Settings of what happens between the encoder's code and the first step.
+
+    Attributes:
+        start_noise: standard deviation of the noise added to the encoder's code, in standard deviations
+            of W. Different seeds then give different edits; 0 adds none.
+        start_candidates: random codes whose clothes are tried before the first step, see
+            `inversion/start_search.py`; 0 starts from the photo's own code.
+        refine_steps: steps that first fit the code to the photo, see `inversion/refinement.py`; 0 skips it.
+        tune_steps: steps that then fit a copy of the generator to each photo, see
+            `inversion/pivotal_tuning.py`; 0 skips it. Photos are then edited one after the other.
+    """
+
     start_noise: float = 0.0
     start_candidates: int = 256
-    clip_views: int = 0
-    max_batch: int = 8
     refine_steps: int = 0
     tune_steps: int = 0
-    hold: bool = False
-    head_every: int = 4
-    pose_every: int = 2
-    head_scale: float = 0.5
-    mixed_precision: bool = True
-    execution: Execution = "auto"
-    framing: Framing = "auto"
-    backdrop: Backdrop = "auto"
-    garment: Garment = "upper"
-    clamp: bool = True
-    stitch: StitchMode = "mask"
-    sharp_mask: bool = True
-    match_colour: bool = True
-    match_grain: bool = True
-    match_skin: bool = True
-    mask_dilation: float = 0.01
-    mask_feather: float = 0.02
-    change_threshold: float = 0.06
+
+    def _check(self) -> None:
+        self._counts(0, "start_candidates", "refine_steps", "tune_steps")
+        self._numbers(0, math.inf, "a number >= 0", "start_noise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSettings(_Checked):
+    """Settings of what is minimised.
+
+    Attributes:
+        weights: factors of the loss terms.
+        clip_views: random crops that CLIP sees at every step beside the whole image.
+        hold: generate only what the edit may change; everywhere else the generator's features stay those
+            of the photo's code, so that the text cannot change trousers or background. The image is then
+            not that of its code alone. Costs one rendering without gradient at every step.
+        head_every, pose_every: compute the term at every so many steps; its last value and its last
+            gradient at the image stand in between.
+        head_scale: scale of the images in which the segmenter sees the head, in (0, 1]: half the side
+            costs a quarter.
+        clamp: clamp generated images to [0, 1] before the critics see them and before the stitch.
+    """
+
     weights: LossWeights = field(
         default_factory=lambda: LossWeights(
             clip=3.0, pose=10.0, head=1.0, image=100.0, latent=0.03, latent_prior=0.2
         )
     )
+    clip_views: int = 0
+    hold: bool = False
+    head_every: int = 4
+    pose_every: int = 2
+    head_scale: float = 0.5
+    clamp: bool = True
 
-    def __post_init__(self) -> None:
-        _require(_is_count(self.steps, 1), "steps", self.steps, "a whole number >= 1")
-        _require(
-            _is_count(self.seed, 0) and self.seed < 2**64,
-            "seed",
-            self.seed,
-            "a whole number from 0 to 2^64 - 1",
-        )
-        for name in ("start_candidates", "clip_views", "refine_steps", "tune_steps"):
-            value = getattr(self, name)
-            _require(_is_count(value, 0), name, value, "a whole number >= 0")
-        _require(_is_count(self.max_batch, 1), "max_batch", self.max_batch, "a whole number >= 1")
-        _require(
-            self.plateau_patience is None or _is_count(self.plateau_patience, 1),
-            "plateau_patience",
-            self.plateau_patience,
-            "a whole number >= 1, or None",
-        )
-        rate = self.learning_rate
-        _require(_is_number(rate) and rate > 0, "learning_rate", rate, "a number > 0")
-        for name in ("layer_freedom", "plateau_tolerance", "start_noise", "change_threshold"):
-            value = getattr(self, name)
-            _require(_is_number(value) and value >= 0, name, value, "a number >= 0")
-        for name in ("warmup", "beta1", "beta2"):
-            value = getattr(self, name)
-            _require(_is_number(value) and 0 <= value < 1, name, value, "in [0, 1)")
-        for name in ("head_every", "pose_every"):
-            value = getattr(self, name)
-            _require(_is_count(value, 1), name, value, "a whole number >= 1")
+    def _check(self) -> None:
+        self._counts(0, "clip_views")
+        self._counts(1, "head_every", "pose_every")
         scale = self.head_scale
         _require(_is_number(scale) and 0 < scale <= 1, "head_scale", scale, "in (0, 1]")
-        for name in ("mask_dilation", "mask_feather"):
-            value = getattr(self, name)
-            _require(_is_number(value) and 0 <= value <= 0.5, name, value, "in [0, 0.5]")
-        for name, choices in (
-            ("coordinates", get_args(Coordinates)),
-            ("schedule", get_args(Schedule)),
-            ("execution", get_args(Execution)),
-            ("result", get_args(ResultChoice)),
-            ("stitch", get_args(StitchMode)),
-            ("framing", get_args(Framing)),
-            ("backdrop", get_args(Backdrop)),
-            ("garment", get_args(Garment)),
-        ):
-            value = getattr(self, name)
-            _require(value in choices, name, value, "one of " + ", ".join(choices))
+        if not isinstance(self.weights, LossWeights):
+            raise TypeError(f"weights must be LossWeights, not {type(self.weights).__name__}")
+
+    @property
+    def judges_by_clip(self) -> bool:
+        """Whether a term of the text has a weight."""
+        weights = self.weights
+        return max(weights.clip, weights.clip_region, weights.clip_direction) > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeSettings(_Checked):
+    """Settings of how it is computed.
+
+    Attributes:
+        max_batch: images on the device's graph at once. Bounds memory, does not change the result.
+        mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16 where the device has the
+            instructions; codes, losses, generator and optimiser stay float32. Elsewhere without effect.
+        execution: "eager": operation by operation. "graph": steps as CUDA graphs; not with `clip_views`.
+            "auto": "graph" where that works, else "eager". "compile": as "auto", with the generator, and
+            CLIP in bfloat16, compiled by `torch.compile`, which first takes a minute or more.
+    """
+
+    max_batch: int = 8
+    mixed_precision: bool = True
+    execution: Execution = "auto"
+
+    def _check(self) -> None:
+        self._counts(1, "max_batch")
+        self._choices(Execution, "execution")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InversionSettings(OptimizerSettings, StartSettings, ObjectiveSettings, ComputeSettings):
+    """Settings of stage 2, the constrained inversion."""
+
+    def _check(self) -> None:
         _require(
             self.execution != "graph" or self.clip_views == 0,
             "clip_views",
             self.clip_views,
             "0 if execution is 'graph', which draws nothing anew at a step",
         )
-        if not isinstance(self.weights, LossWeights):
-            raise TypeError(f"weights must be LossWeights, not {type(self.weights).__name__}")
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether the loop needs the statistics of W."""
+        prior = self.weights.latent_prior > 0
+        return self.coordinates == "whitened" or prior or self.start_noise > 0
+
+    def uses_graphs_on(self, device: str) -> bool:
+        """Whether steps become CUDA graphs on a device type, as "cpu" or "cuda"."""
+        return device == "cuda" and self.execution != "eager" and not self.clip_views
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramingSettings(_Checked):
+    """Settings of what the networks see of a photo.
+
+    Attributes:
+        framing: "whole": the whole photo. "person": the largest person. "auto": the whole photo if a
+            person fills it as in the generator's images, else the largest person.
+        backdrop: "auto" puts the person before the generator's own background where the generator cannot
+            show the photo's, see `extraction/background.py`; "keep" never does.
+    """
+
+    framing: Framing = "auto"
+    backdrop: Backdrop = "auto"
+
+    def _check(self) -> None:
+        self._choices(Framing, "framing")
+        self._choices(Backdrop, "backdrop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskSettings(_Checked):
+    """Settings of where an edit may change the photo.
+
+    Attributes:
+        garment: what is edited: the "upper" garment, the "lower" one, or the whole "outfit".
+        mask_dilation: how far the edit may reach beyond the garment, as a fraction of the height, [0, 0.5].
+        mask_feather: width of the soft border around that, as a fraction of the height, [0, 0.5].
+        change_threshold: mean absolute difference of RGB, [0, 1], from which an arm counts as changed by
+            the edit and comes from the generated image.
+        sharp_mask: let the edit mask follow the edges of the photo, at the photo's own resolution.
+    """
+
+    garment: Garment = "upper"
+    mask_dilation: float = 0.01
+    mask_feather: float = 0.02
+    change_threshold: float = 0.06
+    sharp_mask: bool = True
+
+    def _check(self) -> None:
+        for name in ("mask_dilation", "mask_feather"):
+            value = getattr(self, name)
+            _require(_is_number(value) and 0 <= value <= 0.5, name, value, "in [0, 0.5]")
+        self._numbers(0, math.inf, "a number >= 0", "change_threshold")
+        self._choices(Garment, "garment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StitchSettings(_Seeded):
+    """Settings of how the generated garment joins the photo.
+
+    Attributes:
+        stitch: "mask", "pyramid" and "gradient" change only the garment and leave every other pixel
+            bit-equal: with a soft border, by a Laplacian pyramid, or in the gradient domain. "head"
+            brings only the head back from the photo (the paper), "none" returns the generated image.
+        match_colour, match_grain, match_skin: bring the garment's colours to the photo's light, give it
+            the photo's grain, and newly bare skin the person's own tone.
+    """
+
+    stitch: StitchMode = "mask"
+    match_colour: bool = True
+    match_grain: bool = True
+    match_skin: bool = True
+
+    def _check(self) -> None:
+        self._choices(StitchMode, "stitch")
+
+    @property
+    def keeps_outside(self) -> bool:
+        """Whether every pixel outside the garment stays the photo's, bit for bit."""
+        return self.stitch in ("mask", "pyramid", "gradient")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditSettings(InversionSettings, FramingSettings, MaskSettings, StitchSettings):
+    """Everything that controls an edit. The fields are those of the groups; their pages explain them.
+
+    The default is ours, `draft()` a quick look, `paper()` the authors' loop.
+
+    Raises:
+        FiceError: a value is out of range; the message names the field.
+    """
 
     @classmethod
-    def paper(cls) -> "EditSettings":
-        """The authors' loop (github MartinPernus/FICE, 7354216), with its quirks: 501 steps, the
-        picture rendered before the last update, pictures not clamped, only the head stitched."""
+    def paper(cls) -> EditSettings:
+        """The authors' loop (github MartinPernus/FICE, 7354216), with its quirks: 501 steps, the image
+        rendered before the last update, images not clamped, only the head stitched."""
         return cls(
             steps=501,
             coordinates="w",
@@ -231,9 +380,7 @@ class EditSettings:
             beta2=0.999,
             plateau_patience=None,
             result="last",
-            start_noise=0.0,
             start_candidates=0,
-            clip_views=0,
             head_every=1,
             pose_every=1,
             head_scale=1.0,
@@ -250,55 +397,29 @@ class EditSettings:
         )
 
     @classmethod
-    def draft(cls) -> "EditSettings":
-        """A first look, in fewer steps. What it costs in quality: docs/performance.md."""
+    def draft(cls) -> EditSettings:
+        """A first look in fewer steps. What it costs in quality: docs/defaults.md."""
         return cls(steps=40, beta1=0.7, beta2=0.9)
 
     @classmethod
-    def preset(cls, name: Preset) -> "EditSettings":
+    def preset(cls, name: Preset) -> EditSettings:
         """The settings of that name."""
         if name == "default":
             return cls()
         return cls.draft() if name == "draft" else cls.paper()
 
-    def records_on(self, device: str) -> bool:
-        """Whether steps become graphs on devices of a type, as "cpu" or "cuda"."""
-        return device == "cuda" and self.execution != "eager" and not self.clip_views
-
-    @property
-    def needs_statistics(self) -> bool:
-        """Whether the loop has to know how W is distributed."""
-        prior = self.weights.latent_prior > 0
-        return self.coordinates == "whitened" or prior or self.start_noise > 0
-
-    @property
-    def judges_by_clip(self) -> bool:
-        """Whether the text has a say."""
-        weights = self.weights
-        return max(weights.clip, weights.clip_region, weights.clip_direction) > 0
-
-    @property
-    def keeps_outside(self) -> bool:
-        """Whether all but the garment stays the photo's, bit for bit."""
-        return self.stitch in ("mask", "pyramid", "gradient")
-
-    def with_weights(self, **weights: float) -> "EditSettings":
+    def with_weights(self, **weights: float) -> EditSettings:
         """A copy with some loss weights replaced: `settings.with_weights(pose=0)`."""
         return replace(self, weights=replace(self.weights, **weights))
-
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of update `step`, counted from 0."""
-        if self.schedule == "constant":
-            return self.learning_rate
-        warmup = round(self.warmup * self.steps)
-        if step < warmup:
-            return self.learning_rate * (step + 1) / (warmup + 1)
-        progress = (step - warmup) / max(self.steps - warmup, 1)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for reports."""
         return asdict(self)
+
+
+def group_values(settings: _Group, group: type[_Group]) -> dict[str, Any]:
+    """The fields of one group by name, to `replace` those of other settings with."""
+    return {item.name: getattr(settings, item.name) for item in fields(group)}
 
 
 def _is_number(value: object) -> bool:

@@ -9,7 +9,7 @@ from ..fice_core.errors import FiceError
 from ..fice_core.inversion.pivotal_tuning import tune_generator
 from ..fice_core.inversion.refinement import refine_latent
 from ..fice_core.ops.batching import broadcast_rows
-from ..fice_core.settings import EditSettings
+from ..fice_core.settings import InversionSettings
 from .extractors import framed
 from .inversion import Recorder, pixels_at_once, require_same_generator
 from .runtime import Progress, manage, on_device, tell, to_image
@@ -83,7 +83,7 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
             {"pictures": framed(image, generator)[1], "codes": latent.w_plus}
         )
         recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
-        pixels = pixels_at_once(generator, EditSettings(), len(photos))
+        pixels = pixels_at_once(generator, InversionSettings(), len(photos))
         with on_device(generator, segmenter, pixels=pixels) as device:
             result = refine_latent(
                 generator.network,
@@ -164,7 +164,7 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
             )
         recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         memory = {
-            "pixels": pixels_at_once(generator, EditSettings(), _ON_THE_GRAPH),
+            "pixels": pixels_at_once(generator, InversionSettings(), _ON_THE_GRAPH),
             "more": _COPIES * generator.patcher.model_size(),
         }
         with on_device(generator, segmenter, **memory) as device:

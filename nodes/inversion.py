@@ -13,7 +13,7 @@ from ..fice_core.inversion.targets import Targets
 from ..fice_core.latents import check_latent, generator_id
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
-from ..fice_core.settings import EditSettings, LossWeights
+from ..fice_core.settings import InversionSettings, LossWeights
 from .extractors import framed
 from .runtime import (
     Progress,
@@ -41,7 +41,7 @@ from .sockets import (
     WeightsSocket,
 )
 
-_DEFAULT = EditSettings()
+_DEFAULT = InversionSettings()
 
 
 class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
@@ -125,7 +125,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
         head: torch.Tensor | None = None,
         area: torch.Tensor | None = None,
         weights: LossWeights | None = None,
-        settings: EditSettings | None = None,
+        settings: InversionSettings | None = None,
     ) -> io.NodeOutput:
         require_same_generator(latent, generator)
         targets = _targets(generator, latent, image, text, pose, head, area)
@@ -182,7 +182,7 @@ class Recorder:
         return TraceValue(trace, frames, tuple(self._kept))
 
 
-def pixels_at_once(generator: Loaded[Any], settings: EditSettings, edits: int) -> int:
+def pixels_at_once(generator: Loaded[Any], settings: InversionSettings, edits: int) -> int:
     """How many pixels of generated pictures the loop has on the graph."""
     height, width = generator.network.resolution
     return int(min(edits, settings.max_batch) * height * width)
@@ -234,7 +234,7 @@ def _targets(
     )
 
 
-def _not_here(settings: EditSettings) -> list[str]:
+def _not_here(settings: InversionSettings) -> list[str]:
     """What the settings ask for that other nodes do."""
     others = {"refine_steps": "Refine Latent", "tune_steps": "Tune Generator"}
     return [

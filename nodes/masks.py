@@ -16,13 +16,13 @@ from ..fice_core.networks.segmenter import Regions
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.ops.guided_filter import refine_mask
-from ..fice_core.settings import EditSettings
+from ..fice_core.settings import MaskSettings
 from ..fice_core.stitching.edges import edit_mask_at_photo_scale
 from .runtime import from_image, from_mask, on_device, tell, to_mask
 from .settings import GARMENT
 from .sockets import DensePoseSocket, Loaded, PoseSocket, PoseValue, SamSocket, SegmenterSocket
 
-_DEFAULT = EditSettings()
+_DEFAULT = MaskSettings()
 # The encoder's attention over a picture's tokens takes as much as the optimisation of so many pixels.
 _SAM_PIXELS = 512 * 512
 
@@ -83,7 +83,7 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
                 {"poses": pose.parts, "body masks": inside, "head masks": above}
             )
             regions = Regions((1 - inside - above).clamp(0, 1), inside, above)
-            settings = EditSettings(
+            settings = MaskSettings(
                 mask_dilation=margin,
                 mask_feather=0.0,
                 garment=garment,  # type: ignore[arg-type]
@@ -165,7 +165,7 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
         garment: str = "upper",
         sharp: bool = False,
     ) -> io.NodeOutput:
-        settings = EditSettings(
+        settings = MaskSettings(
             mask_dilation=dilation,
             mask_feather=feather,
             change_threshold=change_threshold,

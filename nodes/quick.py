@@ -11,7 +11,7 @@ from ..fice_core.extraction.prompts import lines_of
 from ..fice_core.latents import generator_id
 from ..fice_core.models import Models
 from ..fice_core.networks.e4e import Encoder
-from ..fice_core.settings import EditSettings, LossWeights, Preset
+from ..fice_core.settings import EditSettings, InversionSettings, LossWeights, Preset, group_values
 from . import models
 from .framing import FRAMINGS
 from .inversion import Recorder, pixels_at_once
@@ -26,7 +26,7 @@ from .runtime import (
     to_image,
     to_mask,
 )
-from .settings import GARMENT, SEED, STEPS, InversionSettings, frames_input
+from .settings import GARMENT, SEED, STEPS, frames_input
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -167,7 +167,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         seed: int,
         mask: torch.Tensor | None = None,
         weights: LossWeights | None = None,
-        settings: EditSettings | None = None,
+        settings: InversionSettings | None = None,
         frames: int = 0,
         garment: str = "upper",
         negative: str = "",
@@ -218,14 +218,16 @@ def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
 
 
 def _chosen(
-    preset: Preset, settings: EditSettings | None, weights: LossWeights | None, **values: Any
+    preset: Preset, settings: InversionSettings | None, weights: LossWeights | None, **values: Any
 ) -> EditSettings:
     """The preset, with what the other inputs say in its place."""
-    named = EditSettings.preset(preset)
-    steered = [each.id for each in InversionSettings.define_schema().inputs]
-    walk = {name: getattr(settings, name) for name in steered} if settings else {}
+    chosen = EditSettings.preset(preset)
+    if settings is not None:
+        # Inversion Settings has no input for the warm-up, and the weights have a socket of their own.
+        preset_own = {"weights": chosen.weights, "warmup": chosen.warmup}
+        chosen = replace(chosen, **group_values(settings, InversionSettings) | preset_own)
     said = {name: value for name, value in values.items() if value != _AS_PRESET}
-    return replace(named, **walk, **said, weights=weights or named.weights)
+    return replace(chosen, **said, weights=weights or chosen.weights)
 
 
 NODES: list[type[Any]] = [Edit]

@@ -4,6 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..fice_core import settings
 from ..fice_core.settings import EditSettings, LossWeights
 from .sockets import SettingsSocket, WeightsSocket
 
@@ -290,7 +291,9 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(cls, plateau_patience: int, **values: Any) -> io.NodeOutput:
-        return io.NodeOutput(EditSettings(plateau_patience=plateau_patience or None, **values))
+        return io.NodeOutput(
+            settings.InversionSettings(plateau_patience=plateau_patience or None, **values)
+        )
 
 
 NODES: list[type[Any]] = [LossWeightsNode, InversionSettings]

@@ -10,7 +10,7 @@ from ..fice_core.extraction.anatomy import find_body_regions
 from ..fice_core.extraction.extractors import extract_pose, segment_regions
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
-from ..fice_core.settings import EditSettings, StitchMode
+from ..fice_core.settings import StitchMode, StitchSettings
 from ..fice_core.stitching.composite import blend_into_photo
 from ..fice_core.stitching.skin import match_skin
 from .masks import frame_of
@@ -97,9 +97,7 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
         match_grain: bool = False,
         seed: int = 0,
     ) -> io.NodeOutput:
-        settings = EditSettings(
-            stitch=BLENDS[blend], match_colour=match_colour, match_grain=match_grain, seed=seed
-        )
+        settings = StitchSettings(stitch=BLENDS[blend], match_grain=match_grain, seed=seed)
         photos, pictures = from_image(original), from_image(generated)
         size = (photos.shape[2], photos.shape[3])
         with without_grad():
@@ -114,7 +112,7 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
             if mode == "keep inside the mask":
                 images, where = stitching.stitch_head(pictures, photos, where), 1 - where
             else:
-                images = blend_into_photo(pictures, photos, where, settings)
+                images = blend_into_photo(pictures, photos, where, settings, match_colour)
         return io.NodeOutput(to_image(images), to_mask(where))
 
 

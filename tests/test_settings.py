@@ -1,11 +1,25 @@
 """What steers an edit: presets, the schedule, and values out of range."""
 
 import math
+from collections import Counter
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
 from fice_core.errors import FiceError
-from fice_core.settings import EditSettings, LossWeights
+from fice_core.settings import (
+    ComputeSettings,
+    EditSettings,
+    FramingSettings,
+    InversionSettings,
+    LossWeights,
+    MaskSettings,
+    ObjectiveSettings,
+    OptimizerSettings,
+    StartSettings,
+    StitchSettings,
+    group_values,
+)
 
 
 def test_cosine_schedule():
@@ -82,3 +96,64 @@ def test_weights_out_of_range():
         LossWeights(pose=-1)
     with pytest.raises(FiceError, match="all loss weights are 0"):
         LossWeights(clip=0, pose=0, head=0, image=0, latent=0)
+
+
+GROUPS = (
+    OptimizerSettings,
+    StartSettings,
+    ObjectiveSettings,
+    ComputeSettings,
+    FramingSettings,
+    MaskSettings,
+    StitchSettings,
+)
+
+
+def names(group: type) -> set[str]:
+    return {item.name for item in fields(group)}
+
+
+def test_every_field_belongs_to_one_group_and_the_seed_to_two():
+    count = Counter(name for group in GROUPS for name in names(group))
+    assert set(count) == names(EditSettings)
+    assert {name for name, groups in count.items() if groups > 1} == {"seed"}
+    assert names(InversionSettings) == set().union(*map(names, GROUPS[:4]))
+
+
+@pytest.mark.parametrize(
+    ("group", "bad"),
+    [
+        (OptimizerSettings, {"steps": 0}),
+        (OptimizerSettings, {"seed": -1}),
+        (StartSettings, {"refine_steps": -1}),
+        (ObjectiveSettings, {"head_scale": 0.0}),
+        (ComputeSettings, {"execution": "fast"}),
+        (InversionSettings, {"steps": 0}),
+        (InversionSettings, {"execution": "graph", "clip_views": 1}),
+        (FramingSettings, {"framing": "half"}),
+        (MaskSettings, {"garment": "hat"}),
+        (StitchSettings, {"seed": 2**64}),
+        (StitchSettings, {"stitch": "glue"}),
+    ],
+)
+def test_a_group_alone_refuses_its_own_bad_values(group, bad):
+    with pytest.raises(FiceError, match=list(bad)[-1]):
+        group(**bad)
+
+
+def test_edit_settings_are_every_group():
+    assert all(issubclass(EditSettings, group) for group in GROUPS)
+
+
+def test_values_of_a_group_replace_those_of_other_settings():
+    inversion = InversionSettings(steps=7, hold=True)
+    chosen = replace(EditSettings.paper(), **group_values(inversion, InversionSettings))
+    assert (chosen.steps, chosen.hold, chosen.coordinates) == (7, True, "whitened")
+    assert chosen.stitch == "head"  # not of that group
+
+
+def test_settings_are_frozen_and_by_name_alone():
+    with pytest.raises(FrozenInstanceError):
+        EditSettings().steps = 3  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        MaskSettings("upper")  # type: ignore[misc]

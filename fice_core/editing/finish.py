@@ -64,9 +64,9 @@ def finish(patch: Patch, settings: EditSettings) -> tuple[torch.Tensor, torch.Te
     mask = torch.where(generated.isfinite().all(dim=1, keepdim=True), mask, 0.0)
     if patch.scenery is not None:
         generated = patch.scenery.put_back(generated, photo, patch.frame)
-        # What both show now says nothing about light: it is the photo's own.
-        settings = replace(settings, match_colour=False)
-    return blend_into_photo(generated, photo, mask, settings), mask
+    # Beside the photo's own background both images are alike: nothing there tells of a difference in light.
+    match_colours = settings.match_colour and patch.scenery is None
+    return blend_into_photo(generated, photo, mask, settings, match_colours), mask
 
 
 def _mask(patch: Patch, generated: torch.Tensor, settings: EditSettings) -> torch.Tensor:

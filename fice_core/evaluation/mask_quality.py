@@ -26,7 +26,7 @@ from ..models import Models
 from ..networks.densepose import UPPER_BODY_LABELS
 from ..ops.guided_filter import refine_mask
 from ..ops.resize import resize
-from ..settings import EditSettings
+from ..settings import MaskSettings
 from .evaluator import cases
 from .metrics import mask_iou
 
@@ -150,7 +150,7 @@ def _found(models: Models, images: Tensor, edited: Tensor) -> dict[str, Tensor]:
     before, after = images.to(models.device), edited.to(models.device)
     regions = segment_regions(models.segmenter, before)
     anatomy = find_body_regions(extract_pose(models.densepose, before), regions)
-    sharp = EditSettings(mask_dilation=0.0, mask_feather=0.0)
+    sharp = MaskSettings(mask_dilation=0.0, mask_feather=0.0)
     worn = extract_body_regions(models.densepose, models.segmenter, after)
     masks = {
         "body": regions.body,

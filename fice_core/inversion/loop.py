@@ -14,7 +14,7 @@ from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import with_grad
-from ..settings import EditSettings
+from ..settings import InversionSettings
 from .coordinates import Coordinates, PlainCoordinates, WhitenedCoordinates
 from .cuda_graphs import GraphedObjective
 from .objective import CachedTerm, Objective, ObjectiveValue
@@ -30,7 +30,7 @@ _CHECK_EVERY = {"cpu": 1}
 def invert(
     generator: Generator,
     targets: Targets,
-    settings: EditSettings,
+    settings: InversionSettings,
     *,
     clip: Clip | None = None,
     densepose: DensePose | None = None,
@@ -112,7 +112,7 @@ class _Loop:
         self,
         objective: Objective,
         targets: Targets,
-        settings: EditSettings,
+        settings: InversionSettings,
         initial: torch.Tensor,
         codes: Coordinates,
         first_number: int,
@@ -126,7 +126,7 @@ class _Loop:
         self.first_number = first_number
         self.phase = phase
         count, device = len(targets), initial.device
-        self.recorded = settings.records_on(device.type)
+        self.recorded = settings.uses_graphs_on(device.type)
 
         def filled(*shape: int, value: float) -> torch.Tensor:
             return torch.full(shape, value, device=device)
@@ -282,7 +282,7 @@ class _Loop:
 
 
 def _scattered(
-    targets: Targets, settings: EditSettings, statistics: LatentStatistics | None
+    targets: Targets, settings: InversionSettings, statistics: LatentStatistics | None
 ) -> Targets:
     """The targets with `start_noise` added to their codes, sample by sample."""
     if not settings.start_noise or statistics is None:

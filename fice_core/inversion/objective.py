@@ -17,7 +17,7 @@ from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator, HeldFeatures
 from ..ops.batching import in_batches
-from ..settings import EditSettings
+from ..settings import InversionSettings
 from . import losses
 from .targets import Targets
 from .terms import (
@@ -82,7 +82,7 @@ class Objective:
     def __init__(
         self,
         generator: Generator,
-        settings: EditSettings,
+        settings: InversionSettings,
         clip: Clip | None = None,
         densepose: DensePose | None = None,
         segmenter: Segmenter | None = None,

@@ -11,7 +11,7 @@ import torch
 from ..latents import LatentStatistics
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
-from ..settings import EditSettings, LossWeights
+from ..settings import InversionSettings, LossWeights
 from .loop import invert
 from .result import InversionResult, OnStep
 from .targets import Targets
@@ -50,7 +50,7 @@ def refine_latent(
         steps: >= 1.
         weights: of the terms; those of text, pose and head must be 0.
         learning_rate: Adam's peak, in units of the spread of W.
-        layer_freedom: see `EditSettings`.
+        layer_freedom: see `OptimizerSettings`.
         max_batch: photos on the device's graph at once; does not change the result.
         mask: 1 where the photo must be reproduced, (N, 1, H, W) in [0, 1]; None for everywhere.
         statistics: of W; estimated when missing.
@@ -63,7 +63,7 @@ def refine_latent(
         FiceError: the codes do not fit the generator, or a value is out of range.
         InversionInterrupted: Ctrl-C; holds the result so far.
     """
-    settings = EditSettings(
+    settings = InversionSettings(
         steps=steps,
         coordinates="whitened",
         layer_freedom=layer_freedom,

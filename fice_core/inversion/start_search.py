@@ -15,7 +15,7 @@ from ..latents import mix_layers
 from ..networks.clip import Clip
 from ..networks.stylegan2 import Generator
 from ..ops.batching import in_batches
-from ..settings import EditSettings
+from ..settings import InversionSettings
 from .objective import Objective, rendered_at_once
 from .targets import Targets
 
@@ -46,7 +46,7 @@ def search_start(
     clip: Clip,
     objective: Objective,
     targets: Targets,
-    settings: EditSettings,
+    settings: InversionSettings,
     check_cancelled: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
     """Starting codes (N, num_ws, w_dim) of which none has a higher total loss than the given ones.

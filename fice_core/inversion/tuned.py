@@ -10,7 +10,7 @@ from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
-from ..settings import EditSettings
+from ..settings import InversionSettings
 from .loop import invert
 from .pivotal_tuning import tune_generator
 from .result import InversionInterrupted, InversionResult, OnStep, StopReason
@@ -21,7 +21,7 @@ from .trace import no_steps, side_by_side
 def invert_tuned(
     generator: Generator,
     targets: Targets,
-    settings: EditSettings,
+    settings: InversionSettings,
     spans: Sequence[slice],
     *,
     clip: Clip,
@@ -107,7 +107,7 @@ def invert_tuned(
 
 
 def _not_begun(
-    generator: Generator, targets: Targets, settings: EditSettings, stopped: StopReason
+    generator: Generator, targets: Targets, settings: InversionSettings, stopped: StopReason
 ) -> InversionResult:
     """The photos as the generator sees them."""
     images = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)

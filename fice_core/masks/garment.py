@@ -11,14 +11,14 @@ from ..extraction.anatomy import BodyRegions
 from ..ops.guided_filter import refine_mask
 from ..ops.morphology import blur, box_filter, dilate, max_filter
 from ..ops.resize import resize, working_copy
-from ..settings import EditSettings
+from ..settings import MaskSettings
 
 _ARM_SMOOTHING = 0.015  # radius, as a fraction of the height, over which a change is averaged
 _SLIVER = 0.008  # half the width, as a fraction of the height, below which a change is no sleeve
 _NEGLIGIBLE = 1 / 512  # an opacity that cannot change an 8-bit picture
 
 
-def allowed_mask(anatomy: BodyRegions, settings: EditSettings) -> torch.Tensor:
+def allowed_mask(anatomy: BodyRegions, settings: MaskSettings) -> torch.Tensor:
     """Everything that any such garment of this person could cover: 1 there, else 0.
 
     The image term of the inversion keeps the rest. As wide as an edit mask can become, so that the
@@ -35,7 +35,7 @@ def garment_mask(
     photo: torch.Tensor,
     initial: torch.Tensor,
     generated: torch.Tensor,
-    settings: EditSettings,
+    settings: MaskSettings,
 ) -> torch.Tensor:
     """Where the garment is before or after the edit.
 
@@ -70,7 +70,7 @@ def garment_mask(
 
 
 def feathered_mask(
-    garment: torch.Tensor, before: BodyRegions, settings: EditSettings
+    garment: torch.Tensor, before: BodyRegions, settings: MaskSettings
 ) -> torch.Tensor:
     """The edit mask of a garment: dilated, with a soft border outside, never over what is protected.
 
@@ -93,7 +93,7 @@ def edge_aligned_mask(
     never: torch.Tensor,
     photo: torch.Tensor,
     generated: torch.Tensor,
-    settings: EditSettings,
+    settings: MaskSettings,
 ) -> torch.Tensor:
     """The edit mask at a photo's own resolution, along the edges in it.
 
@@ -129,7 +129,7 @@ def edit_mask(
     photo: torch.Tensor,
     initial: torch.Tensor,
     generated: torch.Tensor,
-    settings: EditSettings,
+    settings: MaskSettings,
 ) -> torch.Tensor:
     """`garment_mask`, made soft: where the photo gives way, (N, 1, H, W) in [0, 1]."""
     garment = garment_mask(before, after, photo, initial, generated, settings)

@@ -79,7 +79,7 @@ class RealLoop:
         self.period = math.lcm(settings.head_every, settings.pose_every)
         self.steps = -(-steps // self.period) * self.period
         # A graph's first steps are carried out and recorded; replaying it is what an edit does.
-        graph = settings.records_on(targets.images.device.type)
+        graph = settings.uses_graphs_on(targets.images.device.type)
         self.first = 2 * self.period if graph else 0
         last = self.first + self.steps
         self.settings = replace(settings, steps=last + 1, plateau_patience=None, start_candidates=0)

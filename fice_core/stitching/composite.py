@@ -1,9 +1,11 @@
 """Stage 3: bring back from the photo what the edit must not change."""
 
+from collections.abc import Callable
+
 import torch
 
 from ..ops.patches import stitch
-from ..settings import EditSettings
+from ..settings import StitchMode, StitchSettings
 from .color import match_colour, ring_around
 from .grain import match_grain
 from .laplacian import blend_pyramid
@@ -22,33 +24,36 @@ def stitch_head(
     return head * original + (1 - head) * generated
 
 
-_BLENDS = {"pyramid": blend_pyramid, "gradient": blend_gradients}
+_BLENDS: dict[StitchMode, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "mask": stitch,
+    "pyramid": blend_pyramid,
+    "gradient": blend_gradients,
+    "head": stitch,
+    "none": stitch,
+}
 
 
 def blend_into_photo(
-    generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
+    generated: torch.Tensor,
+    photo: torch.Tensor,
+    mask: torch.Tensor,
+    settings: StitchSettings,
+    match_colours: bool,
 ) -> torch.Tensor:
-    """The generated picture in the photo's light and with its grain, stitched as the settings say.
+    """The photo with the generated image blended in, in the photo's light and with its grain.
 
     Args:
         generated, photo: (N, 3, H, W).
-        mask: (N, 1, H, W) in [0, 1].
-        settings: its `stitch`, `match_colour`, `match_grain` and `seed` count.
+        mask: 1 where the generated image shows, (N, 1, H, W) in [0, 1].
+        settings: the blend, whether grain is matched, and the seed of the grain.
+        match_colours: bring the generated image to the photo's light first.
 
     Returns:
         (N, 3, H, W); where `mask` is 0, the photo bit for bit.
     """
     if settings.keeps_outside:
-        generated = _matched(generated, photo, mask, settings)
-    return _BLENDS.get(settings.stitch, stitch)(generated, photo, mask)
-
-
-def _matched(
-    generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
-) -> torch.Tensor:
-    """The generated picture in the photo's light and with its grain."""
-    if settings.match_colour:
-        generated = match_colour(generated, photo, ring_around(mask))
-    if settings.match_grain:
-        generated = match_grain(generated, photo, mask, settings.seed)
-    return generated
+        if match_colours:
+            generated = match_colour(generated, photo, ring_around(mask))
+        if settings.match_grain:
+            generated = match_grain(generated, photo, mask, settings.seed)
+    return _BLENDS[settings.stitch](generated, photo, mask)

@@ -5,7 +5,7 @@ import torch
 from ..extraction.anatomy import BodyRegions
 from ..framing import Frame
 from ..masks.garment import edge_aligned_mask, feathered_mask
-from ..settings import EditSettings
+from ..settings import MaskSettings
 
 # A photo that is larger than the generator's picture by this factor has edges worth following.
 _FINER = 1.5
@@ -17,7 +17,7 @@ def edit_mask_at_photo_scale(
     generated: torch.Tensor,
     garment: torch.Tensor,
     anatomy: BodyRegions,
-    settings: EditSettings,
+    settings: MaskSettings,
 ) -> torch.Tensor:
     """The edit mask of a garment at the photo's scale: along the edges in the photo, or soft.
 

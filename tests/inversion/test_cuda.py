@@ -52,8 +52,8 @@ def test_a_graph_computes_what_single_operations_do(models, figure):
 
 
 def test_auto_is_a_graph_unless_views_are_drawn(models, figure):
-    assert SHORT.records_on("cuda")
-    assert not replace(SHORT, clip_views=2).records_on("cuda")
+    assert SHORT.uses_graphs_on("cuda")
+    assert not replace(SHORT, clip_views=2).uses_graphs_on("cuda")
     assert same(edited(models, figure, SHORT), edited(models, figure, GRAPH))
 
 

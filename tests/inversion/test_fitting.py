@@ -428,18 +428,33 @@ def test_ctrl_c_at_the_second_photo_leaves_all_of_them(where):
 
 
 def test_a_stop_asked_for_ends_all_photos():
-    asked = []
+    phases = []
 
     def stop(step):
-        asked.append(step.index)
-        step.stop()
+        phases.append(step.phase)
+        if step.phase == "edit":
+            step.stop()
 
     settings = replace(FAST, tune_steps=4)
     result = edit(toy_models(), pictures(3), "one", settings, on_step=stop)
-    assert asked == [0]
+    assert phases == ["tune"] * 4 + ["edit"]
     assert result.stopped == "request"
     assert result.trace.total.isfinite().sum(dim=0).tolist() == [1, 0, 0]
     assert torch.equal(result.generated[1:], result.initial[1:])
+
+
+def test_a_stop_asked_for_in_a_fit_ends_that_fit_alone():
+    phases = []
+
+    def stop(step):
+        phases.append(step.phase)
+        if step.phase != "edit":
+            step.stop()
+
+    settings = replace(FAST, refine_steps=4, tune_steps=4)
+    result = edit(toy_models(), pictures(1), "one", settings, on_step=stop)
+    assert phases == ["refine", "tune"] + ["edit"] * settings.steps
+    assert result.stopped == "steps"
 
 
 def test_warnings_name_the_photo():
