@@ -1,10 +1,10 @@
-"""That a kill loses nothing of a batch, and what workers gain: `fice batch` over drawn figures.
+"""Check that a kill loses nothing of a batch, and time workers: `fice batch` on drawn figures.
 
     python benchmarks/bench_batch.py [--photos 200] [--kills 3] [--workers 2] [--ray]
 
-The batch is made by one worker without interruption; by one that is killed with SIGKILL while it works,
-and started again; and by several. The bytes of the results are compared and the journals are counted.
-`--ray` adds a run of several workers on a Ray cluster made here.
+The batch runs with one worker without interruption, with one that is killed with SIGKILL and started
+again, and with several. The bytes of the results are compared, and the groups in the journals are
+counted. `--ray` adds a run of several workers on a Ray cluster that is started here.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PROMPTS = ("a red striped shirt", "a blue polka dot t-shirt", "a grey sweater")
 
 
 def draw(folder: Path, count: int) -> Path:
-    """That many figures of 128 x 128 pixels, and the table of what they shall wear."""
+    """Draw `count` figures of 128 x 128 pixels; return the table of photos and prompts."""
     folder.mkdir()
     rows = ["photo,prompt"]
     for k in range(count):
@@ -42,7 +42,7 @@ def start(table: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
 
 
 def finish(table: Path, out: Path, *options: str) -> float:
-    """Seconds until the batch is made."""
+    """Run the batch to its end; return the seconds."""
     begin = time.perf_counter()
     if start(table, out, *options).wait():
         sys.exit("the batch failed")
@@ -50,7 +50,7 @@ def finish(table: Path, out: Path, *options: str) -> float:
 
 
 def groups(out: Path) -> list[int]:
-    """The numbers of the groups in the journal."""
+    """Return the numbers of the groups in the journal."""
     try:
         lines = (out / NAME).read_text().splitlines()
     except FileNotFoundError:
@@ -59,11 +59,11 @@ def groups(out: Path) -> list[int]:
 
 
 def kill(table: Path, out: Path, at: int) -> None:
-    """Start the batch and kill it once that many groups are done."""
+    """Start the batch and kill it when `at` groups are done."""
     process = start(table, out)
     while len(groups(out)) < at:
         if process.poll() is not None:
-            sys.exit("the batch ended before it could be killed: take more photos")
+            sys.exit("the batch ended before it was killed: use more photos")
         time.sleep(0.01)
     process.kill()
     process.wait()
@@ -74,17 +74,17 @@ def compare(out: Path, reference: Path, count: int) -> None:
     files = sorted(out.glob("*.png"))
     for file in files:
         with Image.open(file) as image:
-            image.load()  # raises for one that is cut off
+            image.load()  # raises if the file is cut off
     equal = sum(file.read_bytes() == (reference / file.name).read_bytes() for file in files)
     done = groups(out)
     leftovers = len(list(out.glob("*.part"))) + len(list(out.glob(".*.part")))
     print(
-        f"  {len(files)} results of {count}, all whole, {equal} equal to the reference to the byte; "
+        f"  {len(files)} of {count} results, all whole, {equal} equal to the reference to the byte; "
         f"{len(done)} groups in the journal, {len(done) - len(set(done))} of them twice; "
-        f"{leftovers} leftovers"
+        f"{leftovers} temporary files left"
     )
     if not (len(files) == equal == count and len(done) == len(set(done)) and leftovers == 0):
-        sys.exit("the results are not those of the reference")
+        sys.exit("the results differ from the reference")
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def main() -> None:
         total, out = len(groups(reference)), folder / "killed"
         for number in range(options.kills):
             kill(table, out, total * (number + 1) // (options.kills + 1))
-        print(f"and to its end: {finish(table, out):.0f} s", flush=True)
+        print(f"then to its end: {finish(table, out):.0f} s", flush=True)
         compare(out, reference, options.photos)
         several = ("--workers", str(options.workers))
         seconds = finish(table, folder / "several", *several)
@@ -111,7 +111,7 @@ def main() -> None:
         compare(folder / "several", reference, options.photos)
         if options.ray:
             seconds = finish(table, folder / "ray", *several, "--ray", "local")
-            print(f"{options.workers} workers of Ray: {seconds:.0f} s", flush=True)
+            print(f"{options.workers} Ray workers: {seconds:.0f} s", flush=True)
             compare(folder / "ray", reference, options.photos)
 
 

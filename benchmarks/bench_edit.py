@@ -1,11 +1,11 @@
-"""How long the command, the demonstration set and an edit take.
+"""Time the command, the loading of the demonstration set, and whole edits.
 
-    python benchmarks/bench_edit.py                     # most of it; a minute on 2 CPU cores
-    python benchmarks/bench_edit.py help load           # some of it
+    python benchmarks/bench_edit.py                     # all but "full"
+    python benchmarks/bench_edit.py help load           # two of the measurements
     python benchmarks/bench_edit.py full --device cuda  # an edit by networks of the published sizes
 
-Every measurement runs in a fresh process, because imports leave traces. Steps and memory of networks of
-any size are measured by `fice bench`.
+Each measurement runs in a new process, because imports leave traces. `fice bench` measures single steps
+and memory.
 """
 
 import argparse
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def measure_help(device: str) -> dict[str, float]:
-    """Seconds of `fice --help` as a whole process; the best of five."""
+    """Seconds for `fice --help` as a whole process; the best of five."""
     times = []
     for _ in range(5):
         start = time.perf_counter()
@@ -37,7 +37,7 @@ def measure_help(device: str) -> dict[str, float]:
 
 
 def measure_load(device: str) -> dict[str, float]:
-    """Seconds from a running Python to the loaded demonstration set, with and without the imports."""
+    """Seconds to load the demonstration set in a running Python, with and without the imports."""
     start = time.perf_counter()
     import torch  # noqa: F401
 
@@ -55,7 +55,7 @@ def measure_load(device: str) -> dict[str, float]:
 
 
 def measure_demo(device: str) -> dict[str, float]:
-    """Seconds of `fice demo`, six edits, as a whole process."""
+    """Seconds for `fice demo`, six edits, as a whole process."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         options = ["--output", folder, "--device", device]
@@ -65,7 +65,7 @@ def measure_demo(device: str) -> dict[str, float]:
 
 
 def measure_edit(device: str) -> dict[str, float]:
-    """Seconds of default edits of one demonstration figure, after loading."""
+    """Seconds for default edits of one demonstration figure, after loading."""
     from fice_core import load_models
     from fice_core.demo import figures
 
@@ -74,22 +74,22 @@ def measure_edit(device: str) -> dict[str, float]:
 
 
 def measure_full(device: str) -> dict[str, float]:
-    """The same by random networks of the published sizes, all steps, with the encoder in memory."""
+    """The same with random networks of the published sizes: all steps, the encoder in memory."""
     import torch
 
     from fice_core.profiling.full_size import configurations, random_models
 
     models = random_models(configurations(), device)
-    encoder = models.load_encoder()  # to make one at random takes longer than to read a file
+    encoder = models.load_encoder()  # filling one at random takes longer than reading a file
     photo = torch.rand(1, 3, *models.generator.resolution, generator=torch.Generator())
-    # In noise there is nobody to look for.
+    # Noise shows no person to search for.
     anybody = {"framing": "whole", "backdrop": "keep", "plateau_patience": None}
     held = replace(models, load_encoder=lambda: encoder)
     return edits(held, photo, "a red striped shirt", **anybody)
 
 
 def edits(models: Any, photo: Any, prompt: str, **other: Any) -> dict[str, float]:
-    """Seconds of the first default edit, and of the fastest of three others."""
+    """Seconds for the first default edit, and for the fastest of three more."""
     from fice_core import EditSettings, edit
 
     seconds = []
@@ -100,7 +100,7 @@ def edits(models: Any, photo: Any, prompt: str, **other: Any) -> dict[str, float
         seconds.append(time.perf_counter() - start)
     return {
         "first default edit (s)": seconds[0],
-        "another one (s)": min(seconds[1:]),
+        "later default edit (s)": min(seconds[1:]),
         "steps taken": result.steps,
         "seconds a step": float(result.trace.seconds[-1]) / result.steps,
     }
@@ -133,7 +133,7 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="*", help=", ".join(MEASUREMENTS))
-    parser.add_argument("--device", default="cpu", help="cpu, cuda...; default: cpu")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...; default: cpu")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:

@@ -1,8 +1,8 @@
-"""What the way through ComfyUI's server costs: the same edit by a prompt and by the library.
+"""Time the same edit through ComfyUI's server and through the library.
 
     python benchmarks/bench_nodes.py [repetitions]     # needs a ComfyUI, see tests/comfyui/server.py
 
-Both run in ComfyUI's interpreter, with warm networks, one after the other; the median is printed.
+Both run in ComfyUI's interpreter with loaded networks, one after the other. Prints the medians.
 """
 
 import json
@@ -37,7 +37,7 @@ print(json.dumps(times[1:]))
 
 
 def by_prompts(server: Server, repetitions: int) -> list[float]:
-    """Seconds from the queueing of a prompt to its end."""
+    """Seconds from queueing a prompt to its end, for each repetition."""
     times = []
     for seed in range(repetitions + 1):
         prompt = quick(STEPS, seed, "a blue polka dot t-shirt", frames=24)

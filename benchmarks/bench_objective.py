@@ -1,12 +1,12 @@
-"""How soon our settings reach the objective that the authors' loop has after its 501 steps.
+"""Measure how soon our settings reach the objective of the authors' loop after its 501 steps.
 
     python benchmarks/bench_objective.py --count 8
     python benchmarks/bench_objective.py --models random --count 1 --only "the same, "  # published sizes
 
-All loops work on the same targets and, where that is said, with the same weights, so that the paper's
-weighted sum can be read off every trace; between two looks at head and pose it holds their last values,
-and the last column computes every term at the codes that the loop ends with. Times begin before the
-random codes are tried on. Markdown.
+All loops have the same targets. Where the name of a row says so, they have the paper's weights too, so
+the paper's weighted sum can be computed at each step. If head and pose are not computed at a step, their
+last values are used. The last column computes every term at the codes of the result. Times include the
+search for a start. Prints Markdown.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PAPER = EditSettings.paper()
 
 
 def paper_sum(step: Step) -> torch.Tensor:
-    """The paper's objective at one step, (N,); not finite for pictures that are finished."""
+    """The paper's objective at one step, (N,); not finite for images that are finished."""
     weights = PAPER.weights.as_dict()
     return torch.stack(
         [weight * step.values[name] for name, weight in weights.items() if weight]
@@ -39,7 +39,7 @@ def paper_sum(step: Step) -> torch.Tensor:
 
 
 def targets_of(models: Models, count: int, seed: int) -> Targets:
-    """What the held-out pairs ask for."""
+    """Targets of the held-out pairs of figure and prompt."""
     todo = cases(count, seed)
     photos = render(todo.figures, models.generator.resolution[0]).images
     with without_grad():
@@ -48,13 +48,15 @@ def targets_of(models: Models, count: int, seed: int) -> Targets:
 
 
 def main() -> None:
-    """Run the loops one after the other and print the table."""
+    """Run the loops and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default="demo", choices=["demo", RANDOM])
     parser.add_argument("--count", type=int, default=8, help="held-out pairs, in one batch")
     parser.add_argument("--seed", type=int, default=0, help="another draw of the pairs")
-    parser.add_argument("--steps", type=int, default=PAPER.steps, help="of the authors' loop")
-    parser.add_argument("--only", default="", help="rows whose name holds this, and the paper's")
+    parser.add_argument("--steps", type=int, default=PAPER.steps, help="steps of the authors' loop")
+    parser.add_argument(
+        "--only", default="", help="only rows whose name contains this, and the paper's"
+    )
     options = parser.parse_args()
     models = models_for(Configuration(options.models), quick=True)
     if options.models == RANDOM:
@@ -64,8 +66,8 @@ def main() -> None:
     judge = Objective(models.generator, PAPER, models.clip, models.densepose, models.segmenter)
 
     def run(settings: EditSettings) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """The best sum so far, (steps, N), seconds since the beginning, (steps,), and the mean of the
-        exact sums at the codes found."""
+        """Return the best sum so far, (steps, N), the seconds since the start, (steps,), and the mean
+        of the exact sums at the codes found."""
         sums, seconds = [], []
         start = time.monotonic()
 
@@ -97,7 +99,7 @@ def main() -> None:
         f"| paper | {len(sums)} | {whole:.1f} | {goal.mean():.4f} | | | {exact:.4f} |", flush=True
     )
     ours = replace(EditSettings(), weights=PAPER.weights, clamp=False)
-    # The paper's sum, and all of W for it: ours is held near what the mapping network produces.
+    # Seeks the paper's sum with free codes; the default holds them near the mapping network's output.
     alike = replace(
         ours,
         coordinates="w",

@@ -1,8 +1,8 @@
-"""What a 12-megapixel photo costs: time outside of the inversion, and memory.
+"""Measure what a 12-megapixel photo costs outside the inversion: time and memory.
 
     python benchmarks/bench_photos.py
 
-One process a photo, so that each peak is its own. Prints Markdown.
+Each photo has its own process, so each peak of memory is its own. Prints Markdown.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 PHOTOS = {
     "12 MP, off centre": ((3000, 4000), [(2300, 900, 1900)], 21),
-    "12 MP, partly out of the picture": ((3000, 4000), [(-500, 1200, 1700)], 22),
+    "12 MP, partly outside the image": ((3000, 4000), [(-500, 1200, 1700)], 22),
     "12 MP, two people": ((3000, 4000), [(300, 600, 2200), (2500, 1100, 1500)], 23),
     "12 MP, small": ((3000, 4000), [(2500, 1100, 500)], 24),
 }
@@ -23,7 +23,7 @@ FIRST = next(iter(PHOTOS))
 
 
 def measure(name: str, stitch: str) -> dict[str, float | str | bool]:
-    """Edit one photo in this process."""
+    """Edit one photo in this process; return times, memory and whether the outside is unchanged."""
     import torch
 
     from fice_core import EditSettings, edit, editing, load_models

@@ -1,8 +1,9 @@
-"""How visible the seam is that each way of stitching leaves, on the same generated pictures.
+"""Measure the seam that each way of stitching leaves, on the same generated images.
 
     python benchmarks/bench_seams.py
 
-Twelve held-out pairs of figure and prompt, by `metrics.seam_visibility`. Prints Markdown.
+Twelve held-out pairs of figure and prompt, measured by `evaluation.metrics.seam_visibility`. Prints
+Markdown.
 """
 
 import torch
@@ -20,7 +21,7 @@ from fice_core.stitching.poisson import blend_gradients
 
 
 def main() -> None:
-    """Edit once, stitch in every way, print the table."""
+    """Edit once, stitch in each way, and print the table."""
     models = load_models("demo", device="cpu")
     todo = cases(12)
     photos = render(todo.figures, models.generator.resolution[0]).images

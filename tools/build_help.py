@@ -1,8 +1,8 @@
-"""Writes what is generated of the help pages: a picture of every node, and the tables of inputs and outputs.
+"""Writes the generated part of the help pages: an image of each node, and tables of inputs and outputs.
 
     python tools/build_help.py            # needs a ComfyUI and Chromium
 
-The text above the picture is written by hand and stays as it is.
+The text above the image is written by hand and is kept.
 """
 
 import sys
@@ -26,7 +26,7 @@ IMAGES = ROOT / "docs" / "images"
 
 
 def range_of(of: str, options: dict[str, Any]) -> str:
-    """What a widget takes, in words."""
+    """Default and range of a widget, in words."""
     if of in ("INT", "FLOAT"):
         most = options.get("max")
         upper = "" if most is None or most > 2**53 else f" to {most}"
@@ -39,7 +39,7 @@ def range_of(of: str, options: dict[str, Any]) -> str:
 
 
 def tables(schema: dict[str, Any]) -> str:
-    """Inputs, widgets and outputs of a node."""
+    """Tables of a node's inputs, widgets and outputs, in Markdown."""
     optional = schema["input"].get("optional", {})
     lines = ["## Inputs", "", "| name | type | default (range) | |", "|---|---|---|---|"]
     for name, of, options in ordered_inputs(schema):
@@ -58,12 +58,12 @@ def tables(schema: dict[str, Any]) -> str:
 
 
 def cell(text: str) -> str:
-    """Text that may stand in a table."""
+    """Text escaped for a table."""
     return text.replace("|", "\\|")
 
 
 def write_page(name: str, schema: dict[str, Any]) -> None:
-    """The hand-written part, then picture and tables."""
+    """Write a help page: the part written by hand, then image and tables."""
     path = PAGES / f"{name}.md"
     prose = path.read_text(encoding="utf-8").split(BEGIN)[0].rstrip()
     picture = f"![The node {schema['display_name']}]({name}.png)"
@@ -71,13 +71,13 @@ def write_page(name: str, schema: dict[str, Any]) -> None:
 
 
 def photograph(browser: Browser, name: str) -> Image.Image:
-    """One node by itself."""
+    """Image of one node by itself."""
     size = browser.script(
         """
         const g = window.app.graph;
         const last = g.last_node_id;
         g.clear();
-        g.last_node_id = last;  // the page remembers widgets by the node's number and their name
+        g.last_node_id = last;  // the page stores widgets by node number and name
         const node = LiteGraph.createNode(arguments[0]);
         node.pos = [100, 100];
         g.add(node);
@@ -91,7 +91,7 @@ def photograph(browser: Browser, name: str) -> Image.Image:
 
 
 def small(picture: Image.Image, width: int) -> Image.Image:
-    """Few colours and no more pixels than a page shows: the pack is downloaded by everybody."""
+    """The image with few colours and at most `width` pixels across, to keep the pack small."""
     if picture.width > width:
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -99,7 +99,7 @@ def small(picture: Image.Image, width: int) -> Image.Image:
 
 
 def main() -> None:
-    """All pages, and the pictures of graphs that the README shows."""
+    """Write all pages, and the images of graphs in the README."""
     comfyui = find_comfyui()
     if comfyui is None:
         raise SystemExit("no ComfyUI: set COMFYUI_PATH")

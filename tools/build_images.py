@@ -1,7 +1,8 @@
-"""Draws the icon and the banner of ComfyUI's registry, and the photo of docs/photos.md, from edits by the
-demonstration models.
+"""Draws the icon and the banner for ComfyUI's registry, and the image in docs/photos.md.
 
-python tools/build_images.py
+    python tools/build_images.py
+
+All are edits by the demonstration models.
 """
 
 from pathlib import Path
@@ -18,20 +19,20 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
 def enlarged(image: torch.Tensor, height: int) -> Image.Image:
-    """A picture (3, H, W), `height` pixels tall."""
+    """An image (3, H, W) as a square of `height` pixels."""
     picture = Image.fromarray(to_bytes(image))
     return picture.resize((height, height), Image.Resampling.LANCZOS)
 
 
 def halves(before: torch.Tensor, after: torch.Tensor, size: int) -> Image.Image:
-    """The left half of one picture, the right half of the other."""
+    """The left half of one image beside the right half of the other."""
     picture = enlarged(before, size)
     picture.paste(enlarged(after, size).crop((size // 2, 0, size, size)), (size // 2, 0))
     return picture
 
 
 def photo(models: Models) -> Image.Image:
-    """Two people in a scene, before and after the larger one is dressed anew."""
+    """Two people in a scene, before and after an edit of the larger one."""
     before = scene((600, 800), [(40, 40, 560), (470, 200, 400)], seed=45).image
     after = edit(models, before, "a red striped long sleeve shirt", EditSettings()).images
     pair = Image.new("RGB", (1220, 450), "white")
@@ -42,7 +43,7 @@ def photo(models: Models) -> Image.Image:
 
 
 def main() -> None:
-    """All three."""
+    """Write all three images."""
     models, cast = load_models("demo"), figures()
     photo(models).save(IMAGES / "photo.png")
     result = edit(models, cast.images, cast.prompts, EditSettings())

@@ -1,4 +1,4 @@
-"""Writes workflows/*.json, and their thumbnails from what a running ComfyUI makes of them.
+"""Writes workflows/*.json, and thumbnails of what ComfyUI makes of them.
 
 python tools/build_workflows.py            # needs a ComfyUI, see tests/comfyui/server.py
 """
@@ -22,7 +22,7 @@ from workflows import ordered_inputs, to_api  # noqa: E402
 
 WORKFLOWS = ROOT / "workflows"
 THUMBNAIL = 400  # pixels a side
-#: nodes whose first pictures are shown: type, and number among the nodes of that type
+#: nodes whose first image is shown: type, and number among the nodes of that type
 Shown = tuple[tuple[str, int], ...]
 OWN_PHOTO = (
     "**Your own photo:** put *Load Image* in place of *Demo Figure*, and connect loaders with models that "
@@ -35,7 +35,7 @@ PROMPTS = (
 
 
 def quick_edit(g: Graph) -> None:
-    """A photo and a sentence go in."""
+    """The whole edit as one node."""
     g.note(
         (0, 0),
         (330, 210),
@@ -72,7 +72,7 @@ def quick_edit(g: Graph) -> None:
 
 
 def every_stage(g: Graph) -> None:
-    """All stages by hand."""
+    """Each stage as a node of its own."""
     g.note(
         (0, -50),
         (300, 190),
@@ -198,7 +198,7 @@ def every_stage(g: Graph) -> None:
 
 
 def four_prompts(g: Graph) -> None:
-    """One photo, several sentences."""
+    """One photo, four prompts."""
     g.note(
         (0, 0),
         (330, 190),
@@ -237,12 +237,12 @@ def four_prompts(g: Graph) -> None:
 
 
 def latent_play(g: Graph) -> None:
-    """Codes by themselves."""
+    """Latent codes: sample, mix, edit, save."""
     g.note(
         (0, 0),
         (300, 230),
-        "## Latent play\nTwo people whom the generator makes up; one in the other's colours; that one "
-        "edited; and the code saved.\n\n**Go on another day:** *Load Latent* takes the saved file in place "
+        "## Latent play\nTwo people that the generator invents; the first in the second's colours; that one "
+        "edited; its code saved.\n\n**Go on another day:** *Load Latent* takes the saved file in place "
         "of *Blend Latents* (unmute it, press R, choose the file).",
     )
     generator = g.add("FICE_LoadGenerator", (0, 290), width=300)
@@ -363,7 +363,7 @@ def edit_and_upscale(g: Graph) -> None:
 
 
 def inpaint_refiner(g: Graph) -> None:
-    """The edit mask handed to a diffusion model."""
+    """The edit, refined by a diffusion model inside the edit's mask."""
     g.note(
         (0, 0),
         (330, 300),
@@ -434,13 +434,13 @@ def inpaint_refiner(g: Graph) -> None:
 
 
 def optimisation_video(g: Graph) -> None:
-    """The pictures on the way."""
+    """The images of the optimisation as a video."""
     g.note(
         (0, 0),
         (330, 190),
-        "## The optimisation as a video\n*frames* of the edit says how many pictures on the way are kept; "
-        "*fps* of *Create Video* how fast they pass.\n\n*start_candidates* is 0 here, so that the whole walk "
-        "is seen, from the clothes in the photo.",
+        "## The optimisation as a video\n*frames* of the edit says how many images are kept, *fps* of "
+        "*Create Video* how fast they follow.\n\n*start_candidates* is 0 here, so the video begins with the "
+        "clothes in the photo.",
     )
     figure = g.add("FICE_DemoFigure", (0, 240), width=330, seed=101)
     settings = g.add("FICE_InversionSettings", (0, 420), width=330, start_candidates=0)
@@ -477,12 +477,13 @@ def optimisation_video(g: Graph) -> None:
 
 
 def photo_to_photo(g: Graph) -> None:
-    """The person in a large photo: found, edited stage by stage, put back."""
+    """The person in a large photo is found, edited stage by stage, and put back."""
     g.note(
         (0, -150),
         (300, 270),
-        "## Photo in, photo out\nThe person is a part of a larger photo. *Frame Person* finds it, stages "
-        "edit what it cut out, *Unframe Person* puts it back: every other pixel stays, bit for bit.\n\n"
+        "## Photo in, photo out\nThe person is a part of a larger photo. *Frame Person* finds and cuts out "
+        "the person, the stages edit the crop, *Unframe Person* puts it back. Every other pixel stays, bit "
+        "for bit.\n\n"
         "**Your own photo:** put *Load Image* in place of group 1, and load models that were trained on "
         "photos: see the README. Somebody else in it: *person*, *box*, or a mask.",
     )
@@ -536,7 +537,7 @@ def photo_to_photo(g: Graph) -> None:
 
 
 def _stages(g: Graph, models: dict[str, Socket], photo: Socket, frame: Node) -> None:
-    """What happens to the person, and the way back into the photo."""
+    """Add the stages of the edit, and the way back into the photo."""
     image, generator, segmenter = frame["image"], models["generator"], models["segmenter"]
     critics = {"densepose": models["densepose"], "segmenter": segmenter}
     latent = g.add(
@@ -634,7 +635,7 @@ def _stages(g: Graph, models: dict[str, Socket], photo: Socket, frame: Node) -> 
 
 
 def mask_by_hand(g: Graph) -> None:
-    """A rough mask from anywhere, made exact, limits the edit."""
+    """A rough mask is made exact and limits the edit."""
     g.note(
         (0, 0),
         (330, 330),
@@ -692,7 +693,7 @@ def mask_by_hand(g: Graph) -> None:
 
 
 def thumbnail(pictures: list[Image.Image]) -> Image.Image:
-    """A square of one picture, of the middle halves of two, or of four in two rows."""
+    """A square with one image, the middle halves of two, or four in two rows."""
     square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "white")
     half = THUMBNAIL // 2
     for k, picture in enumerate(pictures):
@@ -710,7 +711,7 @@ def thumbnail(pictures: list[Image.Image]) -> Image.Image:
 def edit_and_mask(
     workflow: dict[str, Any], info: dict[str, Any]
 ) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    """For templates that go on with a user's model: what they show without it."""
+    """Prompt and shown images for templates that need a model of the user: the edit without it."""
     prompt = _edit_of(workflow)
     prompt["4"] = {"class_type": "MaskToImage", "inputs": {"mask": ["2", 1]}}
     prompt["5"] = {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}}
@@ -720,7 +721,7 @@ def edit_and_mask(
 def four_frames(
     workflow: dict[str, Any], info: dict[str, Any]
 ) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    """Pictures on the way."""
+    """Prompt and shown images for the video: four of its images."""
     prompt = _edit_of(workflow)
     prompt["2"]["inputs"]["frames"] = 48
     settings = next(n for n in workflow["nodes"] if n["type"] == "FICE_InversionSettings")
@@ -734,7 +735,7 @@ def four_frames(
 
 
 def _edit_of(workflow: dict[str, Any]) -> dict[str, Any]:
-    """The template's edit alone, of its figure at twice the size."""
+    """Prompt of the template's edit alone, of its figure at twice the size."""
     figure, edit = (
         next(n["widgets_values"] for n in workflow["nodes"] if n["type"] == kind)
         for kind in ("FICE_DemoFigure", "FICE_Edit")
@@ -759,14 +760,14 @@ def _edit_of(workflow: dict[str, Any]) -> dict[str, Any]:
 
 
 def _places(workflow: dict[str, Any], shown: Shown) -> list[tuple[str, int]]:
-    """(node id, number of the picture) of what is shown."""
+    """Node id and number of each image that is shown."""
     ids: dict[str, list[str]] = {}
     for node in workflow["nodes"]:
         ids.setdefault(node["type"], []).append(str(node["id"]))
     return [(ids[kind][place], 0) for kind, place in shown]
 
 
-#: name: what writes it, and what its thumbnail shows
+#: name: the function that writes it, and what its thumbnail shows
 TEMPLATES: dict[str, tuple[Callable[[Graph], None], Shown | Callable[..., Any]]] = {
     "fice_quick_edit": (quick_edit, (("PreviewImage", 0), ("SaveImage", 0))),
     "fice_every_stage": (every_stage, (("PreviewImage", 0), ("SaveImage", 0))),

@@ -1,4 +1,4 @@
-"""Writes ComfyUI graphs in the UI's format from a few lines each; `build_workflows.py` uses it."""
+"""Writes ComfyUI graphs in the UI's format; used by `build_workflows.py`."""
 
 import json
 import uuid
@@ -34,7 +34,7 @@ class Graph:
     """A workflow that is being written.
 
     Args:
-        info: the server's /object_info, which knows the nodes' sockets, widgets and defaults.
+        info: the server's /object_info: sockets, widgets and defaults of all nodes.
     """
 
     def __init__(self, info: dict[str, Any], name: str) -> None:
@@ -54,7 +54,7 @@ class Graph:
         muted: bool = False,
         **inputs: Any,
     ) -> Node:
-        """A node of type `kind`; `inputs` are sockets of other nodes, or values of widgets."""
+        """Add a node of type `kind`; `inputs` are sockets of other nodes or values of widgets."""
         schema = self._info[kind]
         names = schema["output_name"]
         data: dict[str, Any] = {
@@ -94,7 +94,7 @@ class Graph:
         return Node(data)
 
     def note(self, at: tuple[int, int], size: tuple[int, int], text: str) -> None:
-        """A note that people read before they run."""
+        """Add a note to read before the run."""
         self._nodes.append(
             {
                 "id": len(self._nodes) + 1,
@@ -114,7 +114,7 @@ class Graph:
         )
 
     def group(self, title: str, bounds: tuple[int, int, int, int], color: str = "#3f789e") -> None:
-        """A frame around nodes: left, top, width, height."""
+        """Add a frame around nodes; `bounds` are left, top, width, height."""
         self._groups.append(
             {
                 "id": len(self._groups) + 1,
@@ -163,7 +163,7 @@ class Graph:
 
 
 def _widget_values(of: str, options: dict[str, Any], value: Any) -> list[Any]:
-    """What the frontend stores for a widget: its value, and for a seed what happens after a run."""
+    """What the frontend stores for a widget: its value, and for a seed also what follows a run."""
     if value is None:
         value = options.get("default")
     if value is None and of == "COMBO":
