@@ -26,8 +26,9 @@ def measure(name: str, stitch: str) -> dict[str, float | str | bool]:
     """Edit one photo in this process; return times, memory and whether the outside is unchanged."""
     import torch
 
-    from fice_core import EditSettings, edit, editing, load_models
+    from fice_core import EditSettings, edit, load_models
     from fice_core.demo.scenes import scene
+    from fice_core.editing import pipeline
 
     models = load_models("demo", device="cpu")
     size, places, seed = PHOTOS[name]
@@ -44,7 +45,7 @@ def measure(name: str, stitch: str) -> dict[str, float | str | bool]:
         inside[0] = time.monotonic()
         return invert(*arguments, **options)
 
-    invert, editing.invert = editing.invert, begins
+    invert, pipeline.invert = pipeline.invert, begins
     settings = EditSettings(steps=5, start_candidates=0, stitch=stitch)  # type: ignore[arg-type]
     started = time.monotonic()
     result = edit(models, photo, "a red striped shirt", settings, on_step=step)

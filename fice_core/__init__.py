@@ -23,10 +23,14 @@ __all__ = [
     "EditResult",
     "EditSettings",
     "FiceError",
+    "Frame",
     "LossWeights",
     "Models",
+    "Step",
     "edit",
     "load_models",
+    "read_image",
+    "write_image",
 ]
 
 _HOMES = {
@@ -34,10 +38,14 @@ _HOMES = {
     "EditResult": "editing",
     "EditSettings": "settings",
     "FiceError": "errors",
+    "Frame": "framing",
     "LossWeights": "settings",
     "Models": "models",
+    "Step": "inversion",
     "edit": "editing",
     "load_models": "models",
+    "read_image": "images",
+    "write_image": "images",
 }
 
 

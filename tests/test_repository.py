@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import importlib
 import importlib.util
 import re
 import sys
@@ -24,7 +25,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 def pages() -> list[Path]:
     return sorted(
-        [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("workflows/*.md")]
+        [
+            *ROOT.glob("*.md"),
+            *(ROOT / "docs").rglob("*.md"),
+            *ROOT.glob("workflows/*.md"),
+            *ROOT.glob("benchmarks/*.md"),
+        ]
     )
 
 
@@ -43,6 +49,146 @@ def test_core_knows_nothing_of_comfyui_and_imports_itself_relatively(path: Path)
     foreign = {"comfy", "comfy_api", "comfy_extras", "folder_paths", "nodes", "server", "fice_core"}
     bad = [name for level, name in imports(path) if level == 0 and name.split(".")[0] in foreign]
     assert bad == []
+
+
+# Import layers, see docs/architecture.md: a module imports from its own package and from lower layers.
+LAYERS = (
+    ("errors",),
+    ("settings", "files"),
+    ("ops", "images"),
+    ("networks", "framing"),
+    ("acceleration", "checkpoints", "extraction", "latents", "demo"),
+    ("models", "persons", "masks", "inversion"),
+    ("stitching",),
+    ("editing",),
+    ("evaluation", "reporting", "training", "profiling"),
+    ("batch",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
+LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
+NODES = sorted((ROOT / "nodes").glob("*.py"))
+
+
+def own_imports(path: Path, package: Path) -> Iterator[str]:
+    """Dotted names below `package` that a file imports relatively, inside functions too."""
+    here = path.relative_to(package).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            up = node.level - 1
+            base = list(here[: len(here) - up]) if up <= len(here) else [".."] * (up - len(here))
+            module = [*base, *(node.module or "").split(".")] if node.module else base
+            # `from . import x` imports the module x
+            names = [[*module, alias.name] for alias in node.names] if not node.module else [module]
+            yield from (".".join(name) for name in names)
+
+
+def test_every_module_has_a_layer() -> None:
+    tops = {path.relative_to(ROOT / "fice_core").parts[0].removesuffix(".py") for path in SOURCES}
+    assert tops - {"__init__"} == set(LAYER_OF)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_to_lower_layers(path: Path) -> None:
+    own = path.relative_to(ROOT / "fice_core").parts[0].removesuffix(".py")
+    if own == "__init__":  # it names the public interface of all layers
+        return
+    tops = {name.split(".")[0] for name in own_imports(path, ROOT / "fice_core")} - {own}
+    upward = sorted(top for top in tops if LAYER_OF[top] >= LAYER_OF[own])
+    assert upward == [], f"{own} imports {upward}, which lie no lower"
+
+
+def test_modules_form_no_circle() -> None:
+    """Within a package too, where layers say nothing. Imports for type checkers count."""
+    package = ROOT / "fice_core"
+    modules = {".".join(p.relative_to(package).with_suffix("").parts): p for p in SOURCES}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    edges = {}
+    for name, path in modules.items():
+        found = {
+            next((known for known in (each, each.rpartition(".")[0]) if known in modules), None)
+            for each in own_imports(path, package)
+        }
+        edges[name] = found - {None, name}
+    while free := {name for name, found in edges.items() if not found & edges.keys()}:
+        edges = {name: found for name, found in edges.items() if name not in free}
+    assert sorted(edges) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ROOT / "fice_core" / name
+        for name in ("__init__.py", "errors.py", "settings.py", "files.py", "cli.py")
+    ]
+    + sorted((ROOT / "fice_core" / "commands").glob("*.py")),
+    ids=lambda path: path.name,
+)
+def test_heads_import_no_torch(path: Path) -> None:
+    """Neither themselves nor by a module of ours that does: `fice --help` is fast."""
+    light = {"errors", "settings", "files", "commands"}
+    package = ROOT / "fice_core"
+    head = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)]
+    loaded = {node.module.split(".")[0] for node in head if node.module and not node.level}
+    assert "torch" not in loaded
+    depth = len(path.relative_to(package).parts)
+    ours = {(node.module or "commands").split(".")[0] for node in head if node.level == depth}
+    assert ours <= light, f"{path.name} loads {sorted(ours - light)}"
+
+
+def test_no_module_of_nodes_imports_another_one_that_defines_nodes() -> None:
+    defining = {path.stem for path in NODES if "io.ComfyNode" in path.read_text()}
+    assert len(defining) > 5
+    for path in NODES:
+        if path.stem != "__init__":
+            taken = {name.split(".")[0] for name in own_imports(path, ROOT / "nodes")}
+            assert not taken & (defining - {path.stem}), path.name
+
+
+def test_public_imports() -> None:
+    """What saved scripts, packs and pages import keeps working."""
+    import fice_core
+
+    assert {
+        "EditInterrupted",
+        "EditResult",
+        "EditSettings",
+        "FiceError",
+        "Frame",
+        "LossWeights",
+        "Models",
+        "Step",
+        "edit",
+        "load_models",
+        "read_image",
+        "write_image",
+    } == set(fice_core.__all__)
+    for name in fice_core.__all__:
+        assert getattr(fice_core, name).__module__.startswith("fice_core.")
+    for module, names in {
+        "checkpoints": [f"load_{kind}" for kind in ("generator", "encoder", "densepose")]
+        + ["load_segmenter", "load_clip", "load_sam", "save", "describe"],
+        "editing": ["edit"],
+        "images": ["read_image", "write_image"],
+        "inversion": ["invert"],
+        "masks": ["edit_mask"],
+        "stitching": ["stitch"],
+        "evaluation": ["evaluate"],
+        "cli": ["main"],
+    }.items():
+        found = importlib.import_module(f"fice_core.{module}")
+        assert [name for name in names if not callable(getattr(found, name))] == []
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.name == "__init__.py"], ids=lambda path: path.parent.name
+)
+def test_every_package_says_what_lives_there(path: Path) -> None:
+    page = ast.get_docstring(ast.parse(path.read_text()))
+    assert page, f"{path} has no docstring"
+    if path.parent != ROOT / "fice_core":
+        assert "ay import" in page, f"{path} does not say what it may import"
 
 
 def test_requirements_are_those_of_the_project() -> None:

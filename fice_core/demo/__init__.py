@@ -1,4 +1,7 @@
-"""The demonstration domain: rendered figures with known ground truth, and the models trained on them."""
+"""The demonstration domain: drawn figures with known truth, and the models trained on them.
+
+May import `networks`, `ops` and what lies below them.
+"""
 
 from __future__ import annotations
 

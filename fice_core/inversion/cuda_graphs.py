@@ -44,25 +44,25 @@ class GraphedObjective:
         self._known: dict[frozenset[str], ObjectiveValue | _Recording] = {}
 
     def evaluate(
-        self, codes: torch.Tensor, step: int, recent: Mapping[str, CachedTerm]
+        self, codes: torch.Tensor, step: int, cached: Mapping[str, CachedTerm]
     ) -> ObjectiveValue:
         """As `Objective.evaluate`. The next call may overwrite what this one returned."""
         due = frozenset(name for name, k in self._objective.every.items() if step % k == 0)
         known = self._known.get(due)
         if known is None:
-            first = self._objective.evaluate(codes, self._targets, step, recent)
+            first = self._objective.evaluate(codes, self._targets, step, cached)
             self._known[due] = first
             return first
         if not isinstance(known, _Recording):
-            known = self._known[due] = self._recorded(codes, step, recent, known)
-        return known.at(codes, recent)
+            known = self._known[due] = self._recorded(codes, step, cached, known)
+        return known.at(codes, cached)
 
     def _recorded(
-        self, codes: torch.Tensor, step: int, recent: Mapping[str, CachedTerm], like: ObjectiveValue
+        self, codes: torch.Tensor, step: int, cached: Mapping[str, CachedTerm], like: ObjectiveValue
     ) -> _Recording:
         # What is read and what is written lies outside of the graph's own memory, of which nothing then
         # is held by anybody but the graph.
-        own, held, found = copy.deepcopy((codes, dict(recent), like))
+        own, held, found = copy.deepcopy((codes, dict(cached), like))
 
         def work() -> None:
             now = self._objective.evaluate(own, self._targets, step, held)
@@ -77,22 +77,22 @@ class _Recording:
     """What `replay` reads and writes, and `replay`."""
 
     codes: torch.Tensor
-    recent: Mapping[str, CachedTerm]
+    cached: Mapping[str, CachedTerm]
     found: ObjectiveValue
     replay: Callable[[], None]
 
-    def at(self, codes: torch.Tensor, recent: Mapping[str, CachedTerm]) -> ObjectiveValue:
+    def at(self, codes: torch.Tensor, cached: Mapping[str, CachedTerm]) -> ObjectiveValue:
         self.codes.copy_(codes)
-        for name, one in self.recent.items():
-            for held, value in zip(one, recent[name], strict=True):
+        for name, one in self.cached.items():
+            for held, value in zip(one, cached[name], strict=True):
                 held.copy_(value)
         self.replay()
         return self.found
 
 
 def _tensors(one: ObjectiveValue) -> list[torch.Tensor]:
-    recent = [value for each in one.recent.values() for value in each]
-    return [*one.terms.values(), one.total, one.images, one.gradient, *recent]
+    cached = [value for each in one.cached.values() for value in each]
+    return [*one.terms.values(), one.total, one.images, one.gradient, *cached]
 
 
 def _cuda_recorder() -> Capture:

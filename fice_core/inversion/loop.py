@@ -99,7 +99,7 @@ _Evaluate = Callable[[torch.Tensor, int, dict[str, CachedTerm]], ObjectiveValue]
 
 
 class _Piece(NamedTuple):
-    """Samples, by their numbers, that are evaluated at once; and how: codes, step and recent terms."""
+    """Samples, by their numbers, that are evaluated at once; and how: codes, step and cached terms."""
 
     samples: torch.Tensor
     evaluate: _Evaluate
@@ -145,7 +145,7 @@ class _Loop:
             name: filled(settings.steps, count, value=torch.nan) for name in objective.weights
         }
         self.total = filled(settings.steps, count, value=torch.nan)
-        self.recent = {
+        self.cached = {
             name: CachedTerm(filled(count, value=0.0), torch.zeros_like(initial))
             for name in objective.every
         }
@@ -218,7 +218,7 @@ class _Loop:
     def _evaluator(self, targets: Targets) -> _Evaluate:
         if self.recorded:
             return GraphedObjective(self.objective, targets).evaluate
-        return lambda codes, step, recent: self.objective.evaluate(codes, targets, step, recent)
+        return lambda codes, step, cached: self.objective.evaluate(codes, targets, step, cached)
 
     def _evaluate(self, step: int, pieces: list[_Piece]) -> ObjectiveValue:
         """The objective at the present codes; NaN for pictures that are in no piece."""
@@ -229,15 +229,15 @@ class _Loop:
             total=nowhere,
             images=self.kept.images.clone(),
             gradient=torch.zeros_like(codes),
-            recent={},
+            cached={},
         )
         for index, evaluate in pieces:
-            recent = {
-                name: CachedTerm(*(v[index] for v in one)) for name, one in self.recent.items()
+            cached = {
+                name: CachedTerm(*(v[index] for v in one)) for name, one in self.cached.items()
             }
-            part = evaluate(codes[index], step, recent)
-            for name, one in part.recent.items():
-                for held, value in zip(self.recent[name], one, strict=True):
+            part = evaluate(codes[index], step, cached)
+            for name, one in part.cached.items():
+                for held, value in zip(self.cached[name], one, strict=True):
                     held[index] = value
             for name, value in part.terms.items():
                 whole.terms[name][index] = value

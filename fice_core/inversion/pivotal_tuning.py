@@ -10,7 +10,9 @@ from ..latents import check_latent
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import with_grad
+from ..settings import ComputeSettings, InversionSettings
 from . import losses
+from .critics import Critics
 from .result import OnStep, Step
 from .targets import Targets
 from .terms import perceptual_term
@@ -137,7 +139,8 @@ class _Fit:
         self._photo, self._pivot = images.detach().clone(), w_plus.detach().clone()
         self._generator = generator
         self._tuned = copy.deepcopy(generator).eval()
-        self._perceptual = perceptual_term(segmenter)
+        critics = Critics(ComputeSettings(), images.device, segmenter=segmenter)
+        self._perceptual = perceptual_term(critics, InversionSettings())
         self._weights = weights
         self._reach = reach
         self._rng = torch.Generator().manual_seed(seed)

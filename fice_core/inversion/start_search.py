@@ -65,7 +65,7 @@ def search_start(
     at_once = max(1, min(settings.max_batch, rendered_at_once(generator)))
     device = targets.w_plus.device
     drawn = _Drawn(
-        settings.seed, settings.start_candidates, at_once, objective.uses_bfloat16, device
+        settings.seed, settings.start_candidates, at_once, objective.critics.uses_bfloat16, device
     )
     codes, features = _candidate_codes(generator, clip, objective, drawn, check_cancelled)
     ranking = targets.text_features @ features.T
@@ -105,8 +105,7 @@ def _candidate_codes(
     known = _REMEMBERED.setdefault(generator, WeakKeyDictionary())
     if clip in known and known[clip][0] == drawn:
         return known[clip][1:]
-    encode = objective.encode_image
-    assert encode is not None
+    encode = objective.critics.encode_image
     rng = torch.Generator().manual_seed(drawn.seed)
     z = torch.randn(drawn.candidates, generator.z_dim, generator=rng)
 

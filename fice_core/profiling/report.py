@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..inversion.objective import AGAIN, BACKWARD, FORWARD
 from .measuring import (
     OURS,
     PAPER,
@@ -19,7 +20,7 @@ from .measuring import (
     measure_time,
 )
 from .processes import OutOfMemoryError, in_fresh_process
-from .stages import AGAIN, BACKWARD, FORWARD, OPTIMISER
+from .stages import OPTIMISER
 
 LABELS = {
     FORWARD: "generator, forward",

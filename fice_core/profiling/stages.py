@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch.optim.optimizer import (
@@ -16,7 +16,7 @@ from torch.utils.flop_counter import flop_registry
 
 from ..errors import FiceError
 from ..inversion.loop import invert
-from ..inversion.objective import CachedTerm, Objective, ObjectiveValue
+from ..inversion.objective import CachedTerm, Objective
 from ..inversion.result import Step
 from ..inversion.targets import Targets
 from ..latents import LatentStatistics
@@ -26,7 +26,6 @@ from ..settings import EditSettings
 
 _T = TypeVar("_T")
 
-FORWARD, AGAIN, BACKWARD = "generator forward", "generator forward again", "generator backward"
 OPTIMISER = "optimiser"
 
 
@@ -120,58 +119,24 @@ class RealLoop:
     ) -> dict[str, float]:
         """What `read` moves on in every stage of a step, the mean over a period; without Adam."""
         laps = Laps(read)
-        objective = _Watched(
-            laps.mark,
+        objective = Objective(
             self.models.generator,
             self.settings,
             self.models.clip,
             self.models.densepose,
             self.models.segmenter,
             self.statistics,
+            laps.mark,
         )
         count = len(self.targets)
         at_once = objective.at_once(self.settings.max_batch)
         with with_grad():
             for first in range(0, count, at_once):
                 piece = self.targets.select(slice(first, first + at_once))
-                recent: dict[str, CachedTerm] | None = None
+                cached: dict[str, CachedTerm] | None = None
                 for step in range(self.period):
-                    recent = objective.evaluate(piece.w_plus, piece, step, recent).recent
+                    cached = objective.evaluate(piece.w_plus, piece, step, cached).cached
         return {name: v / self.period for name, v in laps.between(difference).items()}
-
-
-class _Watched(Objective):
-    """The objective, which says what it is about to do."""
-
-    def __init__(self, mark: Callable[[str | None], None], *args: Any) -> None:
-        super().__init__(*args)
-        self._mark = mark
-        self._rendered = False
-        for name, term in self._picture_terms.items():
-            self._picture_terms[name] = self._watched(name, term)
-        for name, code_term in self._code_terms.items():
-            self._code_terms[name] = self._watched(name, code_term)
-
-    def evaluate(self, *args: Any) -> ObjectiveValue:
-        self._rendered = False
-        found = super().evaluate(*args)
-        self._mark(None)
-        return found
-
-    def _render(self, codes: torch.Tensor, targets: Targets) -> torch.Tensor:
-        self._mark(AGAIN if self._rendered else FORWARD)
-        self._rendered = True
-        images = super()._render(codes, targets)
-        if images.requires_grad:  # the hook is called as soon as the backward pass begins
-            images.register_hook(lambda _: self._mark(BACKWARD))
-        return images
-
-    def _watched(self, name: str, term: Callable[..., torch.Tensor]) -> Any:
-        def watched(*args: Any) -> torch.Tensor:
-            self._mark(name)
-            return term(*args)
-
-        return watched
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def test_recorded_steps_equal_the_ones_carried_out():
         for one, other in zip(tree_leaves(found), tree_leaves(wanted), strict=True):
             assert torch.equal(one, other)
         recent = {
-            name: CachedTerm(*(v.clone() for v in one)) for name, one in wanted.recent.items()
+            name: CachedTerm(*(v.clone() for v in one)) for name, one in wanted.cached.items()
         }
     assert len(recordings) == 3  # head and pose are due, pose alone, or neither
 
@@ -152,7 +152,7 @@ def test_a_step_asks_nothing_of_the_host(settings, records):
         models.generator.to("meta"), settings, *networks, statistics=known.to("meta")
     )
     with nullcontext() if records else pytest.raises(AssertionError):
-        recent = objective.evaluate(targets.w_plus, targets).recent  # what is made once, is made
+        recent = objective.evaluate(targets.w_plus, targets).cached  # what is made once, is made
         for step in (0, 1):
             with NothingFromTheHost():
                 objective.evaluate(targets.w_plus, targets, step, recent)

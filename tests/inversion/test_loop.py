@@ -280,9 +280,11 @@ def test_a_term_that_is_not_due_is_what_it_last_was():
             models.generator, settings, densepose=models.densepose, segmenter=models.segmenter
         )
         first = objective.evaluate(goal.w_plus, goal)
-        later = objective.evaluate(goal.w_plus, goal, 1, first.recent)
+        later = objective.evaluate(goal.w_plus, goal, 1, first.cached)
         torch.testing.assert_close(later.gradient, first.gradient)
-        doubled = {"head": CachedTerm(first.recent["head"].value, 2 * first.recent["head"].pull)}
+        doubled = {
+            "head": CachedTerm(first.cached["head"].value, 2 * first.cached["head"].image_gradient)
+        }
         of_head = objective.evaluate(goal.w_plus, goal, 1, doubled).gradient - later.gradient
         alone = replace(settings, weights=LossWeights(clip=0, pose=0, head=1, image=0, latent=0))
         wanted = Objective(models.generator, alone, segmenter=models.segmenter)
@@ -303,7 +305,7 @@ def test_the_head_is_judged_in_smaller_pictures():
 
 @pytest.mark.parametrize("has_it", [True, False])
 def test_critics_in_bfloat16_pull_almost_the_same_way(has_it, monkeypatch):
-    monkeypatch.setattr("fice_core.inversion.objective.multiplies_bfloat16", lambda device: has_it)
+    monkeypatch.setattr("fice_core.inversion.critics.multiplies_bfloat16", lambda device: has_it)
     torch.manual_seed(5)
     models = toy_models()
     weights = LossWeights(clip=0, pose=0, head=1, image=0, latent=0)

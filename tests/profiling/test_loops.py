@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fice_core.errors import FiceError
 from fice_core.inversion import objective
 from fice_core.inversion.loop import invert
-from fice_core.inversion.objective import Objective
+from fice_core.inversion.objective import AGAIN, BACKWARD, FORWARD, Objective
 from fice_core.inversion.targets import Targets
 from fice_core.latents import latent_statistics
 from fice_core.models import Models
@@ -22,9 +22,6 @@ from fice_core.profiling.full_size import random_models
 from fice_core.profiling.measuring import OURS, PLAIN
 from fice_core.profiling.reference import PlainLoop, plain_models
 from fice_core.profiling.stages import (
-    AGAIN,
-    BACKWARD,
-    FORWARD,
     Laps,
     Operations,
     RealLoop,

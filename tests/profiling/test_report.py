@@ -17,12 +17,13 @@ from click.testing import CliRunner, Result
 
 from fice_core.cli import main
 from fice_core.errors import FiceError
-from fice_core.inversion import objective
+from fice_core.inversion import critics
+from fice_core.inversion.objective import FORWARD
 from fice_core.profiling import machine, measuring, processes, report
 from fice_core.profiling.full_size import configurations, random_models
 from fice_core.profiling.measuring import OURS, PAPER, PLAIN, Configuration, Loop, Memory, Timing
 from fice_core.profiling.memory import PeakMemory
-from fice_core.profiling.stages import FORWARD, OPTIMISER
+from fice_core.profiling.stages import OPTIMISER
 
 LAYOUTS = Path(__file__).parents[1] / "parity" / "layouts"
 
@@ -189,7 +190,7 @@ def tiny_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_command_writes_table_report_and_plot(
     has_it: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (machine, measuring, objective):
+    for module in (machine, measuring, critics):
         monkeypatch.setattr(module, "multiplies_bfloat16", lambda device: has_it)
     figures, plot = tmp_path / "bench.json", tmp_path / "bench.png"
     options = ("--batch", "1,4", "--repeat", 1, "--device", "cpu")
