@@ -1,6 +1,6 @@
 """The whole method: the three stages in order.
 
-May import every stage's package and what lies below them.
+May import `inversion`, `masks`, `stitching`, `persons`, `models` and what lies below them.
 """
 
 from ..models import DEMO_WEIGHTS, Models, load_models, resolve_device

@@ -1,4 +1,4 @@
-"""What an edit knows before its optimisation: photos framed and looked at, and paired with prompts."""
+"""Stage 1: photos are framed, every network runs over them once, and they are paired with prompts."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,14 +25,14 @@ from ..settings import EditSettings
 
 
 class PromptFeatures(NamedTuple):
-    """What the prompts ask for: features (M, D), and the ways there from a source text."""
+    """CLIP features of the prompts, (M, D), and their directions from the source text, (M, D)."""
 
     features: torch.Tensor
     direction: torch.Tensor | None
 
     @classmethod
     def of(cls, clip: Clip, prompts: list[str], negative: str, source: str) -> "PromptFeatures":
-        """Encode the prompts, see `prompts.encode`; `source` may be empty."""
+        """The features of prompts, see `prompts.encode`; without a source text there is no direction."""
         features = encode(clip, prompts, negative)
         if not source.strip():
             return cls(features, None)
@@ -40,17 +40,31 @@ class PromptFeatures(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """Everything known before the optimisation; all tensors but `photos` have one row per edit."""
+    """Everything that is known before the optimisation. Unless said otherwise, there is one row an edit.
 
-    photos: torch.Tensor  # as given
-    picture: list[int]  # of `photos`, for each edit
+    Attributes:
+        photos: as given, one row a photo.
+        photo_of: the photo of each edit, an index into `photos`.
+        frames: of each edit.
+        framed: the photos in their frames, with their own background.
+        regions: of `framed`.
+        replaced: whether the targets show another background than the photo.
+        targets: of the inversion.
+        body: regions of the body in the photo.
+        mask: the edit stays within it, at the size of the photos, one row a photo; None for no limit.
+        refinement: the trace of the fit of the codes; None if there was none.
+        warnings: one line each.
+    """
+
+    photos: torch.Tensor
+    photo_of: list[int]
     frames: list[Frame]
-    framed: torch.Tensor  # the photos in their frames, before their own background
+    framed: torch.Tensor
     regions: Regions
-    replaced: list[bool]  # whether the targets show another background
+    replaced: list[bool]
     targets: Targets
-    anatomy: BodyRegions
-    mask: torch.Tensor | None  # at the photos' size, one row for each of them
+    body: BodyRegions
+    mask: torch.Tensor | None
     refinement: Trace | None
     warnings: tuple[str, ...]
 
@@ -64,8 +78,18 @@ def prepare(
     frames: Sequence[Frame] | None,
     on_fit: OnStep,
 ) -> Preparation:
-    """Stage 1: run every network once over the photos, then pair them with the prompts."""
-    count = broadcast_count({"pictures": len(photos), "prompts": len(texts.features)})
+    """Run every network once over the photos, then pair photos and prompts.
+
+    Args:
+        models: all five.
+        photos: (N, 3, H, W) in [0, 1].
+        texts: of the prompts.
+        settings: framing, background, mask and refinement.
+        mask: the edit stays within it, (N or 1, 1, H, W) in [0, 1].
+        frames: of the photos, or one for all; None finds them.
+        on_fit: called after every step of the refinement.
+    """
+    count = broadcast_count({"images": len(photos), "prompts": len(texts.features)})
     if mask is not None:
         mask = mask.detach().to(torch.float32).clamp(0, 1).expand(len(photos), -1, -1, -1)
     frames = _frames(models, photos, settings, frames)
@@ -87,9 +111,9 @@ def prepare(
             colour = generator_background(models.generator, models.segmenter)
             shown = torch.where(replaced, replace_background(framed, regions, colour), framed)
             w_plus = encode_latent(models.generator, encoder, shown, settings.max_batch)
-    del encoder  # what follows needs memory, too
+    del encoder  # it is the largest network, and the next stages need the memory
     parts = extract_pose(models.densepose, shown, settings.max_batch)
-    anatomy = find_body_regions(parts, regions)
+    body = find_body_regions(parts, regions)
     refined = None
     if settings.refine_steps:
         refined = refine_latent(
@@ -102,7 +126,7 @@ def prepare(
             on_step=on_fit,
         )
         w_plus = refined.w_plus
-    keep = _keep_mask(regions, anatomy, settings)
+    keep = _keep_mask(regions, body, settings)
     if mask is not None:
         within = [
             _framed(row, frame, models) for row, frame in zip(mask.split(1), frames, strict=True)
@@ -110,32 +134,32 @@ def prepare(
         keep = 1 - (1 - keep) * torch.cat(within)
 
     edits = torch.arange(count, device=models.device)
-    picture, prompt = edits % len(photos), edits % len(texts.features)
+    photo, prompt = edits % len(photos), edits % len(texts.features)
     return Preparation(
         photos=photos,
-        picture=picture.tolist(),
-        frames=[frames[i] for i in picture.tolist()],
-        framed=framed[picture],
-        regions=Regions(*(region[picture] for region in regions)),
-        replaced=replaced[picture].flatten().tolist(),
+        photo_of=photo.tolist(),
+        frames=[frames[i] for i in photo.tolist()],
+        framed=framed[photo],
+        regions=Regions(*(region[photo] for region in regions)),
+        replaced=replaced[photo].flatten().tolist(),
         targets=Targets(
-            images=shown[picture],
-            w_plus=w_plus[picture],
+            images=shown[photo],
+            w_plus=w_plus[photo],
             text_features=texts.features[prompt],
-            parts=parts[picture],
-            head=regions.head[picture],
-            keep_mask=keep[picture],
+            parts=parts[photo],
+            head=regions.head[photo],
+            keep_mask=keep[photo],
             direction=None if texts.direction is None else texts.direction[prompt],
         ),
-        anatomy=BodyRegions(*(region[picture] for region in anatomy)),
+        body=BodyRegions(*(region[photo] for region in body)),
         mask=mask,
-        refinement=None if refined is None else refined.trace.select(picture),
+        refinement=None if refined is None else refined.trace.select(photo),
         warnings=() if refined is None else refined.warnings,
     )
 
 
 def _framed(photo: torch.Tensor, frame: Frame, models: Models) -> torch.Tensor:
-    """A photo or mask (1, C, H, W) as the generator's picture, on the models' device."""
+    """A photo or mask (1, C, H, W) at the generator's resolution, on the models' device."""
     return frame.fit(photo.float()).to(models.device)
 
 
@@ -145,25 +169,25 @@ def _frames(
     """One frame for every photo.
 
     Raises:
-        FiceError: see `choose_frame`, or the numbers do not go together.
+        FiceError: see `choose_frame`, or the numbers of photos and frames do not match.
     """
     if frames is None:
         return [
             choose_frame(models.generator, models.segmenter, photo, settings.framing)
             for photo in photos.split(1)
         ]
-    broadcast_count({"pictures": len(photos), "frames": len(frames)})
+    broadcast_count({"images": len(photos), "frames": len(frames)})
     for frame in frames:
         if frame.size != photos.shape[2:] or frame.resolution != models.generator.resolution:
             raise FiceError(
-                f"the frame is for photos of {frame.size[1]} x {frame.size[0]} pixels and another "
-                "generator, perhaps: make it from these photos"
+                f"the frame is for photos of {frame.size[1]} x {frame.size[0]} pixels and a generator of "
+                f"{frame.resolution[1]} x {frame.resolution[0]}: make it from these photos and this generator"
             )
     return [frames[i % len(frames)] for i in range(len(photos))]
 
 
-def _keep_mask(regions: Regions, anatomy: BodyRegions, settings: EditSettings) -> torch.Tensor:
-    """What the image term holds on to: the paper's non-body, or all but what a garment may cover."""
+def _keep_mask(regions: Regions, body: BodyRegions, settings: EditSettings) -> torch.Tensor:
+    """Where the image must stay: outside the body as in the paper, or where no garment can be."""
     if settings.stitch == "head":
         return 1 - regions.body
-    return 1 - allowed_mask(anatomy, settings)
+    return 1 - allowed_mask(body, settings)

@@ -1,4 +1,4 @@
-"""What an edit gives back."""
+"""The result of an edit."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,19 @@ from ..inversion.trace import Trace
 
 @dataclass(frozen=True)
 class EditResult:
-    """Edited pictures and how they came about. Pictures are on the device of the input.
+    """Edited photos and how they were made. Tensors are on the device of the input.
 
     Attributes:
         images: the edited photos, at their own size, (N, 3, H, W).
-        generated: the generator's pictures before stitching, (N, 3, *generator.resolution).
-        initial: what the generator made of the photos before the edit, refined and tuned if asked for;
-            the same shape.
-        w_plus: the codes of `generated`, (N, num_ws, w_dim); with `tune_steps`, of a tuned generator
-            that is gone.
-        edit_mask: where the photo was changed, at its own size, (N, 1, H, W) in [0, 1]; where it is 0,
+        generated: the generator's images before stitching, (N, 3, *generator.resolution).
+        initial: the generator's images of the photos before the edit, after refinement and tuning; the
+            same shape.
+        w_plus: the codes of `generated`, (N, num_ws, w_dim). With `tune_steps` they belong to tuned
+            generators that are released.
+        edit_mask: where the photo changed, at its own size, (N, 1, H, W) in [0, 1]. Where it is 0,
             `images` is the photo bit for bit.
-        frames: which part of each photo the generator saw.
-        trace: every loss at every step, and of the refinement and the tuning if asked for.
+        frames: the part of each photo that the generator saw.
+        trace: every loss at every step, also of the refinement and the tuning.
         warnings: one line each.
         steps: optimisation steps taken.
         stopped: why the loop ended, see `InversionResult`.
@@ -42,7 +42,7 @@ class EditResult:
 
 
 class EditInterrupted(KeyboardInterrupt):
-    """Ctrl-C during the optimisation. `result` is the edit as far as it had come."""
+    """Ctrl-C during the optimisation. `result` is the edit so far."""
 
     def __init__(self, result: EditResult) -> None:
         super().__init__("interrupted")

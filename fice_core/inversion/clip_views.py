@@ -1,7 +1,7 @@
-"""Random views of a picture, so that CLIP judges what is in it and not a pattern tuned to its grid.
+"""Views of an image for CLIP: random crops, and the surroundings of the garment. Not in the paper.
 
-Optimising one view can find textures that fool CLIP in that view alone; averaging over random crops
-is a common remedy in CLIP-guided synthesis. Not in the paper.
+An optimisation against one view can find textures that fool CLIP in that view alone. The average over
+random crops is a common remedy in CLIP-guided synthesis.
 """
 
 import torch
@@ -9,15 +9,15 @@ import torch.nn.functional as F
 
 from ..ops.resize import has_nondeterministic_backward, linear_weights
 
-_SMALLEST = 0.7  # side of the smallest view, as a fraction of the picture's
-_BEYOND = 0.05  # how far a view may reach beyond the picture, the same
-_MARGIN = 0.06  # around a garment, as a fraction of the picture
+_SMALLEST = 0.7  # side of the smallest view, as a fraction of the image's
+_BEYOND = 0.05  # how far a view may reach beyond the image, in the same unit
+_MARGIN = 0.06  # around a garment, in the same unit
 
 
 def draw_views(count: int, seed: int, step: int) -> torch.Tensor:
-    """Boxes of `count` views: (count, 3), size and middle (x, y) in the [-1, 1] of `grid_sample`.
+    """Boxes of `count` views, (count, 3): size and centre (x, y) in the [-1, 1] of `grid_sample`.
 
-    They follow from seed and step alone, so that every picture of any batch gets the same ones.
+    They depend on seed and step alone, so that every image of any batch gets the same views.
     """
     rng = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
     size = _SMALLEST + (1 - _SMALLEST) * torch.rand(count, 1, generator=rng)
@@ -27,14 +27,14 @@ def draw_views(count: int, seed: int, step: int) -> torch.Tensor:
 
 
 def take_views(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """Cut views out of pictures, at the pictures' own size; differentiable.
+    """Views of images, each resampled to the size of the image; differentiable.
 
     Args:
         images: (N, C, H, W).
-        boxes: (V, 3) as of `draw_views`.
+        boxes: from `draw_views`, (V, 3).
 
     Returns:
-        (N * V, C, H, W), the views of the first picture first. Beyond the border it is repeated.
+        (N * V, C, H, W), the views of the first image first. The border is repeated outwards.
     """
     count, views = len(images), len(boxes)
     sources = images.repeat_interleave(views, dim=0)
@@ -44,25 +44,25 @@ def take_views(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
 def garment_view(
     images: torch.Tensor, photos: torch.Tensor, keep_mask: torch.Tensor
 ) -> torch.Tensor:
-    """What CLIP is shown of a garment: the picture where it may change, the photo around it, close.
+    """A close view of the garment for CLIP: the image where it may change, the photo around it.
 
-    Nothing outside of the garment's reach gets a gradient, so the text cannot colour it; yet CLIP sees a
-    whole person and not a cut-out, which it has never seen before.
+    Nothing outside the edit area gets a gradient, so the text cannot change it. CLIP still sees a whole
+    person, as in its training images, not a cut-out.
 
     Args:
         images, photos: (N, 3, H, W).
         keep_mask: 1 where the photo stays, (N, 1, H, W) in [0, 1].
 
     Returns:
-        (N, 3, H, W): the smallest view of the picture's proportions around all that may change, and a
-        margin; the whole picture where nothing may.
+        (N, 3, H, W): the smallest view with the image's aspect ratio around everything that may change,
+        with a margin; the whole image if nothing may.
     """
     composed = photos + (1 - keep_mask) * (images - photos)
     return _cut(composed, _around(1 - keep_mask))
 
 
 def _around(masks: torch.Tensor) -> torch.Tensor:
-    """Boxes, as of `draw_views`, around what is above 1/2 in (N, 1, H, W): (N, 3)."""
+    """Boxes, as from `draw_views`, around everything above 1/2 in (N, 1, H, W): (N, 3)."""
     middles, halves = [], []
     some = (masks > 0.5).flatten(1).any(dim=1)
     for axis in (3, 2):  # x, then y
@@ -73,7 +73,7 @@ def _around(masks: torch.Tensor) -> torch.Tensor:
         middles.append((first + last) / count - 1)
         halves.append((last - first) / count)
     size = (torch.maximum(*halves) + 2 * _MARGIN).clamp(max=1)
-    # Not beyond the picture: what is repeated there says nothing.
+    # The view stays within the image: a repeated border tells nothing.
     room = 1 - size
     x, y = (torch.minimum(torch.maximum(m, -room), room) for m in middles)
     box = torch.stack([size, x, y], dim=1)
@@ -81,7 +81,7 @@ def _around(masks: torch.Tensor) -> torch.Tensor:
 
 
 def _cut(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W), each through its own box (N, 3), at the same size."""
+    """The view of each of (N, C, H, W) through its own box (N, 3), at the same size."""
     if has_nondeterministic_backward(sources):
         return cut_by_matrices(sources, boxes)
     size, x, y = boxes.T
@@ -92,7 +92,7 @@ def _cut(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
 
 
 def cut_by_matrices(sources: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """As `_cut`: the boxes are straight, so that a matrix from each side of a picture does it."""
+    """As `_cut`, by two matrix products: the boxes are axis-aligned, so that rows and columns separate."""
     size, *middle = boxes.T
 
     def of(axis: int) -> torch.Tensor:  # (N, 1, pixels, pixels)

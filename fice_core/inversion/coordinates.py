@@ -1,4 +1,4 @@
-"""The coordinates in which Adam takes its steps."""
+"""The coordinates of the codes in which Adam takes its steps."""
 
 from typing import Protocol
 
@@ -6,19 +6,19 @@ import torch
 
 
 class Coordinates(Protocol):
-    """The codes (N, num_ws, w_dim) being optimised, in the coordinates in which Adam takes its steps."""
+    """Codes (N, num_ws, w_dim), as a function of the parameter that Adam moves."""
 
     parameter: torch.Tensor
 
     def codes(self) -> torch.Tensor:
-        """The codes as they are, without a graph."""
+        """The current codes, without a graph."""
 
     def set_gradient(self, gradient: torch.Tensor) -> None:
-        """Hand the optimiser the gradient with respect to the codes."""
+        """Set the gradient of the parameter from the gradient with respect to the codes."""
 
 
 class PlainCoordinates:
-    """Adam moves every component of every layer's w."""
+    """The components of w themselves, as in the paper."""
 
     def __init__(self, start: torch.Tensor) -> None:
         self.parameter = start.clone().requires_grad_()
@@ -31,7 +31,13 @@ class PlainCoordinates:
 
 
 class WhitenedCoordinates:
-    """w_i = start_i + (common + freedom * own_i) @ spread; Adam moves `common` and `own`."""
+    """w_i = start_i + (common + freedom * own_i) @ spread, for layer i; Adam moves `common` and `own`.
+
+    Args:
+        start: codes, (N, num_ws, w_dim).
+        spread: of W, symmetric, see `LatentStatistics`, (w_dim, w_dim).
+        freedom: size of a layer's own part relative to the common one.
+    """
 
     def __init__(self, start: torch.Tensor, spread: torch.Tensor, freedom: float) -> None:
         self._start = start
@@ -46,6 +52,6 @@ class WhitenedCoordinates:
         return self._start + moved
 
     def set_gradient(self, gradient: torch.Tensor) -> None:
-        own = gradient @ self._spread  # which is symmetric
+        own = gradient @ self._spread  # symmetric
         common = own.sum(dim=1, keepdim=True)
         self.parameter.grad = torch.cat([common, self._freedom * own], dim=1)

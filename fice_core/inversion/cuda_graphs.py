@@ -1,7 +1,4 @@
-"""How a step is carried out other than operation by operation: compiled, or recorded as a CUDA graph.
-
-The mathematics is the same. Compiled code rounds elsewhere; a replayed graph does not.
-"""
+"""Steps recorded as CUDA graphs. A replayed graph computes the same bytes as the recorded step."""
 
 from __future__ import annotations
 
@@ -17,22 +14,22 @@ from .targets import Targets
 if TYPE_CHECKING:
     from .objective import CachedTerm, Objective, ObjectiveValue
 
-#: takes what shall be recorded; gives what carries it out again
+#: takes a function to record; returns a function that replays it
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class GraphedObjective:
-    """`Objective.evaluate` as CUDA graphs: one for all steps at which the same terms are due.
+    """`Objective.evaluate` as CUDA graphs, one for each set of terms that are due at a step.
 
-    A GPU finishes most of a step's thousand small operations before the host has asked for the next;
-    a graph asks for all of them at once. The first step of each kind is carried out as ever, so that
-    whatever is made once is there; the second is recorded.
+    A GPU finishes most of the thousand small operations of a step before the host has queued the next
+    one. A graph queues all of them at once. The first step of each kind runs eagerly, so that everything
+    that is cached exists; the second is recorded.
 
     Args:
-        objective: its `evaluate` must not look at a number on the host, nor bring one to the device, so
-            it draws no views.
+        objective: its `evaluate` must neither read a number on the host nor copy one to the device, so
+            it must not draw random views.
         targets: of all calls.
-        record: what records; CUDA's graphs if missing.
+        record: how a step is recorded; None for CUDA graphs.
     """
 
     def __init__(
@@ -46,7 +43,7 @@ class GraphedObjective:
     def evaluate(
         self, codes: torch.Tensor, step: int, cached: Mapping[str, CachedTerm]
     ) -> ObjectiveValue:
-        """As `Objective.evaluate`. The next call may overwrite what this one returned."""
+        """The value of `Objective.evaluate`. The next call may overwrite the returned tensors."""
         due = frozenset(name for name, k in self._objective.every.items() if step % k == 0)
         known = self._known.get(due)
         if known is None:
@@ -60,8 +57,7 @@ class GraphedObjective:
     def _recorded(
         self, codes: torch.Tensor, step: int, cached: Mapping[str, CachedTerm], like: ObjectiveValue
     ) -> _Recording:
-        # What is read and what is written lies outside of the graph's own memory, of which nothing then
-        # is held by anybody but the graph.
+        # Inputs and outputs lie outside the memory pool of the graphs, so that nothing else refers to it.
         own, held, found = copy.deepcopy((codes, dict(cached), like))
 
         def work() -> None:
@@ -74,7 +70,7 @@ class GraphedObjective:
 
 @dataclass(frozen=True)
 class _Recording:
-    """What `replay` reads and writes, and `replay`."""
+    """A recorded step: the tensors that `replay` reads and writes."""
 
     codes: torch.Tensor
     cached: Mapping[str, CachedTerm]
@@ -96,7 +92,9 @@ def _tensors(one: ObjectiveValue) -> list[torch.Tensor]:
 
 
 def _cuda_recorder() -> Capture:
-    pool = torch.cuda.graph_pool_handle()  # of all graphs: they are replayed one after the other
+    pool = (
+        torch.cuda.graph_pool_handle()
+    )  # shared by all graphs: they are replayed one after the other
 
     def record(work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()

@@ -23,7 +23,7 @@ from .start_search import search_start
 from .targets import Targets
 from .trace import Trace
 
-# Steps after which the host asks which pictures are finished; asking makes it wait for a device.
+# Steps between two checks of which images are finished; a check makes the host wait for the device.
 _CHECK_EVERY = {"cpu": 1}
 
 
@@ -41,23 +41,22 @@ def invert(
     first_number: int = 1,
     phase: Phase = "edit",
 ) -> InversionResult:
-    """Optimise W+ codes so that their pictures follow the text and keep to the targets.
+    """Optimise W+ codes so that their images follow the text and keep to the targets (FICE, section 3.3).
 
-    Samples do not influence one another: `settings.max_batch` changes memory and not the result.
+    Samples do not influence one another: `settings.max_batch` changes memory, not the result.
 
     Args:
         generator: its gradient flows to the codes alone; no network is changed.
-        targets: starting codes and what they are held to.
-        settings: steps, schedule, weights...
-        clip, densepose, segmenter: the critics; each is needed only if its term's weight is above 0.
-        statistics: of W, for `latent_prior`, `start_noise` and whitened coordinates; estimated
-            when missing.
-        on_step: called after every step. An exception that it raises ends the loop and is passed
-            on (cancel); `Step.stop()` ends it with a result.
-        check_cancelled: called again and again before the first step, while random codes are tried on; an
-            exception that it raises is passed on (cancel).
-        first_number: what warnings call the first picture, which may be one of a longer row.
-        phase: what the steps say that they belong to.
+        targets: starting codes and what they must keep.
+        settings: of the optimiser, the start, the objective and the computation.
+        clip, densepose, segmenter: the critics; each is needed only if a term that asks it has a weight.
+        statistics: of W, for `latent_prior`, `start_noise` and whitened coordinates; estimated if None.
+        on_step: called after every step. An exception that it raises ends the loop and is passed on;
+            `Step.stop()` ends the loop with a result.
+        check_cancelled: called repeatedly before the first step, while random codes are tried. An
+            exception that it raises is passed on.
+        first_number: the number of the first image in warnings.
+        phase: the phase of every `Step`.
 
     Raises:
         FiceError: a term has a weight but no critic or target, or the codes do not fit.
@@ -69,7 +68,7 @@ def invert(
             statistics = latent_statistics(generator)
         objective = Objective(generator, settings, clip, densepose, segmenter, statistics)
         objective.check(targets)
-        targets = _scattered(targets.clone(), settings, statistics)
+        targets = _with_start_noise(targets.clone(), settings, statistics)
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
         start = targets.w_plus
         if settings.start_candidates and clip is not None and settings.judges_by_clip:
@@ -87,7 +86,7 @@ def invert(
 
 
 class _Best(NamedTuple):
-    """The result so far; replaced as a whole, so that an interrupt never sees half of one."""
+    """The best result so far. It is replaced as a whole, so that an interrupt never sees half of one."""
 
     w_plus: torch.Tensor
     images: torch.Tensor
@@ -99,14 +98,14 @@ _Evaluate = Callable[[torch.Tensor, int, dict[str, CachedTerm]], ObjectiveValue]
 
 
 class _Piece(NamedTuple):
-    """Samples, by their numbers, that are evaluated at once; and how: codes, step and cached terms."""
+    """Samples that are evaluated at once, by index, and the function that evaluates them."""
 
     samples: torch.Tensor
     evaluate: _Evaluate
 
 
 class _Loop:
-    """The state of one inversion. All of it lives on the device; the host only queues work."""
+    """The state of one inversion. All tensors are on the device; the host only queues work."""
 
     def __init__(
         self,
@@ -131,7 +130,7 @@ class _Loop:
         def filled(*shape: int, value: float) -> torch.Tensor:
             return torch.full(shape, value, device=device)
 
-        self.kept = _Best(
+        self.best = _Best(
             targets.w_plus.clone(),
             self.initial,
             filled(count, value=torch.inf),
@@ -153,7 +152,7 @@ class _Loop:
         self.rates: list[float] = []
 
     def run(self, on_step: OnStep | None) -> StopReason:
-        """Take all steps, or fewer; the results are then in the attributes."""
+        """Take the steps and return why they ended. The results are in the attributes."""
         settings = self.settings
         betas = (settings.beta1, settings.beta2)
         optimizer = torch.optim.Adam([self.codes.parameter], lr=settings.learning_rate, betas=betas)
@@ -162,7 +161,7 @@ class _Loop:
         check_every = _CHECK_EVERY.get(device.type, 10)
         pieces = self._pieces(torch.arange(len(self.targets), device=device))
         for index in range(settings.steps):
-            step = self._keep(index, self._evaluate(index, pieces))
+            step = self._update(index, self._evaluate(index, pieces))
             self.rates.append(settings.learning_rate_at(index))
             self.seconds.append(time.monotonic() - start)
             if on_step is not None:
@@ -170,40 +169,40 @@ class _Loop:
                 if step.stop_requested:
                     return "request"
             if index + 1 == settings.steps:
-                break  # the picture of one more update would not be looked at
+                break  # nothing would use the image of one more update
             optimizer.param_groups[0]["lr"] = self.rates[-1]
             optimizer.step()
             if (index + 1) % check_every == 0:
                 remaining = self.active.nonzero().flatten()
                 if len(remaining) == 0:
                     return "diverged" if bool((self.diverged >= 0).all()) else "plateau"
-                # A new recording would take longer than to go on with pictures that nobody looks at.
+                # Recording new graphs would take longer than computing finished images to the end.
                 if not self.recorded and len(remaining) != sum(len(p.samples) for p in pieces):
                     pieces = self._pieces(remaining)
         return "steps"
 
     def result(self, stopped: StopReason) -> InversionResult:
-        """The state so far, brought over to the host."""
+        """The result so far; the trace is on the CPU."""
         steps = len(self.seconds)
-        if stopped == "plateau":  # found out a few steps late, see _CHECK_EVERY
+        if stopped == "plateau":  # noticed a few steps late, see _CHECK_EVERY
             steps = int(self.total.isfinite().any(dim=1).nonzero().max()) + 1
         trace = Trace(
             terms={name: values[:steps].cpu() for name, values in self.record.items()},
             weights=dict(self.objective.weights),
             total=self.total[:steps].cpu(),
-            kept_step=self.kept.step.cpu(),
+            kept_step=self.best.step.cpu(),
             learning_rate=torch.tensor(self.rates[:steps]),
             seconds=torch.tensor(self.seconds[:steps]),
         )
         warnings = tuple(
-            f"picture {sample + self.first_number}: the losses became NaN or infinite at step {step + 1}; "
+            f"image {sample + self.first_number}: the losses became NaN or infinite at step {step + 1}; "
             "the result before that is used (a lower learning rate may help)"
             for sample, step in enumerate(self.diverged.tolist())
             if step >= 0
         )
         return InversionResult(
-            w_plus=self.kept.w_plus,
-            images=self.kept.images,
+            w_plus=self.best.w_plus,
+            images=self.best.images,
             initial=self.initial,
             trace=trace,
             stopped=stopped,
@@ -211,7 +210,7 @@ class _Loop:
         )
 
     def _pieces(self, samples: torch.Tensor) -> list[_Piece]:
-        """The samples in pieces that are evaluated at once."""
+        """The samples, split into pieces that are evaluated at once."""
         parts = samples.split(self.objective.at_once(self.settings.max_batch))
         return [_Piece(index, self._evaluator(self.targets.select(index))) for index in parts]
 
@@ -221,13 +220,13 @@ class _Loop:
         return lambda codes, step, cached: self.objective.evaluate(codes, targets, step, cached)
 
     def _evaluate(self, step: int, pieces: list[_Piece]) -> ObjectiveValue:
-        """The objective at the present codes; NaN for pictures that are in no piece."""
+        """The objective at the current codes; NaN for samples that are in no piece."""
         codes = self.codes.codes()
-        nowhere = torch.full_like(self.kept.total, torch.nan)
+        nowhere = torch.full_like(self.best.total, torch.nan)
         whole = ObjectiveValue(
             terms={name: nowhere.clone() for name in self.objective.weights},
             total=nowhere,
-            images=self.kept.images.clone(),
+            images=self.best.images.clone(),
             gradient=torch.zeros_like(codes),
             cached={},
         )
@@ -246,25 +245,25 @@ class _Loop:
             whole.gradient[index] = part.gradient
         return whole
 
-    def _keep(self, index: int, now: ObjectiveValue) -> Step:
-        """Note the losses, keep what is good, retire pictures that are finished or bad, and hand
-        the gradient of the others to the optimiser."""
-        settings, kept, active = self.settings, self.kept, self.active
+    def _update(self, index: int, now: ObjectiveValue) -> Step:
+        """Record losses, update the best result of each image, deactivate converged and diverged images,
+        and set the gradient of the rest."""
+        settings, best, active = self.settings, self.best, self.active
         codes = self.codes.codes()
 
         good = active & now.total.isfinite()
-        better = good if settings.result == "last" else good & (now.total < kept.total)
-        self.kept = kept = _Best(
-            torch.where(better[:, None, None], codes, kept.w_plus),
-            torch.where(better[:, None, None, None], now.images, kept.images),
-            torch.where(better, now.total, kept.total),
-            torch.where(better, index, kept.step),
+        better = good if settings.result == "last" else good & (now.total < best.total)
+        self.best = best = _Best(
+            torch.where(better[:, None, None], codes, best.w_plus),
+            torch.where(better[:, None, None, None], now.images, best.images),
+            torch.where(better, now.total, best.total),
+            torch.where(better, index, best.step),
         )
         terms = {name: torch.where(active, value, torch.nan) for name, value in now.terms.items()}
         for name, value in terms.items():
             self.record[name][index] = value
         self.total[index] = total = torch.where(active, now.total, torch.nan)
-        shown = torch.where(good[:, None, None, None], now.images, kept.images)
+        shown = torch.where(good[:, None, None, None], now.images, best.images)
 
         usable = good & now.gradient.flatten(1).isfinite().all(dim=1)
         self.diverged = torch.where(active & ~usable, index, self.diverged)
@@ -275,16 +274,16 @@ class _Loop:
             self.improved_at = torch.where(improved, index, self.improved_at)
             usable = usable & (index - self.improved_at < settings.plateau_patience)
         self.active = usable
-        # A bad gradient must not reach Adam's moments. What they still move of a retired code is
-        # neither looked at nor kept.
+        # A bad gradient must not reach Adam's moments. The moments still move inactive codes, but nothing
+        # reads those.
         self.codes.set_gradient(torch.where(usable[:, None, None], now.gradient, 0.0))
         return Step(index, settings.steps, terms, total, shown, self.phase)
 
 
-def _scattered(
+def _with_start_noise(
     targets: Targets, settings: InversionSettings, statistics: LatentStatistics | None
 ) -> Targets:
-    """The targets with `start_noise` added to their codes, sample by sample."""
+    """The targets with `start_noise` added to their codes."""
     if not settings.start_noise or statistics is None:
         return targets
     rng = torch.Generator().manual_seed(settings.seed)

@@ -1,7 +1,7 @@
 """The loss terms of constrained GAN inversion (FICE, arXiv 2301.02110, section 3.3), unweighted.
 
-Every function returns one value per sample, shape (N,). The authors sum them over the batch, so that a
-sample's gradient does not depend on what it shares the batch with.
+Every function returns one value a sample, shape (N,). The authors sum them over the batch, so that the
+gradient of a sample does not depend on the rest of its batch.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from ..latents import LatentStatistics
 
-_EPSILON = 1e-8  # keeps the direction of a pixel without features, and its gradient, finite
+_EPSILON = 1e-8  # keeps the direction, and its gradient, finite where all features are 0
 
 
 def clip_loss(image_features: torch.Tensor, text_features: torch.Tensor) -> torch.Tensor:
@@ -31,7 +31,7 @@ def direction_loss(
 
     Args:
         image_features, photo_features: (N, D).
-        direction: from the source text's features to the wanted ones, (N, D), any length but 0.
+        direction: from the features of the source text to those of the text, (N, D), any length but 0.
     """
     return 1 - F.cosine_similarity(image_features - photo_features, direction, dim=-1)
 
@@ -47,10 +47,10 @@ def head_loss(head: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def image_loss(images: torch.Tensor, target: torch.Tensor, keep_mask: torch.Tensor) -> torch.Tensor:
-    """Mean squared difference of pictures (N, 3, H, W) where `keep_mask` (N, 1, H, W) is 1.
+    """Mean squared difference of images (N, 3, H, W) where `keep_mask` (N, 1, H, W) is 1.
 
-    The masked-out pixels count in the mean, as in the authors' code: the term weighs a kept pixel the
-    same however many are kept.
+    Masked-out pixels count in the mean, as in the authors' code: the weight of a kept pixel does not
+    depend on how many are kept.
     """
     return _mean_square(keep_mask * (images - target))
 
@@ -58,16 +58,16 @@ def image_loss(images: torch.Tensor, target: torch.Tensor, keep_mask: torch.Tens
 def perceptual_loss(
     features: Sequence[torch.Tensor], target: Sequence[torch.Tensor], keep_mask: torch.Tensor
 ) -> torch.Tensor:
-    """How different pictures look to a network, where `keep_mask` (N, 1, H, W) is 1.
+    """Difference of images in the features of a network, where `keep_mask` (N, 1, H, W) is 1.
 
-    At every place of every feature map the squared distance of the two directions in feature space,
-    averaged over the places (masked-out ones count, as in `image_loss`) and summed over the maps: in
-    [0, 4] each, [0, 2] for features >= 0. Like LPIPS (Zhang et al. 2018, equation 1), but with whatever
-    network is at hand and without the channel weights that LPIPS fits to people's judgements, so its
-    values are not comparable with LPIPS. Not in the paper.
+    The squared distance of the two unit feature vectors at every position, averaged over the positions
+    (masked-out ones count, as in `image_loss`) and summed over the maps: in [0, 4] each, [0, 2] for
+    features >= 0. Like LPIPS (Zhang et al. 2018, equation 1), with another network and without the
+    channel weights that LPIPS fits to human judgements: values are not comparable with LPIPS. Not in the
+    paper.
 
     Args:
-        features, target: as many maps (N, C, h, w) each, of the pictures and of what they should be.
+        features, target: the maps (N, C, h, w) of the images and of the photos, equally many.
         keep_mask: in [0, 1]; averaged down to the size of every map.
     """
     total = keep_mask.new_zeros(len(keep_mask))
@@ -79,7 +79,7 @@ def perceptual_loss(
 
 
 def latent_loss(w_plus: torch.Tensor) -> torch.Tensor:
-    """Mean squared difference of w_1, w_2, ... from w_0: pulls W+ (N, num_ws, w_dim) towards W."""
+    """Mean squared difference of w_1, w_2, ... from w_0: pulls W+ codes (N, num_ws, w_dim) towards W."""
     return _mean_square(w_plus[:, 1:] - w_plus[:, :1])
 
 

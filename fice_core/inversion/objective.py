@@ -46,7 +46,7 @@ class ObjectiveValue(NamedTuple):
     Attributes:
         terms: unweighted loss by term, (n,) each.
         total: weighted sum, (n,).
-        images: pictures of the codes, (n, 3, H, W).
+        images: of the codes, (n, 3, H, W).
         gradient: of every sample's total with respect to its code, (n, num_ws, w_dim).
         cached: of the terms that are not computed at every step.
     """

@@ -1,4 +1,4 @@
-"""A copy of the generator, fitted to one photo."""
+"""A copy of the generator, fitted to one photo (Roich et al. 2021). Not in the paper."""
 
 import copy
 import time
@@ -21,12 +21,12 @@ from .trace import Trace
 
 @dataclass(frozen=True)
 class Tuned:
-    """A generator that was fitted to one photo.
+    """A generator that is fitted to one photo.
 
     Attributes:
-        generator: frozen and in eval mode, on the device and of the type of the one it was copied from.
-        trace: of the terms `image`, `perceptual` and `locality`, (steps, 1) each; its `kept_step` is
-            the one whose weights `generator` has.
+        generator: frozen, in eval mode, on the device of the original.
+        trace: of the terms `image`, `perceptual` and `locality`, (steps, 1) each; `generator` has the
+            weights of `kept_step`.
         warnings: one line each.
     """
 
@@ -52,24 +52,24 @@ def tune_generator(
 ) -> Tuned:
     """Fit a copy of the generator to one photo: pivotal tuning (Roich et al. 2021, arXiv 2106.05744).
 
-    The code stays and the weights of the synthesis network move until its picture is the photo. So
-    that other codes keep their pictures, each step also takes one on the way from this code to a random
-    one of W, and holds its picture to the original generator's (section 3.3 there, "locality").
+    The code stays fixed; the weights of the synthesis network move until the image is the photo. So that
+    other codes keep their images, every step also takes a code between this one and a random one of W,
+    and compares its image with the original generator's (section 3.3 there, "locality").
 
-    The copy, its gradient, Adam's two moments and the best weights so far are five times the weights of
-    the synthesis network: tune one photo, use it, and let it go.
+    The copy, its gradient, Adam's two moments and the best weights so far take five times the memory of
+    the synthesis network: tune for one photo, use the result, and release it.
 
     Args:
-        generator: is not changed.
+        generator: the original; not changed.
         segmenter: see `refine_latent`.
         images: the photo at the generator's resolution, (1, 3, H, W) in [0, 1].
-        w_plus: the code that is to give this photo, the pivot, (1, num_ws, w_dim).
+        w_plus: the code of this photo, the pivot, (1, num_ws, w_dim).
         steps: >= 1.
-        image, perceptual: weights of the two comparisons with the photo; `locality` is the sum of the
-            same two, so weighted, for the other code.
-        locality: weight of that sum; 0 leaves it out.
-        reach: how far that code lies on the way from the pivot, 0, to the random one, 1.
-        learning_rate: Adam's, constant.
+        image, perceptual: weights of the two comparisons with the photo. The same weighted sum, for the
+            other code, is the locality term.
+        locality: weight of the locality term; 0 switches it off.
+        reach: where the other code lies between the pivot, 0, and the random code, 1.
+        learning_rate: of Adam, constant.
         seed: of the random codes.
         on_step: see `invert`.
 
@@ -92,12 +92,12 @@ def tune_generator(
         warnings: tuple[str, ...] = ()
         start = time.monotonic()
         for index in range(steps):
-            values, total, picture = fit.evaluate()
+            values, total, image_now = fit.evaluate()
             rows.append(torch.stack([*values.values(), total]).cpu())
             seconds.append(time.monotonic() - start)
             if total.item() < lowest:  # never true of NaN
                 best, kept, lowest = fit.weights_now(), index, total.item()
-            step = Step(index, steps, values, total, picture, phase="tune")
+            step = Step(index, steps, values, total, image_now, phase="tune")
             if on_step is not None:
                 on_step(step)
             if not fit.is_finite(total):
@@ -108,7 +108,7 @@ def tune_generator(
                 break
             if step.stop_requested:
                 break
-            if index + 1 < steps:  # the picture of one more update would not be looked at
+            if index + 1 < steps:  # nothing would use one more update
                 adam.step()
         tuned = fit.finished(best)
     columns = torch.stack(rows)
@@ -124,7 +124,7 @@ def tune_generator(
 
 
 class _Fit:
-    """A copy of a generator that is being fitted to a photo, and what it is fitted by."""
+    """The copy of the generator during the fit, and its loss."""
 
     def __init__(
         self,
@@ -147,8 +147,8 @@ class _Fit:
         self.parameters = list(self._tuned.synthesis.requires_grad_().parameters())
 
     def evaluate(self) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Unweighted terms and weighted sum, (1,) each, and the picture, (1, 3, H, W); leaves the
-        gradient in the parameters."""
+        """Unweighted terms and weighted sum, (1,) each, and the image, (1, 3, H, W). Sets the gradient of
+        the parameters."""
         codes, wanted = self._pivot, self._photo
         if self._weights["locality"]:
             z = torch.randn(1, self._generator.z_dim, generator=self._rng).to(self._pivot)
@@ -156,11 +156,11 @@ class _Fit:
                 other = self._pivot.lerp(self._generator.map(z), self._reach)
                 wanted = torch.cat([self._photo, self._generator.synthesize(other)])
             codes = torch.cat([self._pivot, other])
-        pictures = self._tuned.synthesize(codes)
+        images = self._tuned.synthesize(codes)
         everywhere = torch.ones_like(wanted[:, :1])
         goal = Targets(images=wanted, w_plus=codes, keep_mask=everywhere)
-        image = losses.image_loss(pictures, wanted, everywhere)
-        perceptual = self._perceptual(pictures, goal, 0)
+        image = losses.image_loss(images, wanted, everywhere)
+        perceptual = self._perceptual(images, goal, 0)
         unlike = self._weights["image"] * image + self._weights["perceptual"] * perceptual
         locality = unlike[1:].sum(dim=0, keepdim=True)
         total = unlike[:1] + self._weights["locality"] * locality
@@ -169,15 +169,15 @@ class _Fit:
             parameter.grad = gradient
         terms = {"image": image[:1], "perceptual": perceptual[:1], "locality": locality}
         terms = {name: value.detach() for name, value in terms.items()}
-        return terms, total.detach(), pictures[:1].detach()
+        return terms, total.detach(), images[:1].detach()
 
     def is_finite(self, total: torch.Tensor) -> bool:
-        """Whether the step that `evaluate` has prepared can be taken."""
+        """Whether total and gradients of the last `evaluate` are finite."""
         known = [total, *(p.grad for p in self.parameters if p.grad is not None)]
         return bool(torch.stack([value.isfinite().all() for value in known]).all())
 
     def weights_now(self) -> list[torch.Tensor]:
-        """Copies of the parameters."""
+        """Copies of the current parameters."""
         return [parameter.detach().clone() for parameter in self.parameters]
 
     def finished(self, weights: list[torch.Tensor]) -> Generator:

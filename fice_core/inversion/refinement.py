@@ -1,7 +1,7 @@
-"""What the generator makes of a photo, brought closer to the photo before the edit begins.
+"""A fit of the code to the photo before the edit. Not in the paper.
 
-Two optional steps, both of which compare pictures by their pixels and by the segmenter's first stages:
-`refine_latent` moves the code, `tune_generator` then changes a copy of the generator. Not in FICE.
+Images are compared by their pixels and by the first feature maps of the segmenter.
+`pivotal_tuning.tune_generator` can then fit a copy of the generator by the same measures.
 """
 
 from dataclasses import replace
@@ -36,28 +36,28 @@ def refine_latent(
     statistics: LatentStatistics | None = None,
     on_step: OnStep | None = None,
 ) -> InversionResult:
-    """Move codes so that their pictures reproduce photos, and stay where W is, so that they can be edited.
+    """Codes whose images reproduce the photos, and that stay close to W, so that they can be edited.
 
-    It is the inversion of the edit, with a pixel and a perceptual term and the Mahalanobis prior alone;
-    so what holds there holds here: the best step counts, a photo whose losses become NaN or infinite
-    keeps the result before that and is warned about, and photos do not influence one another.
+    This is `invert` with a pixel term, a perceptual term and the Mahalanobis prior. As there, the best
+    step counts, a photo whose losses become NaN or infinite keeps the result before and gets a warning,
+    and photos do not influence one another.
 
     Args:
         generator: its gradient flows to the codes alone.
-        segmenter: its first stages make the features of the perceptual term.
+        segmenter: gives the feature maps of the perceptual term.
         images: photos at the generator's resolution, (N, 3, H, W) in [0, 1].
-        w_plus: where to start, from the encoder, (N, num_ws, w_dim).
+        w_plus: starting codes, from the encoder, (N, num_ws, w_dim).
         steps: >= 1.
         weights: of the terms; those of text, pose and head must be 0.
         learning_rate: Adam's peak, in units of the spread of W.
         layer_freedom: see `OptimizerSettings`.
         max_batch: photos on the device's graph at once; does not change the result.
         mask: 1 where the photo must be reproduced, (N, 1, H, W) in [0, 1]; None for everywhere.
-        statistics: of W; estimated when missing.
-        on_step: see `invert`: its exceptions cancel, `Step.stop()` ends with the result so far.
+        statistics: of W; estimated if None.
+        on_step: see `invert`.
 
     Returns:
-        `w_plus`, their pictures `images` (not clamped), the pictures before as `initial`, and the trace.
+        The codes `w_plus`, their `images` (not clamped), the `initial` images, and the trace.
 
     Raises:
         FiceError: the codes do not fit the generator, or a value is out of range.

@@ -1,4 +1,4 @@
-"""What an inversion gives back, and what its callback sees of a step."""
+"""The result of an inversion, and what its callback sees of a step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ StopReason = Literal["steps", "plateau", "diverged", "request", "interrupt"]
 
 @dataclass(frozen=True)
 class InversionResult:
-    """What the loop found.
+    """The result of an inversion.
 
     Attributes:
         w_plus: codes, (N, num_ws, w_dim).
-        images: their pictures, (N, 3, H, W); in [0, 1] if the settings clamp.
-        initial: pictures of the given codes, before random ones are tried on, (N, 3, H, W).
+        images: images of the codes, (N, 3, H, W); in [0, 1] if the settings clamp.
+        initial: images of the given codes, before random codes are tried, (N, 3, H, W).
         trace: every loss at every step.
-        stopped: why the loop ended: all "steps" done, "plateau" of every picture, every picture
-            "diverged", the callback's "request", or an "interrupt" from the keyboard.
+        stopped: why the loop ended: all "steps" are done, every image is on a "plateau" or has
+            "diverged", the callback made a "request", or the keyboard an "interrupt".
         warnings: one line each.
     """
 
@@ -36,7 +36,7 @@ class InversionResult:
 
 
 class InversionInterrupted(KeyboardInterrupt):
-    """Ctrl-C in the loop. Uncaught it acts as any KeyboardInterrupt; `result` is the best so far."""
+    """Ctrl-C in the loop. `result` is the best so far; uncaught it acts as any KeyboardInterrupt."""
 
     def __init__(self, result: InversionResult) -> None:
         super().__init__("interrupted")
@@ -44,16 +44,15 @@ class InversionInterrupted(KeyboardInterrupt):
 
 
 class Step:
-    """One step, as the callback sees it. What is not looked at is not computed or copied.
+    """One step, as the callback sees it. Properties that are not read cost nothing.
 
     Attributes:
         index: number of the step, from 0.
-        steps: number of steps asked for.
-        values: unweighted loss by term, (N,) on the device; NaN for pictures that are finished.
+        steps: number of steps of the phase.
+        values: unweighted loss by term, (N,) on the device; NaN for finished images.
         total: weighted sum, (N,) on the device.
-        images: pictures of this step, (N, 3, H, W) on the device; of finished ones, the one kept.
-        phase: what the step belongs to: "refine" fits the code to the photo, "tune" the generator,
-            "edit" is the inversion.
+        images: images of this step, (N, 3, H, W) on the device; the best one of each finished image.
+        phase: "refine" fits the code to the photo, "tune" fits the generator, "edit" is the inversion.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Step:
 
     @cached_property
     def losses(self) -> dict[str, float]:
-        """Unweighted terms and their weighted "total", averaged over the pictures still optimised.
+        """Unweighted terms and the weighted "total", averaged over the images still optimised.
 
         Reading it makes the host wait for the device.
         """
@@ -89,7 +88,7 @@ class Step:
         return self.images.clamp(0, 1).cpu()
 
     def stop(self) -> None:
-        """End the loop after this step, with the result so far."""
+        """End the phase after this step, with the result so far."""
         self.stop_requested = True
 
 

@@ -1,8 +1,7 @@
-"""A better place to start from: the photo's own code in clothes that the generator already knows.
+"""A search for a better start: the photo's own code with the clothes of random codes. Not in the paper.
 
-From a red shirt the gradient towards "blue" need not point to blue: a text is matched by islands of
-pictures, and a walk can end on the wrong one. So a few random codes are tried on first. Not in the
-paper.
+From a red shirt, the gradient towards "blue" does not always lead to blue: the images that match a text
+form islands, and an optimisation can end on the wrong one. So a few random codes are tried first.
 """
 
 from collections.abc import Callable
@@ -19,14 +18,18 @@ from ..settings import InversionSettings
 from .objective import Objective, rendered_at_once
 from .targets import Targets
 
-_SHORTLIST = 4  # random codes whose pictures match the text best, for each photo
-_SPLITS = (0.3, 0.42, 0.55)  # from which share of the layers on they are put on
-_MATCHING = 16  # one in so many random codes counts as matching the text
-_SHIFTS = (0.7, 1.4, 2.1)  # how far the coarse layers are moved, of the way to the matching codes
+_SHORTLIST = 4  # random codes whose images match the text best, for each photo
+_SPLITS = (0.3, 0.42, 0.55)  # the share of layers from which on a random code replaces the photo's
+_MATCHING = 16  # one in this many random codes counts as matching the text
+_SHIFTS = (
+    0.7,
+    1.4,
+    2.1,
+)  # how far the coarse layers move, as a multiple of the way to the matching codes
 
 
 class _Drawn(NamedTuple):
-    """All that decides what random codes look like to CLIP, but for generator and CLIP."""
+    """Everything that decides the features of random codes, besides generator and CLIP."""
 
     seed: int
     candidates: int
@@ -35,8 +38,8 @@ class _Drawn(NamedTuple):
     device: torch.device
 
 
-# They look the same to every photo and sentence: the last ones of each generator are remembered.
-_REMEMBERED: WeakKeyDictionary[
+# The features do not depend on photo or text: the last ones of each generator are cached.
+_CACHE: WeakKeyDictionary[
     Generator, WeakKeyDictionary[Clip, tuple[_Drawn, torch.Tensor, torch.Tensor]]
 ] = WeakKeyDictionary()
 
@@ -49,19 +52,19 @@ def search_start(
     settings: InversionSettings,
     check_cancelled: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
-    """Starting codes (N, num_ws, w_dim) of which none has a higher total loss than the given ones.
+    """Starting codes (N, num_ws, w_dim), none with a higher total loss than the given codes.
 
-    `settings.start_candidates` random codes are drawn once for all photos and ranked by how well
-    their pictures match each text. The fine layers of the best replace the photo's own, from several
-    layers on, and what has the lowest total of all terms is taken. The coarse layers, which hold
-    pose and shape, always stay.
+    `settings.start_candidates` random codes are drawn once for all photos and ranked by how well their
+    images match each text. The fine layers of the best ones replace the photo's, from several layers on;
+    then the coarse layers move towards the mean of the matching codes. The candidate with the lowest
+    total of all terms wins.
 
     Args:
         objective: of the inversion; `targets` must hold what its terms need.
         check_cancelled: called between pieces of the work; an exception that it raises ends it.
     """
     assert targets.text_features is not None
-    # Trying clothes on needs no graph, and shall not need more memory than a step.
+    # The search needs no graph, and must not need more memory than a step.
     at_once = max(1, min(settings.max_batch, rendered_at_once(generator)))
     device = targets.w_plus.device
     drawn = _Drawn(
@@ -85,7 +88,7 @@ def search_start(
     for place in shortlist.T:
         for split in splits:
             consider(mix_layers(targets.w_plus, codes[place], split, generator.num_ws))
-    # What the codes that match have in common leads to the cut that the text asks for.
+    # The mean of the matching codes points to the cut that the text asks for.
     matching = ranking.topk(max(1, len(codes) // _MATCHING), dim=1).indices
     shift = codes[matching].mean(dim=1) - codes.mean(dim=0)
     dressed, coarse = best, splits[len(splits) // 2]
@@ -101,8 +104,8 @@ def _candidate_codes(
     drawn: _Drawn,
     check_cancelled: Callable[[], None],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random codes (M, num_ws, w_dim) and what CLIP sees in their pictures (M, D)."""
-    known = _REMEMBERED.setdefault(generator, WeakKeyDictionary())
+    """Random codes (M, num_ws, w_dim) and CLIP's features of their images (M, D)."""
+    known = _CACHE.setdefault(generator, WeakKeyDictionary())
     if clip in known and known[clip][0] == drawn:
         return known[clip][1:]
     encode = objective.critics.encode_image

@@ -1,4 +1,4 @@
-"""What an inversion is held to."""
+"""What an inversion must keep and reach."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -8,18 +8,18 @@ import torch
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What stays fixed while N codes are optimised. A target may be None when its term has weight 0.
+    """Everything that is fixed while N codes are optimised. A field may be None if no term needs it.
 
-    Targets are told apart by identity, so that what follows from them alone can be computed once.
+    Targets compare by identity, so that results that depend on them alone can be cached.
 
     Attributes:
-        images: the pictures to edit, at the generator's resolution, (N, 3, H, W) in [0, 1].
+        images: the photos at the generator's resolution, (N, 3, H, W) in [0, 1].
         w_plus: starting codes, (N, num_ws, w_dim).
-        text_features: wanted CLIP features, unit norm, (N, D).
-        parts: wanted DensePose part map, (N, 14, 112, 112).
-        head: wanted soft head mask, (N, 1, H, W).
-        keep_mask: 1 where the picture must stay as it is, (N, 1, H, W) in [0, 1].
-        direction: from the features of a source text to those of the wanted one, (N, D).
+        text_features: CLIP features of the text, unit norm, (N, D).
+        parts: DensePose part map of the photo, (N, 14, 112, 112).
+        head: soft head mask of the photo, (N, 1, H, W).
+        keep_mask: 1 where the image must stay as it is, (N, 1, H, W) in [0, 1].
+        direction: from the features of a source text to those of the text, (N, D).
     """
 
     images: torch.Tensor
@@ -49,9 +49,9 @@ class Targets:
         return replace(self, **{name: value[index] for name, value in self._tensors()})
 
     def to(self, device: torch.device | str) -> "Targets":
-        """The same on another device."""
+        """The same targets on another device."""
         return replace(self, **{name: value.to(device) for name, value in self._tensors()})
 
     def clone(self) -> "Targets":
-        """Copies of all tensors: ordinary ones when called outside of inference mode."""
+        """Copies of all tensors; ordinary tensors when called outside inference mode."""
         return replace(self, **{name: value.detach().clone() for name, value in self._tensors()})

@@ -1,4 +1,4 @@
-"""The record of an inversion: every loss term of every picture at every step, and timing."""
+"""The record of an inversion: every loss term of every image at every step, and timing."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,21 +9,21 @@ import torch
 
 @dataclass(frozen=True)
 class Trace:
-    """What the loop measured. All tensors are on the CPU.
+    """The losses of one inversion. All tensors are on the CPU.
 
-    A value is NaN where it was not computed: after a picture was finished (plateau) or had gone bad
-    (NaN or infinite losses).
+    A value is NaN where it was not computed: after an image reached its plateau or diverged (NaN or
+    infinite losses).
 
     Attributes:
         terms: unweighted loss by term, (steps, N) each; only the terms with a weight above 0.
         weights: weight by term, of the same terms.
         total: weighted sum, (steps, N).
-        kept_step: step whose picture is returned, (N,), counted from 0; -1 when none was good.
+        kept_step: the step whose image is returned, (N,), counted from 0; -1 if no step was good.
         learning_rate: (steps,).
-        seconds: time of day passed since the loop began, at the end of each step, (steps,). On a GPU
+        seconds: wall-clock time from the start of the loop to the end of each step, (steps,). On a GPU
             this is when the step was queued, which can be earlier than when it was done.
-        refinement: of fitting the codes to the photos before the edit; None if that was not asked for.
-        tuning: of fitting the generator to the photos, likewise.
+        refinement: the trace of the fit of the codes to the photos; None if there was none.
+        tuning: the trace of the fit of the generator to the photos; None if there was none.
     """
 
     terms: dict[str, torch.Tensor]
@@ -45,14 +45,14 @@ class Trace:
         return self.terms[term] * self.weights[term]
 
     def preparations(self) -> "Iterator[tuple[str, Trace]]":
-        """What went before the edit, by name, in the order in which it was done."""
+        """The fits before the edit, by name, in order."""
         for name in ("refinement", "tuning"):
             trace = getattr(self, name)
             if trace is not None:
                 yield name, trace
 
     def select(self, index: torch.Tensor) -> "Trace":
-        """The record of some of the pictures, which may be repeated; `index` is (M,) int64."""
+        """The trace of some of the images, in any order, also repeated; `index` is (M,) int64."""
         index = index.cpu()
         return replace(
             self,
@@ -64,7 +64,7 @@ class Trace:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain lists, for JSON; what was not computed is None."""
+        """Plain lists for JSON; None where nothing was computed."""
         return {
             "steps": self.steps,
             "weights": dict(self.weights),
@@ -78,16 +78,16 @@ class Trace:
 
 
 def no_steps(count: int) -> Trace:
-    """The record of `count` pictures for which nothing was done."""
+    """The trace of `count` images without a step."""
     nothing = torch.empty(0)
     return Trace({}, {}, torch.empty(0, count), torch.full((count,), -1), nothing, nothing)
 
 
 def side_by_side(traces: Sequence[Trace]) -> Trace:
-    """One record of loops that ran one after the other, their pictures in that order.
+    """One trace of loops that ran one after the other, with their images in that order.
 
-    Shorter ones are continued with NaN; `seconds` are those of all loops up to each step, and
-    `learning_rate` is that of the longest.
+    Shorter traces are padded with NaN. `seconds` is the sum over the loops up to each step;
+    `learning_rate` is that of the longest loop.
     """
     longest = max(traces, key=lambda trace: trace.steps)
     steps = longest.steps

@@ -1,4 +1,4 @@
-"""Stage 2 with a generator of its own for every photo, see `fidelity.tune_generator`."""
+"""Stage 2 with a tuned generator for every photo, see `pivotal_tuning.tune_generator`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ def invert_tuned(
     """`invert` with a generator tuned to each photo, one photo after the other.
 
     Args:
-        generator: not changed; only one copy of it is held at a time.
+        generator: the original, not changed; at most one copy of it exists at a time.
         targets: of N edits; `w_plus` are the pivots.
         settings: `tune_steps` >= 1, and those of `invert`.
         spans: the rows of each photo, which share its generator; together all rows, in order.
@@ -43,16 +43,16 @@ def invert_tuned(
         check_cancelled: see `invert`.
 
     Returns:
-        As of one inversion, with the tuning in the trace. The codes belong to generators that are
-        gone: `generator` makes similar pictures of them, not these.
+        As from one inversion, with the tuning in the trace. The codes belong to tuned generators that
+        are released: `generator` makes similar images of them, not the same.
 
     Raises:
-        InversionInterrupted: Ctrl-C; holds the result so far, with pictures that were not begun as
-            they were before the edit.
+        InversionInterrupted: Ctrl-C; holds the result so far. Images that were not begun are those
+            before the edit.
     """
 
     def invert_one(targets: Targets, first: int) -> InversionResult:
-        """All edits of one photo; the number of the first among all edits is `first`."""
+        """The edits of one photo; `first` is the number of its first edit."""
         tuned = tune_generator(
             generator,
             segmenter,
@@ -62,7 +62,7 @@ def invert_tuned(
             seed=settings.seed,
             on_step=on_step,
         )
-        notes = tuple(f"tuning the generator to picture {first}: {line}" for line in tuned.warnings)
+        notes = tuple(f"tuning the generator to image {first}: {line}" for line in tuned.warnings)
         columns = torch.zeros(len(targets), dtype=torch.long)
 
         def with_tuning(result: InversionResult) -> InversionResult:
@@ -109,7 +109,7 @@ def invert_tuned(
 def _not_begun(
     generator: Generator, targets: Targets, settings: InversionSettings, stopped: StopReason
 ) -> InversionResult:
-    """The photos as the generator sees them."""
+    """A result without a step: the images of the starting codes."""
     images = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
     nothing = no_steps(len(targets))
     return InversionResult(targets.w_plus, images, images, nothing, stopped, ())

@@ -93,7 +93,7 @@ def test_pictures_that_cannot_show_a_person(height, width):
 
 
 def test_no_pictures_and_wrong_layouts():
-    with pytest.raises(FiceError, match="no picture"):
+    with pytest.raises(FiceError, match="no image"):
         edit(toy_models(), torch.zeros(0, 3, 24, 24), "a shirt", FAST)
     with pytest.raises(ValueError, match="must be"):
         edit(toy_models(), torch.zeros(1, 24, 24, 3), "a shirt", FAST)
@@ -128,7 +128,7 @@ def test_a_mask_off_the_garment_warns_that_nothing_changed():
     result = edit(models, images, "a red shirt", FAST, mask=corner)
     assert torch.equal(result.images[0], images[0])
     assert len(result.warnings) == 1
-    assert result.warnings[0].startswith("picture 1 is unchanged")
+    assert result.warnings[0].startswith("image 1 is unchanged")
 
 
 def test_the_papers_stitch_brings_back_the_head_alone():

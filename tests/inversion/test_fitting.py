@@ -462,8 +462,8 @@ def test_warnings_name_the_photo():
     result = edit(models, pictures(2), "one", replace(FAST, tune_steps=2))
     named = [line.split(":")[0] for line in result.warnings if "NaN" in line]
     assert named == [
-        "tuning the generator to picture 1", "picture 1",
-        "tuning the generator to picture 2", "picture 2",
+        "tuning the generator to image 1", "image 1",
+        "tuning the generator to image 2", "image 2",
     ]  # fmt: skip
 
 

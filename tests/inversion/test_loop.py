@@ -460,7 +460,7 @@ def test_a_bad_picture_is_frozen_at_its_best_and_the_others_go_on():
     assert result.images.isfinite().all()
     assert result.w_plus.isfinite().all()
     assert len(result.warnings) == 1
-    assert f"picture 1: the losses became NaN or infinite at step {kept + 2}" in result.warnings[0]
+    assert f"image 1: the losses became NaN or infinite at step {kept + 2}" in result.warnings[0]
     alone = run(healthy, targets.select(slice(1, 2)), settings)
     torch.testing.assert_close(result.w_plus[1], alone.w_plus[0])
 
