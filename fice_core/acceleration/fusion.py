@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
-from ..networks.densepose import ReLUConv
+from ..networks.feature_pyramid import ReLUConv
 from ..networks.resnet import ConvNorm
 from ..networks.stylegan2 import Generator, StyledConv
 from ..ops.autograd import without_grad
