@@ -16,10 +16,11 @@ from ..networks.sam import Sam
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
 from .building import build
-from .detection import EXPECTED, Found, as_clip, identify
+from .detection import Found, as_clip, identify
 from .layouts.open_clip import architecture_config, download, split_name
 from .native import NETWORKS
 from .reading.reader import Contents, read
+from .signatures import EXPECTED
 
 PathLike = str | os.PathLike[str]
 Network = TypeVar("Network", bound=nn.Module)
