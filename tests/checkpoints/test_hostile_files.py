@@ -434,7 +434,9 @@ def test_other_archives(tmp_path):
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr("word/document.xml", "<w/>")
-    assert "a zip archive that contains no PyTorch checkpoint" in refused(tmp_path, target.getvalue())
+    assert "a zip archive that contains no PyTorch checkpoint" in refused(
+        tmp_path, target.getvalue()
+    )
 
 
 @pytest.mark.parametrize(
