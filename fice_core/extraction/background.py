@@ -18,7 +18,6 @@ from .extractors import segment_regions, synthesize
 
 #: mean CIELAB difference over the background; above it, the background is out of the generator's domain
 UNKNOWN = 12.0
-_RIM = 0.004  # of the height
 
 _colours: WeakKeyDictionary[Generator, torch.Tensor] = WeakKeyDictionary()
 

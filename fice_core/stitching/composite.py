@@ -1,4 +1,4 @@
-"""Stage 3: bring back from the photo what the edit must not change."""
+"""Composes photo and generated image: the stitch modes, after matching colour and grain."""
 
 import torch
 
@@ -13,7 +13,7 @@ from .poisson import blend_gradients
 def stitch_head(
     generated: torch.Tensor, original: torch.Tensor, head: torch.Tensor
 ) -> torch.Tensor:
-    """The paper's stitch, I_f = S_head(I) * I + (1 - S_head(I)) * G(w), with the soft mask.
+    """The paper's stitch, I_f = S_head(I) * I + (1 - S_head(I)) * G(w), with a soft mask.
 
     Args:
         generated, original: (N, 3, H, W).
@@ -28,15 +28,15 @@ _BLENDS = {"pyramid": blend_pyramid, "gradient": blend_gradients}
 def blend_into_photo(
     generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
 ) -> torch.Tensor:
-    """The generated picture in the photo's light and with its grain, stitched as the settings say.
+    """The generated image, matched to the photo in colour and grain and blended into it by the mask.
 
     Args:
         generated, photo: (N, 3, H, W).
         mask: (N, 1, H, W) in [0, 1].
-        settings: its `stitch`, `match_colour`, `match_grain` and `seed` count.
+        settings: its `stitch`, `match_colour`, `match_grain` and `seed` are used.
 
     Returns:
-        (N, 3, H, W); where `mask` is 0, the photo bit for bit.
+        (N, 3, H, W); where `mask` is 0, equal to the photo bit for bit.
     """
     if settings.keeps_outside:
         generated = _matched(generated, photo, mask, settings)
@@ -46,7 +46,7 @@ def blend_into_photo(
 def _matched(
     generated: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor, settings: EditSettings
 ) -> torch.Tensor:
-    """The generated picture in the photo's light and with its grain."""
+    """The generated image with the photo's colours and grain, as far as the settings ask for them."""
     if settings.match_colour:
         generated = match_colour(generated, photo, ring_around(mask))
     if settings.match_grain:
