@@ -1,9 +1,9 @@
-"""The one exception that means "the user can mend this"."""
+"""The exception for errors that the user can correct."""
 
 
 class FiceError(ValueError):
-    """A user's mistake, told in one line: what was wrong, what was expected, what to do.
+    """A user's error. The message is one line: what was wrong, what was expected, what to do.
 
-    The command line prints the line and exits with 2; a node shows it. Anything else that escapes
-    is a defect of the program and keeps its traceback.
+    The command line prints it and exits with status 2; a node shows it. Any other exception is a
+    defect of the program and keeps its traceback.
     """

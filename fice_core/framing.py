@@ -1,4 +1,4 @@
-"""From a photo of any size to the generator's frame, and back."""
+"""Maps photos of any size to the generator's frame and back; geometry only."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,17 @@ _LARGEST_RATIO = 4.0
 
 @dataclass(frozen=True)
 class Frame:
-    """The part of a photo that becomes the generator's picture: cut out, padded, resized.
+    """The part of a photo that is the generator's image: cropped, padded, resized.
 
     Attributes:
         size: the photo's (H, W) in pixels.
         resolution: the generator's (H, W) in pixels.
-        box: (left, top, right, bottom) in the photo's pixels, of the generator's proportions. It may
-            reach beyond the photo, whose border is then repeated outwards.
+        box: (left, top, right, bottom) in the photo's pixels, with the generator's aspect ratio. It
+            may extend beyond the photo, whose border is then replicated.
+
+    Raises:
+        ValueError: the box is empty.
+        FiceError: the box lies outside of the photo.
     """
 
     size: tuple[int, int]
@@ -35,13 +39,13 @@ class Frame:
             raise ValueError(f"the box {self.box} is empty")
         if inside_left >= inside_right or inside_top >= inside_bottom:
             raise FiceError(
-                f"the box from ({left}, {top}) to ({right}, {bottom}) lies outside of the picture, "
+                f"the box from ({left}, {top}) to ({right}, {bottom}) lies outside of the image, "
                 f"which has {self.size[1]} x {self.size[0]} pixels"
             )
 
     @classmethod
     def around(cls, size: tuple[int, int], resolution: tuple[int, int]) -> "Frame":
-        """The smallest frame of the generator's proportions that holds a photo of `size`.
+        """The smallest frame with the generator's aspect ratio that contains a photo of `size`.
 
         Raises:
             FiceError: the photo is too small or too narrow to show a person.
@@ -49,7 +53,7 @@ class Frame:
         height, width = size
         if min(size) < _SMALLEST_SIDE or max(size) > _LARGEST_RATIO * min(size):
             raise FiceError(
-                f"the picture is {width} x {height} pixels; at least {_SMALLEST_SIDE} a side and "
+                f"the image is {width} x {height} pixels; at least {_SMALLEST_SIDE} a side and "
                 f"proportions up to {_LARGEST_RATIO:g} : 1 are needed"
             )
         return cls.covering(size, resolution, (0, 0, width, height))
@@ -58,7 +62,7 @@ class Frame:
     def covering(
         cls, size: tuple[int, int], resolution: tuple[int, int], box: tuple[int, int, int, int]
     ) -> "Frame":
-        """The smallest frame of the generator's proportions that holds `box`, and is centred on it.
+        """The smallest frame with the generator's aspect ratio that contains `box`, centred on it.
 
         Args:
             size: the photo's (H, W).
@@ -75,10 +79,10 @@ class Frame:
                 f"the box from ({left}, {top}) to ({right}, {bottom}) is empty: its right and lower "
                 "edges must lie beyond its left and upper ones"
             )
-        across = max(0, round(height * resolution[1] / resolution[0]) - width)
-        down = max(0, round(width * resolution[0] / resolution[1]) - height)
-        left, top = left - across // 2, top - down // 2
-        return cls(size, resolution, (left, top, left + width + across, top + height + down))
+        extra_x = max(0, round(height * resolution[1] / resolution[0]) - width)
+        extra_y = max(0, round(width * resolution[0] / resolution[1]) - height)
+        left, top = left - extra_x // 2, top - extra_y // 2
+        return cls(size, resolution, (left, top, left + width + extra_x, top + height + extra_y))
 
     @property
     def inside(self) -> tuple[int, int, int, int]:
@@ -89,20 +93,20 @@ class Frame:
 
     @property
     def padding(self) -> tuple[int, int, int, int]:
-        """Pixels added to the photo's part at (left, right, top, bottom)."""
+        """Pixels of the box beyond the photo at (left, right, top, bottom)."""
         left, top, right, bottom = self.box
         inside_left, inside_top, inside_right, inside_bottom = self.inside
         return inside_left - left, right - inside_right, inside_top - top, bottom - inside_bottom
 
     @property
     def scale(self) -> float:
-        """Pixels of the generator's picture for one pixel of the photo."""
+        """Pixels of the generator's image for one pixel of the photo."""
         return self.resolution[0] / (self.box[3] - self.box[1])
 
     def cut(self, images: torch.Tensor) -> torch.Tensor:
-        """Photos or masks (N, C, *size) -> the part in the frame at its own size, a view.
+        """Photos or masks (N, C, *size) -> the part inside the frame at the photo's scale, a view.
 
-        Without what the frame shows beyond the photo.
+        The result has no padding.
         """
         left, top, right, bottom = self.inside
         if (bottom - top, right - left) == self.size:
@@ -110,27 +114,27 @@ class Frame:
         return images[..., top:bottom, left:right]
 
     def crop(self, images: torch.Tensor) -> torch.Tensor:
-        """Photos or masks (N, C, *size) -> all of the frame (N, C, H, W) at the photo's scale.
+        """Photos or masks (N, C, *size) -> the whole frame (N, C, H, W) at the photo's scale.
 
-        The photo's border is repeated outwards.
+        The photo's border is replicated.
         """
         images = self.cut(images)
         return F.pad(images, self.padding, mode="replicate") if any(self.padding) else images
 
     def fit(self, images: torch.Tensor) -> torch.Tensor:
-        """Photos or masks (N, C, *size) -> (N, C, *resolution); the border is repeated outwards."""
+        """Photos or masks (N, C, *size) -> (N, C, *resolution); the photo's border is replicated."""
         images = self.crop(images)
         return images if images.shape[-2:] == self.resolution else resize(images, self.resolution)
 
     def unfit(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures or masks (N, C, H, W) that fill the frame -> (N, C, h, w), as `cut` gives it."""
+        """Images or masks (N, C, H, W) that fill the frame -> (N, C, h, w), the area that `cut` returns."""
         left, top, right, bottom = self.box
         images = resize(images, (bottom - top, right - left))
         pad_left, pad_right, pad_top, pad_bottom = self.padding
         return images[..., pad_top : bottom - top - pad_bottom, pad_left : right - left - pad_right]
 
     def trim(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures or maps (N, C, *resolution) -> the part that lies within the photo, a view."""
+        """Images or maps (N, C, *resolution) -> the part within the photo, a view."""
         left, right, top, bottom = (round(pad * self.scale) for pad in self.padding)
         height, width = self.resolution
         return images[..., top : height - bottom, left : width - right]
@@ -138,17 +142,17 @@ class Frame:
     def paste(
         self, images: torch.Tensor, photos: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Pictures that fill the frame, put back into their photos.
+        """Photos with the frame replaced by images that fill it.
 
         Args:
-            images: (N, C, H, W) of any size and the generator's proportions; resized to the frame.
+            images: (N, C, H, W) of any size with the generator's aspect ratio; resized to the frame.
             photos: (N, C, *size).
             mask: where the photo changes, (N, 1, H, W) of the size of `images`, in [0, 1]; None for the
                 whole frame.
 
         Returns:
-            (N, C, *size); the photo bit for bit outside of the frame and where the mask is 0. A picture
-            at the frame's own size that was not altered gives the photo's own pixels back.
+            (N, C, *size); equal to the photo bit for bit outside of the frame and where the mask is 0.
+            An unaltered image at the photo's scale gives the photo back.
 
         Raises:
             ValueError: the photos are of another size.
@@ -156,14 +160,14 @@ class Frame:
         if photos.shape[-2:] != self.size:
             raise ValueError(f"photos of {tuple(photos.shape)} for a frame in {self.size}")
         result = photos.clone()
-        place, patch = self.cut(result), self.unfit(images)
+        area, patch = self.cut(result), self.unfit(images)
         if mask is not None:
-            patch = stitch(patch, place, self.unfit(mask))
-        place.copy_(patch)
+            patch = stitch(patch, area, self.unfit(mask))
+        area.copy_(patch)
         return result
 
     def restore(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures or masks (N, C, *resolution) -> (N, C, *size), 0 outside of the frame."""
+        """Images or masks (N, C, *resolution) -> (N, C, *size), 0 outside of the frame."""
         placed = self.unfit(images)
         if placed.shape[-2:] == self.size:
             return placed

@@ -19,12 +19,13 @@ _VARIANCE_FLOOR = 0.01
 
 @dataclass(frozen=True)
 class LatentStatistics:
-    """Mean and covariance of W, the space in which the mapping network lives.
+    """Mean and covariance of W, the output space of the mapping network.
 
     Attributes:
         mean: (w_dim,).
         whitening: (w_dim, w_dim), symmetric; (w - mean) @ whitening has about unit variance.
-        spread: its inverse, symmetric; a unit step in whitened coordinates is its row in w.
+        spread: its inverse, symmetric; the change of w for a unit step in a whitened coordinate is
+            the row of that coordinate.
         std: overall standard deviation of one component of w.
     """
 
@@ -34,20 +35,21 @@ class LatentStatistics:
     std: float
 
     def whiten(self, w: torch.Tensor) -> torch.Tensor:
-        """(..., w_dim) -> (..., w_dim), about N(0, 1) per component for w of the mapping network."""
+        """Whitened w, (..., w_dim): about N(0, 1) per component for w of the mapping network."""
         return (w - self.mean) @ self.whitening
 
     def to(self, device: torch.device | str) -> "LatentStatistics":
+        """The statistics on a device."""
         return LatentStatistics(
             self.mean.to(device), self.whitening.to(device), self.spread.to(device), self.std
         )
 
 
 def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatistics:
-    """Estimate the distribution of W from `samples` fixed random z (always the same ones).
+    """Statistics of W, estimated from `samples` random z that are the same at every call.
 
-    Directions in which W hardly varies get a floor of 1 percent of the mean variance: without it the
-    distance would be infinite there, and no encoder's code could be optimised.
+    The variance of a direction is at least 1 percent of the mean variance. Otherwise distances in
+    directions in which W hardly varies would be infinite, and an encoder's code could not be optimised.
     """
     rng = torch.Generator().manual_seed(0)
     with without_grad():
@@ -59,10 +61,10 @@ def latent_statistics(generator: Generator, samples: int = 8192) -> LatentStatis
         deviations = variances.clamp_min(_VARIANCE_FLOOR * average).sqrt()
         whitening = (axes / deviations) @ axes.T
         spread = (axes * deviations) @ axes.T
-        found = LatentStatistics(
+        statistics = LatentStatistics(
             mean.float(), whitening.float(), spread.float(), float(average.sqrt())
         )
-        return found.to(next(generator.parameters()).device)
+        return statistics.to(next(generator.parameters()).device)
 
 
 def check_latent(w_plus: torch.Tensor, generator: Generator) -> None:
@@ -76,16 +78,17 @@ def check_latent(w_plus: torch.Tensor, generator: Generator) -> None:
 
 
 def generator_id(generator: Generator) -> str:
-    """Twelve hexadecimal digits that tell one trained generator from another."""
+    """Twelve hexadecimal digits that identify a trained generator."""
     mean = generator.w_avg.detach().float().cpu().contiguous().numpy()
     return hashlib.sha256(mean.tobytes()).hexdigest()[:12]
 
 
 def save_latent(path: str | os.PathLike[str], w_plus: torch.Tensor, **notes: str) -> None:
-    """Write codes (N, num_ws, w_dim) as safetensors, atomically; `notes` go into the metadata.
+    """Write codes (N, num_ws, w_dim) atomically as safetensors, with `notes` as metadata.
 
     Raises:
         FiceError: the file cannot be written.
+        ValueError: the codes have another shape.
     """
     if w_plus.ndim != 3:
         raise ValueError(f"w_plus must be (N, num_ws, w_dim), not {tuple(w_plus.shape)}")
@@ -96,16 +99,17 @@ def save_latent(path: str | os.PathLike[str], w_plus: torch.Tensor, **notes: str
 def load_latent(
     path: str | os.PathLike[str], generator: Generator | None = None
 ) -> tuple[torch.Tensor, dict[str, str]]:
-    """Read codes written by `save_latent`.
+    """Codes that `save_latent` wrote, and their notes.
 
     Args:
-        generator: when given, the codes must fit it.
+        path: the file.
+        generator: if given, the codes must have its number of layers and components.
 
     Returns:
         (N, num_ws, w_dim) float32, and the notes.
 
     Raises:
-        FiceError: missing or damaged file, no latent code, wrong shape.
+        FiceError: the file is missing or damaged, contains no latent code, or has the wrong shape.
     """
     if not Path(path).is_file():
         raise FiceError(f"there is no latent file {path}")
@@ -118,7 +122,7 @@ def load_latent(
         raise FiceError(f"{path} is not a readable safetensors file: {error}") from error
     if w_plus is None or w_plus.ndim != 3:
         kind = metadata.pop(KIND_KEY, "unknown")
-        raise FiceError(f"{path} holds no latent code (kind: {kind}); save one with save_latent")
+        raise FiceError(f"{path} contains no latent code (kind: {kind}); save one with save_latent")
     if generator is not None:
         check_latent(w_plus, generator)
     metadata.pop(KIND_KEY, None)
@@ -126,7 +130,11 @@ def load_latent(
 
 
 def interpolate(first: torch.Tensor, second: torch.Tensor, amount: float) -> torch.Tensor:
-    """Straight line between two codes: 0 gives `first`, 1 gives `second`; beyond extrapolates."""
+    """Linear interpolation of two codes: 0 gives `first`, 1 gives `second`; other values extrapolate.
+
+    Raises:
+        FiceError: the codes have different numbers of layers or components.
+    """
     _check_same_layers(first, second)
     return torch.lerp(first, second, amount)
 
@@ -136,10 +144,10 @@ def mix_layers(
 ) -> torch.Tensor:
     """`first` with its layers start..stop-1 moved by `amount` towards those of `second`.
 
-    Coarse layers (low numbers) hold pose and shape, fine ones colour and texture.
+    Coarse layers (low numbers) determine pose and shape, fine ones colour and texture.
 
     Raises:
-        FiceError: shapes differ, or the range is not within the layers.
+        FiceError: the shapes differ, or the range is not within the layers.
     """
     _check_same_layers(first, second)
     num_ws = first.shape[-2]

@@ -1,4 +1,4 @@
-"""The five networks, from the demonstration set or a folder of checkpoints."""
+"""Loads the five networks of an edit, from the demonstration set or a folder of checkpoints."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from .networks.stylegan2 import Generator
 DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
 DOWNLOADED_CLIP = "RN50x4-quickgelu:openai"
 
-# File names under which a network is looked for, the authors' own first.
+# Names of the files of each network, those of the authors first.
 _STEMS = {
     "generator": ("generator",),
     "encoder": ("e4e", "encoder"),
@@ -32,7 +32,8 @@ _STEMS = {
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
 
 
-def _quick(load: Callable[..., Any]) -> Callable[..., Any]:
+def _fused(load: Callable[..., Any]) -> Callable[..., Any]:
+    """The loader, followed by `fuse_for_inference`."""
     return lambda path, device="cpu": fuse_for_inference(load(path, device=device))
 
 
@@ -43,9 +44,9 @@ _PLAIN_LOADERS: dict[str, Callable[..., Any]] = {
     "segmenter": checkpoints.load_segmenter,
     "clip": checkpoints.load_clip,
 }
-#: How a network of each kind is loaded to be used; to be saved again, it is loaded by `checkpoints`.
+#: Loaders of networks for use, by kind. A network that is saved again is loaded by `checkpoints`.
 LOADERS = _PLAIN_LOADERS | {
-    kind: _quick(_PLAIN_LOADERS[kind]) for kind in ("generator", "densepose", "segmenter", "clip")
+    kind: _fused(_PLAIN_LOADERS[kind]) for kind in ("generator", "densepose", "segmenter", "clip")
 }
 
 
@@ -54,9 +55,9 @@ class Models:
     """The five networks of the method, frozen and on one device.
 
     Attributes:
-        load_encoder: gives the encoder. It is by far the largest of the published networks and needed
-            but once an edit, so that whoever is short of memory loads it then and lets it go again;
-            `load_models` does so on all but CUDA devices.
+        load_encoder: returns the encoder. It is by far the largest of the published networks and is
+            used only once per edit. To save memory, it can be loaded at every call. `load_models`
+            does this on all devices but CUDA.
     """
 
     generator: Generator
@@ -67,6 +68,7 @@ class Models:
 
     @property
     def device(self) -> torch.device:
+        """The device of the networks."""
         return next(self.generator.parameters()).device
 
 
@@ -76,43 +78,43 @@ def load_models(
     clip: str | os.PathLike[str] | None = None,
     quick: bool = True,
 ) -> Models:
-    """Load the five networks.
+    """The five networks, loaded from their files.
 
     Args:
         source: "demo" for the demonstration set in the package, or a folder with the authors' files
             (`generator.pt`, `e4e.pt`, `densepose.pkl`, `segmentator.pt`) or safetensors of them.
-        device: a torch device, or "auto" for an accelerator where there is one.
-        clip: a file, or open_clip's ARCHITECTURE:WEIGHTS, which it may download. Without it, the
+        device: a torch device, or "auto" for an accelerator if there is one.
+        clip: a file, or open_clip's ARCHITECTURE:WEIGHTS, which may be downloaded. By default the
             folder's `RN50x4.*` or `clip*.*`.
-        quick: whether networks are made quicker for use, see `networks.quick`; without it every
-            network is as its file has it.
+        quick: whether networks are fused for speed (`acceleration.fusion`). If not, every network is
+            as in its file.
 
     Raises:
-        FiceError: no such folder, a file is missing or holds something else, no such device.
+        FiceError: there is no such folder or device, or a file is missing or contains something else.
     """
-    place = resolve_device(device)
-    # All files are found before the first is read: two gigabytes are not loaded for nothing.
+    target = resolve_device(device)
+    # All files are located before the first is read: a missing one is reported at once.
     files = model_files(source, clip)
     load = LOADERS if quick else _PLAIN_LOADERS
-    generator = load["generator"](files["generator"], device=place)
-    load_encoder = kept_on_gpus(partial(load["encoder"], files["encoder"], device=place), place)
-    load_encoder()  # a file that holds none is found out now, and while memory is still free
+    generator = load["generator"](files["generator"], device=target)
+    load_encoder = kept_on_gpus(partial(load["encoder"], files["encoder"], device=target), target)
+    load_encoder()  # reports a wrong file now, while memory is still free
     return Models(
         generator=generator,
         load_encoder=load_encoder,
-        densepose=load["densepose"](files["densepose"], device=place),
-        segmenter=load["segmenter"](files["segmenter"], device=place),
-        clip=load["clip"](clip or files["clip"], device=place),
+        densepose=load["densepose"](files["densepose"], device=target),
+        segmenter=load["segmenter"](files["segmenter"], device=target),
+        clip=load["clip"](clip or files["clip"], device=target),
     )
 
 
 def model_files(
     source: str | os.PathLike[str] = "demo", clip: str | os.PathLike[str] | None = None
 ) -> dict[str, Path]:
-    """The file of each network, by its kind, as `load_models` finds them; none of a `clip` of one's own.
+    """The file of each network that `load_models` reads, by kind; without CLIP if `clip` is given.
 
     Raises:
-        FiceError: no such folder, or a file is missing.
+        FiceError: there is no such folder, or a file is missing.
     """
     folder = DEMO_WEIGHTS if source == "demo" else Path(source)
     if not folder.is_dir():
@@ -126,8 +128,10 @@ def model_files(
 
 
 def kept_on_gpus(load: Callable[[], Encoder], device: str) -> Callable[[], Encoder]:
-    """What gives the encoder: `load`; but on a CUDA device, where that takes as long as many steps, what it
-    has given now."""
+    """A function that returns the encoder: `load` itself, or on CUDA one that loads it only once.
+
+    On CUDA, loading takes as long as many steps of an edit. There, the encoder is loaded by this call.
+    """
     if torch.device(device).type != "cuda":
         return load
     encoder = load()
@@ -135,17 +139,17 @@ def kept_on_gpus(load: Callable[[], Encoder], device: str) -> Callable[[], Encod
 
 
 def resolve_device(name: str) -> str:
-    """A device that exists; "auto" takes CUDA, then Apple's MPS, then the CPU.
+    """The name of a usable device; "auto" selects CUDA, else Apple's MPS, else the CPU.
 
     Raises:
-        FiceError: unknown, or not on this machine.
+        FiceError: the device is unknown or not on this machine.
     """
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.zeros(1, device=name).item()  # "meta" can be allocated, but holds no numbers
+        torch.zeros(1, device=name).item()  # "meta" can be allocated, but has no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise FiceError(
             f"the device {name!r} is unknown or not usable here: try auto, cpu or cuda"
@@ -156,18 +160,18 @@ def resolve_device(name: str) -> str:
 def _find(folder: Path, kind: str) -> Path | None:
     for stem in _STEMS[kind]:
         for suffix in _SUFFIXES:
-            found = sorted(folder.glob(stem + suffix))
-            if found:
-                return found[0]
+            matches = sorted(folder.glob(stem + suffix))
+            if matches:
+                return matches[0]
     return None
 
 
 def _require(folder: Path, kind: str) -> Path:
-    found = _find(folder, kind)
-    if found is None:
+    path = _find(folder, kind)
+    if path is None:
         names = " or ".join(f"{stem}.*" for stem in _STEMS[kind])
-        other = f", or name one to download, as in {DOWNLOADED_CLIP}" if kind == "clip" else ""
+        other = f", or name one to download, such as {DOWNLOADED_CLIP}" if kind == "clip" else ""
         raise FiceError(
             f"the {kind} is missing: put {names} ({', '.join(_SUFFIXES)}) into {folder}{other}"
         )
-    return found
+    return path

@@ -1,4 +1,4 @@
-"""Frames: boxes of any kind, there and back."""
+"""Frames: boxes of any kind, from the photo to the frame and back."""
 
 import pytest
 import torch
@@ -10,12 +10,12 @@ from fice_core.framing import Frame
 
 
 def ramps(height: int, width: int) -> torch.Tensor:
-    """A picture that says at every pixel where it is: (1, 2, H, W), x and y of its centre."""
+    """An image whose values are the coordinates of its pixels: (1, 2, H, W), x and y of the centre."""
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     return torch.stack([x, y])[None].float()
 
 
-def test_a_box_grows_to_the_generators_proportions_around_its_middle() -> None:
+def test_a_box_grows_to_the_generators_aspect_ratio_around_its_centre() -> None:
     square = Frame.covering((100, 200), (64, 64), (20, 10, 60, 30))
     assert square.box == (20, 0, 60, 40)
     tall = Frame.covering((100, 200), (64, 32), (20, 10, 60, 30))
@@ -26,13 +26,13 @@ def test_a_box_grows_to_the_generators_proportions_around_its_middle() -> None:
 
 
 @pytest.mark.parametrize("box", [(200, 0, 240, 40), (-40, 0, 0, 40), (0, 100, 40, 140)])
-def test_a_box_outside_of_the_picture_is_told(box: tuple[int, int, int, int]) -> None:
-    with pytest.raises(FiceError, match="outside of the picture, which has 200 x 100"):
+def test_a_box_outside_of_the_image_is_refused(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(FiceError, match="outside of the image, which has 200 x 100"):
         Frame.covering((100, 200), (64, 64), box)
 
 
 @pytest.mark.parametrize("box", [(40, 10, 40, 30), (60, 10, 20, 30), (0, 30, 40, 10)])
-def test_an_empty_box_is_told(box: tuple[int, int, int, int]) -> None:
+def test_an_empty_box_is_refused(box: tuple[int, int, int, int]) -> None:
     with pytest.raises(FiceError, match="is empty"):
         Frame.covering((100, 200), (64, 64), box)
 
@@ -56,7 +56,7 @@ def test_cut_and_crop_by_hand() -> None:
     resolution=st.sampled_from([(32, 32), (64, 32), (128, 128)]),
 )
 @example(left=0, top=-14, side=16, resolution=(32, 32))  # two rows inside: nothing to compare
-def test_places_come_back_within_half_a_pixel(
+def test_coordinates_return_within_half_a_pixel(
     left: int, top: int, side: int, resolution: tuple[int, int]
 ) -> None:
     size = (120, 190)
@@ -66,7 +66,7 @@ def test_places_come_back_within_half_a_pixel(
         return  # outside
     places = ramps(*size)
     back = frame.restore(frame.fit(places))
-    # The outermost blocks of the reduced picture, and what is repeated beyond the photo, have nothing
+    # The outermost blocks of the reduced image, and what is repeated beyond the photo, have nothing
     # on one side to be interpolated with.
     block = int(2 / min(frame.scale, 1)) + 1
     x0, y0, x1, y1 = frame.inside
@@ -88,7 +88,7 @@ def test_an_unaltered_crop_is_pasted_back_bit_for_bit(left: int, top: int, side:
     assert torch.equal(frame.paste(frame.crop(photo), photo), photo)
 
 
-def test_paste_changes_the_mask_and_nothing_else() -> None:
+def test_paste_changes_only_the_masked_area() -> None:
     photo = torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0))
     frame = Frame((40, 60), (16, 16), (30, 10, 50, 30))
     mask = torch.zeros(1, 1, 20, 20)

@@ -33,7 +33,7 @@ def test_whitened_w_has_zero_mean_and_unit_covariance(outer):
         assert not statistics.mean.is_inference()
 
 
-def test_directions_that_w_never_takes_are_far_but_finite():
+def test_directions_without_variance_have_finite_distances():
     generator = toy_generator()
     generator.projection[:, 0] = 0  # the first component of w is always 0.5
     statistics = latent_statistics(generator)
@@ -43,7 +43,7 @@ def test_directions_that_w_never_takes_are_far_but_finite():
     assert distance == pytest.approx(1 / (0.01 * statistics.std**2), rel=1e-3)
 
 
-def test_codes_survive_a_file(tmp_path):
+def test_codes_are_the_same_after_saving_and_loading(tmp_path):
     path = tmp_path / "code.safetensors"
     save_latent(path, codes(), prompt="a red shirt")
     loaded, notes = load_latent(path, toy_generator())
@@ -52,7 +52,7 @@ def test_codes_survive_a_file(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["code.safetensors"]
 
 
-def test_bad_files_are_told_in_one_line(tmp_path):
+def test_bad_files_are_refused_with_one_line(tmp_path):
     with pytest.raises(FiceError, match="there is no latent file"):
         load_latent(tmp_path / "none.safetensors")
     noise = tmp_path / "noise.safetensors"
@@ -64,7 +64,7 @@ def test_bad_files_are_told_in_one_line(tmp_path):
     from fice_core.files import KIND_KEY, write_safetensors
 
     write_safetensors(other, {"weight": torch.zeros(2)}, {KIND_KEY: "generator"})
-    with pytest.raises(FiceError, match=r"holds no latent code \(kind: generator"):
+    with pytest.raises(FiceError, match=r"contains no latent code \(kind: generator"):
         load_latent(other)
     with pytest.raises(FiceError, match="cannot write"):
         save_latent(tmp_path / "missing" / "code.safetensors", codes())
@@ -74,7 +74,7 @@ def test_bad_files_are_told_in_one_line(tmp_path):
 
 
 @given(st.floats(0, 1))
-def test_interpolation_is_a_straight_line(amount):
+def test_interpolation_is_linear(amount):
     first, second = codes(seed=1), codes(seed=2)
     expected = (1 - amount) * first + amount * second
     torch.testing.assert_close(interpolate(first, second, amount), expected)
@@ -92,11 +92,11 @@ def test_mixing_changes_only_the_range():
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 4), (2, 2), (-1, 1), (2, 1)])
-def test_mixing_outside_the_layers_is_the_users_mistake(start, stop):
+def test_mixing_outside_the_layers_is_a_user_error(start, stop):
     with pytest.raises(FiceError, match="not within"):
         mix_layers(codes(), codes(), start, stop)
 
 
-def test_codes_of_two_generators_do_not_blend():
+def test_codes_of_two_generators_are_not_blended():
     with pytest.raises(FiceError, match="blend codes of one generator"):
         interpolate(codes(), codes()[:, :2], 0.5)

@@ -1,4 +1,4 @@
-"""Networks that compute the same in less time: fused, in bfloat16, by Winograd's convolution, compiled.
+"""Faster networks that compute the same: fusion, bfloat16, Winograd convolution, compilation.
 
-May import `networks`, `ops` and what lies below them.
+May import from `networks`, `ops` and the layers below them.
 """

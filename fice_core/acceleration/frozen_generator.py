@@ -1,4 +1,4 @@
-"""A generator whose weights will not change: what follows from them alone is computed once."""
+"""A generator whose weights do not change: values that depend only on them are computed once."""
 
 from torch import Tensor, nn
 
@@ -8,14 +8,14 @@ from .module_sharing import map_modules, shallow_copy
 
 
 def with_precomputed_styles(generator: Generator) -> Generator:
-    """A generator with the given one's weights, which must stay as they are now."""
+    """A generator that shares the weights of the given one; they must not change any more."""
     with without_grad():
-        found: Generator = map_modules(generator, _known)
-    return found
+        fixed: Generator = map_modules(generator, _fixed)
+    return fixed
 
 
 class _FixedStyledConv(StyledConv):
-    """A `StyledConv` that knows its energies."""
+    """A `StyledConv` with precomputed energies and a plain affine layer."""
 
     def __init__(self, conv: StyledConv) -> None:
         vars(self).update(vars(shallow_copy(conv)))
@@ -26,7 +26,8 @@ class _FixedStyledConv(StyledConv):
         return self._energies
 
 
-def _known(module: nn.Module) -> nn.Module | None:
+def _fixed(module: nn.Module) -> nn.Module | None:
+    """The module with precomputed values; None for one that stays as it is."""
     if isinstance(module, StyledConv):
         return _FixedStyledConv(module)
     return _fixed_linear(module) if isinstance(module, EqualizedLinear) else None
@@ -34,7 +35,7 @@ def _known(module: nn.Module) -> nn.Module | None:
 
 def _fixed_linear(linear: EqualizedLinear) -> nn.Linear:
     out_features, in_features = linear.weight.shape
-    found = nn.Linear(in_features, out_features, device="meta")
-    found.weight = nn.Parameter(linear.weight * linear.weight_gain, requires_grad=False)
-    found.bias = nn.Parameter(linear.bias * linear.bias_gain, requires_grad=False)
-    return found.eval()
+    plain = nn.Linear(in_features, out_features, device="meta")
+    plain.weight = nn.Parameter(linear.weight * linear.weight_gain, requires_grad=False)
+    plain.bias = nn.Parameter(linear.bias * linear.bias_gain, requires_grad=False)
+    return plain.eval()

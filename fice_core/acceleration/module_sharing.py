@@ -1,4 +1,4 @@
-"""Networks that share all but a few modules with another."""
+"""Copies of networks that replace some modules and share all others."""
 
 import copy
 from collections.abc import Callable
@@ -10,24 +10,25 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def map_modules(network: Network, exchange: Callable[[nn.Module], nn.Module | None]) -> Any:
-    """`network` with some modules exchanged; it stays as it is, and the rest is shared with it.
+    """A copy of `network` with some modules replaced; all others are shared with it.
 
     Args:
-        exchange: gives what stands in a module's place; None for a module that stays and whose children
-            are asked for.
+        network: it does not change.
+        exchange: returns the replacement of a module; None for a module that stays. Its children are
+            then passed to `exchange`.
     """
-    other = exchange(network)
-    if other is not None:
-        return other
-    found = shallow_copy(network)
+    replacement = exchange(network)
+    if replacement is not None:
+        return replacement
+    copied = shallow_copy(network)
     for name, child in network.named_children():
-        setattr(found, name, map_modules(child, exchange))
-    return found
+        setattr(copied, name, map_modules(child, exchange))
+    return copied
 
 
 def shallow_copy(module: Network) -> Network:
-    """Another module with the same tensors and children, whose own can be exchanged."""
-    found = copy.copy(module)
+    """A module with the same tensors and children; replacing one of them does not change `module`."""
+    copied = copy.copy(module)
     for table in ("_parameters", "_buffers", "_modules"):
-        found.__dict__[table] = dict(module.__dict__[table])
-    return found
+        copied.__dict__[table] = dict(module.__dict__[table])
+    return copied

@@ -1,4 +1,7 @@
-"""Checkpoint files to networks and back: safe reading, detection, building, saving."""
+"""Networks from checkpoint files and back: safe reading, detection, building, saving.
+
+May import from `networks` and the layers below it: `errors`, `files`, `ops`.
+"""
 
 from .description import Description, describe
 from .loading import (

@@ -1,4 +1,4 @@
-"""From settings and stored tensors to a frozen network."""
+"""Builds a frozen network from its settings and stored tensors."""
 
 import math
 from collections.abc import Mapping
@@ -24,15 +24,16 @@ class _OversizeError(ValueError):
 
 
 class _Blank(TorchFunctionMode):
-    """Build networks without filling their parameters, and none larger than the file justifies.
+    """Mode in which networks are built without initial values and within a limit of size.
 
-    The file's tensors replace the parameters anyway. Not filling them saves seconds on the
-    full-size networks, leaves the global random state alone, and memory that is never touched is
-    not counted against the process.
+    The file's tensors replace the parameters anyway. Skipping the initialisation saves seconds for
+    full-size networks and leaves the global random state unchanged. Memory that is never written
+    does not count towards the process. The limit stops settings that describe a network far larger
+    than the file.
 
     Args:
-        elements: how many elements may be allocated.
-        tensors: in how many tensors.
+        elements: number of elements that may be allocated.
+        tensors: number of tensors that may be allocated.
     """
 
     def __init__(self, elements: int, tensors: int) -> None:
@@ -46,13 +47,13 @@ class _Blank(TorchFunctionMode):
             return args[0] if args else kwargs["tensor"]
         if func in _FACTORIES:
             if func is torch.randn or func is torch.rand:
-                func = torch.empty  # whose size can also be asked without importing sympy, a second
+                func = (
+                    torch.empty
+                )  # the same size, without the import of sympy, which takes a second
             self.tensors -= 1
             self.elements -= func(*args, **{**kwargs, "device": "meta"}).numel()
             if self.tensors < 0 or self.elements < 0:
-                raise _OversizeError(
-                    "they ask for a far larger network than the file's tensors make"
-                )
+                raise _OversizeError("they describe a network far larger than the file's tensors")
         return func(*args, **kwargs)
 
 
@@ -64,16 +65,16 @@ def build(
     Args:
         kind: one of `native.NETWORKS`.
         config: its constructor arguments.
-        state: tensors by the network's own keys; extra keys are ignored. They are copied.
+        state: tensors under the network's keys; they are copied, and extra keys are ignored.
         source: the file's name, for messages.
-        device: where the network shall live.
+        device: device of the network.
 
     Raises:
-        FiceError: the settings make no network, tensors are missing or of the wrong shape, or
-            there is no such device.
+        FiceError: the settings do not describe a network, tensors are missing or have the wrong
+            shape, or the device is not available.
     """
     elements = sum(math.prod(value.shape) for value in state.values())
-    # Normal tensors even when the caller is in inference mode: gradients flow through them later.
+    # Not inference tensors, even if the caller is in inference mode: gradients flow through them later.
     with without_grad():
         try:
             with _Blank(2 * elements + (1 << 22), 4 * len(state) + 256):
@@ -87,14 +88,16 @@ def build(
             RuntimeError,
             TypeError,
             ValueError,
-        ) as error:  # the settings come from the file: whatever they break is the file's fault
+        ) as error:  # the settings come from the file, so the file is at fault
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise FiceError(f"{source}: its settings describe no {kind} ({reason})") from error
+            raise FiceError(
+                f"{source}: its settings do not describe a valid {kind} ({reason})"
+            ) from error
         module = weights(network)
         module.load_state_dict(_matched(module, state, kind, source), assign=True)
         try:
             network = network.to(device)
-        except (RuntimeError, AssertionError) as error:  # torch's two ways to say so
+        except (RuntimeError, AssertionError) as error:  # torch raises either one
             reason = str(error).splitlines()[0]
             raise FiceError(f"device {device!r} is not available: {reason}") from error
     return network.eval().requires_grad_(False)
@@ -103,14 +106,18 @@ def build(
 def _matched(
     module: nn.Module, state: Mapping[str, Stored], kind: str, source: str
 ) -> dict[str, Tensor]:
-    """Copies of the tensors that `module` needs, in its own types; checked for completeness."""
-    wanted = module.state_dict()
-    missing = [key for key in wanted if key not in state and not key.endswith("_tracked")]
+    """Copies of the tensors that `module` needs, in its types.
+
+    Raises:
+        FiceError: a tensor is missing or has the wrong shape.
+    """
+    needed = module.state_dict()
+    missing = [key for key in needed if key not in state and not key.endswith("_tracked")]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise FiceError(f"{source}: this {kind} lacks the tensor {missing[0]}{more}")
     matched = {}
-    for key, like in wanted.items():
+    for key, like in needed.items():
         stored = state.get(key, like)
         if tuple(stored.shape) != tuple(like.shape):
             raise FiceError(

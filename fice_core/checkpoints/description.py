@@ -1,4 +1,4 @@
-"""What `fice inspect` says about a file."""
+"""Descriptions of checkpoint files, for `fice inspect`."""
 
 import math
 import os
@@ -16,12 +16,12 @@ from .reading.records import Stored
 
 @dataclass(frozen=True)
 class Description:
-    """A checkpoint in words.
+    """Description of a checkpoint.
 
     Attributes:
         kind: "generator", "encoder", "densepose", "segmenter", "clip", "sam", "other" or "unknown".
         summary: one sentence, "x.pt is an e4e encoder (14 styles, 512)".
-        details: name to value, ready to print, in a sensible order.
+        details: values to print, by name, in order.
     """
 
     kind: str
@@ -30,10 +30,10 @@ class Description:
 
 
 def describe(path: str | os.PathLike[str]) -> Description:
-    """Say what a checkpoint holds, without reading its weights.
+    """Description of a checkpoint file; its weights are not read.
 
     Raises:
-        FiceError: the file cannot be read (missing, damaged, asks for code).
+        FiceError: the file is missing, damaged, or asks for code.
     """
     contents = read(path)
     found = identify(contents)
@@ -52,7 +52,7 @@ def describe(path: str | os.PathLike[str]) -> Description:
 
 
 def _settings(found: Found) -> dict[str, Any]:
-    """The network's settings with a few that follow from them, flattened for printing."""
+    """The network's settings and the number of its styles, flattened for printing."""
     if found.kind not in NETWORKS:
         return {}
     settings = dict(_flat(found.config))
@@ -64,12 +64,13 @@ def _settings(found: Found) -> dict[str, Any]:
 
 
 def _style_layers(state: Mapping[str, Stored]) -> list[str]:
-    """One key for each w of a generator: every styled convolution and the last colour layer."""
+    """One key for each w of a generator: every styled convolution and the last torgb layer."""
     convs = [key for key in state if key.endswith(".affine.weight") and ".conv" in key]
     return [*convs, "torgb"]
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted names and values of nested settings, without those that are None."""
     rows: list[tuple[str, Any]] = []
     for name, value in config.items():
         if isinstance(value, Mapping):
@@ -80,7 +81,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _volume(state: Mapping[str, Stored]) -> dict[str, Any]:
-    """Counts of tensors and numbers, and how they are stored."""
+    """Number of tensors, number of elements, and their types, the most frequent first."""
     numbers: Counter[str] = Counter()
     for tensor in state.values():
         numbers[str(tensor.dtype).removeprefix("torch.")] += math.prod(tensor.shape)

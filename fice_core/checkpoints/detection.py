@@ -1,4 +1,4 @@
-"""What network a file holds, told from the names and shapes of its tensors alone."""
+"""Detects the network in a file by the names and shapes of its tensors alone."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -16,73 +16,21 @@ from .layouts import nvidia, rosinality
 from .native import NETWORKS, parse_config
 from .reading.reader import Contents
 from .reading.records import ArrayRecord, ObjectRecord, Stored, TensorRecord, look_up, read_tensor
+from .signatures import EXPECTED, NETWORK_MARKS, OTHER_MARKS
 
-_MAX_DEPTH = 40  # of containers; the deepest published file has about ten
-
-EXPECTED = {
-    "generator": "a StyleGAN2 generator",
-    "encoder": "an e4e encoder",
-    "densepose": "a DensePose network",
-    "segmenter": "a DeepLabV3 segmenter",
-    "clip": "a CLIP model",
-    "sam": "a Segment Anything model",
-}
-# The tensors that give a network away, most telling first. The order of kinds matters: an e4e file
-# repeats its generator, and a segmenter contains what an ImageNet classifier has.
-_MARKS = (
-    (
-        "encoder",
-        ("input_layer.0.weight", "styles.0.convs.0.weight", "body.0.res_layer.3.weight"),
-    ),
-    ("densepose", ("roi_heads.densepose_predictor.index_uv_lowres.weight",)),
-    ("clip", ("visual.conv1.weight", "token_embedding.weight")),
-    ("clip", ("visual.conv1.weight", "text.token_embedding.weight")),
-    (
-        "segmenter",
-        ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),
-    ),
-    ("generator", rosinality.MARKS),
-    ("generator", ("synthesis.b4.const", "mapping.fc0.weight")),
-    (
-        "sam",
-        (
-            "image_encoder.patch_embed.proj.weight",
-            "prompt_encoder.no_mask_embed.weight",
-            "mask_decoder.iou_token.weight",
-        ),
-    ),
-)
-# Files that are often at hand in this field and are none of the above.
-_OTHERS = (
-    (("synthesis.input.freqs",), "a StyleGAN3 generator"),
-    (("b4.mbstd", "b4.out.weight"), "a StyleGAN2 discriminator"),
-    (("b4.out.weight", "b4.fc.weight"), "a StyleGAN2 discriminator"),
-    (("input_layer.0.weight", "output_layer.3.weight"), "an IR-SE face recogniser (ArcFace)"),
-    (("roi_heads.box_head.fc1.weight",), "a detectron2 detector without a DensePose head"),
-    (("text_model.embeddings.token_embedding.weight",), "a CLIP model in transformers' layout"),
-    (("visual.trunk.patch_embed.proj.weight",), "a CLIP model with a timm vision tower"),
-    (("image_encoder.patch_embed.proj.weight",), "the picture encoder of a Segment Anything model"),
-    (("image_encoder.patch_embed.seq.0.c.weight",), "a MobileSAM model"),
-    (("sam_mask_decoder.iou_token.weight",), "a Segment Anything 2 model"),
-    (("model.diffusion_model.input_blocks.0.0.weight",), "a Stable Diffusion checkpoint"),
-    (("first_stage_model.decoder.conv_in.weight",), "a diffusion autoencoder (VAE)"),
-    (("backbone.conv1.weight", "classifier.0.weight"), "an FCN segmenter"),
-    (("conv1.weight", "layer1.0.conv1.weight", "fc.weight"), "an ImageNet ResNet classifier"),
-    (("features.0.weight", "classifier.6.weight"), "an ImageNet VGG or AlexNet classifier"),
-    (("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"), "a vision transformer"),
-)
+_MAX_DEPTH = 40  # of nested containers; the deepest published file has about ten
 
 
 @dataclass(frozen=True)
 class Found:
-    """A network recognised in a file.
+    """A network detected in a file.
 
     Attributes:
         kind: one of `native.NETWORKS`, "other" or "unknown".
         what: the network in a few words, with its article ("an e4e encoder (14 styles, 512)").
         config: constructor arguments of the network class; empty for other kinds.
-        state: its tensors by the network's own keys, not read yet.
-        details: for `fice inspect`: name to value, ready to print.
+        state: tensors under the network's keys, not read yet.
+        details: values that `fice inspect` prints, by name.
     """
 
     kind: str
@@ -93,29 +41,29 @@ class Found:
 
 
 def identify(contents: Contents) -> Found:
-    """Recognise the network in a file.
+    """The network in a file.
 
     Raises:
         FiceError: it is a known kind of network that cannot be used (class-conditional, incomplete,
-            settings missing), or its tensors claim far more memory than the file could hold.
+            settings missing), or its tensors declare far more memory than the size of the file.
     """
     tensors = flatten(contents.tree)
     _check_volume(tensors, contents)
-    own = contents.metadata.get(KIND_KEY)
-    if own in NETWORKS:
+    native_kind = contents.metadata.get(KIND_KEY)
+    if native_kind in NETWORKS:
         config = parse_config(contents.metadata, contents.name)
-        return Found(own, _sentence(own, config), config, tensors)
-    if own is not None:
-        return Found("other", f"a FICE {own} file", state=tensors)
+        return Found(native_kind, _sentence(native_kind, config), config, tensors)
+    if native_kind is not None:
+        return Found("other", f"a FICE {native_kind} file", state=tensors)
     if "text.cls_emb" in tensors:
         return Found("other", "a CoCa model", state=tensors)
-    for kind, marks in _MARKS:
+    for kind, marks in NETWORK_MARKS:
         if (prefix := _locate(tensors, marks)) is not None:
-            # Its tensors are an e4e encoder's, but it does not add the first style to the others.
+            # pSp has the tensors of e4e, but does not add the first style to the others.
             if look_up(contents.tree, ("opts", "encoder_type")) == "GradualStyleEncoder":
                 return Found("other", "a pSp encoder", state=tensors)
             return _known(kind, prefix, tensors, contents)
-    for marks, what in _OTHERS:
+    for marks, what in OTHER_MARKS:
         if _locate(tensors, marks) is not None:
             return Found("other", what, state=tensors)
     if not tensors:
@@ -125,10 +73,14 @@ def identify(contents: Contents) -> Found:
 
 
 def as_clip(contents: Contents, config: dict[str, Any]) -> Found:
-    """The file taken as a CLIP model of a named architecture.
+    """The file as a CLIP model of a given architecture.
+
+    Args:
+        contents: the file.
+        config: constructor arguments of `Clip`.
 
     Raises:
-        FiceError: it is no CLIP model at all.
+        FiceError: the file is not a CLIP model.
     """
     tensors = flatten(contents.tree)
     _check_volume(tensors, contents)
@@ -145,32 +97,32 @@ def as_clip(contents: Contents, config: dict[str, Any]) -> Found:
 def flatten(tree: Any) -> dict[str, Stored]:
     """All tensors of a file by their dotted path.
 
-    Walks dictionaries and the state of recorded objects (for modules: parameters, buffers and
-    children); every container once, however often the file refers to it.
+    It walks through dictionaries and the state of recorded objects (parameters, buffers and
+    children of modules). A container to which the file refers several times is visited once.
     """
-    found: dict[str, Stored] = {}
-    seen: set[int] = set()
+    tensors: dict[str, Stored] = {}
+    visited: set[int] = set()
     pending = [("", tree, 0)]
     while pending:
         path, node, depth = pending.pop()
         if isinstance(node, Tensor | TensorRecord) or (
             isinstance(node, ArrayRecord) and node.dtype is not None
         ):
-            found.setdefault(path, node)
+            tensors.setdefault(path, node)
             continue
-        if id(node) in seen or depth > _MAX_DEPTH:
+        if id(node) in visited or depth > _MAX_DEPTH:
             continue
-        seen.add(id(node))
+        visited.add(id(node))
         children = [
             (f"{path}.{name}" if path else str(name), child, depth + 1)
             for name, child in _children(node)
         ]
         pending.extend(reversed(children))
-    return found
+    return tensors
 
 
 def _children(node: Any) -> Iterator[tuple[Any, Any]]:
-    """Named children of a container."""
+    """Names and values of a container's children."""
     if isinstance(node, ObjectRecord):
         node = node.state
         if isinstance(node, dict) and "_parameters" in node:
@@ -183,7 +135,7 @@ def _children(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _check_volume(tensors: Mapping[str, Stored], contents: Contents) -> None:
-    """Refuse a file whose tensors, copied out, would be many times its own size."""
+    """Raise FiceError if copies of all tensors need many times the size of the file."""
     claimed = sum(
         math.prod(t.shape) * (t.dtype.itemsize if t.dtype else 1) for t in tensors.values()
     )
@@ -195,7 +147,7 @@ def _check_volume(tensors: Mapping[str, Stored], contents: Contents) -> None:
 
 
 def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> str | None:
-    """Prefix below which all of `marks` are present, an averaged ("ema") copy preferred."""
+    """Prefix below which all of `marks` are present, or None; a moving average ("ema") is preferred."""
     mark = marks[0]
     prefixes = [key.removesuffix(mark) for key in tensors if f".{key}".endswith(f".{mark}")]
     complete = [p for p in prefixes if all(p + mark in tensors for mark in marks)]
@@ -203,7 +155,11 @@ def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> str | None
 
 
 def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Contents) -> Found:
-    """A network of a known kind: its own tensors and its settings."""
+    """A network of a known kind, with its tensors and settings.
+
+    Raises:
+        FiceError: it is incomplete or of a variant that cannot be read.
+    """
     state = _below(tensors, prefix)
     translated = kind == "generator" and rosinality.is_rosinality(state)
     if kind == "encoder":
@@ -229,11 +185,12 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
 
 
 def _below(tensors: Mapping[str, Stored], prefix: str) -> dict[str, Stored]:
+    """The tensors whose keys start with `prefix`, by the rest of the key."""
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
 
 
 def _clip_state(state: dict[str, Stored]) -> dict[str, Stored]:
-    """CLIP's tensors by OpenAI's keys, where a newer file keeps the text tower below `text.`."""
+    """CLIP's tensors under OpenAI's keys; newer files have the text tower below `text.`."""
     if "text.token_embedding.weight" not in state:
         return state
     return {key.removeprefix("text."): t for key, t in state.items()}
@@ -247,9 +204,13 @@ def _shape_only(stored: Stored) -> Tensor:
 def _latent_average(
     state: Mapping[str, Stored], tensors: Mapping[str, Stored], contents: Contents
 ) -> Stored:
-    """The encoder's offset, (num_styles, style_dim), wherever the file keeps it.
+    """The encoder's average code, (num_styles, style_dim), from anywhere in the file.
 
-    Published shapes are (1, n, d), (n, d) and (d,).
+    Published shapes are (1, n, d), (n, d) and (d,). It is 0 if the file says that the encoder does
+    not start from the average.
+
+    Raises:
+        FiceError: it is missing or has another shape.
     """
     average = state.get("latent_avg", _stray_average(tensors))
     dim = state["styles.0.linear.weight"].shape[0]
@@ -267,12 +228,12 @@ def _latent_average(
 
 
 def _stray_average(tensors: Mapping[str, Stored]) -> Stored | None:
-    """The mean of w, wherever a file keeps it."""
+    """The mean of w, from anywhere in the file; None if there is none."""
     return next((t for key, t in tensors.items() if key.split(".")[-1] == "latent_avg"), None)
 
 
 def _sentence(kind: str, config: Mapping[str, Any]) -> str:
-    """A network in a few words; settings that are missing or odd are left to the builder."""
+    """A network in a few words; `build` reports settings that are missing or invalid."""
     try:
         return f"{EXPECTED[kind]} ({_SENTENCES[kind](config)})"
     except (LookupError, TypeError, ValueError):
@@ -291,7 +252,7 @@ def _clip(config: Mapping[str, Any]) -> str:
 
 
 def _sam(config: Mapping[str, Any]) -> str:
-    """ViT-B, ViT-L and ViT-H by the width and depth of their papers."""
+    """The variant, ViT-B, ViT-L or ViT-H by width and depth, the image size and the blocks."""
     sizes = {(768, 12): "ViT-B", (1024, 24): "ViT-L", (1280, 32): "ViT-H"}
     tower = sizes.get((config["embed_dim"], config["depth"]), "ViT")
     return f"{tower}, {config['image_size']} px, {config['depth']} blocks of {config['embed_dim']}"

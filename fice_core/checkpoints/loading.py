@@ -1,4 +1,4 @@
-"""One function a network: file in, frozen network out."""
+"""Loads a frozen network from a file; one function per network."""
 
 import os
 from collections.abc import Sequence
@@ -16,20 +16,21 @@ from ..networks.sam import Sam
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
 from .building import build
-from .detection import EXPECTED, Found, as_clip, identify
+from .detection import Found, as_clip, identify
 from .layouts.open_clip import architecture_config, download, split_name
 from .native import NETWORKS
 from .reading.reader import Contents, read
+from .signatures import EXPECTED
 
 PathLike = str | os.PathLike[str]
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def load(path: PathLike, device: str = "cpu") -> nn.Module:
-    """Whichever of FICE's networks a file holds, frozen, float32.
+    """The network in a file, one of those that FICE uses: frozen, in eval mode, float32.
 
     Raises:
-        FiceError: the file cannot be read or holds something else.
+        FiceError: the file cannot be read or contains something else.
     """
     contents = read(path)
     found = identify(contents)
@@ -39,21 +40,23 @@ def load(path: PathLike, device: str = "cpu") -> nn.Module:
 
 
 def load_generator(path: PathLike, device: str = "cpu") -> Generator:
-    """A StyleGAN2 generator from `generator.pt`, a `.pkl` of NVIDIA's or StyleGAN-Human's, a `.pt`
-    in rosinality's layout, or a `.safetensors`.
+    """A StyleGAN2 generator from a file.
+
+    The file is `generator.pt`, a `.pkl` of NVIDIA or StyleGAN-Human, a `.pt` in rosinality's layout,
+    or a `.safetensors`.
 
     Returns:
-        The network on `device`: frozen, eval mode, float32; so for every loader here.
+        The network on `device`: frozen, in eval mode, float32. The same holds for every loader here.
 
     Raises:
-        FiceError: the file is missing, damaged, asks for code, or holds something else.
+        FiceError: the file is missing, damaged, asks for code, or contains something else.
     """
     contents = read(path)
     return _build(_expect(contents, "generator"), contents, Generator, device)
 
 
 def load_encoder(path: PathLike, device: str = "cpu") -> Encoder:
-    """An e4e encoder, its latent average included, from `e4e.pt` or a `.safetensors`."""
+    """An e4e encoder with its latent average, from `e4e.pt` or a `.safetensors`."""
     contents = read(path)
     return _build(_expect(contents, "encoder"), contents, Encoder, device)
 
@@ -70,8 +73,11 @@ def load_segmenter(
     """A segmenter from `segmentator.pt` or a `.safetensors`.
 
     Args:
-        class_order: what its three outputs mean; by default what the file says, else background,
-            body, head.
+        class_order: classes of its three outputs; by default those in the file, or background, body,
+            head.
+
+    Raises:
+        FiceError: class_order is not a permutation of these classes, or as for `load_generator`.
     """
     contents = read(path)
     found = _expect(contents, "segmenter")
@@ -85,7 +91,7 @@ def load_segmenter(
 
 
 def load_sam(path: PathLike, device: str = "cpu") -> Sam:
-    """Segment Anything, any of its sizes, from `sam_vit_b_01ec64.pth` and the like or a `.safetensors`."""
+    """Segment Anything of any size, from `sam_vit_b_01ec64.pth` or a similar file, or a `.safetensors`."""
     contents = read(path)
     return _build(_expect(contents, "sam"), contents, Sam, device)
 
@@ -95,10 +101,13 @@ def load_clip(path_or_name: PathLike, architecture: str | None = None, device: s
 
     Args:
         path_or_name: a file (OpenAI's TorchScript archive, a state dict as `.pt` or
-            `.safetensors`), or `architecture:tag` such as `RN50x4-quickgelu:openai`, which lets
-            open_clip fetch those weights unless its cache has them. Nothing else downloads.
+            `.safetensors`), or `architecture:tag` such as `RN50x4-quickgelu:openai`. For the latter,
+            open_clip downloads the weights unless its cache has them. Nothing else downloads.
         architecture: an open_clip name, for files whose shapes do not tell everything. OpenAI's
-            weights get QuickGELU whatever the name says.
+            weights get QuickGELU for any name.
+
+    Raises:
+        FiceError: as for `load_generator`; or the name is unknown, or the download fails.
     """
     published: dict[str, Any] = {}
     if not Path(path_or_name).exists() and (name := split_name(str(path_or_name))):
@@ -119,6 +128,7 @@ def load_clip(path_or_name: PathLike, architecture: str | None = None, device: s
 
 
 def _expect(contents: Contents, kind: str) -> Found:
+    """The network in a file; FiceError if it is of another kind."""
     found = identify(contents)
     if found.kind != kind:
         raise FiceError(f"{contents.name} is {found.what}; {EXPECTED[kind]} was expected")

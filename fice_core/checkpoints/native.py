@@ -1,4 +1,4 @@
-"""The project's own files: safetensors with the network's kind and settings in the metadata."""
+"""This project's files: safetensors with the network's kind and settings in the metadata."""
 
 import json
 import os
@@ -24,30 +24,30 @@ NETWORKS = {  # kind: (module in fice_core.networks, class)
 
 
 def network_class(kind: str) -> type[nn.Module]:
-    """The network class of a kind, imported only when asked for."""
+    """The network class of a kind; its module is imported by the call."""
     module, name = NETWORKS[kind]
     cls: type[nn.Module] = getattr(import_module(f"..networks.{module}", __package__), name)
     return cls
 
 
 def weights(network: nn.Module) -> nn.Module:
-    """The module whose state dict is stored: all of it, but of CLIP and SAM the bare package's model."""
+    """The module whose state dict is stored: the network, or the wrapped model of `Clip` and `Sam`."""
     wrapped = type(network).__name__ in ("Clip", "Sam")
     return network.model if wrapped else network  # type: ignore[return-value]
 
 
 def parse_config(metadata: Mapping[str, str], source: str) -> dict[str, Any]:
-    """Constructor arguments in the metadata of a network that `save` wrote.
+    """Constructor arguments from the metadata of a file that `save` wrote.
 
     Raises:
-        FiceError: they are missing or not readable.
+        FiceError: they are missing or unreadable.
     """
     try:
         config = json.loads(metadata.get(CONFIG_KEY, ""))
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise FiceError(f"{source}: the settings of its network are missing or not readable")
+        raise FiceError(f"{source}: the settings of its network are missing or unreadable")
     return config
 
 
@@ -57,20 +57,20 @@ def save(
     extra_metadata: Mapping[str, str] | None = None,
     half: bool = False,
 ) -> None:
-    """Write a network so that the `load_*` functions rebuild it without being told its settings.
+    """Write a network and its settings to a file that the `load_*` functions read.
 
     The file appears whole or not at all.
 
     Args:
         network: one of `fice_core.networks`.
         path: file to write, `.safetensors`.
-        extra_metadata: further text to keep with the weights.
-        half: store matrices and filters as float16 (vectors, and tensors with values beyond its
-            range, stay float32). They are read back as float32.
+        extra_metadata: further metadata to store.
+        half: store matrices and filters as float16. Vectors, and tensors with values beyond its
+            range, stay float32. All are read back as float32.
 
     Raises:
         FiceError: the file cannot be written.
-        TypeError: the network is none of these kinds.
+        TypeError: the network is of another kind.
     """
     kinds = {name: kind for kind, (_, name) in NETWORKS.items()}
     kind = kinds.get(type(network).__name__)
@@ -89,7 +89,7 @@ def save(
 
 
 def _halved(value: Tensor) -> Tensor:
-    """`value` as float16 where that keeps it useful."""
+    """`value` as float16; as it is if it is no matrix or filter, or beyond float16's range."""
     if value.dtype != torch.float32 or value.ndim < 2:
         return value
     half = value.half()

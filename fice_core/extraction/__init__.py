@@ -1,4 +1,4 @@
-"""What the networks see in a photo: code, pose, regions, anatomy, background; and what a text asks for.
+"""Stage 1: latent code, pose, regions and background of a photo, and the features of a prompt.
 
-May import `networks`, `ops` and what lies below them.
+May import from `networks`, `framing`, `ops` and the layers below them.
 """

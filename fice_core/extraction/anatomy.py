@@ -1,4 +1,4 @@
-"""Torso, arms, legs and what is never edited, found from pose and regions."""
+"""Body regions of a person, from pose and segmentation."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from ..networks.segmenter import Regions
 from ..settings import Garment
 
-# Channels of `parts`, which are DensePose's parts 1-4 and 15-24.
+# Channels of part maps, which are DensePose's parts 1-4 and 15-24.
 TORSO = slice(0, 2)
 HANDS = slice(2, 4)
 ARMS = slice(4, 12)
@@ -16,7 +16,7 @@ HEAD = slice(12, 14)
 
 
 class BodyRegions(NamedTuple):
-    """What is where in a picture: bool (N, 1, H, W) each, disjoint."""
+    """Masks of the parts of a body: bool (N, 1, H, W) each, disjoint."""
 
     torso: torch.Tensor
     arms: torch.Tensor
@@ -24,21 +24,21 @@ class BodyRegions(NamedTuple):
     protected: torch.Tensor  # head, hair and hands
 
     def garment_regions(self, garment: Garment) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What a garment covers in any case, what it may cover, and what is never edited with it."""
+        """The regions that a garment always covers, that it may cover, and that are never edited."""
         if garment == "lower":
-            nothing = torch.zeros_like(self.legs)
-            return self.legs, nothing, self.protected | self.torso | self.arms
+            empty = torch.zeros_like(self.legs)
+            return self.legs, empty, self.protected | self.torso | self.arms
         if garment == "outfit":
             return self.torso | self.legs, self.arms, self.protected
         return self.torso, self.arms, self.protected
 
 
 def find_body_regions(parts: torch.Tensor, regions: Regions) -> BodyRegions:
-    """Torso, arms, legs and what is never edited, at the size of `regions`.
+    """Torso, arms, legs and protected parts, at the size of `regions`.
 
     Args:
-        parts: DensePose part map (N, 14, h, w).
-        regions: soft regions (N, 1, H, W).
+        parts: DensePose part map, (N, 14, h, w).
+        regions: soft regions, (N, 1, H, W) each.
     """
     size = regions.body.shape[-2:]
 
@@ -59,8 +59,8 @@ def find_body_regions(parts: torch.Tensor, regions: Regions) -> BodyRegions:
 
 
 def _below(mask: torch.Tensor, torso: torch.Tensor) -> torch.Tensor:
-    """The part of a bool mask that lies lower than the middle of the torso."""
+    """The part of a bool mask below the centre of the torso."""
     rows = torch.arange(mask.shape[-2], device=mask.device)[:, None].float()
     weight = torso.sum(dim=(2, 3), keepdim=True)
-    middle = (rows * torso).sum(dim=(2, 3), keepdim=True) / weight.clamp_min(1e-6)
-    return mask & (rows > middle)
+    centre = (rows * torso).sum(dim=(2, 3), keepdim=True) / weight.clamp_min(1e-6)
+    return mask & (rows > centre)

@@ -1,9 +1,9 @@
-"""Persons before a wall that the generator knows, for photos taken before anything else.
+"""Replaces a photo's background by one that the generator can produce.
 
-A generator that has only seen studios cannot show a street. Asked to keep one, the inversion bends the
-person to get at its colours. The street comes back from the photo anyway, so for the networks it is
-replaced by the generator's own backdrop; and what of that backdrop shows in the end is replaced by the
-street again, continued smoothly where the person has left it.
+A generator that was trained on studio photos cannot produce a street. If the inversion has to keep one,
+it distorts the person to approximate its colours. The final image gets its background from the photo
+anyway. So the networks see the person in front of the generator's background. In the result, that
+background is replaced by the photo's again (`stitching.background`).
 """
 
 from weakref import WeakKeyDictionary
@@ -16,37 +16,36 @@ from ..ops.autograd import without_grad
 from ..ops.color import lab_difference
 from .extractors import segment_regions, synthesize
 
-#: mean CIELAB difference over the background from which the generator is said not to know it
+#: mean CIELAB difference over the background; above it, the background is out of the generator's domain
 UNKNOWN = 12.0
-_RIM = 0.004  # of the height
 
-_backdrops: WeakKeyDictionary[Generator, torch.Tensor] = WeakKeyDictionary()
+_colours: WeakKeyDictionary[Generator, torch.Tensor] = WeakKeyDictionary()
 
 
 def generator_background(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
-    """The colour of the background in the generator's average picture, (1, 3, 1, 1), on the CPU.
+    """The background colour of the generator's average image, (1, 3, 1, 1), on the CPU.
 
-    Computed once for a generator; mid-grey if its average picture has no background.
+    It is computed once per generator. It is mid-grey if the average image has no background.
     """
-    if generator not in _backdrops:
+    if generator not in _colours:
         with without_grad():
             average = generator.w_avg.detach().clone().expand(1, generator.num_ws, -1)
-            picture = synthesize(generator, average.contiguous(), clamp=True)
-            behind = segment_regions(segmenter, picture).background > 0.9
-            pixels = picture.cpu().movedim(1, -1)[behind[:, 0].cpu()]
+            image = synthesize(generator, average.contiguous(), clamp=True)
+            background = segment_regions(segmenter, image).background > 0.9
+            pixels = image.cpu().movedim(1, -1)[background[:, 0].cpu()]
             colour = pixels.median(dim=0).values if len(pixels) else torch.full((3,), 0.5)
-            _backdrops[generator] = colour.view(1, 3, 1, 1)
-    return _backdrops[generator]
+            _colours[generator] = colour.view(1, 3, 1, 1)
+    return _colours[generator]
 
 
 def is_out_of_domain(
     photos: torch.Tensor, reconstructed: torch.Tensor, regions: Regions
 ) -> torch.Tensor:
-    """Whether the generator cannot show what is behind the person, bool (N, 1, 1, 1).
+    """Whether the generator cannot produce the background of the photos, bool (N, 1, 1, 1).
 
     Args:
         photos: at the generator's resolution, (N, 3, H, W) in [0, 1].
-        reconstructed: what the generator makes of them, the same shape.
+        reconstructed: their reconstructions by the generator, of the same shape.
         regions: of the photos.
     """
     mean = lab_difference(reconstructed, photos, regions.background > 0.9)
@@ -57,5 +56,5 @@ def is_out_of_domain(
 def replace_background(
     photos: torch.Tensor, regions: Regions, colour: torch.Tensor
 ) -> torch.Tensor:
-    """The persons before a plain wall of that colour, (N, 3, H, W)."""
+    """The photos with a background of one colour, (N, 3, H, W)."""
     return torch.lerp(photos, colour.to(photos).expand_as(photos), regions.background)

@@ -1,4 +1,4 @@
-"""DensePose part maps as pictures: drawn for people to look at, and read from what other programs drew."""
+"""DensePose part maps as images: drawn for display, and read from images of other programs."""
 
 from dataclasses import replace
 from typing import Literal
@@ -12,52 +12,52 @@ from ..framing import Frame
 from ..networks.densepose import FINE_CHANNELS, UPPER_BODY_LABELS
 
 Palette = Literal["viridis", "grey"]
-_FARTHEST = 0.12  # root mean square of RGB beyond which a colour is none of the palette's
+_MAX_DISTANCE = 0.12  # root mean square RGB distance of the pixels to the palette
 
 
 def draw_parts(parts: torch.Tensor) -> torch.Tensor:
-    """Part maps (N, 14, h, w) as pictures (N, 3, h, w): a colour a part, mixed by probability, on black."""
+    """Part maps (N, 14, h, w) as images (N, 3, h, w): one colour per part, weighted by probability."""
     colours = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(UPPER_BODY_LABELS)))[:, :3]
     table = torch.from_numpy(colours).to(parts)
     return torch.einsum("nphw,pc->nchw", parts, table).clamp(0, 1)
 
 
 def read_labels(images: torch.Tensor, palette: Palette = "viridis") -> torch.Tensor:
-    """The label of every pixel of DensePose pictures that another program drew.
+    """Labels of the pixels of DensePose images that another program drew.
 
     Args:
         images: (N, 3, H, W) in [0, 1].
-        palette: "viridis", matplotlib's colours at label / 24, as DensePose's own visualiser draws
-            them; "grey", the label itself or the label spread over the grey levels (label / 24).
+        palette: "viridis", matplotlib's colours at label / 24, as in DensePose's visualiser; or "grey",
+            the grey level label or 255 label / 24.
 
     Returns:
-        (N, H, W) int64, 0 for background, 1..24.
+        (N, H, W) int64, 0 for background, else 1..24.
 
     Raises:
-        FiceError: the colours are not the palette's.
+        FiceError: the images do not have the colours of the palette.
     """
     steps = np.floor(255 * np.arange(FINE_CHANNELS) / (FINE_CHANNELS - 1)).astype(int)
     if palette == "viridis":
         table = torch.from_numpy(matplotlib.colormaps["viridis"](steps)[:, :3])
     else:
-        plain = float(images.max()) <= (FINE_CHANNELS - 1) / 255 + 1e-3
-        levels = np.arange(FINE_CHANNELS) if plain else steps
+        unscaled = float(images.max()) <= (FINE_CHANNELS - 1) / 255 + 1e-3
+        levels = np.arange(FINE_CHANNELS) if unscaled else steps
         table = torch.from_numpy(levels / 255)[:, None].expand(-1, 3)
     pixels = images.detach().permute(0, 2, 3, 1)
     distances = torch.stack(
         [(pixels - colour).square().mean(dim=-1) for colour in table.to(images)]
     )
     nearest, labels = distances.min(dim=0)
-    if float(nearest.mean().sqrt()) > _FARTHEST:
+    if float(nearest.mean().sqrt()) > _MAX_DISTANCE:
         raise FiceError(
-            f"this is no DensePose picture in the colours {palette!r}: choose the palette that it was "
+            f"this is not a DensePose image in the colours {palette!r}: choose the palette that it was "
             "drawn with, or extract the pose from the photo"
         )
     return labels
 
 
 def parts_of_labels(labels: torch.Tensor, frame: Frame, size: int) -> torch.Tensor:
-    """DensePose labels of photos (N, *frame.size) as part maps (N, 14, size, size) of their frames."""
+    """Part maps (N, 14, size, size) of the frame, from DensePose labels of photos (N, *frame.size)."""
     square = replace(frame, resolution=(size, size))
     channels = [square.fit((labels == part)[:, None].float()) for part in UPPER_BODY_LABELS]
     return torch.cat(channels, dim=1)

@@ -1,6 +1,6 @@
-"""Image files, read and written exactly.
+"""Image files, read and written without loss where the format allows it.
 
-May import `errors`, `files` and `ops`.
+May import from `errors`, `settings` and `files`.
 """
 
 from .photo import (

@@ -1,4 +1,4 @@
-"""Pictures from and to files."""
+"""Reads and writes image files."""
 
 import io
 import os
@@ -15,9 +15,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import FiceError
 from ..files import write_bytes
-from . import png16 as deep_png
+from . import png16
 
-#: More pixels than any camera takes are refused: a few bytes of file can claim billions.
+#: Larger images are refused. It is more than any camera takes; a small file can declare billions.
 MAX_PIXELS = 100_000_000
 
 # Plain raster formats only. Pillow would also start Ghostscript for PostScript.
@@ -32,22 +32,22 @@ _WRITABLE: dict[str, tuple[str, dict[str, object]]] = {  # suffix: (format, opti
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
 }
 _LOSSY = (".jpg", ".jpeg")
-# The tags of a TIFF file describe how its own pixels are stored, and are EXIF data at the same time.
+# Not TIFF: there, the tags of the EXIF data also describe how the pixels are stored.
 _WITH_EXIF = ("PNG", "JPEG", "MPO", "WEBP", "AVIF")
 _ORIENTATION = 0x0112
-_EMPTY_EXIF = 20  # bytes, with its headers
-_MAX_EXIF = 65_000  # bytes; JPEG has no room for more
+_EMPTY_EXIF = 20  # bytes of empty EXIF data, with its headers
+_MAX_EXIF = 65_000  # bytes; a JPEG file cannot store more
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture and what its file says of it.
+    """An image and the metadata of its file.
 
     Attributes:
         pixels: (3, H, W) float32 in [0, 1]; level k of n bits is k / (2^n - 1).
-        bits: a channel, 8 or 16.
-        profile: the ICC profile of its colours; None if there is none, or it is not one of RGB.
-        exif: EXIF data without the orientation, which `pixels` has already taken on.
+        bits: bits per channel, 8 or 16.
+        profile: ICC profile of its colours; None if there is none, or it is not an RGB profile.
+        exif: EXIF data without the orientation, which is already applied to `pixels`.
     """
 
     pixels: torch.Tensor
@@ -64,20 +64,21 @@ def read_image(
 
 
 def read_photo(path: str | os.PathLike[str], note: Callable[[str], None] | None = None) -> Photo:
-    """Read a picture, turned upright as its EXIF orientation says.
+    """The image in a file, rotated upright by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit pictures become RGB; 16 bits of a PNG are all kept. Transparent
-    pixels are laid over white. Of an animation the first picture is taken.
+    Grey, palette, CMYK and 16-bit images become RGB; a PNG keeps its 16 bits. Transparent pixels are
+    composited over white. Of an animation, the first frame is read.
 
     Args:
-        path: a PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, TGA or (if Pillow can) AVIF file.
-        note: called with one line for anything the user should know about the reading.
+        path: a PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, TGA or (if Pillow supports it) AVIF file.
+        note: called with one line for everything that the user should know about the file.
 
     Returns:
-        The picture; `write_photo` writes the same levels again.
+        The image; `write_photo` writes the same levels.
 
     Raises:
-        FiceError: missing, a folder, not a picture, damaged, too large, floating point pixels.
+        FiceError: the file is missing, a folder, not an image, damaged or too large, or has floating
+            point or 32-bit pixels.
     """
     path = Path(path)
     return decode_photo(_read_bytes(path), path, note)
@@ -86,7 +87,7 @@ def read_photo(path: str | os.PathLike[str], note: Callable[[str], None] | None 
 def decode_photo(
     data: bytes, path: str | os.PathLike[str], note: Callable[[str], None] | None = None
 ) -> Photo:
-    """As `read_photo`, of the bytes of a file; `path` is what messages call it."""
+    """The image in the bytes of a file, as `read_photo`; `path` is its name in messages."""
     try:
         decoded = _decode(data)
         pixels, transparent = _pixels(decoded.levels)
@@ -95,12 +96,12 @@ def decode_photo(
     except MemoryError as error:
         raise FiceError(f"{path} does not fit into memory") from error
     except Exception as error:  # damaged files make the decoders raise anything
-        raise FiceError(f"{path} is damaged: the picture in it cannot be decoded") from error
-    notes = [*decoded.notes, *(["its transparent pixels are laid over white"] * transparent)]
+        raise FiceError(f"{path} is damaged: the image in it cannot be decoded") from error
+    notes = [*decoded.notes, *(["its transparent pixels are composited over white"] * transparent)]
     if note is not None:
         for line in notes:
             note(f"{path}: {line}")
-    # Outside inference mode, so that the picture may enter a graph.
+    # Outside of inference mode, so that the image can be used with gradients.
     with torch.inference_mode(False):
         tensor = torch.from_numpy(pixels)
     bits = 16 if decoded.levels.dtype == np.uint16 else 8
@@ -108,31 +109,31 @@ def decode_photo(
 
 
 def write_image(path: str | os.PathLike[str], image: torch.Tensor) -> None:
-    """Write pixels (3, H, W) with 8 bits a channel, see `write_photo`."""
+    """Write pixels (3, H, W) with 8 bits per channel, see `write_photo`."""
     write_photo(path, Photo(image))
 
 
 def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
-    """Write a picture, whole or not at all.
+    """Write an image; the file appears whole or not at all.
 
     Args:
-        path: its suffix chooses the format: .png, .webp, .bmp, .tif keep every value, .jpg does not.
-        photo: values are clamped to [0, 1] and rounded. 16 bits are written to .png, else 8; BMP keeps
-            no profile, and BMP and TIFF no EXIF data.
+        path: the suffix selects the format: .png, .webp, .bmp and .tif are lossless, .jpg is not.
+        photo: values are clamped to [0, 1] and rounded. A .png can have 16 bits, other formats have 8.
+            BMP stores no profile, and BMP and TIFF no EXIF data.
 
     Raises:
-        FiceError: unknown suffix, or the file cannot be written.
-        ValueError: wrong shape or type, or NaN.
+        FiceError: the suffix is unknown, or the file cannot be written.
+        ValueError: the pixels have the wrong shape or type, or NaN.
     """
     write_bytes(path, encode_photo(path, photo))
 
 
 def encode_photo(path: str | os.PathLike[str], photo: Photo) -> bytes:
-    """What `write_photo` writes."""
+    """The bytes that `write_photo` writes."""
     name, options = _WRITABLE[check_suffix(path)]
     if photo.bits == 16 and name == "PNG":
         levels = _to_levels(photo.pixels, 65535).astype(np.uint16)
-        return deep_png.encode(levels, photo.profile, photo.exif)
+        return png16.encode(levels, photo.profile, photo.exif)
     options = {**options, "icc_profile": photo.profile}
     if photo.exif and name in _WITH_EXIF:
         options["exif"] = photo.exif
@@ -142,7 +143,7 @@ def encode_photo(path: str | os.PathLike[str], photo: Photo) -> bytes:
 
 
 def stored_size(data: bytes) -> tuple[int, int] | None:
-    """(H, W) as the head of a picture file says, before it is turned upright; None if it is no picture."""
+    """(H, W) from the header of an image file, before rotation; None if it is not an image."""
     try:
         image = _open(data)
     except Exception:  # damaged files make the decoders raise anything
@@ -151,22 +152,26 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
 
 
 def is_image_file(path: str | os.PathLike[str]) -> bool:
-    """Whether the name of `path` is that of a picture that `read_photo` reads."""
+    """Whether the suffix of `path` is one of a format that `read_photo` reads."""
     return Image.registered_extensions().get(Path(path).suffix.lower()) in _READABLE
 
 
 def keeps_16_bits(path: str | os.PathLike[str]) -> bool:
-    """Whether `write_photo` writes 16 bits a channel to `path`."""
+    """Whether `write_photo` can write 16 bits per channel to `path`."""
     return Path(path).suffix.lower() == ".png"
 
 
 def to_bytes(image: torch.Tensor) -> np.ndarray:
-    """A picture (3, H, W) in [0, 1] as (H, W, 3) uint8."""
+    """An image (3, H, W) in [0, 1] as (H, W, 3) uint8.
+
+    Raises:
+        ValueError: the image has the wrong shape or type, or NaN.
+    """
     return _to_levels(image, 255).astype(np.uint8)
 
 
 def _to_levels(image: torch.Tensor, highest: int) -> NDArray[np.float32]:
-    """A picture (3, H, W) in [0, 1] as (H, W, 3) whole numbers up to `highest`."""
+    """An image (3, H, W) in [0, 1] as (H, W, 3) integers from 0 to `highest`, in float32."""
     if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
         raise ValueError(
             f"an image must be (3, H, W) floating point, not {tuple(image.shape)} {image.dtype}"
@@ -179,31 +184,31 @@ def _to_levels(image: torch.Tensor, highest: int) -> NDArray[np.float32]:
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:
-    """The lower-case suffix of a picture to be written.
+    """The lower-case suffix of `path`, if images can be written to it.
 
     Raises:
-        FiceError: no format is known by it.
+        FiceError: the suffix belongs to no format that can be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _WRITABLE:
         raise FiceError(
-            f"cannot tell the picture format of {path}: end its name in {', '.join(_WRITABLE)}"
+            f"cannot tell the image format of {path}: end its name in {', '.join(_WRITABLE)}"
         )
     return suffix
 
 
 def is_lossy(path: str | os.PathLike[str]) -> bool:
-    """Whether the format of `path` alters pixels on writing."""
+    """Whether writing to `path` changes pixels, because its format is lossy."""
     return Path(path).suffix.lower() in _LOSSY
 
 
 class _Refused(Exception):
-    """A picture that is not read; the message continues a sentence begun with the file's name."""
+    """The image cannot be read; the message continues a sentence that starts with the file's name."""
 
 
 def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
-        raise FiceError(f"{path} is a folder; a picture file was expected")
+        raise FiceError(f"{path} is a folder; an image file was expected")
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -230,39 +235,39 @@ def _decode(data: bytes) -> _Decoded:
     if image.mode == "F":
         raise _Refused("has floating point pixels; save it with 8 or 16 bits a channel")
     if image.format == "TIFF" and image.mode.startswith("RGB") and _bits_of_tiff(image) > 8:
-        notes.append("only 8 of its bits a channel are read; a PNG keeps 16")
+        notes.append("only 8 bits per channel are read; a PNG keeps 16")
     levels: _Levels
-    if deep_png.is_png16(image):
-        levels = deep_png.decode(image, data)
+    if png16.is_png16(image):
+        levels = png16.decode(image, data)
     elif image.mode == "I" or image.mode.startswith("I;16"):
         levels = _grey16(image)
     else:
-        image.load()  # once; `convert` makes a copy
+        image.load()  # only once: `convert` makes a copy
         levels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
     orientation, exif = 1, None
     try:
         orientation, exif = _read_exif(image)
-    except Exception:  # garbage makes Pillow raise anything
-        notes.append("its EXIF data is damaged and left out; the picture is not turned")
+    except Exception:  # damaged data makes Pillow raise anything
+        notes.append("its EXIF data is damaged and ignored; the image is not rotated")
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or profile[16:20] != b"RGB ":
         profile = None
-    return _Decoded(_turned(levels, orientation), profile, exif, notes)
+    return _Decoded(_upright(levels, orientation), profile, exif, notes)
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:
-    """A picture of which nothing is decoded yet."""
+    """The opened image; its pixels are not decoded yet."""
     if not data:
         raise _Refused("is empty (0 bytes)")
     Image.init()
     formats = [name for name in _READABLE if name in Image.OPEN]
     try:
-        # Pillow's own limits only warn; MAX_PIXELS is checked below, before anything is decoded.
+        # Pillow's limits only warn; MAX_PIXELS is checked below, before anything is decoded.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
-        raise _Refused(f"is not a picture that FICE reads ({', '.join(formats)})") from None
+        raise _Refused(f"is not an image that FICE reads ({', '.join(formats)})") from None
     except Image.DecompressionBombError:
         raise _Refused(f"has more than {MAX_PIXELS // 10**6} million pixels") from None
     if image.width * image.height > MAX_PIXELS:
@@ -274,7 +279,7 @@ def _open(data: bytes) -> ImageFile.ImageFile:
 
 
 def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
-    """The orientation, 1 to 8, and the rest of the EXIF data, of a picture that is decoded.
+    """Orientation, 0 to 8, and the rest of the EXIF data of a decoded image.
 
     Raises:
         Exception: of any kind, if the data is damaged.
@@ -293,8 +298,8 @@ def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
     return orientation, data if len(data) <= _MAX_EXIF else None
 
 
-def _turned(levels: _Levels, orientation: int) -> _Levels:
-    """(H, W, C) or (W, H, C) upright, by the EXIF orientation: 0 is written for 'unknown'."""
+def _upright(levels: _Levels, orientation: int) -> _Levels:
+    """Levels (H, W, C) rotated upright by the EXIF orientation; 0 means unknown."""
     if orientation >= 5:
         levels = levels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -305,7 +310,7 @@ def _turned(levels: _Levels, orientation: int) -> _Levels:
 
 
 def _pixels(levels: _Levels) -> tuple[NDArray[np.float32], bool]:
-    """(H, W, 3 or 4) levels as (3, H, W) in [0, 1] over white, and whether white shows through."""
+    """Levels (H, W, 3 or 4) as (3, H, W) in [0, 1] over white, and whether a pixel is transparent."""
     height, width, channels = levels.shape
     highest = np.float32(np.iinfo(levels.dtype).max)
     pixels = np.empty((3, height, width), np.float32)

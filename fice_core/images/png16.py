@@ -1,7 +1,8 @@
-"""PNG files with 16 bits a channel, which Pillow reads by their high bytes alone and cannot write.
+"""Reads and writes PNG files with 16 bits per channel.
 
-The writer is a page of the PNG specification. Measured on a photo of 12 megapixels, pypng takes three
-times as long and its file is a third larger, and OpenCV would bring its own copy beside those of other packs.
+Pillow reads only their high bytes and cannot write them. The writer follows the PNG specification. On a
+photo of 12 megapixels, pypng took three times as long and its file was a third larger. OpenCV would be
+a second copy beside those of other node packs.
 """
 
 import io
@@ -12,29 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-# How Pillow unpacks 16-bit channels to their high bytes, and what unpacks their low bytes.
+# Pillow's raw modes that unpack the high bytes of 16-bit channels, and those for the low bytes.
 _LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 _DIFFERENCE_TO_ROW_ABOVE = 2  # the PNG filter "up"
-_FAST = 1  # zlib's level; 6 takes twice the time for a hundredth of the size
+_FAST = 1  # compression level of zlib; 6 takes twice the time and saves a hundredth of the size
 
 
 def is_png16(image: ImageFile.ImageFile) -> bool:
-    """Whether an opened picture, not yet decoded, is a PNG of 16 bits of which Pillow drops 8."""
+    """Whether an opened image, not yet decoded, is a 16-bit PNG of which Pillow would drop 8 bits."""
     return image.format == "PNG" and bool(image.tile) and image.tile[0][3] in _LOW_BYTES
 
 
 def decode(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint16]:
-    """Levels (H, W, 3 or 4) of a PNG that `is_png16`; the fourth channel is alpha.
+    """Levels (H, W, 3 or 4) in 0..65535 of a PNG that `is_png16`; the fourth channel is alpha.
 
     Args:
-        image: as opened; decoded afterwards.
-        data: the file.
+        image: the opened file; this call decodes it.
+        data: the bytes of the file.
     """
     raw_mode = str(image.tile[0][3])
-    if raw_mode == "LA;16B":  # the four bytes of a pixel, taken for four channels
+    if raw_mode == "LA;16B":  # the four bytes of a pixel are read as four channels
         pixels = _unpacked(image, "RGBA")
         levels = 256 * pixels[:, :, 0::2] + pixels[:, :, 1::2]
-        return levels[:, :, [0, 0, 0, 1]]  # a copy of the grey for each colour
+        return levels[:, :, [0, 0, 0, 1]]  # grey in each colour channel
     again = Image.open(io.BytesIO(data), formats=["PNG"])
     levels = _unpacked(image, raw_mode)
     levels *= 256
@@ -51,7 +52,7 @@ def _unpacked(image: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.uint16]:
 def encode(
     levels: NDArray[np.uint16], profile: bytes | None = None, exif: bytes | None = None
 ) -> bytes:
-    """Levels (H, W, 3) -> a PNG file, with a colour profile and EXIF data if given."""
+    """The bytes of a PNG file of levels (H, W, 3), with a colour profile and EXIF data if given."""
     height, width, _ = levels.shape
     rows = np.ascontiguousarray(levels, ">u2").view(np.uint8).reshape(height, 6 * width)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)

@@ -1,6 +1,6 @@
-"""Where an edit may change an image.
+"""Masks of the area that an edit may change.
 
-May import `extraction`, `networks`, `ops` and what lies below them.
+May import from `extraction`, `networks`, `ops` and the layers below them.
 """
 
 from .garment import allowed_mask, edge_aligned_mask, edit_mask, feathered_mask, garment_mask

@@ -1,1 +1,4 @@
-"""The networks: architecture only, no file reading."""
+"""The network architectures; they read no files.
+
+May import from `errors`, `settings`, `files`, `ops` and `images`.
+"""

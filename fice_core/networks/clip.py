@@ -1,7 +1,7 @@
-"""CLIP: how well a picture and a sentence agree (Radford et al. 2021, arXiv 2103.00020).
+"""CLIP: similarity of images and texts (Radford et al. 2021, arXiv 2103.00020).
 
-The towers are open_clip's; this module adds the differentiable preprocessing, the tokenizer and
-the reading of an architecture from the shapes of its weights.
+The towers are open_clip's. This module adds differentiable preprocessing, the tokenizer, and
+`infer_config`, which reads the architecture from the shapes of the weights.
 """
 
 import math
@@ -15,28 +15,28 @@ from torch.nn import functional as F
 from ..ops.resize import resize
 from .tokenizer import BytePairTokenizer, Tokenizer, WordTokenizer
 
-# Statistics of the pictures that OpenAI's models, and most of open_clip's, were trained on.
+# Channel statistics of the training images of OpenAI's models and most of open_clip's.
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
-_HEAD_WIDTH = 64  # of every published model; it cannot be seen in the shapes
+_HEAD_WIDTH = 64  # of every published model; the shapes do not tell it
 
 
 class Clip(nn.Module):
-    """An open_clip model with its tokenizer and a differentiable preprocessing.
+    """An open_clip model with its tokenizer and differentiable preprocessing.
 
-    `clip.model` is the bare open_clip model (`clip.model.logit_scale` is the learned temperature).
+    `clip.model` is the bare open_clip model; `clip.model.logit_scale` is the learned temperature.
 
     Args:
         embed_dim: width D of the joint space.
         vision_cfg: open_clip's vision settings (`layers`, `width`, `patch_size`, `image_size`...).
         text_cfg: open_clip's text settings (`context_length`, `width`, `heads`, `layers`...).
             With a `vocabulary`, `vocab_size` is set from it.
-        quick_gelu: x * sigmoid(1.702 x) in the transformers, as all of OpenAI's weights need.
+        quick_gelu: use x * sigmoid(1.702 x) in the transformers. All of OpenAI's weights need it.
         vocabulary: words of a `WordTokenizer`; None means CLIP's byte pairs.
-        mean, std: per-channel statistics subtracted and divided before the vision tower.
+        mean, std: of each channel; images are normalised with them before the vision tower.
 
     Raises:
-        ValueError: for towers that open_clip would fetch from the network.
+        ValueError: open_clip would download a tower.
     """
 
     mean: Tensor
@@ -83,13 +83,10 @@ class Clip(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Image features, differentiable.
+        """Image features (N, D), unit norm, differentiable.
 
         Args:
-            images: (N, 3, H, W) in [0, 1]; any size, squeezed to `image_size` as a whole.
-
-        Returns:
-            (N, D), unit norm.
+            images: (N, 3, H, W) in [0, 1]; any size, resized to `image_size` without cropping.
         """
         return F.normalize(self.model.encode_image(self.preprocess(images)), dim=-1)
 
@@ -97,7 +94,7 @@ class Clip(nn.Module):
         """Text features (M, D), unit norm.
 
         Raises:
-            FiceError: a text is longer than the model's context.
+            FiceError: a text has more tokens than the model's context length.
         """
         return self.encode_tokens(self.tokenizer(list(texts)))
 
@@ -106,15 +103,15 @@ class Clip(nn.Module):
         return F.normalize(self.model.encode_text(tokens.to(self.mean.device)), dim=-1)
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words of `text` that this model has to skip; always empty for byte pairs."""
+        """Words of `text` that are not in the vocabulary; always empty for byte pairs."""
         return self.tokenizer.unknown_words(text)
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Pictures as the vision tower expects them: (N, 3, *image_size), normalised.
+        """Images resized and normalised for the vision tower, (N, 3, *image_size).
 
-        An axis that is too long is averaged over areas; one that is too short is interpolated
-        linearly without antialiasing. That is the authors' rule, taken for each axis by itself so
-        that tall pictures are right too.
+        A longer axis is reduced by area averaging. A shorter axis is interpolated linearly without
+        antialiasing. This is the authors' rule, applied to each axis separately so that it also
+        covers images that are not square.
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images must be (N, 3, H, W), not {tuple(images.shape)}")
@@ -125,15 +122,14 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Clip` whose bare model has this state dict.
 
     Covers the layouts that OpenAI published: a ModifiedResNet or a vision transformer, and a text
-    transformer, with heads of width 64. OpenAI's own files betray themselves by their three stray
-    scalars (`input_resolution`...) or by float16 matrices next to float32 norms; they, and residual
-    towers, get QuickGELU. Other vision transformers get GELU, as open_clip trains them.
+    transformer, with heads of width 64. OpenAI's files (see `is_openai`) and residual towers get
+    QuickGELU. Other vision transformers get GELU, as open_clip trains them.
 
     Args:
-        state: tensors by the keys `visual.*`, `transformer.*`, `token_embedding.weight`...
+        state: tensors under the keys `visual.*`, `transformer.*`, `token_embedding.weight`...
 
     Raises:
-        KeyError: a tensor that the sizes are read from is missing.
+        KeyError: a tensor that gives one of the sizes is missing.
     """
     residual = "visual.layer1.0.conv1.weight" in state
     if residual:
@@ -171,7 +167,11 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def is_openai(state: Mapping[str, Tensor]) -> bool:
-    """Whether the tensors look like a file that OpenAI published (see `infer_config`)."""
+    """Whether the tensors look like a file that OpenAI published.
+
+    Such files have three scalars of their own (`input_resolution`...), or float16 matrices beside
+    float32 norms.
+    """
     if "input_resolution" in state:
         return True
     halves = {key: value.dtype == torch.float16 for key, value in state.items()}
@@ -179,12 +179,16 @@ def is_openai(state: Mapping[str, Tensor]) -> bool:
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """Number of children, by their index, below `prefix`."""
+    """Number of indexed children below `prefix`."""
     return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
 
 
 def _grid(positions: Tensor) -> int:
-    """Side of the square patch grid of a position table (1 + side^2, width)."""
+    """Side of the square patch grid of a position table (1 + side^2, width).
+
+    Raises:
+        KeyError: the number of rows is not 1 + a square.
+    """
     side = math.isqrt(positions.shape[0] - 1)
     if side * side + 1 != positions.shape[0]:
         raise KeyError(f"a position table of {positions.shape[0]} rows is not 1 + a square")

@@ -1,8 +1,8 @@
-"""DensePose R-CNN with one fixed box, the whole picture: body-part probabilities and u, v charts.
+"""DensePose R-CNN with one fixed box, the whole image: body-part probabilities and u, v charts.
 
-Source: Guler et al., "DensePose: Dense Human Pose Estimation In The Wild" (CVPR 2018), in the shape
-of detectron2's models R50/R101-FPN with s1x or DeepLab (DL) head, whose parameter names it keeps.
-Region proposals and box heads are left out: the person fills the picture.
+Source: Guler et al., "DensePose: Dense Human Pose Estimation In The Wild" (CVPR 2018). The
+architecture and the parameter names are those of detectron2's R50/R101-FPN models with s1x or
+DeepLab (DL) head. Region proposals and box heads are left out: the person fills the image.
 """
 
 import math
@@ -15,14 +15,14 @@ from torch.nn import functional as F
 
 from ..errors import FiceError
 from ..ops.resize import Upsample2x, linear_weights
-from .resnet import EXPANSION, AtrousPyramid, ConvNorm, StridedBottleneck, initialize
+from .feature_pyramid import LEVELS, BottomUp, Decoder, FeaturePyramid
+from .resnet import AtrousPyramid, ConvNorm, initialize
 
 FINE_CHANNELS = 25  # background and the 24 body parts
-#: labels of the channels of `parts`: torso (back, front), hands, upper and lower arms, head
+#: labels of the channels that `DensePose` returns: torso (back, front), hands, upper arms, lower arms, head
 UPPER_BODY_LABELS = (1, 2, 3, 4, *range(15, 25))
 PIXEL_MEAN = (103.530, 116.280, 123.675)  # blue, green, red; of 0..255
-DIVISIBILITY = 32  # the coarsest feature map has 1/32 of the picture's size
-LEVELS = (2, 3, 4, 5)  # level k has 1 / 2**k of the picture's size
+DIVISIBILITY = 32  # the coarsest feature map has 1/32 of the image's size
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4  # a box of this size is pooled from this level
 SAMPLES = 2  # bilinear samples along each side of a pooling bin
 PREDICTORS = ("ann_index", "index_uv", "u", "v")
@@ -38,8 +38,13 @@ UNUSED = (
 
 
 class Charts(NamedTuple):
-    """All outputs over the picture: logits `coarse` (N, 2 or 15, S, S), `fine` (N, 25, S, S), and
-    chart coordinates `u`, `v` (N, 25, S, S), about [0, 1] inside their part."""
+    """All outputs over the image.
+
+    Attributes:
+        coarse: logits (N, 2 or 15, S, S).
+        fine: logits (N, 25, S, S).
+        u, v: chart coordinates (N, 25, S, S), about [0, 1] inside their part.
+    """
 
     coarse: Tensor
     fine: Tensor
@@ -48,10 +53,10 @@ class Charts(NamedTuple):
 
 
 def bin_weights(extent: float, size: int, bins: int, like: Tensor) -> Tensor:
-    """One axis of ROI pooling as a matrix (bins, size), for a box over [0, extent] feature pixels.
+    """Matrix (bins, size) of ROI pooling along one axis, for a box over [0, extent] feature pixels.
 
-    Each bin averages `SAMPLES` linear interpolations at its own evenly spaced points. Points are
-    measured from the centre of the first pixel (detectron2's `aligned=False`) and held inside.
+    Each bin averages `SAMPLES` linear interpolations at evenly spaced points. Points are measured
+    from the centre of the first pixel (detectron2's `aligned=False`) and clamped to the map.
     """
     steps = torch.arange(bins * SAMPLES, dtype=like.dtype, device=like.device)
     points = (steps + 0.5) * (extent / (bins * SAMPLES))
@@ -59,109 +64,21 @@ def bin_weights(extent: float, size: int, bins: int, like: Tensor) -> Tensor:
 
 
 def pool_box(features: Tensor, extent: tuple[float, float], bins: int) -> Tensor:
-    """ROI pooling of the box (0, 0)..extent (height, width): (N, C, H, W) -> (N, C, bins, bins).
+    """Features of the box (0, 0)..extent (height, width): (N, C, H, W) -> (N, C, bins, bins).
 
-    Interpolation and averaging are linear and separable, so this is one matrix from each side.
+    Interpolation and averaging are linear and separable, so ROI pooling is one matrix product for
+    the rows and one for the columns.
     """
     rows = bin_weights(extent[0], features.shape[2], bins, features)
     columns = bin_weights(extent[1], features.shape[3], bins, features)
     return rows @ features @ columns.t()
 
 
-class Stem(nn.Module):
-    """(N, 3, H, W) -> (N, C, H/4, W/4)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = ConvNorm(3, channels, 7, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(F.relu(self.conv1(x), inplace=True), 3, 2, 1)
-
-
-class BottomUp(nn.Module):
-    """ResNet: images -> four maps at 1/4 .. 1/32 with 4 width, 8 width, ... channels."""
-
-    def __init__(self, stem_channels: int, width: int, blocks: Sequence[int]) -> None:
-        super().__init__()
-        self.stem = Stem(stem_channels)
-        channels = stem_channels
-        for i, count in enumerate(blocks):
-            inner = width * 2**i
-            stage = []
-            for j in range(count):
-                stage.append(StridedBottleneck(channels, inner, 2 if i and j == 0 else 1))
-                channels = inner * EXPANSION
-            setattr(self, f"res{i + 2}", nn.Sequential(*stage))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        maps = []
-        for level in LEVELS:
-            x = getattr(self, f"res{level}")(x)
-            maps.append(x)
-        return maps
-
-
-class FeaturePyramid(nn.Module):
-    """Feature pyramid network (Lin et al., CVPR 2017): images -> four maps of equal channels."""
-
-    def __init__(self, bottom_up: BottomUp, width: int, channels: int) -> None:
-        super().__init__()
-        self.bottom_up = bottom_up
-        for i, level in enumerate(LEVELS):
-            fan_in = width * EXPANSION * 2**i
-            setattr(self, f"fpn_lateral{level}", nn.Conv2d(fan_in, channels, 1))
-            setattr(self, f"fpn_output{level}", nn.Conv2d(channels, channels, 3, padding=1))
-
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
-        maps = self.bottom_up(x)
-        top_down = None
-        pyramid = {}
-        for level, features in reversed(list(zip(LEVELS, maps, strict=True))):
-            lateral = getattr(self, f"fpn_lateral{level}")(features)
-            if top_down is not None:
-                lateral = lateral + F.interpolate(top_down, scale_factor=2.0, mode="nearest")
-            top_down = lateral
-            pyramid[level] = getattr(self, f"fpn_output{level}")(top_down)
-        return pyramid
-
-
-class ReLUConv(nn.Conv2d):
-    """3x3 convolution and ReLU."""
-
-    def __init__(self, in_channels: int, channels: int) -> None:
-        super().__init__(in_channels, channels, 3, padding=1)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.relu(super().forward(input), inplace=True)
-
-
-class Decoder(nn.Module):
-    """Bring all levels to 1/4 by convolutions and bilinear doubling, and sum them."""
-
-    def __init__(self, in_channels: int, channels: int) -> None:
-        super().__init__()
-        for level in LEVELS:
-            doublings = level - LEVELS[0]
-            layers: list[nn.Module] = []
-            for i in range(max(1, doublings)):
-                layers.append(ReLUConv(channels if i else in_channels, channels))
-                if doublings:
-                    layers.append(Upsample2x())
-            setattr(self, f"p{level}", nn.Sequential(*layers))
-        self.predictor = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, pyramid: Mapping[int, Tensor]) -> Tensor:
-        total: Tensor | int = 0
-        for level in LEVELS:
-            total = total + getattr(self, f"p{level}")(pyramid[level])
-        joined: Tensor = self.predictor(total)
-        return joined
-
-
 class Head(nn.Module):
-    """`body_conv_fcn1..n`, each with ReLU; the DL head has a pyramid before and norms inside."""
+    """Convolutions `body_conv_fcn1..n` with ReLU.
+
+    The DL head has an atrous pyramid before them and a group normalisation in each.
+    """
 
     def __init__(self, in_channels: int, channels: int, convs: int, kind: str) -> None:
         super().__init__()
@@ -187,7 +104,7 @@ class Head(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Transposed convolutions to maps of twice the pooled size, then bilinear doubling."""
+    """Transposed convolutions to maps of twice the pooled size, followed by bilinear doubling."""
 
     def __init__(self, in_channels: int, coarse_channels: int) -> None:
         super().__init__()
@@ -203,7 +120,7 @@ class Predictor(nn.Module):
 
 
 class RegionHeads(nn.Module):
-    """Everything behind the feature pyramid, under detectron2's name `roi_heads`."""
+    """Everything after the feature pyramid, under detectron2's name `roi_heads`."""
 
     def __init__(
         self,
@@ -222,21 +139,21 @@ class RegionHeads(nn.Module):
 
 
 class DensePose(nn.Module):
-    """DensePose for one person who fills the picture.
+    """DensePose for one person who fills the image.
 
     Args:
         stem_channels, width, blocks: of the ResNet; stage i has inner width `width * 2**i`. R50 has
             blocks (3, 4, 6, 3), R101 (3, 4, 23, 3).
         fpn_channels: of the feature pyramid.
-        decoder_channels: of the decoder that joins the levels; 0 for none (legacy models), in which
-            case the box is pooled from the one level that suits its size.
+        decoder_channels: of the decoder that joins the levels; 0 for no decoder (legacy models).
+            The box is then pooled from the one level that matches its size.
         head: "s1x" or "dl" (atrous pyramid and group normalisation).
         head_convs, head_channels: of the head.
         coarse_channels: 2 (background, person) or 15 (legacy: background and 14 regions).
         pooler_size: side of the pooled features; the outputs have four times this side.
 
     Raises:
-        ValueError: for an unknown head.
+        ValueError: `head` is unknown.
     """
 
     mean: Tensor
@@ -281,8 +198,8 @@ class DensePose(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) in [0, 1] -> parts (N, 14, S, S) in [0, 1], S = 4 pooler_size.
 
-        Probability of person times probability of the part, for the parts of the upper body: torso
-        (back, front), hands, upper arms, lower arms, head. The u and v charts are not computed.
+        A value is the probability of a person times the probability of the part. The parts are
+        those of the upper body (`UPPER_BODY_LABELS`). The u and v charts are not computed.
         """
         coarse, fine = self._predict(images, PREDICTORS[:2])
         foreground = (
@@ -303,10 +220,13 @@ class DensePose(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As `nn.Module.load_state_dict`; the detection heads and confidences of
-        whole detectron2 models, which a fixed box needs not, are passed over."""
-        own = {key: value for key, value in state_dict.items() if not key.startswith(UNUSED)}
-        return super().load_state_dict(own, strict, assign)
+        """Load weights as `nn.Module.load_state_dict` does.
+
+        The detection heads and confidences of whole detectron2 models are ignored: a fixed box
+        does not use them.
+        """
+        used = {key: value for key, value in state_dict.items() if not key.startswith(UNUSED)}
+        return super().load_state_dict(used, strict, assign)
 
     def _predict(self, images: Tensor, names: Sequence[str]) -> list[Tensor]:
         pooled = self._pool(images)
@@ -315,9 +235,9 @@ class DensePose(nn.Module):
         return maps
 
     def _pool(self, images: Tensor) -> Tensor:
-        """images -> features of the whole picture, (N, C, pooler_size, pooler_size)."""
+        """Features of the whole image, (N, C, pooler_size, pooler_size)."""
         height, width = images.shape[-2:]
-        x = images.flip(1) * 255 - self.mean  # RGB to BGR; the deviation is 1
+        x = images.flip(1) * 255 - self.mean  # RGB to BGR; the standard deviation is 1
         x = F.pad(x, (0, -width % DIVISIBILITY, 0, -height % DIVISIBILITY))
         pyramid = self.backbone(x)
         if self.roi_heads.decoder is not None:
@@ -331,17 +251,17 @@ class DensePose(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """32 groups; in a small network as many as leave two channels or more in a group."""
+    """Group normalisation with 32 groups, or fewer, so that a group has at least two channels."""
     return nn.GroupNorm(max(1, math.gcd(64, channels) // 2), channels)
 
 
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `DensePose` whose state dict this is.
 
-    The pooled size leaves no trace in it: 28 with a decoder and 14 without (legacy) are assumed.
+    The state dict does not contain the pooled size: 28 is assumed with a decoder, 14 without (legacy).
 
     Raises:
-        FiceError: when keys are missing, or the head is of a kind that is not supported.
+        FiceError: keys are missing, or the kind of head is not supported.
     """
     head, predictor = "roi_heads.densepose_head.", "roi_heads.densepose_predictor."
     needed = {

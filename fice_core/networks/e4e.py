@@ -1,6 +1,6 @@
-"""e4e encoder: a picture to a W+ code of a StyleGAN2 generator.
+"""e4e encoder: from an image to a W+ code of a StyleGAN2 generator.
 
-Source: Tov et al., "Designing an Encoder for StyleGAN Image Manipulation" (SIGGRAPH 2021); the body
+Source: Tov et al., "Designing an Encoder for StyleGAN Image Manipulation" (SIGGRAPH 2021). The body
 is the IR-SE-50 of ArcFace (Deng et al., CVPR 2019). Parameter names are those of the published
 files.
 """
@@ -17,12 +17,15 @@ from torch.nn import functional as F
 from ..errors import FiceError
 from .resnet import initialize
 
-COARSE_STYLES, MIDDLE_STYLES = 3, 7  # styles 0-2 see c3, 3-6 p2, the rest p1
+COARSE_STYLES, MIDDLE_STYLES = (
+    3,
+    7,
+)  # styles 0-2 are computed from c3, 3-6 from p2, the rest from p1
 SQUEEZE = 16  # channel reduction inside squeeze-and-excitation
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale every channel by a gate in (0, 1) computed from the channel means."""
+    """Scales every channel by a gate in (0, 1) that is computed from the channel means."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -81,7 +84,7 @@ class ScaledLinear(nn.Module):
 
 
 class StyleHead(nn.Module):
-    """Feature map (N, C, S, S or S/2), S = 2**halvings -> one style vector (N, style_dim)."""
+    """Feature map (N, C, S, S or S/2) with S = 2**halvings -> one style vector (N, style_dim)."""
 
     def __init__(self, in_channels: int, channels: int, style_dim: int, halvings: int) -> None:
         super().__init__()
@@ -101,14 +104,14 @@ class Encoder(nn.Module):
     """e4e encoder.
 
     Args:
-        input_size: height at which the network looks at a picture, a power of two from 32 up;
-            other sizes are resized. Pictures half as wide as high keep their shape.
+        input_size: height of the network's input, a power of two from 32 up; images of other sizes
+            are resized. Images half as wide as high keep their aspect ratio.
         stages: (channels, blocks) of the four body stages; neighbouring stages differ in channels.
-        num_styles, style_dim: of the W+ code, `num_ws` and `w_dim` of the generator.
+        num_styles, style_dim: of the W+ code; `num_ws` and `w_dim` of the generator.
         head_channels: inner channels of the style heads; None for style_dim.
 
     Raises:
-        ValueError: for an impossible size or stage list.
+        ValueError: the size or the list of stages is impossible.
     """
 
     latent_avg: Tensor
@@ -166,7 +169,7 @@ class Encoder(nn.Module):
         self.register_buffer("latent_avg", torch.zeros(num_styles, style_dim))
 
     def forward(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) in [0, 1] -> w_plus (N, num_styles, style_dim), average included."""
+        """images (N, 3, H, W) in [0, 1] -> w_plus (N, num_styles, style_dim), `latent_avg` added."""
         height, width = images.shape[-2:]
         size = (self.input_size, self.input_size // 2 if 2 * width == height else self.input_size)
         if (height, width) != size:
@@ -184,14 +187,16 @@ class Encoder(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As `nn.Module.load_state_dict`; `latent_avg` may be (1, n, d), (n, d), or
-        (d,) for all styles alike."""
-        own = dict(state_dict)
-        average = own.get("latent_avg")
+        """Load weights as `nn.Module.load_state_dict` does.
+
+        `latent_avg` may be (1, n, d), (n, d), or (d,), the same for all styles.
+        """
+        entries = dict(state_dict)
+        average = entries.get("latent_avg")
         if average is not None and average.numel() in (self.style_dim, self.latent_avg.numel()):
             average = average.reshape(-1, self.style_dim).expand_as(self.latent_avg)
-            own["latent_avg"] = average.contiguous()
-        return super().load_state_dict(own, strict, assign)
+            entries["latent_avg"] = average.contiguous()
+        return super().load_state_dict(entries, strict, assign)
 
     def _features(self, x: Tensor) -> list[Tensor]:
         """Normalised images -> feature maps at 1/4, 1/8 and 1/16 of the input."""
@@ -212,7 +217,7 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Encoder` whose state dict this is.
 
     Raises:
-        FiceError: when the keys are not those of an e4e encoder, or the body is of another kind.
+        FiceError: the keys are not those of an e4e encoder, or the body is not an IR-SE body.
     """
     if "styles.0.convs.0.weight" not in state or "body.0.res_layer.3.weight" not in state:
         raise FiceError("This is not an e4e encoder: it has no styles.* or no body.*.res_layer.*")
@@ -222,7 +227,7 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
         weight = state.get(f"body.{i}.res_layer.3.weight")
         if weight is None:
             raise FiceError(
-                f"This e4e encoder is not complete: body.{i} is missing or of no kind known."
+                f"This e4e encoder is incomplete: body.{i} is missing or of an unknown kind."
             )
         if stages and stages[-1][0] == weight.shape[0]:
             stages[-1][1] += 1

@@ -1,6 +1,6 @@
-"""Residual bottlenecks (He et al., CVPR 2016) in the two dialects of the published checkpoints.
+"""Residual bottlenecks (He et al., CVPR 2016) in the two layouts of the published checkpoints.
 
-detectron2 calls a normalisation `conv1.norm` and puts the stride in the first 1x1 convolution;
+detectron2 calls a normalisation `conv1.norm` and puts the stride in the first 1x1 convolution.
 torchvision calls it `bn1` and puts stride and dilation in the 3x3 convolution.
 """
 
@@ -14,7 +14,7 @@ EXPANSION = 4  # a bottleneck's output channels over its inner channels
 
 
 def initialize(network: nn.Module, negative_slope: float = 0.0) -> None:
-    """He initialisation of every convolution for (leaky) ReLU networks; biases become 0."""
+    """Initialise every convolution for (leaky) ReLU (He et al. 2015); biases become 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, negative_slope)
@@ -23,10 +23,10 @@ def initialize(network: nn.Module, negative_slope: float = 0.0) -> None:
 
 
 class ConvolutionNorm(nn.BatchNorm2d):
-    """Batch normalisation that, in eval mode, overwrites its input: a convolution's output.
+    """Batch normalisation after a convolution; in eval mode it overwrites its input.
 
-    Neither the convolution's gradient nor a frozen scale's needs that output, so a third of the
-    activations need not be kept for the backward pass.
+    Neither the gradient of the convolution nor that of a fixed scale uses the convolution's
+    output. Overwriting it saves a third of the activations of the backward pass.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class ConvolutionNorm(nn.BatchNorm2d):
 
 
 class ConvNorm(nn.Conv2d):
-    """Convolution without bias, followed by the normalisation that it carries as `norm`."""
+    """Convolution without bias, followed by a normalisation, its submodule `norm`."""
 
     def __init__(
         self,
@@ -113,9 +113,10 @@ class AtrousPyramid(nn.Module):
     """Atrous spatial pyramid pooling (Chen et al. 2017): 1x1, dilated 3x3, and global branches.
 
     Args:
-        in_channels, channels: of the input and of every branch.
+        in_channels: channels of the input.
+        channels: channels of every branch and of the output.
         rates: dilations of the 3x3 branches.
-        norm: makes the normalisation of a branch from its number of channels.
+        norm: returns the normalisation of a branch, given its number of channels.
         project: the layers after the 1x1 convolution that joins the branches.
     """
 
@@ -146,7 +147,7 @@ class AtrousPyramid(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, H, W)."""
         branches = [F.relu(conv(x), inplace=True) for conv in self.convs]
-        # The global branch is one pixel; spreading it is what its bilinear resize amounts to.
+        # The global branch is one pixel: resizing it bilinearly is the same as repeating it.
         branches[-1] = branches[-1].expand_as(branches[0])
         joined: Tensor = self.project(torch.cat(branches, 1))
         return joined

@@ -1,7 +1,7 @@
-"""Segment Anything (Kirillov et al., ICCV 2023): masks of what points, a box or a rough mask point at.
+"""Segment Anything (Kirillov et al., ICCV 2023): masks of objects marked by points, a box or a rough mask.
 
-The network itself is the `segment-anything` package's, imported when one is built. Parameter names are
-its own, so that the published ViT-B, ViT-L and ViT-H files load as they are.
+The network is that of the `segment-anything` package, which is imported when a `Sam` is built. Parameter
+names are those of the package, so the published ViT-B, ViT-L and ViT-H files load as they are.
 """
 
 from __future__ import annotations
@@ -19,19 +19,25 @@ from ..errors import FiceError
 from ..ops.overlap import soft_iou
 
 INSIDE, OUTSIDE, UNUSED = 1, 0, -1
-_SUREST = 10.0  # logit of a mask prompt where it is 0 or 1; SAM's own logits are of that size
+_MAX_LOGIT = (
+    10.0  # of a mask prompt where it is 1 (-10 where it is 0); SAM's own logits are of that size
+)
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """What to look for in each of N pictures. Coordinates are (x, y) in pixels, (0, 0) the middle of the
-    top left one.
+    """Prompts for each of N images.
+
+    Coordinates are (x, y) in pixels; (0, 0) is the centre of the top left pixel.
 
     Attributes:
         points: (N, P, 2).
-        labels: of the points, (N, P): 1 inside the mask, 0 outside it, -1 no point at all.
-        boxes: (N, 4), left, top, right, bottom; a row with NaN is no box.
-        masks: rough masks of the whole picture, (N, 1, h, w) in [0, 1], any size.
+        labels: of the points, (N, P): 1 inside the mask, 0 outside it, -1 for no point.
+        boxes: (N, 4), left, top, right, bottom; a row with NaN means no box.
+        masks: rough masks of the whole image, (N, 1, h, w) in [0, 1], any size.
+
+    Raises:
+        ValueError: a shape is wrong, or the prompts are for different numbers of images.
     """
 
     points: Tensor | None = None
@@ -49,7 +55,7 @@ class Prompts:
         if self.masks is not None and (self.masks.ndim != 4 or self.masks.shape[1] != 1):
             raise ValueError(f"masks must be (N, 1, h, w), not {tuple(self.masks.shape)}")
         if len({len(value) for value in self._given()}) > 1:
-            raise ValueError("points, boxes and masks are for different numbers of pictures")
+            raise ValueError("points, boxes and masks are for different numbers of images")
 
     def _given(self) -> list[Tensor]:
         values = (self.points, self.boxes, self.masks)
@@ -60,19 +66,19 @@ class Prompts:
 
 
 class Sam(nn.Module):
-    """Segment Anything behind prompts in pixels of the picture. The defaults are ViT-B.
+    """Segment Anything with prompts in pixels of the image. The defaults are those of ViT-B.
 
     Args:
-        image_size: side of the square that pictures are brought to, in pixels.
-        patch_size: pixels a side of one token.
+        image_size: side in pixels of the network's square input; images are resized and padded to it.
+        patch_size: side of one token in pixels.
         embed_dim, depth, num_heads, mlp_dim: of the vision transformer.
-        window_size: tokens a side of the windows within which all blocks attend but
-        global_blocks: these, by index.
-        prompt_dim: features of the picture and of the prompts.
-        mask_channels: hidden channels that read a mask prompt.
-        candidates: masks proposed for an ambiguous prompt.
+        window_size: side in tokens of the attention windows of the blocks.
+        global_blocks: indices of the blocks that attend to the whole image instead.
+        prompt_dim: features of the image and of the prompts.
+        mask_channels: hidden channels of the encoder of mask prompts.
+        candidates: number of masks for an ambiguous prompt.
         decoder_depth, decoder_heads, decoder_mlp_dim, decoder_downsample: of the two-way transformer.
-        quality_depth, quality_dim: of the head that predicts how good a mask is.
+        quality_depth, quality_dim: of the head that predicts the quality of a mask.
 
     Raises:
         FiceError: the package is not installed.
@@ -119,7 +125,7 @@ class Sam(nn.Module):
             "quality_dim": quality_dim,
         }
         self.image_size = image_size
-        modeling = _package()
+        modeling = _import_modeling()
         grid = image_size // patch_size
         self.model: Any = modeling.Sam(
             image_encoder=modeling.ImageEncoderViT(
@@ -157,93 +163,98 @@ class Sam(nn.Module):
         )
 
     def forward(self, images: Tensor, prompts: Prompts, like: Tensor | None = None) -> Tensor:
-        """Soft masks of what the prompts point at.
+        """Soft masks (N, 1, H, W) in [0, 1] of the objects that the prompts mark.
 
-        SAM answers with one mask for a clear prompt and three for an ambiguous one. Without `like`, a
-        lone point is taken as ambiguous and the answer of the highest predicted quality is returned,
-        as the paper does; any other prompt gets the single answer. With it, of all four the one that
-        overlaps most with `like`.
+        SAM predicts one mask for a clear prompt and three for an ambiguous one. A single point counts
+        as ambiguous: of its three masks, the one of the highest predicted quality is returned, as in
+        the paper. Any other prompt gets the one mask for clear prompts. With `like`, the mask among
+        all four that overlaps most with `like` is returned instead.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
-            prompts: for N pictures.
-            like: a rough idea of the mask, (N, 1, h, w) in [0, 1], any size.
+            prompts: for N images; an image without any prompt gets a mask of zeros.
+            like: a rough mask of the object, (N, 1, h, w) in [0, 1], any size.
 
-        Returns:
-            (N, 1, H, W) in [0, 1]; 0 for a picture without any prompt.
+        Raises:
+            ValueError: a shape is wrong.
         """
         _expect("images", images, (len(prompts), 3, *images.shape[2:]))
         if like is not None:
             _expect("like", like, (len(images), 1, *like.shape[2:]))
         masks = [
             self._mask(images[i : i + 1], prompts, i, None if like is None else like[i : i + 1])
-            for i in range(len(images))  # one by one: ViT-H takes gigabytes for a picture
+            for i in range(len(images))  # one at a time: ViT-H needs gigabytes for one image
         ]
         return torch.cat(masks)
 
     def _mask(self, image: Tensor, prompts: Prompts, i: int, like: Tensor | None) -> Tensor:
-        """The mask of picture `i`, (1, 1, H, W)."""
+        """The mask of image `i`, (1, 1, H, W)."""
         size = (image.shape[2], image.shape[3])
-        fitted = self._fitted(size)
+        resized = self._resized(size)
         points, boxes, masks = self._prompt(prompts, i, size, image)
         if points is None and boxes is None and masks is None:
             return torch.zeros_like(image[:, :1])
         sparse, dense = self.model.prompt_encoder(points=points, boxes=boxes, masks=masks)
         logits, quality = self.model.mask_decoder.predict_masks(
-            image_embeddings=self._features(image, fitted),
+            image_embeddings=self._features(image, resized),
             image_pe=self.model.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
         )
-        # Output 0 is the single answer, the others are those to an ambiguous prompt.
-        lone = points is not None and points[0].shape[1] == 1 and boxes is None and masks is None
+        # Output 0 is the mask for a clear prompt, the others are those for an ambiguous one.
+        single = points is not None and points[0].shape[1] == 1 and boxes is None and masks is None
         if like is not None:
-            rough = self._in_square(like, fitted, logits.shape[-1])
-            chosen = soft_iou(logits.sigmoid(), rough, start_dim=2).argmax(dim=1)
+            rough = self._padded(like, resized, logits.shape[-1])
+            index = soft_iou(logits.sigmoid(), rough, start_dim=2).argmax(dim=1)
         else:
-            chosen = 1 + quality[:, 1:].argmax(dim=1) if lone else torch.zeros(1, dtype=torch.int64)
-        best = logits[:, chosen.to(logits.device)]
-        mask: Tensor = self.model.postprocess_masks(best, fitted, size).sigmoid()
+            index = (
+                1 + quality[:, 1:].argmax(dim=1) if single else torch.zeros(1, dtype=torch.int64)
+            )
+        best = logits[:, index.to(logits.device)]
+        mask: Tensor = self.model.postprocess_masks(best, resized, size).sigmoid()
         return mask
 
-    def _features(self, image: Tensor, fitted: tuple[int, int]) -> Tensor:
-        """Features of one picture in [0, 1], (1, prompt_dim, grid, grid)."""
+    def _features(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+        """Features (1, prompt_dim, grid, grid) of one image in [0, 1], resized to `size`."""
         resized = F.interpolate(
-            255 * image, fitted, mode="bilinear", align_corners=False, antialias=True
+            255 * image, size, mode="bilinear", align_corners=False, antialias=True
         )
         features: Tensor = self.model.image_encoder(self.model.preprocess(resized))
         return features
 
-    def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
-        """A picture's (H, W) once its longest side is the network's."""
+    def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) of an image of `size` after its longer side is resized to `image_size`."""
         scale = self.image_size / max(size)
         return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
 
     def _prompt(
         self, prompts: Prompts, i: int, size: tuple[int, int], like: Tensor
     ) -> tuple[tuple[Tensor, Tensor] | None, Tensor | None, Tensor | None]:
-        """Points with labels, box and mask of picture `i` as the network takes them, None where absent."""
-        fitted = self._fitted(size)
-        stretch = like.new_tensor([fitted[1] / size[1], fitted[0] / size[0]])
+        """Points with labels, box and mask of image `i` in the network's coordinates; None where absent."""
+        resized = self._resized(size)
+        scale = like.new_tensor([resized[1] / size[1], resized[0] / size[0]])
         points = boxes = masks = None
         if prompts.points is not None and prompts.labels is not None:
             labels = prompts.labels[i].to(like.device)
             used = labels != UNUSED
             if bool(used.any()):
-                places = prompts.points[i].to(like)[used] * stretch
-                points = (places[None], labels[used][None])
+                positions = prompts.points[i].to(like)[used] * scale
+                points = (positions[None], labels[used][None])
         if prompts.boxes is not None and bool(prompts.boxes[i].isfinite().all()):
-            boxes = prompts.boxes[i : i + 1].to(like) * stretch.repeat(2)
+            boxes = prompts.boxes[i : i + 1].to(like) * scale.repeat(2)
         if prompts.masks is not None:
             side = self.model.prompt_encoder.mask_input_size[0]
-            soft = self._in_square(prompts.masks[i : i + 1].to(like), fitted, side)
-            masks = torch.logit(soft, eps=1e-6).clamp(-_SUREST, _SUREST)
+            soft = self._padded(prompts.masks[i : i + 1].to(like), resized, side)
+            masks = torch.logit(soft, eps=1e-6).clamp(-_MAX_LOGIT, _MAX_LOGIT)
         return points, boxes, masks
 
-    def _in_square(self, mask: Tensor, fitted: tuple[int, int], side: int) -> Tensor:
-        """A mask of the picture (1, 1, h, w) laid out as the network's low-resolution answers are."""
+    def _padded(self, mask: Tensor, resized: tuple[int, int], side: int) -> Tensor:
+        """A mask (1, 1, h, w) of the image, resized and padded to (1, 1, side, side).
+
+        The padding is at the right or bottom, as in the network's low-resolution masks.
+        """
         scale = side / self.image_size
-        inner = (max(1, round(fitted[0] * scale)), max(1, round(fitted[1] * scale)))
+        inner = (max(1, round(resized[0] * scale)), max(1, round(resized[1] * scale)))
         small = F.interpolate(mask, inner, mode="bilinear", align_corners=False, antialias=True)
         return F.pad(small, (0, side - inner[1], 0, side - inner[0]))
 
@@ -253,7 +264,8 @@ def _expect(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} must be {shape}, not {tuple(value.shape)}")
 
 
-def _package() -> Any:
+def _import_modeling() -> Any:
+    """The module of the `segment-anything` package that defines the network."""
     try:
         from segment_anything import modeling
     except ImportError as error:
@@ -266,7 +278,7 @@ def _package() -> Any:
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Sam` whose state dict this is.
 
-    The heads of the decoder leave no trace in it and are the published eight.
+    It does not contain the number of heads of the decoder: the published eight are assumed.
 
     Raises:
         KeyError: a tensor is missing; its message is the tensor's name.
@@ -276,15 +288,15 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     shape = {key: tuple(value.shape) for key, value in state.items()}
     if image + "blocks.0.attn.rel_pos_h" not in shape:
         raise FiceError(
-            "its picture encoder has no relative positions, as every published ViT-B, ViT-L and "
-            "ViT-H of Segment Anything has"
+            "its image encoder has no relative positions; every published ViT-B, ViT-L and ViT-H of "
+            "Segment Anything has them"
         )
     embed_dim, _, patch_size, _ = shape[image + "patch_embed.proj.weight"]
     grid = shape[image + "pos_embed"][1]
     depth = _count(shape, image + "blocks.")
-    # Attention over t tokens a side has 2 t - 1 relative positions.
-    reach = [(shape[f"{image}blocks.{i}.attn.rel_pos_h"][0] + 1) // 2 for i in range(depth)]
-    windows = [tokens for tokens in reach if tokens != grid]
+    # Attention over windows of t x t tokens has 2 t - 1 relative positions along each axis.
+    sides = [(shape[f"{image}blocks.{i}.attn.rel_pos_h"][0] + 1) // 2 for i in range(depth)]
+    windows = [side for side in sides if side != grid]
     prompt_dim = shape[decoder + "iou_token.weight"][1]
     first = decoder + "transformer.layers.0."
     return {
@@ -295,7 +307,7 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "num_heads": embed_dim // shape[image + "blocks.0.attn.rel_pos_h"][1],
         "mlp_dim": shape[image + "blocks.0.mlp.lin1.weight"][0],
         "window_size": windows[0] if windows else grid,
-        "global_blocks": [i for i, tokens in enumerate(reach) if tokens == grid],
+        "global_blocks": [i for i, side in enumerate(sides) if side == grid],
         "prompt_dim": prompt_dim,
         "mask_channels": shape["prompt_encoder.mask_downscaling.3.weight"][0],
         "candidates": shape[decoder + "mask_tokens.weight"][0] - 1,
@@ -309,6 +321,6 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _count(names: Mapping[str, Any], prefix: str) -> int:
-    """How many numbered children there are below a prefix."""
+    """Number of numbered children below `prefix`."""
     below = (key.removeprefix(prefix) for key in names if key.startswith(prefix))
     return len({name.split(".")[0] for name in below})

@@ -1,4 +1,4 @@
-"""DeepLabV3 on a dilated ResNet (Chen et al. 2017): soft regions background, body and head.
+"""DeepLabV3 on a dilated ResNet (Chen et al. 2017): soft masks of background, body and head.
 
 Parameter names are those of torchvision's `deeplabv3_resnet50`.
 """
@@ -18,7 +18,7 @@ CLASSES = ("background", "body", "head")
 
 
 class Regions(NamedTuple):
-    """Soft segmentation of a picture: three (N, 1, H, W) maps in [0, 1] that sum to 1."""
+    """Soft segmentation of an image: three (N, 1, H, W) maps in [0, 1] that sum to 1."""
 
     background: Tensor
     body: Tensor
@@ -26,7 +26,7 @@ class Regions(NamedTuple):
 
 
 class DilatedResNet(nn.Module):
-    """(N, 3, H, W) -> (N, 32 width, H/8, W/8): the last two stages dilate instead of striding."""
+    """ResNet whose last two stages dilate instead of striding: (N, 3, H, W) -> (N, 32 width, H/8, W/8)."""
 
     def __init__(self, stem_channels: int, width: int, blocks: Sequence[int]) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class DilatedResNet(nn.Module):
             stage = []
             for j in range(count):
                 stride = 2 if i == 1 and j == 0 else 1
-                # The block that would have strided still sees undilated features.
+                # As in torchvision, the first block of a stage has the dilation of the stage before.
                 stage.append(DilatedBottleneck(channels, inner, stride, dilation, project=j == 0))
                 channels = inner * EXPANSION
                 if i >= 2:
@@ -48,7 +48,7 @@ class DilatedResNet(nn.Module):
         self.out_channels = channels
 
     def features(self, x: Tensor) -> Iterator[Tensor]:
-        """What the stem, at half the size, and every stage make of x, one after the other."""
+        """Yield the features of the stem (half the size), then those of every stage."""
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         yield x
         x = F.max_pool2d(x, 3, 2, 1)
@@ -63,17 +63,17 @@ class DilatedResNet(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """Soft regions of a picture of a person.
+    """Soft segmentation of an image of a person.
 
     Args:
-        class_order: what the three output channels mean; SwagGAN's files have background, head,
-            body. Changes the meaning of the weights, not their layout.
+        class_order: classes of the three output channels; SwagGAN's files have background, head,
+            body. It changes the meaning of the weights, not their layout.
         stem_channels, width, blocks: of the ResNet; stage i has inner width `width * 2**i`.
         aspp_channels, aspp_rates: of the atrous spatial pyramid.
         dropout: probability after the pyramid, in training only.
 
     Raises:
-        ValueError: when class_order is no order of background, body and head.
+        ValueError: class_order is not a permutation of background, body and head.
     """
 
     def __init__(
@@ -115,14 +115,17 @@ class Segmenter(nn.Module):
     def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) in [0, 1] -> logits (N, 3, H, W) in `class_order`.
 
-        The network was trained on plain RGB: no mean or deviation is taken out.
+        The network was trained on plain RGB, so the input is not normalised.
         """
         low = self.classifier(self.backbone(images))
         return interpolate(low, (images.shape[-2], images.shape[-1]))
 
     def features(self, images: Tensor, count: int) -> list[Tensor]:
-        """images (N, 3, H, W) in [0, 1] -> what the stem (H/2) and the first stages (H/4, then H/8)
-        make of them, `count` maps (N, C, h, w) >= 0; later stages are not computed."""
+        """The first `count` feature maps (N, C, h, w) >= 0 of images (N, 3, H, W) in [0, 1].
+
+        They come from the stem (H/2) and the first stages (H/4, then H/8). Later stages are not
+        computed.
+        """
         return list(islice(self.backbone.features(images), count))
 
     def forward(self, images: Tensor) -> Regions:
@@ -133,20 +136,22 @@ class Segmenter(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As `nn.Module.load_state_dict`; the class weights and the auxiliary
-        classifier that training leaves behind are passed over."""
+        """Load weights as `nn.Module.load_state_dict` does.
+
+        The class weights and the auxiliary classifier, which only training uses, are ignored.
+        """
         training = ("loss.", "aux_classifier.")
-        own = {key: value for key, value in state_dict.items() if not key.startswith(training)}
-        return super().load_state_dict(own, strict, assign)
+        used = {key: value for key, value in state_dict.items() if not key.startswith(training)}
+        return super().load_state_dict(used, strict, assign)
 
 
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Segmenter` whose state dict this is.
 
-    Class order, dilations and dropout leave no trace in it and are the published defaults.
+    It contains neither class order nor dilations nor dropout: these keep the published defaults.
 
     Raises:
-        FiceError: when keys are missing or the number of classes is not three.
+        FiceError: keys are missing, or the number of classes is not three.
     """
     needed = {
         "backbone.conv1.weight",

@@ -1,8 +1,8 @@
 """StyleGAN2 generator: mapping and synthesis networks, named as in the published files.
 
 Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (CVPR 2020), sections
-2.2 and 4.1, with the layer order, gains and clamps of the StyleGAN2-ADA release. The picture may be
-square or, as in StyleGAN-Human, half as wide as it is high.
+2.2 and 4.1, with the layer order, gains and clamps of the StyleGAN2-ADA release. Images are square
+or, as in StyleGAN-Human, half as wide as high.
 """
 
 import math
@@ -16,31 +16,31 @@ from torch.nn import functional as F
 from ..errors import FiceError
 
 LEAKY_SLOPE = 0.2
-GAIN = math.sqrt(2.0)  # restores the variance that the leaky ReLU takes away
+GAIN = math.sqrt(2.0)  # makes up for the variance that the leaky ReLU loses
 EPSILON = 1e-8
 MAPPING_LR_MULTIPLIER = 0.01
 
 
 def _binomial_filter(x: Tensor, gain: float) -> Tensor:
     """The [1, 3, 3, 1] low-pass kernel for every channel of x, (C, 1, 4, 4), summing to `gain`."""
-    # Computed where x is: a constant from the host would make a GPU wait at every call.
+    # Computed on the device of x: copying a constant from the CPU would stall a GPU at every call.
     taps = 4 - 2 * (torch.arange(4, dtype=x.dtype, device=x.device) - 1.5).abs()
     return (torch.outer(taps, taps) * (gain / 64)).expand(x.shape[1], 1, 4, 4)
 
 
 def smooth(x: Tensor) -> Tensor:
-    """Low-pass with gain 4 after a transposed convolution: (N, C, 2H+1, 2W+1) -> (N, C, 2H, 2W)."""
+    """Low-pass filter with gain 4 after a transposed convolution: (N, C, 2H+1, 2W+1) -> (N, C, 2H, 2W)."""
     return F.conv2d(x, _binomial_filter(x, 4.0), padding=1, groups=x.shape[1])
 
 
 def upsample(images: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, 2H, 2W) by zero-stuffing and the same low-pass; zeros lie outside."""
+    """(N, C, H, W) -> (N, C, 2H, 2W) by inserting zeros and the same low-pass filter, zero-padded."""
     kernel = _binomial_filter(images, 4.0)
     return F.conv_transpose2d(images, kernel, stride=2, padding=1, groups=images.shape[1])
 
 
 def _clamped(x: Tensor, limit: float) -> Tensor:
-    # Its gradient is one pass over the activations; that of `clamp` is four.
+    # The gradient of `hardtanh` is one pass over the activations, that of `clamp` four.
     return F.hardtanh(x, -limit, limit)
 
 
@@ -84,9 +84,9 @@ class MappingNetwork(nn.Module):
 class StyledConv(nn.Module):
     """Modulated 3x3 convolution, constant noise, bias, leaky ReLU, clamp; `up` doubles the size.
 
-    Modulation scales the input channels by the style and demodulation the output channels by
-    1 / sqrt(sum (style * weight)^2 + eps). Scaling the activations instead of the weights is the
-    same mathematics without one set of weights for every sample.
+    Modulation scales the input channels by the style. Demodulation scales the output channels by
+    1 / sqrt(sum (style * weight)^2 + eps). Both scale the activations here, not the weights: the
+    result is the same and no set of weights per sample is needed.
     """
 
     noise_const: Tensor
@@ -117,8 +117,8 @@ class StyledConv(nn.Module):
         else:
             x = F.conv2d(x, self.weight, padding=1)
         demodulation = torch.rsqrt(style.square() @ self.energies() + EPSILON)
-        # The leaky ReLU is positively homogeneous, so its gain may be applied before it, and the
-        # demodulation, noise, bias and gain are then one pass over the activations.
+        # The leaky ReLU is positively homogeneous, so its gain can be applied before it. Then
+        # demodulation, noise, bias and gain are one pass over the activations.
         noise = self.noise_const * (self.noise_strength * GAIN)
         shift = noise + (self.bias * GAIN)[:, None, None]
         x = torch.addcmul(shift, x, (demodulation * GAIN)[:, :, None, None])
@@ -126,7 +126,7 @@ class StyledConv(nn.Module):
         return x if self.clamp is None else _clamped(x, self.clamp)
 
     def energies(self) -> Tensor:
-        """How much of an input channel's variance an output channel gets, (in_channels, out_channels)."""
+        """Variance of each output channel per variance of each input channel, (in_channels, out_channels)."""
         return self.weight.square().sum((2, 3)).t()
 
 
@@ -144,7 +144,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         n, c, height, width = x.shape
         style = self.affine(w) * self.weight_gain
-        # Only 3 x C numbers a sample: here modulating the weight is the cheap side.
+        # Only 3 x C numbers per sample: modulating the weight is cheaper here.
         weight = self.weight[:, :, 0, 0] * style[:, None, :]
         rgb = torch.baddbmm(self.bias[None, :, None], weight, x.reshape(n, c, height * width))
         rgb = rgb.reshape(n, 3, height, width)
@@ -152,7 +152,7 @@ class ToRGB(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: (conv0 with upsampling,) conv1, torgb; the pictures of all blocks add up."""
+    """One resolution: (conv0 with upsampling,) conv1, torgb; the RGB images of all blocks add up."""
 
     def __init__(
         self,
@@ -172,7 +172,10 @@ class SynthesisBlock(nn.Module):
         self.torgb = ToRGB(out_channels, w_dim, clamp)
 
     def forward(self, x: Tensor | None, rgb: Tensor | None, ws: Tensor) -> tuple[Tensor, Tensor]:
-        """ws (N, 2 or 3, w_dim): a w for every layer; torgb's is also the next block's conv0's."""
+        """Features and RGB image of this block, given those of the block before.
+
+        ws (N, 2 or 3, w_dim) has one w for every layer. torgb and the next block's conv0 share theirs.
+        """
         y: Tensor
         if x is None or rgb is None:
             y = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0])
@@ -182,15 +185,19 @@ class SynthesisBlock(nn.Module):
 
 
 class HeldFeatures(NamedTuple):
-    """What of a picture stays as other codes have it: these codes (N, num_ws, w_dim), and where, 1 to
-    stay, (N, 1, H, W) in [0, 1]."""
+    """Codes whose features replace those of the synthesised codes inside a mask.
+
+    Attributes:
+        w_plus: these codes, (N, num_ws, w_dim).
+        mask: where their features are used, (N, 1, H, W) in [0, 1]; 1 replaces.
+    """
 
     w_plus: Tensor
     mask: Tensor
 
 
 class SynthesisNetwork(nn.Module):
-    """w_plus (N, num_ws, w_dim) -> picture (N, 3, H, W) about [-1, 1]."""
+    """w_plus (N, num_ws, w_dim) -> images (N, 3, H, W) about [-1, 1]."""
 
     def __init__(
         self,
@@ -229,7 +236,7 @@ class Generator(nn.Module):
     """StyleGAN2 generator.
 
     Args:
-        resolution: (H, W) of the picture in pixels; H a power of two from 8 up, W = H or W = H / 2.
+        resolution: (H, W) of the image in pixels; H a power of two from 8 up, W = H or W = H / 2.
         z_dim, w_dim: sizes of the two latent spaces.
         channel_base, channel_max: a block of height r has min(channel_base // r, channel_max)
             channels.
@@ -237,7 +244,7 @@ class Generator(nn.Module):
         conv_clamp: activations are clamped to +-conv_clamp; None for no clamp.
 
     Raises:
-        ValueError: for a resolution that the architecture cannot produce, or no channels for it.
+        ValueError: the architecture cannot produce the resolution, or channel_base is below its height.
     """
 
     def __init__(
@@ -284,18 +291,18 @@ class Generator(nn.Module):
         return self.mapping.w_avg
 
     def map(self, z: Tensor, truncation: float = 1.0) -> Tensor:
-        """z (N, z_dim) -> w_plus (N, num_ws, w_dim), truncated: w_avg + truncation (w - w_avg)."""
+        """z (N, z_dim) -> w_plus (N, num_ws, w_dim) with w truncated to w_avg + truncation (w - w_avg)."""
         w = self.w_avg.lerp(self.mapping(z), truncation) if truncation != 1.0 else self.mapping(z)
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def synthesize(self, w_plus: Tensor, held: HeldFeatures | None = None) -> Tensor:
         """w_plus (N, num_ws, w_dim) -> images (N, 3, H, W), about [0, 1] but not clamped.
 
-        With `held`, the features of other codes replace these codes' own where its mask is 1, after
-        every block: a picture that is generated anew in one region only, and continued from the other.
+        With `held`, its features replace those of `w_plus` inside its mask, after every block. Only
+        the rest of the image is generated from `w_plus`.
 
         Raises:
-            ValueError: when w_plus has another shape.
+            ValueError: w_plus has another shape.
         """
         if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(
@@ -311,20 +318,23 @@ class Generator(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As `nn.Module.load_state_dict`; the fixed low-pass filters that files repeat
-        in every layer are no parameters here and are passed over."""
-        own = {k: v for k, v in state_dict.items() if not k.endswith("resample_filter")}
-        return super().load_state_dict(own, strict, assign)
+        """Load weights as `nn.Module.load_state_dict` does.
+
+        The fixed low-pass filters that files repeat in every layer are ignored.
+        """
+        used = {k: v for k, v in state_dict.items() if not k.endswith("resample_filter")}
+        return super().load_state_dict(used, strict, assign)
 
 
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Generator` whose state dict this is.
 
-    The clamp leaves no trace in a state dict: 256, the value of every StyleGAN2-ADA file, is
-    assumed, and a reader that knows better (from `G_kwargs`) replaces `conv_clamp`.
+    A state dict does not contain the clamp: 256, the value of every StyleGAN2-ADA file, is assumed.
+    A reader that finds another value (in `G_kwargs`) replaces `conv_clamp`.
 
     Raises:
-        FiceError: when keys are missing or the channel counts follow no base/maximum rule.
+        FiceError: keys are missing, the generator takes class labels, or the channel counts do not
+            follow the rule of `Generator`.
     """
     if "mapping.embed.weight" in state:
         raise FiceError(
@@ -345,8 +355,8 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     channel_base = max(c * h for h, c in channels.items())
     if any(c != min(channel_base // h, channel_max) for h, c in channels.items()):
         raise FiceError(
-            f"The channel counts of this StyleGAN2 generator, {channels}, follow no "
-            "min(base / height, maximum) rule; only such generators can be read."
+            f"The channel counts of this StyleGAN2 generator, {channels}, do not follow the rule "
+            "min(base / height, maximum); only generators that follow it can be read."
         )
     return {
         "resolution": [height, height * const.shape[2] // const.shape[1]],

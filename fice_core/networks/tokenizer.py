@@ -1,7 +1,7 @@
-"""Sentences to the token tables that a CLIP text tower reads.
+"""Tokenizers: from texts to the token tables that a CLIP text tower reads.
 
-`WordTokenizer` serves the demonstration CLIP: one token a word, from a vocabulary that is stored
-with the weights. `BytePairTokenizer` is CLIP's own (Radford et al. 2021, section 2.4), through
+`WordTokenizer` is for the demonstration CLIP: one token per word, from a vocabulary that is stored
+with the weights. `BytePairTokenizer` is that of CLIP (Radford et al. 2021, section 2.4), by
 open_clip.
 """
 
@@ -18,7 +18,7 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")  # letters and digits, with an inner
 
 
 class Tokenizer(Protocol):
-    """What `Clip` asks of a tokenizer."""
+    """The interface that `Clip` requires of a tokenizer."""
 
     context_length: int
     vocab_size: int
@@ -32,7 +32,7 @@ class Tokenizer(Protocol):
         ...
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words of `text` that the tokenizer has to skip, in order, each once."""
+        """Words of `text` that the tokenizer skips, in order, each once."""
         ...
 
 
@@ -46,15 +46,19 @@ def split_words(text: str) -> list[str]:
 
 
 class WordTokenizer:
-    """One token a word, for a closed vocabulary.
+    """Tokenizer with one token per word and a closed vocabulary.
 
-    Ids: 0 is padding, 1..V are the words in the order of `vocabulary`, V + 1 opens a sentence and
-    V + 2 closes it. The closing id is the largest because CLIP's text tower takes its feature at
-    the position of the largest id. Unknown words are skipped; `unknown_words` names them.
+    Ids: 0 is padding, 1..V are the words in the order of `vocabulary`, V + 1 starts a text and V + 2
+    ends it. The end has the largest id because CLIP's text tower takes its feature at the position
+    of the largest id. Unknown words are skipped; `unknown_words` lists them.
 
     Args:
         vocabulary: the known words, lower-case, each once, each a single word by `split_words`.
-        context_length: width of the token table, opening and closing tokens included.
+        context_length: width of the token table, including the start and end tokens.
+
+    Raises:
+        ValueError: the vocabulary has an entry that is not such a word, or one twice; or
+            context_length is below 3.
     """
 
     def __init__(self, vocabulary: Sequence[str], context_length: int) -> None:
@@ -72,11 +76,11 @@ class WordTokenizer:
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Token table (M, context_length) int64; see `Tokenizer`."""
-        opening, closing = self.vocab_size - 2, self.vocab_size - 1
+        start, end = self.vocab_size - 2, self.vocab_size - 1
         rows = []
         for text in texts:
             ids = [self._ids[word] for word in split_words(text) if word in self._ids]
-            rows.append([opening, *ids, closing])
+            rows.append([start, *ids, end])
         return pad_rows(rows, texts, self.context_length)
 
     def unknown_words(self, text: str) -> list[str]:
@@ -85,7 +89,7 @@ class WordTokenizer:
 
 
 class BytePairTokenizer:
-    """CLIP's byte-pair tokenizer, which knows every word, without its silent truncation."""
+    """CLIP's byte-pair tokenizer, which knows every word; texts that are too long are an error."""
 
     def __init__(self, context_length: int = 77) -> None:
         # Imported here: open_clip takes over a second, and the demonstration set never needs this.
@@ -97,8 +101,8 @@ class BytePairTokenizer:
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Token table (M, context_length) int64; see `Tokenizer`."""
-        opening, closing = self._bpe.sot_token_id, self._bpe.eot_token_id
-        rows = [[opening, *self._bpe.encode(text), closing] for text in texts]
+        start, end = self._bpe.sot_token_id, self._bpe.eot_token_id
+        rows = [[start, *self._bpe.encode(text), end] for text in texts]
         return pad_rows(rows, texts, self.context_length)
 
     def unknown_words(self, text: str) -> list[str]:
@@ -107,7 +111,7 @@ class BytePairTokenizer:
 
 
 def pad_rows(rows: Sequence[Sequence[int]], texts: Sequence[str], context_length: int) -> Tensor:
-    """Token lists as one (M, context_length) int64 table, zero-padded on the right.
+    """One token table (M, context_length) int64 of token lists, zero-padded on the right.
 
     Raises:
         FiceError: a row is longer than `context_length`; the message quotes its text.

@@ -1,4 +1,4 @@
-"""Operations on plain tensors that know nothing of networks or persons.
+"""Operations on plain tensors, independent of networks and persons.
 
-May import `errors` and `settings`.
+May import from `errors`, `settings` and `files`.
 """

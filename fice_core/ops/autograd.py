@@ -1,4 +1,4 @@
-"""How torch computes within a block: with a graph or without, and the same bytes every time."""
+"""Contexts that compute with or without gradients, and deterministically."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,21 +8,24 @@ import torch
 
 @contextmanager
 def without_grad() -> Iterator[None]:
-    """Compute without a graph, yet yield tensors that later may enter one."""
+    """Context without gradients whose tensors can be used with gradients later.
+
+    Tensors of `torch.inference_mode` cannot. cuDNN is deterministic inside.
+    """
     with torch.inference_mode(False), torch.no_grad(), _repeatable():
         yield
 
 
 @contextmanager
 def with_grad() -> Iterator[None]:
-    """Compute with a graph of what asks for a gradient, whatever the caller's mode is."""
+    """Context with gradients, even if the caller has disabled them. cuDNN is deterministic inside."""
     with torch.inference_mode(False), torch.enable_grad(), _repeatable():
         yield
 
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """cuDNN must not add up in whatever order its threads arrive, nor choose what is fastest today."""
+    """Context in which cuDNN uses deterministic algorithms and does not choose them by their speed."""
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark
     cudnn.deterministic, cudnn.benchmark = True, False

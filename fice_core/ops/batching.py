@@ -1,4 +1,4 @@
-"""Which samples go together: N of one thing with one, or with as many, of another."""
+"""Batches: N samples of one kind go with one, or with N, of another kind."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,13 +9,13 @@ from .autograd import without_grad
 
 
 def broadcast_count(counts: Mapping[str, int]) -> int:
-    """How many edits these numbers of things make; a single one serves all edits.
+    """The number of edits for these numbers of inputs; a single input is used for all edits.
 
     Args:
-        counts: how many there are, by what they are called.
+        counts: the number of inputs, by their name in messages.
 
     Raises:
-        FiceError: there is none of something, or two of them differ and neither is 1.
+        FiceError: a number is 0, or two numbers differ and neither is 1.
     """
     for name, count in counts.items():
         if count == 0:
@@ -28,10 +28,10 @@ def broadcast_count(counts: Mapping[str, int]) -> int:
 
 
 def broadcast_rows(samples: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-    """Tensors with one row for each edit: those of a single row are repeated, without a copy.
+    """Tensors with one row per edit; a single row is repeated without a copy.
 
     Args:
-        samples: tensors (N or 1, ...), by what their rows are called.
+        samples: tensors (N or 1, ...), by the name of their rows in messages.
 
     Raises:
         FiceError: see `broadcast_count`.
@@ -46,8 +46,8 @@ MAX_BATCH = 8
 def in_batches(
     function: Callable[[torch.Tensor], torch.Tensor], tensor: torch.Tensor, max_batch: int
 ) -> torch.Tensor:
-    """Apply `function` to pieces of at most `max_batch` samples, without a graph."""
+    """`function` of the tensor, computed in batches of at most `max_batch` samples, without gradients."""
     with without_grad():
-        # The clone turns a caller's inference tensor into an ordinary one.
-        pieces = [function(piece.clone()) for piece in tensor.detach().split(max_batch)]
-        return torch.cat(pieces)
+        # `clone` makes an ordinary tensor of a caller's inference tensor.
+        batches = [function(batch.clone()) for batch in tensor.detach().split(max_batch)]
+        return torch.cat(batches)

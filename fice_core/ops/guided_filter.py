@@ -1,9 +1,9 @@
-"""A mask of a network's resolution, brought to the photo's resolution with clean edges.
+"""Guided filter: brings a mask from a network's resolution to the photo's, with its edges.
 
-Networks see 112 to 256 pixels, a photo has thousands. A guided filter (He, Sun, Tang, "Guided Image
+Networks work at 112 to 256 pixels, a photo has thousands. A guided filter (He, Sun, Tang, "Guided Image
 Filtering", PAMI 2013; He and Sun, "Fast Guided Filter", arXiv 1505.00996) fits the mask locally as a
-linear function of the photo's colours, so that its edge moves onto an edge of the photo. `refine_mask`
-applies filters from coarse to fine.
+linear function of the photo's colours. The edge of the mask thus moves to an edge of the photo.
+`refine_mask` applies filters from coarse to fine.
 
 Masks are (N, 1, H, W) in [0, 1]. Lengths are fractions of the image height.
 """
@@ -16,35 +16,38 @@ from torch import Tensor
 
 from .resize import WORKING_SIDE, resize, working_copy
 
-_STRIP = 1 << 20  # pixels of the photo that are in work at once
-_GAIN = 2.0  # contrast given to the mask between two filters, so that haze does not build up
-_HAZE = 0.1  # opacity below which the filtered mask is taken for 0, and above 1 minus it for 1
-_NOTHING = 1e-6  # rounding of a share that is 0 or 1; the least other share is far above
-_QUIET = 1e-4  # variance of a mask within a window that is not worth explaining
-_LEAST_WEIGHT = 1e-3  # of a fit that explains nothing, against 1 for one that explains all
+_STRIP = 1 << 20  # pixels of the photo that are processed at a time
+_GAIN = 2.0  # contrast gain of the mask between two filters; without it, small errors accumulate
+_OPACITY_MARGIN = 0.1  # the filtered mask becomes 0 below this value, and 1 above 1 minus it
+_SHARE_TOLERANCE = (
+    1e-6  # rounding of a share that is 0 or 1; the smallest other share is far larger
+)
+_MIN_VARIANCE = 1e-4  # of the mask in a window; a smaller variance needs no explanation by colours
+_MIN_WEIGHT = 1e-3  # of a fit that explains nothing; a fit that explains all has weight 1
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colour channels
 
 
 def refine_mask(
     images: Tensor, mask: Tensor, radius: float = 0.03, epsilon: float = 1e-4
 ) -> Tensor:
-    """The mask at the photo's resolution, its edge on the nearby edge of the photo.
+    """The mask at the photo's resolution, with its edge at the nearest edge of the photo.
 
-    Guided filters of halving radius follow each other. Where the photo's colours do not explain the
-    mask, it stays as it is. What is farther than twice the radius from the border (level 0.5) becomes
-    exactly 0 or 1: a soft border is no part of the result; `masks.blur` makes one.
+    Guided filters are applied one after the other; each has half the radius of the one before. Where
+    the photo's colours do not explain the mask, it stays as it is. At more than twice the radius from
+    the border (level 0.5) the result is exactly 0 or 1. It has no soft border; `morphology.blur` makes
+    one.
 
     Args:
         images: photos, (N, 3, H, W) in [0, 1].
-        mask: probability or soft mask of the same pictures, (N, 1, h, w), any size.
-        radius: how far the mask's border may be off, a fraction of the height.
-        epsilon: variance of a colour (of [0, 1]) that is too small to be an edge.
+        mask: probability or soft mask of the same images, (N, 1, h, w), any size.
+        radius: largest expected error of the mask's border, a fraction of the height.
+        epsilon: variance of a colour in [0, 1]; smaller ones do not count as an edge.
 
     Returns:
         (N, 1, H, W) in [0, 1].
 
     Raises:
-        ValueError: shapes that do not go together, radius or epsilon not positive.
+        ValueError: the shapes do not match, or radius or epsilon is not positive.
     """
     _check(images, mask, radius, epsilon)
     guide = working_copy(images, WORKING_SIDE).float()
@@ -54,9 +57,9 @@ def refine_mask(
     while True:
         model, explained = _fit(guide, current, pixels, epsilon)
         trust = (2 * explained).clamp(max=1)
-        # What is not trusted of the colours is made up by the mask itself, as a constant of the model.
-        kept = (1 - trust) * current
-        model = torch.cat([model[:, :3] * trust, model[:, 3:] * trust + kept], dim=1)
+        # Where the fit is not trusted, the mask itself is blended into the constant of the model.
+        fallback = (1 - trust) * current
+        model = torch.cat([model[:, :3] * trust, model[:, 3:] * trust + fallback], dim=1)
         if pixels < 4:
             break
         current = _contrast(_predict(model, guide), _GAIN)
@@ -65,24 +68,27 @@ def refine_mask(
 
 
 def _decide(model: Tensor, strip: Tensor) -> Tensor:
-    """The filtered mask near the border, 0 or 1 where a window (fifth channel) sees only one of them."""
-    near = _contrast(_predict(model[:, :4], strip), 1 / (1 - 2 * _HAZE))
+    """The filtered mask near the border; 0 or 1 where the window has only this value.
+
+    The fifth channel of `model` is the share of ones in the window.
+    """
+    filtered = _contrast(_predict(model[:, :4], strip), 1 / (1 - 2 * _OPACITY_MARGIN))
     share = model[:, 4:]
-    near = torch.where(share < _NOTHING, 0.0, near)
-    return torch.where(share > 1 - _NOTHING, 1.0, near)
+    filtered = torch.where(share < _SHARE_TOLERANCE, 0.0, filtered)
+    return torch.where(share > 1 - _SHARE_TOLERANCE, 1.0, filtered)
 
 
 def _fit(guide: Tensor, mask: Tensor, pixels: int, epsilon: float) -> tuple[Tensor, Tensor]:
-    """Local least squares of the mask on the colours.
+    """Local least-squares fit of the mask to the colours.
 
-    Every window of the given radius has its own fit; a pixel takes the mean of those of all windows
-    that hold it, weighted by how well they explain the mask.
+    Every window of the given radius has its own fit. The fit of a pixel is the mean over all windows
+    that contain it, weighted by how well they explain the mask.
 
     Returns:
         Slopes for red, green and blue and the constant, (N, 4, h, w), for `_predict`; and the share
         of the mask's variance that the fits explain, (N, 1, h, w) in [0, 1].
     """
-    colours = guide - 0.5  # products of small numbers keep more digits
+    colours = guide - 0.5  # products of smaller numbers lose fewer digits
     products = torch.stack([colours[:, i] * colours[:, j] for i, j in _PAIRS], dim=1)
     moments = torch.cat([colours, mask, products, colours * mask, mask * mask], dim=1)
     mean, level, second, mixed, square = _window_mean(moments, pixels).split([3, 1, 6, 3, 1], dim=1)
@@ -91,18 +97,18 @@ def _fit(guide: Tensor, mask: Tensor, pixels: int, epsilon: float) -> tuple[Tens
     slopes = _solve(covariance, mixed, epsilon)
     constant = level - (slopes * mean).sum(dim=1, keepdim=True)
     variance = (square - level * level).clamp_min(0)
-    explained = (slopes * mixed).sum(dim=1, keepdim=True) / (variance + _QUIET)
-    # Three colours explain three of n pixels by chance: the adjusted coefficient of determination.
+    explained = (slopes * mixed).sum(dim=1, keepdim=True) / (variance + _MIN_VARIANCE)
+    # The adjusted coefficient of determination: three colours explain three of n pixels by chance.
     count = (2 * pixels + 1) ** 2
     explained = (1 - (1 - explained) * (count - 1) / (count - 4)).clamp(0, 1)
-    weight = explained * explained + _LEAST_WEIGHT
+    weight = explained * explained + _MIN_WEIGHT
     fits = torch.cat([slopes * weight, constant * weight, weight, explained], dim=1)
     fits = _window_mean(fits, pixels)
     return fits[:, :4] / fits[:, 4:5], fits[:, 5:]
 
 
 def _solve(covariance: Tensor, right: Tensor, epsilon: float) -> Tensor:
-    """x of (covariance + epsilon) x = right, by cofactors; (N, 6, h, w), (N, 3, h, w) -> (N, 3, h, w)."""
+    """Solve (covariance + epsilon I) x = right by cofactors: (N, 6, h, w), (N, 3, h, w) -> (N, 3, h, w)."""
     rr, rg, rb, gg, gb, bb = covariance.unbind(dim=1)
     rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
     r, g, b = right.unbind(dim=1)
@@ -118,23 +124,23 @@ def _solve(covariance: Tensor, right: Tensor, epsilon: float) -> Tensor:
 
 
 def _predict(model: Tensor, images: Tensor) -> Tensor:
-    """Slopes and constant (N, 4, h, w) applied to pictures (N, 3, h, w): (N, 1, h, w) in [0, 1]."""
+    """The mask (N, 1, h, w) in [0, 1] of slopes and constant (N, 4, h, w) for images (N, 3, h, w)."""
     linear = (model[:, :3] * (images - 0.5)).sum(dim=1, keepdim=True)
     return (linear + model[:, 3:]).clamp(0, 1)
 
 
 def _window_mean(values: Tensor, pixels: int) -> Tensor:
-    """Mean over squares of radius `pixels`, over their part inside the picture near its border.
+    """Mean over squares of radius `pixels`; at the border, over their part inside the image.
 
-    By running sums: the cost does not depend on the radius.
+    It uses running sums, so the cost does not depend on the radius.
     """
     for dim in (2, 3):
         size, window = values.shape[dim], 2 * pixels + 1
         padding = (pixels + 1, pixels)
         sums = F.pad(values, padding if dim == 3 else (0, 0, *padding)).cumsum(dim)
         total = sums.narrow(dim, window, size) - sums.narrow(dim, 0, size)
-        place = torch.arange(size, device=values.device)
-        count = (place + pixels + 1).clamp(max=size) - (place - pixels).clamp(min=0)
+        position = torch.arange(size, device=values.device)
+        count = (position + pixels + 1).clamp(max=size) - (position - pixels).clamp(min=0)
         values = total / (count[:, None] if dim == 2 else count)
     return values
 
@@ -142,7 +148,7 @@ def _window_mean(values: Tensor, pixels: int) -> Tensor:
 def _in_strips(
     images: Tensor, model: Tensor, function: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """`function` of the model, brought to the photo's size, and the photo, a strip of rows at a time."""
+    """`function` of the model, resized to the photo, and the photo, computed in strips of rows."""
     count, _, height, width = images.shape
     rows = max(1, _STRIP // (count * width))
     result = images.new_empty((count, 1, height, width), dtype=torch.float32)
@@ -153,14 +159,14 @@ def _in_strips(
 
 
 def _rows(model: Tensor, top: int, strip: Tensor, height: int) -> Tensor:
-    """What `F.interpolate` (bilinear) to `height` rows would give in the rows of a strip."""
+    """The rows of a strip in `F.interpolate(model)` (bilinear) to `height` rows."""
     last = model.shape[2] - 1
-    place = torch.arange(top, top + strip.shape[2], device=model.device) + 0.5
-    place = (place * (model.shape[2] / height) - 0.5).clamp(0, last)
-    above = place.long()
-    part = (place - above)[:, None]
+    position = torch.arange(top, top + strip.shape[2], device=model.device) + 0.5
+    position = (position * (model.shape[2] / height) - 0.5).clamp(0, last)
+    above = position.long()
+    fraction = (position - above)[:, None]
     upper, lower = model[:, :, above], model[:, :, (above + 1).clamp(max=last)]
-    return F.interpolate(upper + part * (lower - upper), strip.shape[2:], mode="bilinear")
+    return F.interpolate(upper + fraction * (lower - upper), strip.shape[2:], mode="bilinear")
 
 
 def _resample(mask: Tensor, like: Tensor) -> Tensor:

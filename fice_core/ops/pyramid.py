@@ -5,9 +5,10 @@ import torch.nn.functional as F
 
 
 def laplacian_pyramid(images: torch.Tensor, levels: int) -> list[torch.Tensor]:
-    """`levels` bands, each of half the resolution of the one before, and the rest. (N, C, H, W) each.
+    """`levels` bands, each of half the resolution of the one before, and the low-pass rest.
 
-    Expanding the last to the size of the one before and adding it, and so on, gives `images` back.
+    Each is (N, C, h, w). Expanding the last to the size of the one before, adding it, and so on,
+    reconstructs `images`.
     """
     bands = []
     for _ in range(levels):
@@ -18,12 +19,12 @@ def laplacian_pyramid(images: torch.Tensor, levels: int) -> list[torch.Tensor]:
 
 
 def reduce(images: torch.Tensor) -> torch.Tensor:
-    """Half the resolution, rounded up: every other pixel of the binomially smoothed (N, C, H, W)."""
+    """Images at half the resolution, rounded up: every second pixel of the smoothed (N, C, H, W)."""
     return smooth(images)[..., ::2, ::2]
 
 
 def expand(images: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """Twice the resolution, (N, C, H, W) -> (N, C, *size), by Burt and Adelson's interpolation."""
+    """Images at twice the resolution, (N, C, H, W) -> (N, C, *size), as in Burt and Adelson."""
     for axis in (-2, -1):
         ends = (0, 0, 1, 1) if axis == -2 else (1, 1, 0, 0)
         padded = F.pad(images, ends, mode="replicate")
@@ -34,9 +35,9 @@ def expand(images: torch.Tensor, size: torch.Size) -> torch.Tensor:
 
 
 def smooth(images: torch.Tensor, step: int = 1) -> torch.Tensor:
-    """Convolve (N, C, H, W) with (1, 4, 6, 4, 1) / 16 along both axes, the border repeated outwards.
+    """(N, C, H, W) convolved with (1, 4, 6, 4, 1) / 16 along both axes; the border is replicated.
 
-    `step` spreads the five taps apart: 2 for the next band of a pyramid that is not decimated.
+    `step` is the distance of the five taps: 2 for the next band of an undecimated pyramid.
     """
     reach = 2 * step
     padded = F.pad(images, (0, 0, reach, reach), mode="replicate")

@@ -1,4 +1,4 @@
-"""The persons in a photo, and the frame around the one that is edited.
+"""Detects the persons in a photo and selects the frame around the one to edit.
 
-May import `extraction`, `networks`, `framing`, `ops` and what lies below them.
+May import from `extraction`, `networks`, `framing`, `ops` and the layers below them.
 """

@@ -1,4 +1,4 @@
-"""Which part of a photo an edit is about: a person who is found, marked, or has a box drawn around."""
+"""Selects the frame of an edit: around a detected person, a mask, or a box."""
 
 import torch
 
@@ -10,8 +10,10 @@ from ..ops.autograd import without_grad
 from ..settings import Framing
 from .search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, person_template
 
-_NARROWEST = 12  # a picture longer than this times its width is not searched
-_ODD = 1.6  # proportions farther from the generator's than this are no picture of one person
+_MAX_ASPECT = 12  # ratio of the sides; a longer image is not searched
+_MAX_DEVIATION = (
+    1.6  # from the generator's aspect ratio; beyond it, one person does not fill the image
+)
 
 __all__ = ["choose_frame", "find_persons", "frame_person"]
 
@@ -23,35 +25,36 @@ def choose_frame(
     framing: Framing,
     person: int = 0,
 ) -> Frame:
-    """Where the person is that an edit is about.
+    """The frame around the person to edit, or around the whole photo.
 
     Args:
+        generator, segmenter: frozen networks on one device.
         photo: (1, 3, H, W) in [0, 1], on any device.
         framing: see `EditSettings`.
-        person: which of several, 0 for the largest.
+        person: index of the person, 0 for the largest.
 
     Raises:
-        FiceError: no person is found, or not so many; the photo is too small or too narrow.
+        FiceError: no person is found, or fewer than `person` + 1; the photo is too small or too narrow.
     """
     size = (photo.shape[2], photo.shape[3])
-    narrow = max(size) > _NARROWEST * min(size)
+    narrow = max(size) > _MAX_ASPECT * min(size)
     if framing == "whole" or min(size) < SMALLEST or narrow:
         return Frame.around(size, generator.resolution)
-    if framing == "auto" and person == 0 and _proportionate(size, generator.resolution):
+    if framing == "auto" and person == 0 and _has_similar_aspect(size, generator.resolution):
         whole = Frame.around(size, generator.resolution)
         if agreement(generator, segmenter, photo, whole) >= AGREEMENT:
             return whole
-    found = find_persons(generator, segmenter, photo)
-    if not found:
+    persons = find_persons(generator, segmenter, photo)
+    if not persons:
         raise FiceError(
-            f"no person of at least {SMALLEST} pixels was found in the picture: give a box or a mask "
-            "of the person, or take the whole picture (framing 'whole')"
+            f"no person of at least {SMALLEST} pixels was found in the image: give a box or a mask "
+            "of the person, or take the whole image (framing 'whole')"
         )
-    if person >= len(found):
+    if person >= len(persons):
         raise FiceError(
-            f"there is no person {person}: {len(found)} found, counted from 0, the largest first"
+            f"there is no person {person}: {len(persons)} found, counted from 0, the largest first"
         )
-    return found[person].frame
+    return persons[person].frame
 
 
 def frame_person(
@@ -62,24 +65,24 @@ def frame_person(
     mask: torch.Tensor | None = None,
     box: tuple[int, int, int, int] | None = None,
 ) -> Frame:
-    """The frame around a person: one that is found, that a mask shows, or that a box is drawn around.
+    """The frame around one person, selected by an index, a mask or a box.
 
     Args:
         generator, segmenter: frozen networks on one device.
         photo: (1, 3, H, W) in [0, 1], on any device.
-        person: which of those found, 0 for the largest; with a mask or a box it plays no part.
-        mask: (1, 1, H, W) in [0, 1], the person or part of them; the person it covers most is taken, and
-            where none is found the layout is fitted to the mask itself.
-        box: (left, top, right, bottom) in pixels, what the generator shall see; grown to its
-            proportions.
+        person: index of the person, 0 for the largest; ignored with a mask or a box.
+        mask: (1, 1, H, W) in [0, 1], the person or a part of it. It selects the detected person with
+            most of the mask. If there is none, the template is fitted to the mask.
+        box: (left, top, right, bottom) in pixels, the area that the frame must contain. The frame
+            grows to the generator's aspect ratio.
 
     Raises:
-        FiceError: no such person, a person or box of less than `SMALLEST` pixels, a mask that is 0
-            everywhere, a box outside of the photo, both a mask and a box.
+        FiceError: there is no such person, the person or the box is lower than `SMALLEST` pixels, the
+            mask is empty, the box is outside of the photo, or both a mask and a box are given.
     """
     size = (photo.shape[2], photo.shape[3])
     if mask is not None and box is not None:
-        raise FiceError("both a mask and a box of the person are given: leave one of them out")
+        raise FiceError("both a mask and a box of the person are given: give only one of them")
     if box is not None:
         frame = Frame.covering(size, generator.resolution, box)
         return _large_enough(frame)
@@ -87,13 +90,13 @@ def frame_person(
         return choose_frame(generator, segmenter, photo, "person", person)
     if not bool((mask > 0.5).any()):
         raise FiceError("the mask of the person is empty: nothing in it is above one half")
-    found = find_persons(generator, segmenter, photo)
-    if found:
+    persons = find_persons(generator, segmenter, photo)
+    if persons:
         marked = (mask > 0.5).float()
-        shares = [float(p.frame.cut(marked).sum() / marked.sum()) for p in found]
-        best = max(range(len(found)), key=shares.__getitem__)
+        shares = [float(p.frame.cut(marked).sum() / marked.sum()) for p in persons]
+        best = max(range(len(persons)), key=shares.__getitem__)
         if shares[best] > 0.5:
-            return found[best].frame
+            return persons[best].frame
     with without_grad():
         return _large_enough(
             _fitted_to_mask(person_template(generator, segmenter), mask, generator.resolution)
@@ -101,33 +104,36 @@ def frame_person(
 
 
 def _large_enough(frame: Frame) -> Frame:
+    """The frame; FiceError if it is lower than `SMALLEST` pixels."""
     height = frame.box[3] - frame.box[1]
     if height < SMALLEST:
         raise FiceError(
-            f"the person is {height} pixels high in the picture; at least {SMALLEST} are needed"
+            f"the person is {height} pixels high in the image; at least {SMALLEST} are needed"
         )
     return frame
 
 
-def _fitted_to_mask(wanted: torch.Tensor, mask: torch.Tensor, resolution: tuple[int, int]) -> Frame:
-    """The frame in which the layout's person covers the mask best."""
+def _fitted_to_mask(
+    template: torch.Tensor, mask: torch.Tensor, resolution: tuple[int, int]
+) -> Frame:
+    """The frame in which the template's person has the width and the upper edge of the mask."""
     rows, columns = (mask[0, 0] > 0.5).nonzero().T
     top = int(rows.min())
     left, right = int(columns.min()), int(columns.max()) + 1
-    person = wanted.sum(dim=1)[0] > 0.5
+    person = template.sum(dim=1)[0] > 0.5
     ys, xs = person.nonzero().T
-    # The layout's own bounding box, in fractions of the frame, is laid over the mask's by its width:
-    # the mask of a whole figure is higher than what the generator shows, but as wide.
+    # The bounding boxes of template and mask are aligned by their widths, not their heights: the mask
+    # of a whole figure is as wide as the generator's person, but higher.
     share = float(xs.max() + 1 - xs.min()) / resolution[1]
-    wide = max((right - left) / share, 1.0)
-    tall = wide * resolution[0] / resolution[1]
-    middle = (left + right) / 2 - (float(xs.min() + xs.max() + 1) / 2 / resolution[1] - 0.5) * wide
-    first = top - float(ys.min()) / resolution[0] * tall
-    box = frame_box(middle - wide / 2, first, tall, resolution)
+    width = max((right - left) / share, 1.0)
+    height = width * resolution[0] / resolution[1]
+    centre = (left + right) / 2 - (float(xs.min() + xs.max() + 1) / 2 / resolution[1] - 0.5) * width
+    frame_top = top - float(ys.min()) / resolution[0] * height
+    box = frame_box(centre - width / 2, frame_top, height, resolution)
     return Frame((mask.shape[2], mask.shape[3]), resolution, box)
 
 
-def _proportionate(size: tuple[int, int], resolution: tuple[int, int]) -> bool:
-    """Whether a photo has about the generator's proportions, so that the person may fill it."""
+def _has_similar_aspect(size: tuple[int, int], resolution: tuple[int, int]) -> bool:
+    """Whether a photo has about the generator's aspect ratio, so that one person can fill it."""
     ratio = size[1] * resolution[0] / (size[0] * resolution[1])
-    return 1 / _ODD <= ratio <= _ODD
+    return 1 / _MAX_DEVIATION <= ratio <= _MAX_DEVIATION

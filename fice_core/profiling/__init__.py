@@ -1,1 +1,4 @@
-"""What a step of an edit costs, by stage, against what it could cost and what the plainest loop costs."""
+"""Measures the cost of a step of an edit for `fice bench`: by stage, at peak speed, and in a plain loop.
+
+May import from `inversion`, `models`, `latents` and the layers below them.
+"""

@@ -1,4 +1,4 @@
-"""A picture of what was measured: the stages of one step, and how steps grow with batch and size."""
+"""A chart of the measurements: the stages of one step, and the steps by batch and size."""
 
 import io
 from collections.abc import Sequence
@@ -14,8 +14,10 @@ from .report import LABELS, Measured
 
 
 def chart(found: Sequence[Measured]) -> Image.Image:
-    """Left: the stages of the first configuration, with what they would take at the machine's peak.
-    Right: seconds a step of all configurations, ours and the plain loop's.
+    """A chart with two panels.
+
+    Left: the stages of the first configuration, and their time at the machine's peak speed. Right:
+    seconds per step of all configurations, for our loop and the plain one.
 
     Raises:
         FiceError: nothing could be measured.
@@ -42,14 +44,14 @@ def _draw_stages(axes: Axes, timing: Timing) -> None:
     floor = [timing.stages[name].floor(timing.peaks) for name in names]
     axes.barh(labels, seconds, color="#9db8d2", label="measured")
     axes.barh(labels, floor, height=0.35, color="#2f5d8a", label="at the peak of matrix products")
-    axes.set_xlabel("seconds a step")
+    axes.set_xlabel("seconds per step")
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_loops(axes: Axes, timed: Sequence[Measured]) -> None:
     styles = {OURS: "#2f5d8a", PAPER: "#9db8d2", PLAIN: "#c77b4a"}
-    places = range(len(timed))
+    positions = range(len(timed))
     width = 0.8 / len(styles)
     labels = []
     for one in timed:
@@ -58,10 +60,10 @@ def _draw_loops(axes: Axes, timed: Sequence[Measured]) -> None:
     for k, (name, colour) in enumerate(styles.items()):
         loops = [one.timing.loops.get(name) for one in timed if one.timing is not None]
         heights = [loop.median if loop else 0.0 for loop in loops]
-        left = [place + (k - 1) * width for place in places]
+        left = [position + (k - 1) * width for position in positions]
         axes.bar(left, heights, width, color=colour, label=LABELS[name].strip("*"))
-    axes.set_xticks(list(places), labels)
-    axes.set_xlabel("pictures at once, of that many pixels' height")
-    axes.set_ylabel("seconds a step")
+    axes.set_xticks(list(positions), labels)
+    axes.set_xlabel("batch size, and height of the images in pixels")
+    axes.set_ylabel("seconds per step")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""Networks of the published sizes, filled at random: what a step costs depends on no weight."""
+"""Random networks of the published sizes: the cost of a step does not depend on the weights."""
 
 import math
 from collections.abc import Mapping
@@ -20,23 +20,24 @@ from ..networks.stylegan2 import Generator, StyledConv, ToRGB
 from ..ops.autograd import without_grad
 
 SMALLEST, LARGEST = 32, 1024
-# Scales the last convolution of a residual block. Random blocks add up, and with none that is trained
-# to hold the sum back the softmax behind them would be saturated and all gradients 0.
+# Scale of the last convolution of a residual block. Without it, the sum of random blocks grows, the
+# softmax after them saturates, and all gradients are 0.
 _RESIDUAL_SCALE = 0.4
-# The first convolution of DensePose sees pictures of 0..255 less their mean.
+# Standard deviation of the input of DensePose's first convolution: images in 0..255 minus their mean.
 _DENSEPOSE_DEVIATION = 60.0
-_TORGB_SCALE = 0.25  # the pictures of all blocks add up to a standard deviation of about 1
+_TORGB_SCALE = 0.25  # the sum of the images of all blocks then has a standard deviation of about 1
 
 
 def configurations(size: int = 256) -> dict[str, dict[str, Any]]:
     """Constructor arguments of the five networks that the authors of FICE published.
 
     Args:
-        size: side of the generator's pictures, 256 for the authors'. Others have the channels of
-            StyleGAN2-ADA's `auto` configuration, which theirs is, and as many w more.
+        size: side of the generator's images; the authors' generator has 256. Other sizes have the
+            channels of StyleGAN2-ADA's `auto` configuration, as the authors' has, and the number of w
+            for their size.
 
     Raises:
-        FiceError: no power of two from 32 to 1024.
+        FiceError: the size is not a power of two from 32 to 1024.
     """
     if not SMALLEST <= size <= LARGEST or size & (size - 1):
         raise FiceError(f"the size is {size}, but must be a power of two from 32 to 1024")
@@ -102,12 +103,13 @@ def random_models(
     quick: bool = True,
     seed: int = 0,
 ) -> Models:
-    """The five networks with these constructor arguments, filled at random, frozen.
+    """The five networks with these constructor arguments and random weights, frozen.
 
     Args:
         arguments: by kind, see `configurations`.
+        device: a torch device.
         quick: as in `load_models`.
-        seed: the same gives the same networks; torch's own random state is left as it was.
+        seed: the same seed gives the same networks; torch's random state does not change.
     """
 
     def random(kind: type[Network], name: str) -> Network:
@@ -131,7 +133,7 @@ def random_models(
 
 
 def _fill(network: nn.Module) -> None:
-    """Values of the size that trained networks have, where the constructor's are not."""
+    """Set parameters to magnitudes of trained networks, where those of the constructor differ."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None
@@ -150,5 +152,5 @@ def _fill(network: nn.Module) -> None:
             assert isinstance(inner, nn.Conv2d)
             inner.weight.mul_(_RESIDUAL_SCALE)
         last = getattr(module, "conv3", None)
-        if isinstance(last, nn.Conv2d):  # a bottleneck of any dialect
+        if isinstance(last, nn.Conv2d):  # a bottleneck of either layout
             last.weight.mul_(_RESIDUAL_SCALE)

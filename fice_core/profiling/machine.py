@@ -1,4 +1,4 @@
-"""The machine: what it is, how late it is by its clock, and how fast it multiplies matrices."""
+"""The machine: its description, a clock for its device, and its peak speed of matrix products."""
 
 import os
 import platform
@@ -14,23 +14,23 @@ from torch.nn import functional as F
 
 from ..acceleration.bfloat16 import multiplies_bfloat16
 
-# Sides of the square matrices: large enough that the product is no longer bound by memory.
+# Sides of the square matrices, so large that memory bandwidth does not limit their product.
 _SIDE, _SIDE_CUDA = 1536, 8192
-_PRODUCTS = 5  # one after the other, of which the fastest counts
+_PRODUCTS = 5  # products per sample; the fastest counts
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and when something was measured.
+    """The machine and the date of a measurement.
 
     Attributes:
-        processor: name of the CPU, and of the GPU if one computes.
-        cores: that this process may use.
-        threads: that torch uses.
-        torch: its version.
+        processor: name of the CPU, and of the GPU if one is used.
+        cores: number of cores that this process may use.
+        threads: number of threads that torch uses.
+        torch: version of torch.
         date: day of the measurement, YYYY-MM-DD.
-        load: how many processes wanted to run in the last minute, before the measurement; None where
-            the system does not tell.
+        load: mean number of runnable processes in the minute before the measurement; None if the
+            system does not report it.
     """
 
     processor: str
@@ -49,7 +49,7 @@ class Machine:
 
 
 def describe(device: str) -> Machine:
-    """This machine, now."""
+    """The description of this machine at this moment."""
     name = _cpu_name()
     if device.startswith("cuda"):
         name = f"{torch.cuda.get_device_name(device)} ({name})"
@@ -61,13 +61,13 @@ def describe(device: str) -> Machine:
 
 
 class Clock:
-    """A meter of seconds on one device: `read` twice, and ask for the time between."""
+    """A clock for one device: `between` returns the seconds between two readings."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def read(self) -> "float | torch.cuda.Event":
-        """Now; on CUDA the moment at which the device has done all that it was given so far."""
+        """A reading: now, or on CUDA the time at which the device finishes all work queued so far."""
         if self._device.type == "cuda":
             event = torch.cuda.Event(enable_timing=True)
             event.record(torch.cuda.current_stream(self._device))
@@ -87,9 +87,9 @@ class Clock:
 
 
 class Peaks:
-    """The fastest matrix products seen, in operations a second, by number format.
+    """Peak speed of matrix products in operations per second, by number format.
 
-    `sample` it again and again among the measurements: a shared machine is not always as fast.
+    The speed of a shared machine varies, so `sample` is called several times between the measurements.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -104,7 +104,7 @@ class Peaks:
             self._sampled["bf16"] = self._brain
 
     def sample(self) -> None:
-        """Multiply a few times in every format."""
+        """Time a few products in every format and update `rates`."""
         for name, rate in self._sampled.items():
             self.rates[name] = max(self.rates.get(name, 0.0), rate(self._side))
 
@@ -121,24 +121,24 @@ class Peaks:
 
     def _rate(self, side: int, dtype: torch.dtype) -> float:
         a = torch.ones(side, side, dtype=dtype, device=self._device)
-        # A 1x1 convolution is one, too, and not always of the same library.
+        # A 1x1 convolution is a matrix product too, but may come from another library.
         pixels = a.view(1, side, side, 1).contiguous(memory_format=torch.channels_last)
         weight = a.view(side, side, 1, 1).contiguous(memory_format=torch.channels_last)
         seconds: list[float] = []
         with torch.no_grad():
             for product in (lambda: a @ a, lambda: F.conv2d(pixels, weight)):
-                product()  # the first one also sets things up
-                moments = [self._clock.read()]
+                product()  # warm-up
+                readings = [self._clock.read()]
                 for _ in range(_PRODUCTS):
                     product()
-                    moments.append(self._clock.read())
-                seconds += map(self._clock.between, moments, moments[1:])
+                    readings.append(self._clock.read())
+                seconds += map(self._clock.between, readings, readings[1:])
         return 2.0 * side**3 / min(seconds)
 
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Whether CUDA may round the factors of float32 products and convolutions to 10 bits."""
+    """Context that sets whether CUDA rounds factors of float32 products and convolutions to 10 bits."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
     try:

@@ -1,4 +1,4 @@
-"""The measurements of one configuration: seconds and operations of every stage and loop, and memory."""
+"""Measures one configuration: seconds and operations of every stage and loop, and memory."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from .reference import PlainLoop
 from .stages import OPTIMISER, Laps, Operations, RealLoop, difference, optimiser_marked
 
 RANDOM = "random"
-#: the loops that are compared: ours with two presets, a step of `draft` being one of the default, and the
-#: authors' in plain words
+#: the loops that are compared: ours with two presets (a step of `draft` equals one of the default), and
+#: the authors' loop in plain torch
 OURS, PAPER, PLAIN = "default", "paper settings", "plain"
-_SENTENCE = "a red striped shirt"
-# A GPU is given many steps at once, as in an edit: the host must not be what is measured.
+_PROMPT = "a red striped shirt"
+# A GPU gets many steps at a time, as in an edit. Otherwise the speed of the CPU would be measured.
 _STEPS_ON_CUDA = 10
 _TF32, _COMPILED, _EAGER, _FP32 = ", TF32", ", compiled", ", eager", ", fp32"
-_STEPS_FOR_MEMORY = 3  # from the third on, memory does not grow
+_STEPS_FOR_MEMORY = 3  # memory does not grow after the third step
 
 Progress = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is measured.
+    """The configuration of a measurement.
 
     Attributes:
         source: "random", "demo" or a folder, see `models_for`.
-        batch: pictures at once.
-        size: side of the generator's pictures; for "random" alone.
+        batch: number of images at a time.
+        size: side of the generator's images; only for "random".
         device: a torch device.
-        threads: that torch uses on the CPU; None for its own choice.
-        repeat: measurements of everything, after one that is thrown away.
-        compiled: whether the default is measured compiled, too.
-        plain: whether the authors' loop is measured beside ours.
+        threads: number of torch's threads on the CPU; None for torch's default.
+        repeat: number of measurements, after a first one that is discarded.
+        compiled: whether the default is also measured compiled.
+        plain: whether the authors' loop is also measured.
     """
 
     source: str
@@ -64,8 +64,13 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Loop:
-    """Seconds of a step, one value for every repetition, and the operations counted in it: all, and those
-    of them that were of bfloat16."""
+    """Time and operations of a step.
+
+    Attributes:
+        seconds: one value per repetition.
+        flops: floating-point operations of a step.
+        rounded_flops: those of them in bfloat16.
+    """
 
     seconds: list[float]
     flops: float
@@ -73,26 +78,28 @@ class Loop:
 
     @property
     def median(self) -> float:
+        """The median of the seconds."""
         return statistics.median(self.seconds)
 
     def floor(self, peaks: Mapping[str, float], otherwise: str = "fp32") -> float:
-        """Seconds at the machine's fastest products: of bfloat16, and in another format the rest."""
+        """Seconds at the machine's peak speed: of bfloat16, and of `otherwise` for the rest."""
         rest = (self.flops - self.rounded_flops) / peaks[otherwise]
         return rest + self.rounded_flops / peaks.get("bf16", peaks[otherwise])
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured of one configuration.
+    """The times of one configuration.
 
     Attributes:
-        resolution: (H, W) of the pictures.
-        stages: of our step; the names are those of `stages` and of the loss terms.
-        loops: OURS, PAPER and, if it was measured, PLAIN; "default, fp32" where the default's critics are of
-            bfloat16, "default, compiled" if asked for, and on CUDA, where the first two are graphs,
-            "default, eager" and the first three with TF32, by names that end so.
-        encoder: one pass for the starting codes, which is no part of a step.
-        peaks: fastest matrix product in operations a second, by number format.
+        resolution: (H, W) of the images.
+        stages: stages of our step, by the names in `stages.py` and of the loss terms.
+        loops: OURS, PAPER and, if it was measured, PLAIN. Also "default, fp32" if the default's critics
+            are bfloat16, and "default, compiled" if asked for. On CUDA, where the first two are graphs,
+            also "default, eager", and the first three with ", TF32".
+        encoder: one pass for the initial codes, which is not a part of a step.
+        peaks: peak speed of matrix products in operations per second, by number format.
+        machine: the machine.
         compiling: seconds that "default, compiled" took before its first step; None without it.
     """
 
@@ -105,28 +112,32 @@ class Timing:
     compiling: float | None = None
 
     def ratio(self, loop: str) -> float | None:
-        """Of a loop's median of seconds to the plain loop's, if that was measured."""
+        """The ratio of a loop's median time to that of the plain loop; None if that was not measured."""
         if PLAIN not in self.loops:
             return None
         return self.loops[loop].median / self.loops[PLAIN].median
 
     @property
     def covered(self) -> float:
-        """How much of our step the stages add up to; what is missing is the loop's bookkeeping."""
+        """The sum of the stages as a share of our step; the rest is the bookkeeping of the loop."""
         return sum(stage.median for stage in self.stages.values()) / self.loops[OURS].median
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes with the networks loaded, and at most from the photo's first look to the last step; None if
-    unknown."""
+    """Memory of a loop; None if unknown.
+
+    Attributes:
+        before: bytes with the networks loaded.
+        peak: largest number of bytes from the extraction of the targets to the last step.
+    """
 
     before: int | None
     peak: int | None
 
 
 def models_for(configuration: Configuration, quick: bool) -> Models:
-    """The networks: of the published sizes at random, the demonstration set, or a folder's.
+    """The networks: random ones of the published sizes, the demonstration set, or those of a folder.
 
     Raises:
         FiceError: see `load_models` and `configurations`.
@@ -135,12 +146,12 @@ def models_for(configuration: Configuration, quick: bool) -> Models:
         sizes = configurations(configuration.size or 256)
         return random_models(sizes, configuration.device, quick)
     if configuration.size is not None:
-        raise FiceError(f"a size can be chosen with the {RANDOM} models alone: leave it out")
+        raise FiceError(f"a size can only be given with the {RANDOM} models: leave it out")
     return load_models(configuration.source, configuration.device, quick=quick)
 
 
 def measure_time(configuration: Configuration, progress: Progress) -> Timing:
-    """Seconds and operations, every loop and stage in turn `repeat` times."""
+    """Times and operations of a configuration; every loop and stage is measured `repeat` times."""
     _prepare(configuration)
     plain = models_for(configuration, quick=False) if configuration.plain else None
     ours = models_for(configuration, quick=True)
@@ -157,15 +168,21 @@ def time_models(
     compiled: bool = False,
     progress: Progress = lambda: None,
 ) -> Timing:
-    """As `measure_time`, with the networks as their files have them, None to leave the authors' loop out,
-    and as they are used."""
+    """Times and operations, as `measure_time`, with the given networks.
+
+    Args:
+        plain: networks for the authors' loop, loaded with `quick=False`; None leaves the loop out.
+        ours: networks for our loop, fused.
+        batch, repeat, compiled: see `Configuration`.
+        progress: called after every repetition.
+    """
     machine = describe(str(ours.device))
     cuda = ours.device.type == "cuda"
     targets = make_targets(ours, batch)
     steps = _STEPS_ON_CUDA if cuda else 1
     w_statistics = latent_statistics(ours.generator)
     clock, peaks = Clock(ours.device), Peaks(ours.device)
-    encoder = ours.load_encoder()  # to fetch it is no part of a pass
+    encoder = ours.load_encoder()  # loading is not a part of a pass
 
     def real(settings: EditSettings, **other: Any) -> RealLoop:
         return RealLoop(ours, targets, replace(settings, **other), w_statistics, steps)
@@ -175,27 +192,27 @@ def time_models(
         authors = PlainLoop(plain, targets, EditSettings.paper(), steps)
 
     def compared(**other: Any) -> dict[str, RealLoop | PlainLoop]:
-        found: dict[str, RealLoop | PlainLoop] = {
+        result: dict[str, RealLoop | PlainLoop] = {
             OURS: real(EditSettings(), **other),
             PAPER: real(EditSettings.paper(), **other),
         }
         if authors is not None:
-            found[PLAIN] = authors
+            result[PLAIN] = authors
         if multiplies_bfloat16(ours.device):
-            found[OURS + _FP32] = real(EditSettings(), mixed_precision=False, **other)
-        return found
+            result[OURS + _FP32] = real(EditSettings(), mixed_precision=False, **other)
+        return result
 
     loops = compared()
-    # Graphs and compiled code hide their stages and operations.
-    seen = compared(execution="eager")
+    # Stages and operations of graphs and compiled code are not visible.
+    eager_loops = compared(execution="eager")
     eager = real(EditSettings(), execution="eager")
     if cuda:
         loops[OURS + _EAGER] = eager
     compiling = None
     if compiled:
-        quick = loops[OURS + _COMPILED] = real(EditSettings(), execution="compile")
+        compiled_loop = loops[OURS + _COMPILED] = real(EditSettings(), execution="compile")
         with tf32(False):
-            cold, warm = (_whole(quick, clock) for _ in range(2))
+            cold, warm = (_whole(compiled_loop, clock) for _ in range(2))
         compiling = cold - warm
     seconds: dict[str, list[float]] = {}
     stage_seconds: dict[str, list[float]] = {}
@@ -232,7 +249,7 @@ def time_models(
                         continue
                     spent = clock.between(*loop.lap(clock.read)) / loop.steps
                     note(seconds, {name + _TF32: spent})
-        if repetition == 0:  # caches were empty
+        if repetition == 0:  # discarded, because caches were empty
             seconds, stage_seconds, encoder_seconds = {}, {}, []
         progress()
 
@@ -246,7 +263,7 @@ def time_models(
             }
             return {"loops": steps, "stages": eager.stages(operations.read, difference)}
 
-    whole, rounded = count(seen), count({OURS: eager}, torch.bfloat16)
+    whole, rounded = count(eager_loops), count({OURS: eager}, torch.bfloat16)
     with Operations() as operations:
         encode()
     passes = Loop(encoder_seconds, operations.read())
@@ -256,7 +273,7 @@ def time_models(
             name = name.removesuffix(suffix)
         return Loop(spent, whole[kind].get(name, 0.0), rounded[kind].get(name, 0.0))
 
-    names = sorted(stage_seconds, key=lambda name: name == OPTIMISER)  # it comes last in a step
+    names = sorted(stage_seconds, key=lambda name: name == OPTIMISER)  # the last stage of a step
     return Timing(
         resolution=ours.generator.resolution,
         stages={name: loop_of("stages", name, stage_seconds[name]) for name in names},
@@ -269,21 +286,21 @@ def time_models(
 
 
 def _whole(loop: RealLoop, clock: Clock) -> float:
-    """Seconds of all that `loop` does, from before its first step on."""
+    """Seconds of a whole lap of `loop`, including the preparation before its first step."""
     first = clock.read()
     loop.lap(clock.read)
     return clock.between(first, clock.read())
 
 
 def measure_memory(configuration: Configuration, loop: str, progress: Progress) -> Memory:
-    """What one of the loops needs; to be called in a process of its own."""
+    """The memory of one of the loops; to be called in a new process."""
     _prepare(configuration)
     models = models_for(configuration, quick=loop != PLAIN)
     return memory_of(models, configuration.batch, loop, progress)
 
 
 def memory_of(models: Models, batch: int, loop: str, progress: Progress = lambda: None) -> Memory:
-    """As `measure_memory`, with these networks."""
+    """The memory of a loop, as `measure_memory`, with the given networks."""
     with ExitStack() as stack:
         stack.enter_context(tf32(False))
         peak = stack.enter_context(PeakMemory(models.device))
@@ -293,20 +310,20 @@ def memory_of(models: Models, batch: int, loop: str, progress: Progress = lambda
             run = PlainLoop(models, targets, EditSettings.paper(), _STEPS_FOR_MEMORY)
         else:
             settings = EditSettings() if loop == OURS else EditSettings.paper()
-            known = latent_statistics(models.generator)
-            run = RealLoop(models, targets, settings, known, _STEPS_FOR_MEMORY)
+            w_statistics = latent_statistics(models.generator)
+            run = RealLoop(models, targets, settings, w_statistics, _STEPS_FOR_MEMORY)
         run.lap(lambda: None)
     progress()
     return Memory(peak.before, peak.peak)
 
 
 def make_targets(models: Models, batch: int) -> Targets:
-    """Targets from noise: what a step costs does not depend on what the pictures show."""
+    """Targets of noise images: the cost of a step does not depend on the content of the images."""
     random = torch.Generator().manual_seed(0)
     images = torch.rand(batch, 3, *models.generator.resolution, generator=random).to(models.device)
     regions = segment_regions(models.segmenter, images)
     with without_grad():
-        text = models.clip.encode_text([_SENTENCE])
+        text = models.clip.encode_text([_PROMPT])
     return Targets(
         images=images,
         w_plus=encode_latent(models.generator, models.load_encoder(), images),

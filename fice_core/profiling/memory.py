@@ -1,4 +1,4 @@
-"""The most memory that a piece of work holds at once."""
+"""Measures the peak memory of a block of code."""
 
 import os
 import threading
@@ -7,15 +7,16 @@ from types import TracebackType
 
 import torch
 
-_EVERY = 0.005  # seconds between two looks
+_INTERVAL = 0.005  # seconds between two samples
 
 
 class PeakMemory:
-    """Within the block: what the process, or on CUDA torch, holds at most.
+    """Context that measures the peak memory of the process, or on CUDA that of torch.
 
     Attributes:
-        before: bytes when the block began, None where the system does not tell (outside of Linux).
-        peak: the most bytes until it ended.
+        before: bytes at the start of the block; None if the system does not report them (only Linux
+            does).
+        peak: largest number of bytes until the end of the block.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -50,12 +51,12 @@ class PeakMemory:
             self._thread.join()
 
     def _watch(self) -> None:
-        while not self._done.wait(_EVERY):
+        while not self._done.wait(_INTERVAL):
             self.peak = max(self.peak or 0, resident() or 0)
 
 
 def resident() -> int | None:
-    """Bytes of this process that are in memory; None outside of Linux."""
+    """Resident memory of this process in bytes; None outside of Linux."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

@@ -1,4 +1,4 @@
-"""Work in a process of its own: imports, caches and memory of one measurement do not reach the next."""
+"""Runs a measurement in a new process, so that imports, caches and memory do not affect the next one."""
 
 import multiprocessing
 import signal
@@ -12,21 +12,23 @@ _T = TypeVar("_T")
 
 
 class OutOfMemoryError(Exception):
-    """The process was killed, as systems do when memory runs out, or the device's memory was full."""
+    """The system killed the process, as it does if memory runs out, or the device's memory was full."""
 
 
 def in_fresh_process(
     function: Callable[..., _T], *arguments: Any, progress: Callable[[], None]
 ) -> _T:
-    """`function(*arguments, progress)` in a new process; `progress()` there is called here.
+    """The result of `function(*arguments, progress)`, called in a new process.
 
     Args:
-        function: of a module, so that the other process can import it.
+        function: a function of a module, so that the other process can import it.
+        arguments: its arguments.
+        progress: called in this process for every call in the other one.
 
     Raises:
         FiceError: the function raised it.
-        OutOfMemoryError: see there.
-        RuntimeError: it failed otherwise; the other process has written why on stderr.
+        OutOfMemoryError: the process was killed or ran out of memory.
+        RuntimeError: the function failed otherwise; the other process has written the cause to stderr.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -36,7 +38,7 @@ def in_fresh_process(
     try:
         while (message := receiver.recv()) is None:
             progress()
-    except EOFError:  # it ended without an answer
+    except EOFError:  # the process ended without a result
         process.join()
         if process.exitcode is not None and process.exitcode < 0:
             raise OutOfMemoryError(f"killed by signal {-process.exitcode}") from None
@@ -46,12 +48,12 @@ def in_fresh_process(
         process.join()
     if isinstance(message, Exception):
         raise message
-    answer: _T = message[0]
-    return answer
+    result: _T = message[0]
+    return result
 
 
 def _send(sender: Connection, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     try:
         sender.send((function(*arguments, lambda: sender.send(None)),))
     except FiceError as error:
@@ -63,6 +65,6 @@ def _send(sender: Connection, function: Callable[..., object], arguments: tuple[
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # By name: not all work needs torch. On the CPU it raises a RuntimeError like any other.
+    # By name, because not all functions import torch. On the CPU, torch raises a plain RuntimeError.
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool({"OutOfMemoryError", "MemoryError"} & names) or "allocate memory" in str(error)

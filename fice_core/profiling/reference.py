@@ -1,9 +1,9 @@
-"""The authors' step in the plainest words of torch: what the real step is measured against.
+"""The authors' step in plain torch, as the baseline for our step.
 
-One graph from the codes through every network, one weighted sum, one backward pass, Adam. Batch
-normalisations stand for themselves, the modulated convolutions have weights of their own for every
-sample and run as groups, DensePose predicts all four of its maps, everything is float32 and contiguous,
-and nothing is done to save memory. The losses and gradients are the real step's, as a test shows.
+It has one graph from the codes through every network, one weighted sum, one backward pass, and Adam.
+Batch normalisations are not folded, modulated convolutions are grouped convolutions with one weight per
+sample, DensePose predicts all four maps, and everything is float32 and contiguous. Nothing is done to
+save memory. Losses and gradients equal those of our step, as a test shows.
 """
 
 import copy
@@ -26,14 +26,13 @@ _T = TypeVar("_T")
 
 
 class PlainLoop:
-    """The authors' loop, one step at a time.
+    """The authors' optimisation loop, one step at a time.
 
     Args:
-        models: as their files have them: loaded with `quick=False`.
-        targets: starting codes and what they are held to; every field but `direction` is needed.
-        settings: weights of the paper's five terms, learning rate, and whether pictures are clamped;
-            nothing else is looked at.
-        steps: how many `lap` takes.
+        models: loaded with `quick=False`.
+        targets: initial codes and targets of the losses; every field but `direction` is needed.
+        settings: the weights of the paper's five terms, the learning rate, and `clamp` are used.
+        steps: number of steps of one `lap`.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class PlainLoop:
         self._optimizer = torch.optim.Adam([self.codes], lr=settings.learning_rate)
 
     def losses(self) -> dict[str, Tensor]:
-        """Unweighted terms at the present codes, (N,) each, with their graph."""
+        """Unweighted terms at the current codes, (N,) each, differentiable."""
         models, goal = self._models, self._targets
         assert goal.text_features is not None and goal.parts is not None
         assert goal.head is not None and goal.keep_mask is not None
@@ -68,14 +67,14 @@ class PlainLoop:
         }
 
     def step(self) -> None:
-        """Losses, gradient, update."""
+        """Compute losses and gradient, and update the codes."""
         self._optimizer.zero_grad()
         weighted = [getattr(self._weights, name) * v.sum() for name, v in self.losses().items()]
         torch.stack(weighted).sum().backward()
         self._optimizer.step()
 
     def lap(self, read: Callable[[], _T]) -> tuple[_T, _T]:
-        """Take `steps` steps; what `read` says before and after them."""
+        """Run `steps` steps; returns the values of `read` before and after them."""
         first = read()
         for _ in range(self.steps):
             self.step()
@@ -83,8 +82,10 @@ class PlainLoop:
 
 
 def plain_models(models: Models) -> Models:
-    """Copies of the networks in their plain form, the encoder being held as the others are. What is
-    contiguous already shares its memory."""
+    """Copies of the networks in plain form; the encoder is kept in memory too.
+
+    Parameters that are already contiguous share their memory with the originals.
+    """
     encoder = models.load_encoder()
     return Models(
         generator=_plain(models.generator),
@@ -120,7 +121,7 @@ def _batch_norm(norm: ConvolutionNorm) -> nn.BatchNorm2d:
 
 
 class _GroupedStyledConv(nn.Module):
-    """`StyledConv` with a modulated and demodulated weight for every sample."""
+    """`StyledConv` with one modulated and demodulated weight per sample."""
 
     def __init__(self, layer: StyledConv) -> None:
         super().__init__()
@@ -146,7 +147,7 @@ class _GroupedStyledConv(nn.Module):
 
 
 class _GroupedToRGB(nn.Module):
-    """`ToRGB` with a modulated weight for every sample."""
+    """`ToRGB` with one modulated weight per sample."""
 
     def __init__(self, layer: ToRGB) -> None:
         super().__init__()
@@ -164,7 +165,7 @@ class _GroupedToRGB(nn.Module):
 
 
 def _parts(densepose: DensePose, images: Tensor) -> Tensor:
-    """What `DensePose.forward` returns, with the u and v charts computed beside it."""
+    """The result of `DensePose.forward`, computed together with the u and v charts."""
     charts = densepose.predict_charts(images)
     foreground = 1 - charts.coarse.softmax(1)[:, :1]
     fine = charts.fine.softmax(1)

@@ -1,4 +1,4 @@
-"""What was measured of all configurations: run it, and set it in a table."""
+"""Measures all configurations and writes the results as a table or as plain values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .stages import OPTIMISER
 
 LABELS = {
     FORWARD: "generator, forward",
-    AGAIN: "generator, forward again to spare memory",
+    AGAIN: "generator, forward again to save memory",
     BACKWARD: "generator, backward",
     OPTIMISER: "optimiser",
     "clip": "CLIP, forward and backward",
@@ -37,12 +37,12 @@ LABELS = {
     PAPER: "**a step, the paper's settings**",
     PLAIN: "**a step of the plain loop**",
 }
-_REMEMBERED = (OURS, PLAIN)  # loops whose memory is measured
+_MEMORY_LOOPS = (OURS, PLAIN)  # loops whose memory is measured
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One configuration. `timing` is None, and a memory missing, where memory ran out."""
+    """The measurements of one configuration; `timing` is None, or a memory missing, if memory ran out."""
 
     configuration: Configuration
     timing: Timing | None
@@ -50,6 +50,7 @@ class Measured:
 
     @property
     def title(self) -> str:
+        """The networks, the size of the images and the batch, for headings."""
         size = "" if self.timing is None else " x ".join(map(str, self.timing.resolution[::-1]))
         name = (
             "full-size random networks" if self.configuration.source == RANDOM else "networks of "
@@ -59,41 +60,42 @@ class Measured:
 
 
 def count(configurations: Sequence[Configuration]) -> int:
-    """How often `measure` calls `progress`."""
-    return sum(one.repeat + 1 + len(_REMEMBERED) for one in configurations)
+    """Number of times that `measure` calls `progress`."""
+    return sum(one.repeat + 1 + len(_MEMORY_LOOPS) for one in configurations)
 
 
 def measure(
     configurations: Sequence[Configuration],
     progress: Callable[[], None] = lambda: None,
 ) -> list[Measured]:
-    """Measure every configuration, each in processes of its own; without the plain loop where memory runs
-    out with it.
+    """The measurements of every configuration, each in new processes.
+
+    If memory runs out with the plain loop, it is left out.
 
     Raises:
         FiceError: models cannot be loaded.
     """
 
-    def tried(*work: Any) -> Any:
+    def attempt(*work: Any) -> Any:
         try:
             return in_fresh_process(*work, progress=progress)
         except OutOfMemoryError:
             return None
 
-    found = []
+    measured = []
     for one in configurations:
-        memory = {loop: tried(measure_memory, one, loop) for loop in _REMEMBERED}
-        known = {loop: value for loop, value in memory.items() if value is not None}
-        timing = tried(measure_time, one) if PLAIN in known else None
-        # The plain loop needs most memory. Without it there may be enough.
-        if timing is None and OURS in known:
-            timing = tried(measure_time, replace(one, plain=False))
-        found.append(Measured(one, timing, known))
-    return found
+        results = {loop: attempt(measure_memory, one, loop) for loop in _MEMORY_LOOPS}
+        memory = {loop: value for loop, value in results.items() if value is not None}
+        timing = attempt(measure_time, one) if PLAIN in memory else None
+        # The plain loop needs the most memory. Without it, the memory may be sufficient.
+        if timing is None and OURS in memory:
+            timing = attempt(measure_time, replace(one, plain=False))
+        measured.append(Measured(one, timing, memory))
+    return measured
 
 
 def table(found: Sequence[Measured]) -> str:
-    """All figures in Markdown: the stages of every configuration, then all of them side by side."""
+    """All figures in Markdown: the stages of every configuration, then a summary of all."""
     lines: list[str] = []
     for one in found:
         if one.timing is None:
@@ -108,7 +110,7 @@ def table(found: Sequence[Measured]) -> str:
 
 
 def to_dict(found: Sequence[Measured]) -> dict[str, Any]:
-    """Every figure as plain values, for JSON."""
+    """All figures as plain values, for JSON."""
     entries = []
     for one in found:
         entry = asdict(one)
@@ -129,12 +131,12 @@ def _stages(timing: Timing) -> list[str]:
     lines += [_line(name, stage, whole, timing.peaks) for name, stage in timing.stages.items()]
     lines += [_line(name, loop, None, timing.peaks) for name, loop in timing.loops.items()]
     if timing.compiling is not None:
-        lines.append(f"| compiling, once for a process | {timing.compiling:.1f} | | | | | |")
-    lines.append(_line("encoder, once for an edit", timing.encoder, None, timing.peaks))
+        lines.append(f"| compiling, once per process | {timing.compiling:.1f} | | | | | |")
+    lines.append(_line("encoder, once per edit", timing.encoder, None, timing.peaks))
     return [
         *lines,
         "",
-        f"The stages add up to {100 * timing.covered:.0f} % of the step. " + _ratios(timing),
+        f"The stages sum to {100 * timing.covered:.0f} % of the step. " + _ratios(timing),
     ]
 
 
@@ -142,8 +144,8 @@ def _ratios(timing: Timing) -> str:
     if PLAIN not in timing.loops:
         return "Memory ran out with the plain loop."
     ratios = {name: timing.ratio(name) for name in timing.loops if name != PLAIN}
-    told = (f"{name}: {ratio:.2f} of the plain loop" for name, ratio in ratios.items())
-    return ", ".join(told) + "."
+    parts = (f"{name}: {ratio:.2f} of the plain loop" for name, ratio in ratios.items())
+    return ", ".join(parts) + "."
 
 
 def _line(name: str, loop: Loop, whole: float | None, peaks: dict[str, float]) -> str:
@@ -162,8 +164,8 @@ def _line(name: str, loop: Loop, whole: float | None, peaks: dict[str, float]) -
     )
 
 
-def _summary(found: Sequence[Measured]) -> list[str]:
-    names = ["batch", "pixels", "default, s a step", "s a picture", "paper's settings", "plain"]
+def _summary(measured: Sequence[Measured]) -> list[str]:
+    names = ["batch", "pixels", "default, s per step", "s per image", "paper's settings", "plain"]
     names += [
         "default / plain",
         "paper's / plain",
@@ -172,7 +174,7 @@ def _summary(found: Sequence[Measured]) -> list[str]:
         "plain, peak",
     ]
     lines = ["| " + " | ".join(names) + " |", "|" + "---:|" * len(names)]
-    for one in found:
+    for one in measured:
         batch, timing = one.configuration.batch, one.timing
         cells = [str(batch), *["–"] * 7]
         if timing is not None:
@@ -185,8 +187,8 @@ def _summary(found: Sequence[Measured]) -> list[str]:
                 *(_number(timing.ratio(name), 2) for name in (OURS, PAPER)),
             ]
         unknown = Memory(None, None)
-        own, other = one.memory.get(OURS, unknown), one.memory.get(PLAIN, unknown)
-        cells += map(_gigabytes, (own.before, own.peak, other.peak))
+        ours_memory, plain_memory = (one.memory.get(loop, unknown) for loop in _MEMORY_LOOPS)
+        cells += map(_gigabytes, (ours_memory.before, ours_memory.peak, plain_memory.peak))
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

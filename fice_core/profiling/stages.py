@@ -1,4 +1,4 @@
-"""Where a step of the real loop is: the same marks tell seconds and floating-point operations."""
+"""Stages of a step of our loop, measured in seconds or floating-point operations."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -30,10 +30,10 @@ OPTIMISER = "optimiser"
 
 
 class Laps(Generic[_T]):
-    """What a meter read whenever a stage began or ended.
+    """Readings of a meter at the start and end of every stage.
 
     Args:
-        read: the meter: a clock, a counter of operations.
+        read: the meter: a clock or a counter of operations.
     """
 
     def __init__(self, read: Callable[[], _T]) -> None:
@@ -41,29 +41,28 @@ class Laps(Generic[_T]):
         self._marks: list[tuple[str | None, _T]] = []
 
     def mark(self, stage: str | None) -> None:
-        """A stage begins, and the one before it ends; None begins none."""
+        """Start a stage and end the one before it; None only ends it."""
         self._marks.append((stage, self._read()))
 
     def between(self, difference: Callable[[_T, _T], float]) -> dict[str, float]:
-        """What the meter moved on in every stage, in the order of their first beginnings."""
-        found: dict[str, float] = {}
+        """The total difference of the readings of every stage, in the order of their first start."""
+        totals: dict[str, float] = {}
         for (stage, begin), (_, end) in zip(self._marks, self._marks[1:], strict=False):
             if stage is not None:
-                found[stage] = found.get(stage, 0.0) + difference(begin, end)
-        return found
+                totals[stage] = totals.get(stage, 0.0) + difference(begin, end)
+        return totals
 
 
 class RealLoop:
-    """The loop that edits run, as `invert` has it.
+    """The optimisation loop of edits, `invert`.
 
     Args:
-        models: all five.
-        targets: with everything that the settings' terms need.
-        settings: how edits are computed. Nothing stops the loop early and no random codes are
-            tried on, whatever they say.
+        models: the five networks.
+        targets: with everything that the terms of the settings need.
+        settings: of the edit. Early stopping and the search for a start are disabled.
         statistics: of W; needed as in `invert`.
-        steps: how many `lap` takes. Raised to a multiple of the period after which terms that are not
-            computed at every step come round.
+        steps: number of steps of one `lap`, rounded up to a multiple of the period of the terms that
+            are not computed at every step.
     """
 
     def __init__(
@@ -77,19 +76,19 @@ class RealLoop:
         self.models, self.targets, self.statistics = models, targets, statistics
         self.period = math.lcm(settings.head_every, settings.pose_every)
         self.steps = -(-steps // self.period) * self.period
-        # A graph's first steps are carried out and recorded; replaying it is what an edit does.
+        # The first steps are run eagerly and recorded as CUDA graphs. The steps of an edit replay them.
         graph = settings.uses_graphs_on(targets.images.device.type)
         self.first = 2 * self.period if graph else 0
         last = self.first + self.steps
         self.settings = replace(settings, steps=last + 1, plateau_patience=None, start_candidates=0)
 
     def lap(self, read: Callable[[], _T]) -> tuple[_T, _T]:
-        """Take `steps` steps; what `read` says before and after them.
+        """Run `steps` steps; returns the values of `read` before and after them.
 
-        A step reaches from the end of one evaluation to that of the next, with Adam's update between.
+        A step lasts from the end of one evaluation to the end of the next, including Adam's update.
 
         Raises:
-            FiceError: the networks make no numbers.
+            FiceError: the losses are not finite.
         """
         readings: list[_T] = []
 
@@ -110,14 +109,14 @@ class RealLoop:
         )
         if len(readings) < 2:
             raise FiceError(
-                "a step cannot be measured: these networks' losses are not finite, as in broken files"
+                "a step cannot be measured: the losses of these networks are not finite, as with broken files"
             )
         return readings[0], readings[1]
 
     def stages(
         self, read: Callable[[], _T], difference: Callable[[_T, _T], float]
     ) -> dict[str, float]:
-        """What `read` moves on in every stage of a step, the mean over a period; without Adam."""
+        """The difference of `read` over every stage of a step, the mean over a period; without Adam."""
         laps = Laps(read)
         objective = Objective(
             self.models.generator,
@@ -132,16 +131,16 @@ class RealLoop:
         at_once = objective.at_once(self.settings.max_batch)
         with with_grad():
             for first in range(0, count, at_once):
-                piece = self.targets.select(slice(first, first + at_once))
+                batch = self.targets.select(slice(first, first + at_once))
                 cached: dict[str, CachedTerm] | None = None
                 for step in range(self.period):
-                    cached = objective.evaluate(piece.w_plus, piece, step, cached).cached
+                    cached = objective.evaluate(batch.w_plus, batch, step, cached).cached
         return {name: v / self.period for name, v in laps.between(difference).items()}
 
 
 @contextmanager
 def optimiser_marked(mark: Callable[[str | None], None]) -> Iterator[None]:
-    """Say when an optimiser, any, takes a step."""
+    """Context that marks the steps of every optimiser as a stage."""
     hooks = (
         register_optimizer_step_pre_hook(lambda *_: mark(OPTIMISER)),
         register_optimizer_step_post_hook(lambda *_: mark(None)),
@@ -154,14 +153,14 @@ def optimiser_marked(mark: Callable[[str | None], None]) -> Iterator[None]:
 
 
 class Operations(TorchDispatchMode):
-    """Within the block: counts floating-point operations, by torch's own formulas.
+    """Context that counts floating-point operations by torch's formulas.
 
-    Those of convolutions and matrix products, forward and backward, a multiplication and an addition
-    being two; element-wise work is not counted. Torch's `FlopCounterMode` counts the same, but also
-    keeps track of modules, which `autograd.grad` at a leaf, as at a picture, does not allow.
+    It counts convolutions and matrix products, forward and backward; a multiplication and an addition
+    are two operations. Element-wise operations are not counted. Torch's `FlopCounterMode` counts the
+    same, but also tracks modules, which fails with `autograd.grad` at a leaf such as an image.
 
     Args:
-        of: count only those whose first factor is of this format; None for all.
+        of: count only operations whose first factor has this type; None for all.
     """
 
     def __init__(self, of: torch.dtype | None = None) -> None:
@@ -170,7 +169,7 @@ class Operations(TorchDispatchMode):
         self._total = 0
 
     def read(self) -> float:
-        """Operations so far."""
+        """The number of operations so far."""
         return float(self._total)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
@@ -185,18 +184,18 @@ class Operations(TorchDispatchMode):
 
 
 def _convolution_backward(  # type: ignore[no-untyped-def]
-    gradient, x, weight, bias_sizes, stride, padding, dilation, transposed, extra, groups, wanted
+    gradient, x, weight, bias_sizes, stride, padding, dilation, transposed, extra, groups, mask
 ) -> int:
-    """The gradients of the input and of the weight each cost what the forward pass does.
+    """Operations of the backward pass: each gradient, of input and weight, costs as much as the forward pass.
 
-    Torch's own formula takes the weight's gradient for one of a convolution without groups.
+    Torch's formula computes the weight's gradient as if the convolution had no groups.
     """
     forward = flop_registry[torch.ops.aten.convolution](
         x, weight, None, stride, padding, dilation, transposed, out_val=gradient
     )
-    return int(forward) * sum(map(bool, wanted[:2]))
+    return int(forward) * sum(map(bool, mask[:2]))
 
 
 def difference(first: float, last: float) -> float:
-    """Between two readings of a meter that counts."""
+    """The difference of two readings of a counter."""
     return last - first

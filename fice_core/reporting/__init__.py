@@ -1,4 +1,4 @@
 """Reports and plots of edits.
 
-May import `editing`, `images` and what lies below them.
+May import from `editing`, `images` and the layers below them.
 """

@@ -1,4 +1,4 @@
-"""What an edit did, as plain values for a JSON file."""
+"""Reports of edits as plain values for a JSON file, and warnings for the user."""
 
 import re
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from ..settings import EditSettings
 def edit_report(
     result: EditResult, inputs: Sequence[str], prompts: Sequence[str], outputs: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """One entry an edit: what went in, what came out, and the losses at every step.
+    """One entry per edit: inputs, outputs, and the losses at every step.
 
     Args:
         result: of N edits.
         inputs, prompts, outputs: N names each.
 
     Returns:
-        N dictionaries. `start` and `kept` are the unweighted losses of the first step and of the
-        step whose picture is returned; `frame` is the box that the generator saw, `changed` the share of
-        the photo that the edit touched. `refinement` and `tuning` hold the steps, the seconds and
-        these two of what was fitted to the photo before; they are missing if nothing was.
+        N dictionaries. `start` and `kept` are the unweighted losses of the first step and of the step
+        whose image is returned. `frame` is the box of the generator's frame, `changed` the share of the
+        photo's pixels in the edit mask. `refinement` and `tuning` have the steps, seconds, `start` and
+        `kept` of these phases; they are missing if the phase was not run.
     """
     changed = (result.edit_mask > 0).float().mean(dim=(1, 2, 3)).tolist()
     entries = []
@@ -63,7 +63,7 @@ def run_report(
     device: str,
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """Everything needed to repeat the edits, and the edits (see `edit_report`)."""
+    """All that is needed to repeat the edits, and the entries of `edit_report`."""
     return {
         "fice": package_version(),
         "torch": str(torch.__version__),
@@ -76,21 +76,24 @@ def run_report(
 
 
 def with_names(line: str, names: Sequence[str]) -> str:
-    """A warning of `edit`, which knows pictures by their place in the batch, for the user.
+    """A warning of `edit` with "image N" replaced by the file's name.
+
+    `edit` numbers the images of a batch from 1. "picture N" is replaced too.
 
     Args:
-        names: of the picture of each edit.
+        line: the warning.
+        names: of the image of each edit.
     """
 
     def name(match: re.Match[str]) -> str:
         number = int(match[1])
         return names[number - 1] if 1 <= number <= len(names) else match[0]
 
-    return re.sub(r"\bpicture (\d+)\b", name, line)
+    return re.sub(r"\b(?:image|picture) (\d+)\b", name, line)
 
 
 def package_version() -> str:
-    """Of the installed package; "not installed" when it runs from a folder, as in ComfyUI."""
+    """The version of the installed package; "not installed" if it runs from a folder, as in ComfyUI."""
     try:
         return version("comfyui-fice")
     except PackageNotFoundError:
@@ -102,6 +105,7 @@ def _curves(trace: Trace) -> dict[str, torch.Tensor]:
 
 
 def _fit(trace: Trace, sample: int) -> dict[str, Any]:
+    """The entry of a phase that ran before the edit."""
     kept = int(trace.kept_step[sample])
     return {
         "steps": int(trace.total[:, sample].isfinite().sum()),
@@ -113,11 +117,11 @@ def _fit(trace: Trace, sample: int) -> dict[str, Any]:
 
 
 def _losses(trace: Trace, step: int, sample: int) -> dict[str, float | None]:
-    if step >= trace.steps:  # interrupted before the first step was done
+    if step >= trace.steps:  # interrupted before the end of the first step
         return {}
     return {name: _number(values[step, sample]) for name, values in _curves(trace).items()}
 
 
 def _number(value: torch.Tensor) -> float | None:
-    """JSON knows no NaN; six digits are enough to compare runs."""
+    """The value with six digits, enough to compare runs; None for NaN, which JSON does not have."""
     return float(f"{value.item():.6g}") if bool(value.isfinite()) else None

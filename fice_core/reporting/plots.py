@@ -1,4 +1,4 @@
-"""Pictures about edits: the comparison of the stages, and the course of the losses."""
+"""Plots of edits: a comparison of the stages, and the losses over the steps."""
 
 import io
 import os
@@ -22,7 +22,7 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (34, 34, 40), (120, 120, 130)
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a comparison: a sentence and its pictures, each (3, H, W) in [0, 1]."""
+    """One row of a comparison: a title and its images, each (3, H, W) in [0, 1]."""
 
     title: str
     images: Sequence[torch.Tensor]
@@ -31,17 +31,20 @@ class Row:
 def comparison(
     columns: Sequence[str], rows: Sequence[Row], height: int = 256, blocks: int = 1
 ) -> Image.Image:
-    """Rows of pictures below one another, each under its sentence.
+    """A sheet of rows of images, each below its title.
 
     Args:
-        columns: what the pictures of a row are, left to right.
-        rows: at least one, with as many pictures as there are columns.
-        height: of every picture as shown, in pixels; 256 doubles the demonstration figures.
-        blocks: the rows are set in that many blocks side by side.
+        columns: names of the images of a row, from left to right.
+        rows: at least one, with one image per column.
+        height: of every image on the sheet, in pixels; 256 is twice that of the demonstration figures.
+        blocks: number of blocks side by side into which the rows are divided.
+
+    Raises:
+        ValueError: there is no row, or a row has another number of images.
     """
     pictures = [[_enlarged(image, height) for image in row.images] for row in rows]
     if not rows or any(len(line) != len(columns) for line in pictures):
-        raise ValueError(f"every row must have {len(columns)} pictures, and there must be a row")
+        raise ValueError(f"every row must have {len(columns)} images, and there must be a row")
     gap, margin, text = height // 32, height // 8, max(height // 14, 11)
     head_font, row_font = _font(round(text * 0.85)), _font(text)
     heading, caption = round(text * 2.0), round(text * 2.1)
@@ -62,7 +65,7 @@ def comparison(
         lines = slice(block * per_block, (block + 1) * per_block)
         for line, (row, images) in enumerate(zip(rows[lines], pictures[lines], strict=True)):
             top = heading + line * (caption + height) + caption
-            title = _fitted(row.title, row_font, block_width)
+            title = _shortened(row.title, row_font, block_width)
             draw.text((left, top - round(text * 0.5)), title, _INK, row_font, anchor="ls")
             for column, picture in enumerate(images):
                 sheet.paste(picture, (left + column * (width + gap), top))
@@ -70,13 +73,13 @@ def comparison(
 
 
 def loss_plot(trace: Trace) -> Image.Image:
-    """Every weighted loss over the steps: the mean of all edits, in a band from least to most.
+    """A plot of every weighted loss over the steps: the mean of all edits, and the range as a band.
 
-    What was fitted to the photos before the edit has a panel of its own, to the left.
+    Phases before the edit, refinement and tuning, have separate panels to the left.
     """
     count = trace.total.shape[1]
     panels = {name: part for name, part in trace.preparations() if part.steps}
-    panels["One edit" if count == 1 else f"{count} edits: mean, least and most"] = trace
+    panels["One edit" if count == 1 else f"{count} edits: mean and range"] = trace
     figure = Figure(figsize=(2.5 + 5 * len(panels), 4.5), dpi=120, layout="constrained")
     for axes, (title, part) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
@@ -95,9 +98,9 @@ def loss_plot(trace: Trace) -> Image.Image:
 def _draw_losses(axes: Axes, trace: Trace) -> None:
     curves = {name: trace.weighted(name) for name in trace.terms}
     for name, values in {**curves, "total": trace.total}.items():
-        known = values.isfinite().any(dim=1)
-        steps = torch.arange(len(values))[known].numpy()
-        values = values[known].double()
+        finite = values.isfinite().any(dim=1)
+        steps = torch.arange(len(values))[finite].numpy()
+        values = values[finite].double()
         values = torch.where(values.isfinite(), values, torch.nan)
         (line,) = axes.plot(
             steps,
@@ -107,9 +110,9 @@ def _draw_losses(axes: Axes, trace: Trace) -> None:
             linewidth=2.0 if name == "total" else 1.4,
         )
         if values.shape[1] > 1:
-            least = values.nan_to_num(nan=torch.inf).amin(dim=1).numpy()
-            most = values.nan_to_num(nan=-torch.inf).amax(dim=1).numpy()
-            axes.fill_between(steps, least, most, color=line.get_color(), alpha=0.12, linewidth=0)
+            low = values.nan_to_num(nan=torch.inf).amin(dim=1).numpy()
+            high = values.nan_to_num(nan=-torch.inf).amax(dim=1).numpy()
+            axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("loss times its weight")
@@ -117,7 +120,7 @@ def _draw_losses(axes: Axes, trace: Trace) -> None:
 
 
 def write_plot(path: str | os.PathLike[str], picture: Image.Image) -> None:
-    """Write a plot as PNG, whole or not at all.
+    """Write a plot as PNG; the file appears whole or not at all.
 
     Raises:
         FiceError: the file cannot be written.
@@ -128,6 +131,7 @@ def write_plot(path: str | os.PathLike[str], picture: Image.Image) -> None:
 
 
 def _enlarged(image: torch.Tensor, height: int) -> Image.Image:
+    """An image (3, H, W) resized to `height`."""
     picture = Image.fromarray(to_bytes(image))
     width = round(picture.width * height / picture.height)
     return picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -137,8 +141,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(_FONT, size)
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """`text`, cut with an ellipsis where it is wider than `width` pixels."""
+def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """`text`, shortened with an ellipsis if it is wider than `width` pixels."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

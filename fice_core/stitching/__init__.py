@@ -1,6 +1,6 @@
-"""Stage 3: the generated garment, matched to the photo and put into it.
+"""Stage 3: matches the generated image to the photo and blends it in.
 
-May import `masks`, `extraction`, `framing`, `ops` and what lies below them.
+May import from `masks`, `extraction`, `framing`, `ops` and the layers below them.
 """
 
 from ..ops.patches import stitch

@@ -1,4 +1,4 @@
-"""Make the generated patch a part of the photo: its colours and its grain, measured on what both show."""
+"""Matches the colours of the generated image to the photo, by pixels that both show."""
 
 import torch
 import torch.nn.functional as F
@@ -6,44 +6,46 @@ import torch.nn.functional as F
 from ..ops.morphology import max_filter
 from ..ops.patches import check_same_size
 from ..ops.resize import resize
-from .grain import _MAD, _SPREADS
+from .grain import _MAD
 
-_RING_SIDE = 512  # the ring is grown on a picture of at most this size
-_EVIDENCE_SIDE = 256  # colours are compared on a picture of at most this size: averages, not pixels
-_LEAST_EVIDENCE = 48  # pixels of that picture
-_GAINS = (0.7, 1.4)
-_LARGEST_OFFSET = 0.2
-_GAIN_PRIOR = 0.03  # standard deviation of RGB from which the evidence outweighs the gain 1
-_ROUNDS = 12
-_TUKEY = 4.685  # robust standard deviations from which a pixel is no evidence
+_RING_SIDE = 512  # the ring is computed on a mask of at most this size
+_FIT_SIDE = 256  # colours are compared on images of at most this size, which averages pixels
+_MIN_PIXELS = 48  # of these images
+_GAINS = (0.7, 1.4)  # limits
+_MAX_OFFSET = 0.2
+_GAIN_PRIOR = 0.03  # standard deviation of RGB; a smaller one pulls the gain to 1
+_ROUNDS = 12  # of reweighted least squares
+# Lower limits of the scale of residuals in the first and last round, in RGB, as powers of ten. With one
+# grey level from the start, a fit to the wall alone would treat the trousers as outliers, because their
+# gain is not fitted yet.
+_SPREADS = (-1.3, -2.4)
+_TUKEY = 4.685  # robust standard deviations; pixels with larger residuals have weight 0
 
 
 def ring_around(mask: torch.Tensor, width: float = 0.04) -> torch.Tensor:
-    """The kept pixels (`mask` 0) within `width`, a fraction of the height, of the edit.
+    """The unedited pixels (`mask` 0) within a distance of the edit, bool (N, 1, H, W).
 
     Args:
         mask: (N, 1, H, W) in [0, 1].
-
-    Returns:
-        (N, 1, H, W) bool.
+        width: the distance, a fraction of the height.
     """
     height, longest = mask.shape[-2], max(mask.shape[-2:])
     block = max(1, -(-longest // _RING_SIDE))
-    chosen = F.max_pool2d((mask > 0).float(), block, ceil_mode=True)
+    edited = F.max_pool2d((mask > 0).float(), block, ceil_mode=True)
     reach = max(1, round(width * height / block))
-    grown = max_filter(chosen, reach).repeat_interleave(block, -2).repeat_interleave(block, -1)
-    return (grown[..., :height, : mask.shape[-1]] > 0) & (mask == 0)
+    dilated = max_filter(edited, reach).repeat_interleave(block, -2).repeat_interleave(block, -1)
+    return (dilated[..., :height, : mask.shape[-1]] > 0) & (mask == 0)
 
 
 def match_colour(
     generated: torch.Tensor, original: torch.Tensor, kept: torch.Tensor
 ) -> torch.Tensor:
-    """`generated` with the gain and offset of each channel that make it look like the photo.
+    """`generated` with the gain and offset of each channel that match it to the photo.
 
-    See `fit_colour`. Arguments as there.
+    Arguments as for `fit_colour`.
 
     Returns:
-        (N, 3, H, W) clamped to [0, 1]; where nothing is known, `generated` as it is.
+        (N, 3, H, W) clamped to [0, 1]; images with too few pixels to fit are returned as they are.
     """
     gain, offset = fit_colour(generated, original, kept)
     matched = (generated * gain[..., None, None] + offset[..., None, None]).clamp(0, 1)
@@ -54,51 +56,53 @@ def match_colour(
 def fit_colour(
     generated: torch.Tensor, original: torch.Tensor, kept: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and offset by which `original` = gain * `generated` + offset on most of the kept pixels.
+    """Gain and offset with `original` = gain * `generated` + offset on most of the kept pixels.
 
-    Least squares, reweighted by Tukey's biweight, ever more narrowly: what the two pictures do not
-    share (a trouser leg in another colour) is no evidence. All channels of a pixel are weighted
-    alike. Where the kept pixels have one colour they tell no gain, so it is drawn to 1.
+    Least squares, reweighted by Tukey's biweight with a scale that shrinks every round. Pixels where
+    the images show different things, such as a trouser leg in another colour, are outliers. All
+    channels of a pixel have the same weight. If the kept pixels have only one colour, the gain is
+    undetermined; a prior pulls it to 1.
 
     Args:
         generated, original: (N, 3, H, W) in [0, 1].
-        kept: (N, 1, H, W) in [0, 1] or bool, where the two should show the same; best the
-            neighbourhood of the edit, see `ring_around`.
+        kept: (N, 1, H, W) in [0, 1] or bool, the pixels where both should show the same; preferably
+            the neighbourhood of the edit, see `ring_around`.
 
     Returns:
-        gain in [0.7, 1.4] and offset in [-0.2, 0.2], each (N, 3); 1 and 0 with too little evidence.
+        gain in [0.7, 1.4] and offset in [-0.2, 0.2], each (N, 3); 1 and 0 with too few pixels.
 
     Raises:
-        ValueError: shapes do not agree.
+        ValueError: the shapes do not match.
     """
     check_same_size(generated, original, kept)
-    pictures = [_small(images.detach()) for images in (generated, original)]
-    # A small pixel counts if it is wholly kept and known.
-    whole = _small(kept.to(original.dtype)) > 0.999
-    whole &= torch.isfinite(pictures[0]).all(dim=1, keepdim=True)
+    reduced = [_small(images.detach()) for images in (generated, original)]
+    # A reduced pixel is used if all of its pixels are kept and finite.
+    usable = _small(kept.to(original.dtype)) > 0.999
+    usable &= torch.isfinite(reduced[0]).all(dim=1, keepdim=True)
     fits = [
-        _fit(before[:, chosen[0]].double(), after[:, chosen[0]].double())
-        for before, after, chosen in zip(*pictures, whole, strict=True)
+        _fit(before[:, area[0]].double(), after[:, area[0]].double())
+        for before, after, area in zip(*reduced, usable, strict=True)
     ]
     gain, offset = (torch.stack(values).to(generated) for values in zip(*fits, strict=True))
     return gain, offset
 
 
 def _small(images: torch.Tensor) -> torch.Tensor:
-    shrink = max(1.0, max(images.shape[-2:]) / _EVIDENCE_SIDE)
-    height, width = (max(1, round(side / shrink)) for side in images.shape[-2:])
+    """Images reduced to at most `_FIT_SIDE` pixels a side."""
+    factor = max(1.0, max(images.shape[-2:]) / _FIT_SIDE)
+    height, width = (max(1, round(side / factor)) for side in images.shape[-2:])
     return resize(images, (height, width))
 
 
 def _fit(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and offset (3,) that take colours `before` to `after`, (3, K) each."""
+    """Gain and offset (3,) that map colours `before` to `after`, (3, K) each."""
     gain, offset = before.new_ones(3, 1), before.new_zeros(3, 1)
-    if before.shape[1] < _LEAST_EVIDENCE:
+    if before.shape[1] < _MIN_PIXELS:
         return gain[:, 0], offset[:, 0]
     offset = (after - before).median(dim=1, keepdim=True).values
-    for least in torch.logspace(*_SPREADS, _ROUNDS):
+    for minimum in torch.logspace(*_SPREADS, _ROUNDS):
         residual = (after - gain * before - offset).norm(dim=0)
-        spread = (_MAD * residual.median()).clamp_min(float(least))
+        spread = (_MAD * residual.median()).clamp_min(float(minimum))
         weight = (1 - (residual / (_TUKEY * spread)) ** 2).clamp_min(0) ** 2
         weight = weight / weight.sum()
         x, y = ((weight * values).sum(dim=1, keepdim=True) for values in (before, after))
@@ -107,4 +111,4 @@ def _fit(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch
         gain = (covariance + _GAIN_PRIOR**2) / (variance + _GAIN_PRIOR**2)
         gain = gain.clamp(*_GAINS)
         offset = y - gain * x
-    return gain[:, 0], offset.clamp(-_LARGEST_OFFSET, _LARGEST_OFFSET)[:, 0]
+    return gain[:, 0], offset.clamp(-_MAX_OFFSET, _MAX_OFFSET)[:, 0]

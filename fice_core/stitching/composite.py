@@ -1,4 +1,4 @@
-"""Stage 3: bring back from the photo what the edit must not change."""
+"""Composes photo and generated image: the stitch modes, after matching colour and grain."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from .poisson import blend_gradients
 def stitch_head(
     generated: torch.Tensor, original: torch.Tensor, head: torch.Tensor
 ) -> torch.Tensor:
-    """The paper's stitch, I_f = S_head(I) * I + (1 - S_head(I)) * G(w), with the soft mask.
+    """The paper's stitch, I_f = S_head(I) * I + (1 - S_head(I)) * G(w), with a soft mask.
 
     Args:
         generated, original: (N, 3, H, W).
@@ -49,7 +49,7 @@ def blend_into_photo(
         match_colours: bring the generated image to the photo's light first.
 
     Returns:
-        (N, 3, H, W); where `mask` is 0, the photo bit for bit.
+        (N, 3, H, W); where `mask` is 0, equal to the photo bit for bit.
     """
     if settings.keeps_outside:
         if match_colours:

@@ -1,4 +1,4 @@
-"""Where the photo gives way to the generated image, at the photo's own scale."""
+"""The edit mask at the photo's scale."""
 
 import torch
 
@@ -7,7 +7,7 @@ from ..framing import Frame
 from ..masks.garment import edge_aligned_mask, feathered_mask
 from ..settings import MaskSettings
 
-# A photo that is larger than the generator's picture by this factor has edges worth following.
+# A photo whose scale is this many times the generator's has finer edges, to which the mask is aligned.
 _FINER = 1.5
 
 
@@ -19,19 +19,18 @@ def edit_mask_at_photo_scale(
     anatomy: BodyRegions,
     settings: MaskSettings,
 ) -> torch.Tensor:
-    """The edit mask of a garment at the photo's scale: along the edges in the photo, or soft.
+    """The edit mask of a garment at the photo's scale, (N, 1, h, w) in [0, 1].
 
-    It follows edges if `settings.sharp_mask` asks for that and the photo has finer ones than the
-    generator's picture.
+    It is aligned to edges if `settings.sharp_mask` is set and the photo has a finer scale than the
+    generator's image. Otherwise it is the resized `feathered_mask`.
 
     Args:
         frame: of all N photos.
-        photo, generated: at the photo's own scale, (N, 3, h, w), as `frame.cut` and `frame.unfit` give them.
+        photo, generated: at the photo's scale, (N, 3, h, w), as returned by `frame.cut` and
+            `frame.unfit`.
         garment: bool (N, 1, *frame.resolution).
         anatomy: of the photo.
-
-    Returns:
-        (N, 1, h, w) in [0, 1].
+        settings: its mask settings are used.
     """
     if not settings.sharp_mask or frame.scale * _FINER > 1:
         return frame.unfit(feathered_mask(garment, anatomy, settings))

@@ -1,4 +1,4 @@
-"""The person's own skin tone, and newly bare skin given it."""
+"""Measures a person's skin tone and matches newly bare skin to it."""
 
 from typing import NamedTuple
 
@@ -11,71 +11,76 @@ from ..ops.color import to_lab
 from ..ops.patches import check_same_size, edit_boxes
 from ..ops.resize import resize
 
-_SIDE = 512  # tones are measured on pictures of at most this size
-_LEAST_PIXELS = 12
+_SIDE = 512  # tones are measured on images of at most this size
+_MIN_PIXELS = 12
 _FACE = (0.28, 0.72, 0.45, 0.80)  # left, right, top, bottom of the face within the head's box
-_ALIKE = 20.0  # CIELAB; what is farther from the face than this is no hand, or gloved
-_ONE_COLOUR = 15.0  # CIELAB; two clusters nearer than this are one skin in light and shade
-_LEAST_SPREAD = (8.0, 3.0, 4.0)  # CIELAB; light varies more over a body than over the hands
-_WIDTH = 3.0  # spreads from the tone at which a pixel looks like skin to exp(-1/2)
-_BRIGHTENING = (0.5, 2.0)
-_MAD = 1.4826
+_MAX_HAND_DISTANCE = 20.0  # CIELAB distance to the face; pixels beyond it are no hand, or gloved
+_ONE_COLOUR = 15.0  # CIELAB distance; two closer clusters are one skin in light and shade
+_MIN_SPREAD = (8.0, 3.0, 4.0)  # CIELAB; light varies more over a body than over the hands
+_WIDTH = 3.0  # spreads; at this distance from the tone, the likelihood of skin is exp(-1/2)
+_BRIGHTENING = (0.5, 2.0)  # limits of the factor
+_MAD = 1.4826  # standard deviation of a normal distribution per median absolute deviation
 
 
 class SkinTone(NamedTuple):
-    """Skin of N people in CIELAB: median and robust standard deviation, each (N, 3) float32 on the CPU,
-    NaN where no skin was seen."""
+    """Skin tones of N persons in CIELAB.
+
+    Attributes:
+        mean: median colours, (N, 3) float32 on the CPU; NaN if no skin is visible.
+        spread: robust standard deviations, of the same shape.
+    """
 
     mean: torch.Tensor
     spread: torch.Tensor
 
     @property
     def known(self) -> torch.Tensor:
-        """(N,) bool."""
+        """Whether a tone was measured, (N,) bool."""
         return self.mean.isfinite().all(dim=1)
 
 
 def skin_tone(
     images: torch.Tensor, hands: torch.Tensor, head: torch.Tensor, arms: torch.Tensor | None = None
 ) -> SkinTone:
-    """The tone of the hands; where they are hidden or gloved, of the face; failing both, of the arms.
+    """The skin tone of the hands; if they are hidden or gloved, of the face, or else of the arms.
 
-    The face is the lower middle of the head; of two colours there (2-means) that which has more
-    pixels, the other being hair or a beard. What of the hands is unlike the face is cloth.
+    The face is the lower centre of the head. Its pixels are clustered into two colours (2-means) and
+    the larger cluster is used; the other one is hair or a beard. Pixels of the hands that differ from
+    the face are cloth.
 
     Args:
         images: (N, 3, H, W) in [0, 1].
         hands, head: (N, 1, H, W) in [0, 1]; pixels above one half count.
-        arms: the same, bare ones only.
+        arms: the same for bare arms only.
 
     Raises:
-        ValueError: shapes do not agree.
+        ValueError: the shapes do not match.
     """
     masks = [hands, head] + ([] if arms is None else [arms])
     for mask in masks:
         check_same_size(images, images, mask)
-    shrink = max(1.0, max(images.shape[-2:]) / _SIDE)
-    size = (round(images.shape[-2] / shrink), round(images.shape[-1] / shrink))
+    factor = max(1.0, max(images.shape[-2:]) / _SIDE)
+    size = (round(images.shape[-2] / factor), round(images.shape[-1] / factor))
     small = resize(images.detach(), size)
     masks = [resize(mask.detach().float(), size) > 0.5 for mask in masks]
     tones = []
     for sample, image in enumerate(small):
         lab = _lab(image)
         face = _main_colour(lab[_face(masks[1][sample, 0])])
-        palms = lab[_core(masks[0][sample, 0])]
-        if len(face) >= _LEAST_PIXELS:
-            distance = np.linalg.norm(palms - np.median(face, axis=0), axis=1)
-            palms = palms[distance < _ALIKE]
-        candidates = [palms, face, *(lab[_core(mask[sample, 0])] for mask in masks[2:])]
+        hand = lab[_core(masks[0][sample, 0])]
+        if len(face) >= _MIN_PIXELS:
+            distance = np.linalg.norm(hand - np.median(face, axis=0), axis=1)
+            hand = hand[distance < _MAX_HAND_DISTANCE]
+        candidates = [hand, face, *(lab[_core(mask[sample, 0])] for mask in masks[2:])]
         tones.append(_statistics(candidates))
     stacked = torch.from_numpy(np.array(tones)).float()
     return SkinTone(stacked[:, 0], stacked[:, 1])
 
 
 def skin_tone_of_parts(images: torch.Tensor, parts: torch.Tensor) -> SkinTone:
-    """`skin_tone` by the hands and the head of a DensePose part map (N, 14, h, w) of `images`.
+    """`skin_tone` of the hands and the head in a DensePose part map (N, 14, h, w) of `images`.
 
-    Its arms are of no use: the map does not tell sleeves from skin.
+    The arms are not used, because the map does not distinguish sleeves and skin.
     """
     size = (images.shape[-2], images.shape[-1])
     hands, head = (
@@ -86,20 +91,20 @@ def skin_tone_of_parts(images: torch.Tensor, parts: torch.Tensor) -> SkinTone:
 
 
 def skin_likelihood(images: torch.Tensor, tone: SkinTone) -> torch.Tensor:
-    """How much every pixel looks like that skin, in light or shade: (N, 1, H, W) in [0, 1].
+    """Similarity of every pixel to a skin tone in light or shade, (N, 1, H, W) in [0, 1].
 
-    exp(-d^2 / 2), d being the distance from the tone in units of three of its spreads; 0 for people
+    It is exp(-d^2 / 2), where d is the distance from the tone in units of three spreads; 0 for persons
     whose tone is unknown.
 
     Args:
         images: (N, 3, H, W) in [0, 1].
-        tone: of the same N people.
+        tone: of the same N persons.
     """
-    found = [
-        _alikeness(_lab(image), mean.numpy(), spread.numpy())
+    similarities = [
+        _similarity(_lab(image), mean.numpy(), spread.numpy())
         for image, mean, spread in zip(images.detach(), *tone, strict=True)
     ]
-    return torch.from_numpy(np.stack(found))[:, None].to(images)
+    return torch.from_numpy(np.stack(similarities))[:, None].to(images)
 
 
 def newly_bare(
@@ -109,15 +114,16 @@ def newly_bare(
     generated_tone: SkinTone,
     tone: SkinTone,
 ) -> torch.Tensor:
-    """Where the edit uncovers skin: an arm that looks like skin now and did not before.
+    """Soft mask (N, 1, H, W) in [0, 1] of newly bare skin: arms that are skin only after the edit.
 
     Args:
         generated, original: (N, 3, H, W) in [0, 1].
-        arms: of the generated picture, (N, 1, H, W) in [0, 1] or bool.
-        generated_tone, tone: of the person as generated, and of the original.
+        arms: of the generated image, (N, 1, H, W) in [0, 1] or bool.
+        generated_tone: of the person in the generated image.
+        tone: of the person in the original.
 
-    Returns:
-        (N, 1, H, W) in [0, 1], soft.
+    Raises:
+        ValueError: the shapes do not match.
     """
     check_same_size(generated, original, arms)
     is_skin = skin_likelihood(generated, generated_tone)
@@ -131,42 +137,42 @@ def match_skin(
     generated_parts: torch.Tensor,
     parts: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The generated picture with newly bare skin in the person's own tone, and where that is.
+    """The generated image with newly bare skin in the photo's skin tone, and the mask of this skin.
 
     Args:
         generated, original: of one size, (N, 3, H, W) in [0, 1].
-        arms: of the generated picture, (N, 1, H, W) in [0, 1] or bool.
+        arms: of the generated image, (N, 1, H, W) in [0, 1] or bool.
         generated_parts, parts: DensePose part maps of the two, (N, 14, h, w).
 
     Returns:
         (N, 3, H, W), and (N, 1, H, W) in [0, 1].
     """
-    own = skin_tone_of_parts(original, parts)
-    painted = skin_tone_of_parts(generated, generated_parts)
-    bare = newly_bare(generated, original, arms, painted, own)
-    return shift_skin(generated, bare, own), bare
+    tone = skin_tone_of_parts(original, parts)
+    generated_tone = skin_tone_of_parts(generated, generated_parts)
+    bare = newly_bare(generated, original, arms, generated_tone, tone)
+    return shift_skin(generated, bare, tone), bare
 
 
 def shift_skin(generated: torch.Tensor, mask: torch.Tensor, tone: SkinTone) -> torch.Tensor:
-    """The skin within the mask in the person's own tone, its light and shade kept.
+    """`generated` with the skin inside the mask changed to a given tone; light and shade are kept.
 
-    The median of what is masked becomes the tone. Light on skin multiplies its tristimulus values,
-    and so, nearly, L* + 16 and a* and b*; lightness and chroma are therefore scaled around the median by the
-    one factor that takes its L* + 16 to the tone's, which leaves shading as strong as it looked.
-    Masked pixels unlike the median (an edge of the sleeve) are changed the less.
+    The median colour inside the mask becomes the tone. Light multiplies the tristimulus values of skin,
+    and so, approximately, L* + 16, a* and b*. Lightness and chroma are therefore scaled around the
+    median by one factor, the ratio of the values of L* + 16. This keeps the contrast of the shading.
+    Pixels that differ from the median, such as the edge of a sleeve, change less.
 
     Args:
         generated: (N, 3, H, W) in [0, 1].
         mask: newly bare skin, (N, 1, H, W) in [0, 1].
-        tone: of the person in the photo; people of unknown tone stay as they are.
+        tone: of the person in the photo; persons with an unknown tone do not change.
 
     Returns:
-        (N, 3, H, W); where `mask` is 0, `generated` bit for bit.
+        (N, 3, H, W); where `mask` is 0, equal to `generated` bit for bit.
 
     Raises:
-        ValueError: shapes do not agree.
+        ValueError: the shapes do not match.
     """
-    from skimage.color import lab2rgb  # here, because it takes long to import
+    from skimage.color import lab2rgb  # imported here, because it takes long
 
     check_same_size(generated, generated, mask)
     result = generated.detach().clone()
@@ -175,49 +181,52 @@ def shift_skin(generated: torch.Tensor, mask: torch.Tensor, tone: SkinTone) -> t
         soft = mask[sample, 0, rows, columns]
         lab = _lab(patch)
         masked = lab[(soft > 0.5).cpu().numpy()]
-        if not tone.known[sample] or len(masked) < _LEAST_PIXELS:
+        if not tone.known[sample] or len(masked) < _MIN_PIXELS:
             continue
-        middle, spread = _statistics([masked])
-        wanted = tone.mean[sample].double().numpy()
-        factor = np.clip((wanted[0] + 16) / (middle[0] + 16), *_BRIGHTENING)
-        own = lab2rgb(wanted + factor * (lab - middle))
-        # Fully what is more alike than not: the last per cent of another skin would show.
-        alike = np.clip(2 * _alikeness(lab, middle, spread), 0, 1)
-        share = soft * torch.from_numpy(alike).to(soft)
-        own = torch.from_numpy(own).permute(2, 0, 1).to(patch)
-        shifted = torch.lerp(patch, own, share)
+        median, spread = _statistics([masked])
+        target = tone.mean[sample].double().numpy()
+        factor = np.clip((target[0] + 16) / (median[0] + 16), *_BRIGHTENING)
+        matched = lab2rgb(target + factor * (lab - median))
+        # A similarity of one half is enough for the full change: a remainder of the old tone would show.
+        similarity = np.clip(2 * _similarity(lab, median, spread), 0, 1)
+        share = soft * torch.from_numpy(similarity).to(soft)
+        matched = torch.from_numpy(matched).permute(2, 0, 1).to(patch)
+        shifted = torch.lerp(patch, matched, share)
         result[sample, :, rows, columns] = torch.where(share > 0, shifted, patch)
     return result
 
 
 def _lab(image: torch.Tensor) -> np.ndarray:
-    """(3, H, W) in [0, 1] -> CIELAB (H, W, 3) float32."""
+    """CIELAB (H, W, 3) float32 of an image (3, H, W) in [0, 1]."""
     return to_lab(image.permute(1, 2, 0).float().cpu().numpy())
 
 
-def _alikeness(lab: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """exp(-d^2 / 2) of (H, W, 3) -> (H, W); 0 for an unknown mean."""
-    distance = (lab - mean) / (_WIDTH * np.maximum(spread, _LEAST_SPREAD))
+def _similarity(lab: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Similarity (H, W) of colours (H, W, 3), see `skin_likelihood`; 0 for an unknown mean."""
+    distance = (lab - mean) / (_WIDTH * np.maximum(spread, _MIN_SPREAD))
     return np.asarray(np.nan_to_num(np.exp(-0.5 * (distance**2).sum(axis=-1))))
 
 
 def _statistics(candidates: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Median and robust standard deviation, (3,) each, of the first candidate (K, 3) with enough pixels."""
+    """Median and robust standard deviation, (3,) each, of the first candidate (K, 3) with enough pixels.
+
+    NaN if there is none.
+    """
     for colours in candidates:
-        if len(colours) >= _LEAST_PIXELS:
-            middle = np.median(colours, axis=0)
-            return middle, _MAD * np.median(np.abs(colours - middle), axis=0)
+        if len(colours) >= _MIN_PIXELS:
+            median = np.median(colours, axis=0)
+            return median, _MAD * np.median(np.abs(colours - median), axis=0)
     return np.full(3, np.nan), np.full(3, np.nan)
 
 
 def _core(mask: torch.Tensor) -> np.ndarray:
-    """A bool mask (H, W) without its border pixels, which are mixed colours, if enough are left."""
+    """A bool mask (H, W) without its border pixels, which mix colours, if enough pixels remain."""
     inner = F.max_pool2d((~mask)[None, None].float(), 3, 1, 1)[0, 0] == 0
-    return np.asarray((inner if inner.sum() >= _LEAST_PIXELS else mask).cpu())
+    return np.asarray((inner if inner.sum() >= _MIN_PIXELS else mask).cpu())
 
 
 def _face(head: torch.Tensor) -> np.ndarray:
-    """The lower middle of a head's bounding box, within the head: bool (H, W)."""
+    """The lower centre of a head's bounding box, within the head: bool (H, W)."""
     face = torch.zeros_like(head)
     if head.any():
         ys, xs = head.nonzero().unbind(dim=1)
@@ -231,16 +240,16 @@ def _face(head: torch.Tensor) -> np.ndarray:
 
 
 def _main_colour(lab: np.ndarray) -> np.ndarray:
-    """Of the two colours of (K, 3), the pixels of the commoner; all, if the two are much alike."""
-    if len(lab) < _LEAST_PIXELS:
+    """The pixels of the larger of two clusters of (K, 3); all pixels if the clusters are similar."""
+    if len(lab) < _MIN_PIXELS:
         return lab
     order = np.argsort(lab[:, 0])
     centres = lab[order[[len(lab) // 10, -1 - len(lab) // 10]]]
     for _ in range(10):
-        nearer = ((lab[:, None] - centres) ** 2).sum(axis=-1).argmin(axis=1)
-        if len(np.unique(nearer)) < 2:
+        cluster = ((lab[:, None] - centres) ** 2).sum(axis=-1).argmin(axis=1)
+        if len(np.unique(cluster)) < 2:
             return lab
-        centres = np.stack([lab[nearer == k].mean(axis=0) for k in (0, 1)])
+        centres = np.stack([lab[cluster == k].mean(axis=0) for k in (0, 1)])
     if np.linalg.norm(centres[0] - centres[1]) < _ONE_COLOUR:
         return lab
-    return np.asarray(lab[nearer == np.bincount(nearer).argmax()])
+    return np.asarray(lab[cluster == np.bincount(cluster).argmax()])

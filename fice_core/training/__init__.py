@@ -1,1 +1,4 @@
-"""Training of the demonstration models, and of a network of one's own."""
+"""Trains the demonstration models.
+
+May import from `models`, `demo`, `checkpoints`, `networks` and the layers below them.
+"""

@@ -1,8 +1,8 @@
-"""The adversarial part: sharpens what a loss on pixels leaves soft.
+"""Adversarial training of the generator, which sharpens details that a pixel loss leaves blurred.
 
 Non-saturating loss, R1 penalty and a moving average of the weights (Karras et al. 2020). The supervised
-loss still holds each code to its figure and the mapping network stays as it is, so that codes keep
-their meaning and an encoder trained before remains true.
+loss still ties each code to its figure, and the mapping network does not change. So codes keep their
+meaning, and an encoder that was trained before stays valid.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Pool
 from .wardrobe import AttributeMapping
 
-SUPERVISED, FOOLED = 15.0, 0.25  # weights of the two losses
+SUPERVISED, FOOLED = 15.0, 0.25  # weights of the supervised and the adversarial loss
 # gamma of Karras et al. for 128 pixels and batches of 16, with pixels in [0, 1] instead of [-1, 1]
 R1_EVERY, R1_GAMMA = 16, 0.05
 
@@ -36,7 +36,7 @@ def train(
     device: str = "cpu",
     half: bool = True,
 ) -> tuple[Generator, bool]:
-    """Resumable. Returns the averaged generator, and whether all steps are done."""
+    """Train, or resume training; returns the averaged generator, and whether all steps are done."""
     generator = torch.Generator().manual_seed(seed + 2)
     network, wardrobe = network.to(device), wardrobe.to(device)
     network.synthesis.requires_grad_(True)
@@ -45,7 +45,7 @@ def train(
         critic = Discriminator(pool.data["images"].shape[-1]).to(device)
     average = Average(network, 0.999)
     optimizer = equalized_adam(network.synthesis, 1e-3, (0.0, 0.99))
-    # without momentum the first steps move every weight by the rate: a larger one kills the critic
+    # Without momentum, the first steps move every weight by the learning rate: a larger one is unstable.
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.0, 0.99))
     state: dict[str, object] = {
         "network": network,
@@ -93,7 +93,7 @@ def _critic_step(
     i: int,
     half: bool,
 ) -> Tensor:
-    """One step of the discriminator, with the lazy R1 penalty every `R1_EVERY` steps."""
+    """Loss of one step of the discriminator, with the lazy R1 penalty at every `R1_EVERY`-th step."""
     with torch.autocast(real.device.type, dtype=torch.bfloat16, enabled=half):
         loss = F.softplus(critic(fake).float()).mean() + F.softplus(-critic(real).float()).mean()
     total = loss

@@ -1,7 +1,7 @@
-"""Trains the demonstration CLIP on rendered and on generated figures.
+"""Trains the demonstration CLIP on rendered and generated figures.
 
-The contrastive loss knows which captions are true of which figures of the batch: a caption may have
-several true pictures, and what is undecided in a picture counts neither way.
+The contrastive loss knows which captions are true for which figures of the batch. A caption may be true
+for several images. Pairs that are neither true nor false are ignored.
 """
 
 from __future__ import annotations
@@ -27,31 +27,37 @@ CONFIG: dict[str, Any] = {
     "text_cfg": {"context_length": captions.CONTEXT_LENGTH, "width": 128, "heads": 4, "layers": 2},
     "quick_gelu": True,
 }
-#: how far training moves a pixel against the caption, of [0, 1]
+#: largest adversarial change of a pixel in training, in units of [0, 1]
 ATTACK = 6 / 255
 
 
 def contrastive_loss(
     image: Tensor, text: Tensor, scale: Tensor, true: Tensor, false: Tensor
 ) -> Tensor:
-    """Symmetric InfoNCE with several positives.
+    """Symmetric InfoNCE loss with several positives.
 
-    image (N, D), text (M, D) unit norm; true, false (M, N) bool. A row is -log of the share of
-    its true entries in the softmax over its true and false ones.
+    The loss of a row is -log of the share of its true entries in the softmax over its true and false
+    ones.
+
+    Args:
+        image: features (N, D), unit norm.
+        text: features (M, D), unit norm.
+        scale: factor of the logits.
+        true, false: (M, N) bool.
     """
     logits = scale * text @ image.t()
-    considered = logits.masked_fill(~(true | false), -math.inf)
+    labelled = logits.masked_fill(~(true | false), -math.inf)
     positive = logits.masked_fill(~true, -math.inf)
     loss = logits.new_zeros(())
     for dim in (0, 1):
-        has = true.any(dim)
-        rows = torch.logsumexp(considered, dim) - torch.logsumexp(positive, dim)
-        loss = loss + rows[has].mean()
+        has_positive = true.any(dim)
+        rows = torch.logsumexp(labelled, dim) - torch.logsumexp(positive, dim)
+        loss = loss + rows[has_positive].mean()
     return loss / 2
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift, blur, noise and light, each picture by its own draw; none changes what a caption says."""
+    """Images with random shift, zoom, mirroring, blur, noise and brightness; captions stay true."""
     n, _, height, width = images.shape
 
     def draw(low: float, high: float) -> Tensor:
@@ -76,15 +82,15 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def recolour(images: Tensor, garment: Tensor, person: Tensor, generator: torch.Generator) -> Tensor:
-    """Half of the pictures with everything but the garment tinted, the wall and the person each its way.
+    """Images of which half have a random tint, one for the wall and one for the person.
 
-    Captions speak of the garment alone. A network that has never seen orange skin takes it for an
-    orange shirt, and an edit finds that out.
+    The garment is not tinted. Captions describe only the garment. A network that was not trained on
+    orange skin mistakes it for an orange shirt, and an edit would exploit that.
     """
     gains = torch.rand(len(images), 2, 3, 1, 1, generator=generator) * 0.9 + 0.4
-    chosen = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
+    tinted = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
     tint = torch.lerp(gains[:, 0], gains[:, 1], person)
-    tint = torch.where(chosen, torch.lerp(tint, torch.ones_like(tint), garment), 1.0)
+    tint = torch.where(tinted, torch.lerp(tint, torch.ones_like(tint), garment), 1.0)
     return (images * tint).clamp(0, 1)
 
 
@@ -94,7 +100,10 @@ def attack(
     strength: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Every picture moved by up to `strength` a pixel, each by its own draw, to where `loss` grows."""
+    """Images changed by the fast gradient sign method, so that `loss` grows.
+
+    The change per pixel is random for each image, up to `strength`.
+    """
     inputs = images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(inputs), inputs)
     amount = torch.rand(len(images), 1, 1, 1, generator=generator) * strength
@@ -110,11 +119,12 @@ def train(
     batch: int = 96,
     seed: int = 0,
 ) -> tuple[Clip, bool]:
-    """Half of each batch is rendered, half generated. Returns the averaged network and whether it is done.
+    """Train, or resume training; returns the averaged network, and whether all steps are done.
 
-    Every picture is first changed a little, against its caption (the fast gradient sign method,
-    Goodfellow et al. 2015): a network that such a change does not fool has gradients that point to
-    what a person would change, and an edit follows its gradients.
+    Half of each batch is rendered, half generated. Every image is first changed slightly so that it
+    agrees less with its caption (fast gradient sign method, Goodfellow et al. 2015). The gradients of a
+    network that is robust to such changes point to visible changes of the garment, and an edit follows
+    these gradients.
     """
     generator = torch.Generator().manual_seed(seed + 20)
     with torch.random.fork_rng():
@@ -122,10 +132,10 @@ def train(
         network = Clip(**CONFIG, vocabulary=captions.vocabulary())
     if start is not None:
         network.load_state_dict(start)
-    decay = [p for p in network.parameters() if p.ndim > 1]
-    rest = [p for p in network.parameters() if p.ndim <= 1]
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    vectors = [p for p in network.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}],
+        [{"params": matrices, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}],
         lr=1.5e-3,
         betas=(0.9, 0.98),
     )
@@ -139,22 +149,22 @@ def train(
         words = [
             captions.wording(a, generator) for a in (real.attributes(), fakes.attributes(index))
         ]
-        said = captions.Wording(
+        wording = captions.Wording(
             words[0].texts + words[1].texts, torch.cat([w.mentions for w in words])
         )
-        true, false = said.truth(torch.cat(figures))
+        true, false = wording.truth(torch.cat(figures))
         scale = network.model.logit_scale.exp().clamp(max=60)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
-            text = network.encode_text(said.texts).float()
+            text = network.encode_text(wording.texts).float()
 
         def image_features(images: Tensor) -> Tensor:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
                 return network.encode_image(images).float()
 
-        def against(image: Tensor) -> Tensor:
+        def loss_of(image: Tensor) -> Tensor:
             return contrastive_loss(image, text.detach(), scale.detach(), true, false)
 
-        images = attack(images, lambda x: against(image_features(x)), ATTACK, generator)
+        images = attack(images, lambda x: loss_of(image_features(x)), ATTACK, generator)
         image = image_features(images)
         loss = contrastive_loss(image, text, scale, true, false)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The discriminator of StyleGAN2 (residual blocks, minibatch deviation), used in training only."""
+"""The discriminator of StyleGAN2 (residual blocks, minibatch standard deviation), for training only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images (N, 3, S, S) in [0, 1] -> realness logit (N,)."""
+    """StyleGAN2 discriminator: images (N, 3, S, S) in [0, 1] -> logits of being real (N,)."""
 
     def __init__(self, size: int, channel_base: int = 2048, channel_max: int = 192) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.blocks(F.leaky_relu(self.from_rgb(images * 2 - 1), 0.2))
-        # how much the batch varies, as one more channel: a collapsed generator gives itself away
+        # The standard deviation over the batch is one more channel, which reveals a collapsed generator.
         groups = min(4, len(x)) if len(x) % min(4, len(x)) == 0 else 1
         spread = x.view(groups, -1, *x.shape[1:]).float()
         deviation = (spread.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))

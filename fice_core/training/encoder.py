@@ -1,7 +1,7 @@
-"""Trains the e4e encoder against a fixed generator: known codes of generated and of rendered figures.
+"""Trains the e4e encoder for a fixed generator, on generated and rendered figures with known codes.
 
-The losses are e4e's (Tov et al. 2021, section 5) as far as they apply where the true code is known:
-distance in W+, distance of the reconstruction, and small offsets of the later styles from the first.
+The losses are those of e4e (Tov et al. 2021, section 5) that apply if the true code is known: the distance
+in W+, the distance of the reconstruction, and the offsets of the later styles from the first.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def train(
     batch: int = 16,
     seed: int = 0,
 ) -> tuple[Encoder, bool]:
-    """Half of each batch is rendered, half generated. Returns the averaged encoder and whether it is done."""
+    """Train, or resume training; returns the averaged encoder, and whether all steps are done.
+
+    Half of each batch is rendered, half generated.
+    """
     generator = torch.Generator().manual_seed(seed + 30)
     target_network = generator_network.eval().requires_grad_(False)
     height, _ = target_network.resolution

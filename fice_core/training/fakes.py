@@ -1,7 +1,7 @@
-"""The generator's own pictures, disturbed W+ codes among them.
+"""Generated images with their codes, including perturbed W+ codes.
 
-A network that will judge generated pictures during an edit has to have seen some: trained on the
-renderer alone, CLIP takes the generator's artefacts for clothes.
+A network that judges generated images in an edit has to be trained on some. If it is trained on rendered
+images only, CLIP mistakes the generator's artefacts for clothes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .wardrobe import AttributeMapping
 
 @dataclass(frozen=True)
 class Fakes:
-    """Generated pictures as bytes (n, 3, S, S), their w_plus and the codes they were drawn from."""
+    """Generated images as bytes (n, 3, S, S), their w_plus, and the codes of their figures."""
 
     images: Tensor
     w_plus: Tensor
@@ -34,13 +34,13 @@ class Fakes:
         return len(self.images)
 
     def attributes(self, index: Tensor) -> Attributes:
-        """What the pictures were asked to show."""
+        """The attributes of the figures that were generated."""
         return mix(
             attributes_from_code(self.geometry[index]), attributes_from_code(self.appearance[index])
         )
 
     def batch(self, index: Tensor) -> Tensor:
-        """(n, 3, S, S) in [0, 1]."""
+        """The images of these indices, (n, 3, S, S) in [0, 1]."""
         return self.images[index].float() / 255
 
 
@@ -53,9 +53,9 @@ def make(
     disturb: float = 0.5,
     seed: int = 7,
 ) -> Fakes:
-    """Draw `count` pictures, or read those of an earlier call.
+    """`count` generated images, or those that an earlier call has written to `path`.
 
-    Every layer's w is disturbed by noise of up to `disturb` of w's spread.
+    Noise is added to the w of every layer, up to `disturb` times the standard deviation of w.
     """
     if path.exists():
         return Fakes(**{k: torch.from_numpy(v) for k, v in np.load(path).items()})

@@ -1,9 +1,9 @@
-"""Trains the StyleGAN2 generator to draw what its code says.
+"""Trains the StyleGAN2 generator, supervised by the figures of its codes.
 
-The demonstration figures are a continuous function of a Gaussian code, so the generator can be asked
-for exactly the picture that belongs to it. A mixture's coarse layers get the w of its geometry and its
-fine layers the w of its appearance. W itself is made from the attributes (`wardrobe.py`), and the
-mapping network learns to reach it from z afterwards. `adversarial.py` goes on from there.
+The demonstration figures are a continuous function of a Gaussian code, so every code has a target image.
+For a mixture, the coarse layers get the w of its geometry and the fine layers the w of its appearance. W
+is computed from the attributes (`wardrobe.py`). The mapping network is trained afterwards to predict it
+from z. `adversarial.py` continues the training.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .loop import Average, Schedule, Stage, cosine, set_rate
 from .pool import Batch, Pool
 from .wardrobe import AttributeMapping
 
-#: layers from here on take the w of a mixture's appearance: those of 32 x 32 pixels and more
+#: the first layer with the w of a mixture's appearance; from here on, layers have 32 x 32 pixels or more
 APPEARANCE_LAYER = 5
-#: error of a pixel, of [0, 1], from which it is large
+#: error of a pixel in units of [0, 1] where the loss changes from squared to absolute
 _SMALL = 0.1
-#: the teacher's weights, from which a later training can go on
+#: file of the teacher's weights, from which training can be continued
 WARDROBE = "wardrobe.safetensors"
 CONFIG: dict[str, Any] = {
     "z_dim": CODE_DIM,
@@ -35,7 +35,7 @@ CONFIG: dict[str, Any] = {
     "channel_base": 3072,
     "channel_max": 256,
     "mapping_layers": 8,
-    "conv_clamp": None,  # of use in half precision only, and a seventh of a step's time
+    "conv_clamp": None,  # useful in half precision only; it would take a seventh of a step's time
 }
 
 
@@ -48,17 +48,20 @@ def spread_over_layers(geometry: Tensor, appearance: Tensor, num_ws: int) -> Ten
 def codes_to_w_plus(
     wardrobe: AttributeMapping, geometry: Tensor, appearance: Tensor, num_ws: int
 ) -> Tensor:
-    """The two codes (N, CODE_DIM) of a mixture -> w_plus (N, num_ws, w_dim), by way of the attributes."""
+    """The two codes (N, CODE_DIM) of a mixture -> w_plus (N, num_ws, w_dim), by their attributes."""
     coarse, fine = (wardrobe(attributes_from_code(code)) for code in (geometry, appearance))
     return spread_over_layers(coarse, fine, num_ws)
 
 
 def picture_loss(output: Tensor, target: Tensor, importance: Tensor | None = None) -> Tensor:
-    """Error of pixels, of finite differences (edges) and of two coarser scales.
+    """Loss of pixels, of finite differences (edges) and of two coarser scales.
 
-    A pixel's error counts by its square up to `_SMALL` and by its size from there. Counted by its
-    size alone, half a grey level all over the wall pulls as hard as a missing eye, and drowns it.
-    `importance` (N, 1, H, W), about 1 on average, weighs the pixels.
+    Errors up to `_SMALL` are squared, larger ones count by their absolute value. With absolute values
+    only, an error of half a grey level over the whole wall would weigh as much as a missing eye.
+
+    Args:
+        output, target: (N, 3, H, W).
+        importance: weights of the pixels, (N, 1, H, W), about 1 on average.
     """
     error = output - target
     if importance is not None:
@@ -76,9 +79,9 @@ def _robust(error: Tensor, small: float) -> Tensor:
 
 
 def importance(figures: Batch) -> Tensor:
-    """What of a figure matters how much, (N, 1, S, S), about 1 on average.
+    """Weights of the pixels of figures, (N, 1, S, S), about 1 on average.
 
-    A face is a fortieth of the picture, and its features are a few pixels of that.
+    A face is a fortieth of the image, and its features are a few pixels of the face.
     """
     fine = (figures.images - F.avg_pool2d(figures.images, 7, 1, 3)).abs().mean(1, keepdim=True)
     features = (8 * fine).clamp(max=1) * (figures.head > 0.99)
@@ -86,10 +89,10 @@ def importance(figures: Batch) -> Tensor:
 
 
 def jitter(w_plus: Tensor, amount: float, generator: torch.Generator) -> Tensor:
-    """w_plus with independent noise in every layer, `amount` of w's own spread.
+    """w_plus with independent noise in every layer, `amount` times the standard deviation of w.
 
-    Asked for the same picture, the generator learns to ignore directions that mean nothing: it is in
-    those that a later optimisation would leave the space of plausible pictures.
+    The target image stays the same, so the generator learns to ignore meaningless directions. In these
+    directions, a later optimisation would leave the space of plausible images.
     """
     spread = w_plus[:, 0].std(0).detach()
     noise = torch.randn(w_plus.shape, generator=generator).to(w_plus)
@@ -97,10 +100,10 @@ def jitter(w_plus: Tensor, amount: float, generator: torch.Generator) -> Tensor:
 
 
 def equalized_adam(network: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
-    """Adam with steps in proportion to what each kind of parameter is made of.
+    """Adam with step sizes that match the magnitude of each kind of parameter.
 
-    Weights are stored with unit spread (those of the mapping network 100 times larger still, by its
-    learning-rate multiplier of 0.01), biases act as they are.
+    Weights are stored with unit variance; those of the mapping network are 100 times larger, because of
+    its learning-rate multiplier of 0.01. Biases are stored as they are used.
     """
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
@@ -112,7 +115,10 @@ def equalized_adam(network: nn.Module, rate: float, betas: tuple[float, float]) 
 
 
 def _soften(network: Generator) -> None:
-    """Start near one grey picture: at full strength random styles would first have to be unlearnt."""
+    """Scale weights down so that all first images are nearly the same grey one.
+
+    Otherwise, training would first have to remove the effect of random styles.
+    """
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith("affine.weight"):
@@ -129,10 +135,9 @@ def rehearse(
     generator: torch.Generator,
     half: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures of exact (even) and disturbed (odd) codes, the pictures that they should be, and the
-    difference of the two as a loss."""
-    disturbed = torch.arange(len(w_plus), device=w_plus.device)[:, None, None] % 2 == 1
-    w_plus = torch.where(disturbed, jitter(w_plus, noise, generator), w_plus)
+    """Generated images, target images, and the loss; codes with odd indices get noise."""
+    noisy = torch.arange(len(w_plus), device=w_plus.device)[:, None, None] % 2 == 1
+    w_plus = torch.where(noisy, jitter(w_plus, noise, generator), w_plus)
     with torch.autocast(w_plus.device.type, dtype=torch.bfloat16, enabled=half):
         output = network.synthesize(w_plus).float()
     target = figures.images.to(output)
@@ -140,14 +145,14 @@ def rehearse(
 
 
 def taught(wardrobe: AttributeMapping, figures: Batch, network: Generator) -> Tensor:
-    """The codes (N, num_ws, w_dim) that the teacher has for these figures."""
+    """The codes (N, num_ws, w_dim) of these figures by the teacher."""
     device = network.w_avg.device
     codes = (figures.geometry.to(device), figures.appearance.to(device))
     return codes_to_w_plus(wardrobe, *codes, network.num_ws)
 
 
 def sample_sheet(network: Generator, wardrobe: AttributeMapping, pool: Pool) -> Tensor:
-    """Figures of the pool, each above what the generator makes of it, and pictures of random z."""
+    """Sample images: figures of the pool, the generated image below each, and images of random z."""
     figures = pool.batch(torch.arange(0, len(pool), max(1, len(pool) // 16))[:16])
     z = torch.randn(16, CODE_DIM, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -166,12 +171,14 @@ def train(
     half: bool = True,
     start: Path | None = None,
 ) -> tuple[Generator, AttributeMapping, bool]:
-    """The warm start and the mapping network, resumable.
+    """Train the synthesis network and then the mapping network, or resume training.
 
-    Returns the averaged generator, its teacher, and whether all steps are done.
+    Args:
+        start: folder with `generator.safetensors` and `wardrobe.safetensors` of an earlier run, whose
+            weights are trained further with smaller steps; None starts from random weights.
 
-    With `start`, a folder that holds `generator.safetensors` and `wardrobe.safetensors` of an earlier
-    run, training goes on from those weights, with gentler steps; else it begins with nothing.
+    Returns:
+        The averaged generator, its teacher, and whether all steps are done.
     """
     size = pool.data["images"].shape[-1]
     generator = torch.Generator().manual_seed(seed)
@@ -231,7 +238,7 @@ def train(
 def teach_mapping(
     network: Generator, wardrobe: AttributeMapping, folder: Path, seed: int, steps: int = 15_000
 ) -> None:
-    """Regress the mapping network onto the teacher's w, and set w_avg. Resumable like any stage."""
+    """Train the mapping network to predict the teacher's w, and set w_avg; resumable as any stage."""
     generator = torch.Generator().manual_seed(seed + 3)
     device = network.w_avg.device
     mapping = network.mapping.requires_grad_(True)
@@ -249,8 +256,8 @@ def teach_mapping(
         set_rate(optimizer, cosine(i, steps, floor=0.01))
         code = sample_codes(512, generator).to(device)
         with torch.no_grad():
-            wanted = wardrobe(attributes_from_code(code))
-        loss = (mapping(code) - wanted).square().mean() / variance
+            target = wardrobe(attributes_from_code(code))
+        loss = (mapping(code) - target).square().mean() / variance
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""What every training stage shares: resuming, time budgets, moving averages, sample grids."""
+"""The loop of every training stage: resuming, time limits, moving averages, grids of samples."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from ..files import replacing
 log = logging.getLogger(__name__)
 
 _Network = TypeVar("_Network", bound=nn.Module)
-#: a state dict to go on from, or None to begin with nothing
+#: a state dict from which training continues, or None for random weights
 Weights = dict[str, Tensor] | None
 
 
 @dataclass
 class Schedule:
-    """How long a stage trains: `steps` in all; one run stops after `minutes`, to be resumed."""
+    """The length of a stage.
+
+    Attributes:
+        steps: total number of steps.
+        minutes: time limit of one run, which can be resumed later; None for no limit.
+        save_every: number of steps between two checkpoints.
+    """
 
     steps: int
     minutes: float | None = None
@@ -36,10 +42,18 @@ class Schedule:
 
 @dataclass
 class Stage:
-    """A resumable loop around one `step(i) -> dict of figures to show`.
+    """A resumable loop around one function `step(i)`, which returns figures to display.
 
-    `state` names everything with a state_dict that must survive: networks, optimisers. A checkpoint is
-    written atomically every `save_every` steps and at the end, so that a killed run loses little.
+    A checkpoint is written atomically at every `save_every`-th step and at the end, so a run that is
+    killed loses little.
+
+    Attributes:
+        name: of the stage.
+        folder: of its checkpoint and samples.
+        state: networks and optimisers, everything whose state dict the checkpoint must contain.
+        generator: its state is a part of the checkpoint too.
+        samples: returns images (N, 3, H, W) to save with every checkpoint; None for none.
+        done: number of steps that are done.
     """
 
     name: str
@@ -55,7 +69,7 @@ class Stage:
         return self.folder / f"{self.name}.ckpt"
 
     def resume(self) -> int:
-        """Load the checkpoint, if there is one; the number of steps it has done."""
+        """Load the checkpoint, if there is one; returns the number of steps that are done."""
         if self.path.exists():
             saved = torch.load(self.path, map_location="cpu", weights_only=True)
             for key, owner in self.state.items():
@@ -65,7 +79,7 @@ class Stage:
         return self.done
 
     def save(self) -> None:
-        """Write the checkpoint and, where the stage draws samples, its grid."""
+        """Write the checkpoint and, if the stage has samples, a grid of them."""
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {key: owner.state_dict() for key, owner in self.state.items()}  # type: ignore[attr-defined]
         content |= {"generator": self.generator.get_state(), "done": self.done}
@@ -75,12 +89,16 @@ class Stage:
             save_grid(self.samples(), self.folder / f"{self.name}-{self.done:06d}.png")
 
     def run(self, schedule: Schedule, step: Callable[[int], dict[str, Tensor]]) -> bool:
-        """Train; True when all steps are done, False when the minutes ran out before."""
+        """Train; returns True if all steps are done, False if the time ran out before.
+
+        Raises:
+            RuntimeError: the training diverged.
+        """
         if self.done >= schedule.steps:
             return True
         started = time.monotonic()
         averages: dict[str, float] = {}
-        # drawing progress to a file would fill it: a line every now and then is enough there
+        # Redirected to a file, frequent updates of the progress bar would fill it.
         with tqdm(total=schedule.steps, initial=self.done, desc=self.name, mininterval=2) as bar:
             while self.done < schedule.steps:
                 figures = step(self.done)
@@ -111,7 +129,7 @@ class Stage:
 
 
 def fast_bf16() -> bool:
-    """Whether this CPU may compute in bfloat16 faster than in float32: others only emulate it."""
+    """Whether bfloat16 may be faster than float32 on this CPU; older CPUs only emulate it."""
     return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
 
 
@@ -124,7 +142,7 @@ def cosine(step: int, steps: int, warmup: int = 100, floor: float = 0.02) -> flo
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Every group's learning rate = its `base_lr` times the factor."""
+    """Set the learning rate of every group to its `base_lr` times the factor."""
     for group in optimizer.param_groups:
         group.setdefault("base_lr", group["lr"])
         group["lr"] = group["base_lr"] * factor
@@ -139,12 +157,12 @@ class Average(Generic[_Network]):
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Move towards `network`; early steps count more, so that the start is forgotten soon."""
+        """Move the average towards `network`; early steps have a larger weight."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - decay)
-        for kept, present in zip(self.network.buffers(), network.buffers(), strict=True):
-            kept.copy_(present)
+        for average, current in zip(self.network.parameters(), network.parameters(), strict=True):
+            average.lerp_(current, 1 - decay)
+        for average, current in zip(self.network.buffers(), network.buffers(), strict=True):
+            average.copy_(current)
 
 
 def fit(
@@ -158,9 +176,19 @@ def fit(
     decay: float,
     warmup: int = 100,
 ) -> tuple[_Network, bool]:
-    """Minimise `loss() -> (value, figures to show)` over one network, resumably.
+    """Train one network to minimise `loss`, or resume training.
 
-    Returns the averaged network and whether all steps are done.
+    Args:
+        name, folder: of the stage.
+        network, optimizer: what is trained, and by what.
+        generator: of everything random in `loss`.
+        schedule: length of the stage.
+        loss: returns the value to minimise, and figures to display.
+        decay: of the moving average of the weights.
+        warmup: steps of the warm-up of the learning rate.
+
+    Returns:
+        The averaged network, and whether all steps are done.
     """
     average = Average(network, decay)
     state = {"network": network, "average": average.network, "optimizer": optimizer}
@@ -182,7 +210,7 @@ def fit(
 
 
 def save_grid(images: Tensor, path: Path, columns: int = 8) -> None:
-    """Write (N, 3, H, W) images in [0, 1] as one picture."""
+    """Write images (N, 3, H, W) in [0, 1] as a grid in one image file."""
     n, _, height, width = images.shape
     rows = (n + columns - 1) // columns
     sheet = torch.ones(3, rows * height, columns * width)

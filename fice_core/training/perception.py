@@ -45,7 +45,7 @@ SEGMENTER: dict[str, Any] = {
 
 
 def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Blur, noise and light of varying strength: what a generated picture differs in from a rendered one."""
+    """Images with random blur, noise and tint, the differences between generated and rendered images."""
     n, _, height, width = images.shape
 
     def draw(low: float, high: float) -> Tensor:
@@ -61,12 +61,12 @@ def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _studio(figures: Batch, generator: torch.Generator) -> Batch:
-    """Before their own wall."""
+    """The figures in front of their own wall."""
     return figures
 
 
-def _before_anything(figures: Batch, generator: torch.Generator) -> Batch:
-    """Framed as the generator shows them, half of them before any backdrop."""
+def _any_background(figures: Batch, generator: torch.Generator) -> Batch:
+    """The figures in the generator's framing, half of them in front of another background."""
     return stage(figures, generator, studio=0.5, roaming=0.0, crowd=0.2)
 
 
@@ -78,9 +78,12 @@ def train_densepose(
     batch: int = 24,
     seed: int = 0,
 ) -> tuple[DensePose, bool]:
-    """The part network that steers edits: cross-entropy of the labels and of foreground."""
+    """Train the part network of edits, by cross-entropy of labels and foreground.
+
+    Returns the averaged network, and whether all steps are done.
+    """
     return _train_parts(
-        "densepose", DENSEPOSE, pool, folder, schedule, start, batch, seed + 10, _before_anything
+        "densepose", DENSEPOSE, pool, folder, schedule, start, batch, seed + 10, _any_background
     )
 
 
@@ -92,7 +95,10 @@ def train_judge(
     batch: int = 24,
     seed: int = 0,
 ) -> tuple[DensePose, bool]:
-    """A part network of another shape and seed that only measures, so that no edit is tuned to please it."""
+    """Train a part network of another architecture and seed for evaluation only.
+
+    Edits do not use it, so they are not optimised for it. Returns as `train_densepose`.
+    """
     return _train_parts("judge", JUDGE, pool, folder, schedule, start, batch, seed + 12, _studio)
 
 
@@ -129,8 +135,11 @@ def train_segmenter(
     batch: int = 24,
     seed: int = 0,
 ) -> tuple[Segmenter, bool]:
-    """Cross-entropy against the renderer's soft regions, of figures anywhere in a scene: this network
-    also finds the persons in photographs."""
+    """Train the segmenter, by cross-entropy with the renderer's soft regions.
+
+    Figures are placed anywhere in a scene, because this network also detects persons in photos. Returns
+    the averaged network, and whether all steps are done.
+    """
     generator, network = _begin(Segmenter, SEGMENTER, seed + 11, start)
 
     def loss(images: Tensor, figures: Batch) -> Tensor:
@@ -164,7 +173,7 @@ def _train(
     generator: torch.Generator,
     place: _Place,
 ) -> tuple[_Network, bool]:
-    """The loop that all of them share: AdamW, cosine schedule, degraded pictures, averaged weights."""
+    """Train a network with AdamW, a cosine schedule, degraded images and averaged weights."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-3)
 
     def objective() -> tuple[Tensor, dict[str, Tensor]]:

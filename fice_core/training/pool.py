@@ -1,8 +1,8 @@
-"""A pool of rendered figures on disk, made once and read by every training stage.
+"""A pool of rendered figures on disk, rendered once and used by every training stage.
 
-Half of the figures are mixtures: the geometry of one code in the colours of another. Trained with
-the first code in the coarse layers and the second in the fine ones, the generator keeps shape and
-colour apart in W+.
+Half of the figures are mixtures: the geometry of one code with the colours of another. The generator is
+trained with the first code in the coarse layers and the second in the fine ones. It thus separates shape
+and colour in W+.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ FIELDS = ("geometry", "appearance", "images", "labels", "body", "head", "garment
 
 @dataclass(frozen=True)
 class Batch:
-    """n figures: codes (n, CODE_DIM), images (n, 3, S, S) in [0, 1], labels (n, S, S), masks (n, 1, S, S)."""
+    """n figures.
+
+    Attributes:
+        geometry, appearance: codes, (n, CODE_DIM).
+        images: (n, 3, S, S) in [0, 1].
+        labels: of DensePose, (n, S, S).
+        body, head, garment: masks, (n, 1, S, S).
+    """
 
     geometry: Tensor
     appearance: Tensor
@@ -69,7 +76,7 @@ def _render_shard(path: Path, seed: int, size: int) -> None:
 
 
 def build(folder: Path, count: int, size: int, seed: int = 0, workers: int | None = None) -> None:
-    """Render figures until the folder holds `count` of them; what is there already stays."""
+    """Render figures until the folder has at least `count` of them; existing files are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{size}-{seed}-{i:04d}.npz" for i in range((count + SHARD - 1) // SHARD)]
     missing = [(path, seed * 100_003 + i) for i, path in enumerate(paths) if not path.exists()]
@@ -83,7 +90,7 @@ def build(folder: Path, count: int, size: int, seed: int = 0, workers: int | Non
 
 
 class Pool:
-    """The rendered figures, in memory as bytes."""
+    """Rendered figures, in memory as bytes."""
 
     def __init__(self, folder: Path, count: int, size: int, seed: int = 0) -> None:
         build(folder, count, size, seed)
@@ -107,6 +114,6 @@ class Pool:
         return Batch(**values)
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Random batches for ever."""
+        """Yield random batches without end."""
         while True:
             yield self.batch(torch.randint(len(self), (size,), generator=generator))

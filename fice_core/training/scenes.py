@@ -1,7 +1,7 @@
-"""Figures in front of anything: what a person finder meets in photographs, unlike a studio's wall.
+"""Scenes like those in photos, to train networks that detect persons.
 
-A batch of rendered figures is cut out along its true outline, moved, scaled, and put before painted
-backdrops, sometimes with a second figure behind. The truth moves along.
+Rendered figures are cut out by their true masks, moved, scaled, and composited over painted backgrounds,
+sometimes with a second figure behind. The true labels and masks are transformed in the same way.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ def stage(
     roaming: float = 0.45,
     crowd: float = 0.3,
 ) -> Batch:
-    """The figures as photographs might show them; images, labels and masks change alike.
+    """Scenes with the figures; images, labels and masks are transformed in the same way.
 
-    Labels are the first figure's alone, as DensePose labels one person; the masks are everybody's.
+    Labels are those of the first figure only, as DensePose labels one person. Masks include all figures.
 
     Args:
-        figures: rendered before their own wall, filling the frame as the generator shows them.
+        figures: rendered in front of their own wall, in the generator's framing.
         generator: of everything random.
-        studio: share of figures that stay as they are.
-        roaming: share that is moved anywhere and scaled by 0.25 to 1.5; the rest moves a little only.
+        studio: share of figures that are not changed.
+        roaming: share of figures that are moved anywhere and scaled by 0.25 to 1.5; the others move
+            only slightly.
         crowd: share of scenes with another figure of the batch behind the first.
     """
     count, _, size, _ = figures.images.shape
@@ -79,12 +80,12 @@ def _over(figures: Batch, scenery: Tensor) -> Tensor:
 
 
 def _rolled(figures: Batch) -> Batch:
-    """Everybody's neighbour."""
+    """The next figure of the batch for each figure."""
     return Batch(**{name: getattr(figures, name).roll(1, 0) for name in figures.__annotations__})
 
 
 def _placements(count: int, generator: torch.Generator, roams: Tensor) -> Tensor:
-    """Affine maps (count, 2, 3) from the new picture's coordinates to the figure's, each in [-1, 1]."""
+    """Affine maps (count, 2, 3) from coordinates of the new image to those of the figure, in [-1, 1]."""
     far = roams.flatten()
 
     def between(near: float, low: float, high: float) -> Tensor:
@@ -92,21 +93,21 @@ def _placements(count: int, generator: torch.Generator, roams: Tensor) -> Tensor
         return torch.where(far, low + (high - low) * value, near * (2 * value - 1))
 
     scale = torch.exp(between(0.15, -1.4, 0.4))
-    across, down = between(0.12, -1.0, 1.0), between(0.12, -0.9, 1.0)
+    shift_x, shift_y = between(0.12, -1.0, 1.0), between(0.12, -0.9, 1.0)
     flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) * far + 1.0 * ~far
     zero = torch.zeros(count)
     rows = (
-        torch.stack([flip / scale, zero, -flip * across / scale], 1),
-        torch.stack([zero, 1 / scale, -down / scale], 1),
+        torch.stack([flip / scale, zero, -flip * shift_x / scale], 1),
+        torch.stack([zero, 1 / scale, -shift_y / scale], 1),
     )
     return torch.stack(rows, 1)
 
 
 def _moved(figures: Batch, placement: Tensor) -> Batch:
-    """The figures elsewhere; what was outside of their pictures is empty.
+    """The figures after an affine map; pixels outside of their images are empty.
 
-    Labels of left and right are not exchanged for mirrored figures: those only roam, which is for
-    the segmenter, and it does not read labels.
+    Left and right labels of mirrored figures are not exchanged. Figures are mirrored only to train the
+    segmenter, which does not use labels.
     """
     grid = F.affine_grid(placement, list(figures.images.shape), align_corners=False)
 

@@ -1,4 +1,4 @@
-"""`fice train demo`: the demonstration set from nothing, in resumable stages."""
+"""Trains the demonstration set in resumable stages, for `fice train demo`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAKES_FILE = "fakes.npz"
 STEPS = {"densepose": 2200, "segmenter": 1200, "judge": 1900, "generator": 15_000, "adversarial": 2500,
          "encoder": 2400, "clip": 3000}  # fmt: skip
 STAGES = ("generator", "adversarial", "densepose", "segmenter", "judge", "encoder", "clip")
-#: stages that train another network of a kind
+#: kinds of the networks whose stage has another name
 _KINDS = {"judge": "densepose"}
 METADATA = {
     "fice.source": "trained by `fice train demo` on figures drawn by fice_core.demo",
@@ -42,7 +42,7 @@ METADATA = {
 
 @dataclass
 class _Run:
-    """The folder of one training run, and what its stages share."""
+    """One training run: its folder and options, and the data that its stages share."""
 
     out: Path
     minutes: float | None
@@ -57,16 +57,16 @@ class _Run:
 
     @property
     def weights(self) -> Path:
-        """Where finished networks are put."""
+        """Folder of the finished networks."""
         return self.out / "weights"
 
     @cached_property
     def trained(self) -> tuple[Generator, AttributeMapping]:
-        """The finished generator and its teacher, for the stages that need its pictures."""
+        """The finished generator and its teacher, for the stages that need its images."""
         if not (self.weights / generator.WARDROBE).exists():
             raise FiceError(
                 f"there is no finished generator in {self.weights}: train the stage 'generator' first, "
-                "or go on with one that was stopped by --resume"
+                "or continue it with --resume if it was stopped"
             )
         network = checkpoints.load_generator(self.weights / "generator.safetensors")
         wardrobe = AttributeMapping(network.w_dim).requires_grad_(False)
@@ -78,13 +78,13 @@ class _Run:
         return make(*self.trained, self.out / FAKES_FILE, FAKES)
 
     def forget_generator(self) -> None:
-        """There is another one now: the old one and its pictures are of no use."""
+        """Discard the old generator and its images after a new one is trained."""
         for name in ("trained", "fakes"):
             self.__dict__.pop(name, None)
         (self.out / FAKES_FILE).unlink(missing_ok=True)
 
     def begin_with(self, stage: str) -> Weights:
-        """The stage's network to go on from."""
+        """The weights from which the stage starts; None for random ones."""
         if self.start is None:
             return None
         load = getattr(checkpoints, f"load_{_KINDS.get(stage, stage)}")
@@ -92,7 +92,7 @@ class _Run:
         return state
 
     def common(self, stage: str) -> tuple[Path, Schedule, Weights]:
-        """What every trainer is given last: folder, schedule, weights to go on from."""
+        """The last arguments of every trainer: folder, schedule, initial weights."""
         return self.out, self.schedule(stage), self.begin_with(stage)
 
     def schedule(self, stage: str) -> Schedule:
@@ -111,16 +111,16 @@ def run(
     """Train the stages in order and write the finished networks to `out`/weights.
 
     Args:
-        out: folder of the run: pool of figures, checkpoints, sample grids, `weights/`.
+        out: folder of the run: pool of figures, checkpoints, grids of samples, `weights/`.
         stages: some of `STAGES`; None for all.
-        minutes: longest time for each stage; what is not finished then can be resumed.
-        resume: go on with the checkpoints in `out`; otherwise they must not exist.
-        start: folder of networks to go on from; None begins with nothing.
+        minutes: time limit of each stage; a stage that is not finished can be resumed.
+        resume: continue from the checkpoints in `out`; otherwise there must be none.
+        device: for the generator, the most expensive stage; the others train on the CPU.
+        start: folder of networks that are trained further; None starts from random weights.
         steps: of every stage; None for `STEPS`.
-        device: for the generator, the costliest stage; the others train on the CPU.
 
     Raises:
-        FiceError: unknown stage, or checkpoints in the way.
+        FiceError: a stage is unknown, or `out` has checkpoints and `resume` is not set.
     """
     unknown = [name for name in stages or () if name not in STAGES]
     if unknown:
@@ -129,7 +129,7 @@ def run(
         )
     if not resume and list(out.glob("*.ckpt")):
         raise FiceError(
-            f"{out} holds checkpoints of an earlier run: add --resume, or give another folder with -o"
+            f"{out} has checkpoints of an earlier run: add --resume, or give another folder with -o"
         )
     from ..models import resolve_device
 
@@ -138,7 +138,7 @@ def run(
     for name in stages or STAGES:
         network, finished = _TRAINERS[name](state)
         if not finished:
-            log.warning("%s is not finished; --resume goes on with it", name)
+            log.warning("%s is not finished; continue it with --resume", name)
             continue
         file = "generator" if name == "adversarial" else name
         checkpoints.save(network, state.weights / f"{file}.safetensors", METADATA, half=True)

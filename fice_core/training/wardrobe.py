@@ -1,8 +1,8 @@
-"""From attributes to w: the mapping network's teacher.
+"""The teacher of the mapping network: computes w from attributes.
 
-A network that has to find out from pictures alone which of 48 Gaussian numbers decide between stripes
-and dots takes for ever over it. So synthesis is trained on w made from the attributes themselves, and
-the mapping network then learns, by plain regression, to get the same w from the code.
+A network learns very slowly from images alone which of 48 Gaussian numbers decide between stripes and
+dots. So synthesis is trained with w computed from the attributes. The mapping network then learns the
+same w from the code, by regression.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..demo.renderer import arm
 
 
 def features(attributes: Attributes) -> Tensor:
-    """Attributes as plain numbers (N, F): what is drawn where, in which colour."""
+    """Attributes as numbers (N, F): positions, shapes and colours of what is drawn."""
     a = attributes
     scalars = [
         a.centre, a.scale, a.body_width, a.waist, a.head_tilt, a.hair_length, a.hair_volume, a.hair_part,
@@ -37,7 +37,10 @@ def features(attributes: Attributes) -> Tensor:
 
 
 class AttributeMapping(nn.Module):
-    """Attributes -> w (N, w_dim): a linear map, so that W is straight where it can be, plus a small MLP."""
+    """Attributes -> w (N, w_dim): the sum of a linear map and a small MLP.
+
+    The linear map makes W as linear in the attributes as possible.
+    """
 
     mean: Tensor
     std: Tensor

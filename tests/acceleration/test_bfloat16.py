@@ -1,4 +1,4 @@
-"""Critics in bfloat16: rounded once as autocast would at every call, and the originals left alone."""
+"""Critics in bfloat16: rounded once, as autocast does at every call; the originals do not change."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ NETWORKS = {
 
 
 def seen(use, network: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a critic says in autocast, and its gradient at the pictures."""
+    """Outputs of a critic in autocast, and the gradient at the images."""
     picture = images.clone().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         found = use(network, picture).float()
@@ -39,7 +39,7 @@ def seen(use, network: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, t
 
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_it_says_what_autocast_makes_of_the_original(name: str, quick: bool) -> None:
+def test_outputs_equal_those_of_the_original_in_autocast(name: str, quick: bool) -> None:
     build, use = NETWORKS[name]
     torch.manual_seed(0)
     network = build().eval().requires_grad_(False)
@@ -66,7 +66,7 @@ def test_a_rounded_clip_shares_its_text_tower() -> None:
     assert {norm.weight.dtype for norm in norms} == {torch.float32}
 
 
-def test_winograds_convolution_is_a_plain_one_again() -> None:
+def test_a_winograd_convolution_becomes_a_plain_one() -> None:
     conv = nn.Conv2d(4, 6, 3, padding=1).requires_grad_(False)
     conv.weight.copy_(torch.randint(-8, 8, conv.weight.shape))  # nothing to round on the way back
     twin = in_bfloat16(nn.Sequential(WinogradConv(conv), nn.ReLU()))
@@ -75,7 +75,7 @@ def test_winograds_convolution_is_a_plain_one_again() -> None:
     assert torch.equal(twin[0].bias, conv.bias.bfloat16())
 
 
-def test_devices_that_have_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not multiplies_bfloat16(torch.device("meta"))
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     assert multiplies_bfloat16(torch.device("cpu"))

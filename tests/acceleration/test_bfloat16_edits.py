@@ -1,4 +1,4 @@
-"""Pictures half as wide as high, as StyleGAN-Human makes them: from files to a finished edit."""
+"""Images half as wide as high, as those of StyleGAN-Human: from files to a finished edit."""
 
 import argparse
 from dataclasses import replace
@@ -35,7 +35,7 @@ def random_encoder(input_size: int, num_styles: int, stages=STAGES, style_dim: i
 
 
 def write_encoder(path: Path, encoder: Encoder, decoder: dict[str, torch.Tensor]) -> None:
-    """As its training program writes it, with the generator in rosinality's layout beside it."""
+    """A file of its training program, which also has the generator in rosinality's layout."""
     state = {k: v for k, v in encoder.state_dict().items() if k != "latent_avg"}
     tree = {
         "state_dict": prefixed(state, "encoder.") | prefixed(decoder, "decoder."),
@@ -73,8 +73,8 @@ def test_the_encoder_sees_256_by_128(tmp_path, height, num_styles):
     assert torch.equal(again(small), encoder(small))
 
 
-def test_the_published_encoder_makes_one_vector_of_every_head():
-    """16 x 8 features need four halvings for the height, and the width is one pixel before then."""
+def test_every_head_of_the_published_encoder_returns_one_vector():
+    """16 x 8 features are halved four times for the height; the width is one pixel after three."""
     with torch.device("meta"):
         w_plus = Encoder(num_styles=18)(torch.zeros(1, 3, 256, 128))
     assert w_plus.shape == (1, 18, 512)
@@ -85,7 +85,7 @@ def test_the_published_encoder_makes_one_vector_of_every_head():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """The generator as StyleGAN-Human's pickle, the encoder as its training program's file."""
+    """The generator from StyleGAN-Human's pickle, the encoder from a file of its training program."""
     folder = tmp_path_factory.mktemp("half-wide")
     write_models(folder)
     (folder / "generator.safetensors").unlink()
@@ -134,14 +134,14 @@ def test_edit(models, size, preset):
 
 
 def find_parts(images: torch.Tensor) -> torch.Tensor:
-    """A torso in the middle half of the frame, as DensePose would find it."""
+    """Parts of a torso in the middle half of the frame."""
     parts = torch.zeros(len(images), 14, 112, 112)
     parts[:, 1, 28:84, 28:84] = 1
     return parts + 0 * images.mean()
 
 
 def find_regions(images: torch.Tensor) -> Regions:
-    """The same as the segmenter would find it; no head."""
+    """Regions of the same torso, without a head."""
     height, width = images.shape[-2:]
     body = torch.zeros_like(images[:, :1])
     body[..., height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 1
@@ -151,7 +151,7 @@ def find_regions(images: torch.Tensor) -> Regions:
 
 @pytest.mark.parametrize("size", [(64, 32), (128, 64), (80, 60), (40, 40), (70, 20)], ids=str)
 def test_the_mask_is_where_the_person_is(models, size):
-    """The torso is half the frame's height and width, whatever had to be added to the photo."""
+    """The torso is half the frame's height and width, for any padding of the photo."""
     known = replace(models, densepose=find_parts, segmenter=find_regions)
     images = photos(*size)
     settings = EditSettings(

@@ -1,4 +1,4 @@
-"""A generator that remembers what follows from its weights computes the same bytes."""
+"""A generator with precomputed styles computes the same bytes."""
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ def a_generator() -> Generator:
     return generator.eval().requires_grad_(False)
 
 
-def test_it_makes_the_same_pictures_and_gradients():
+def test_images_and_gradients_are_the_same():
     generator = a_generator()
     codes = generator.map(torch.randn(2, generator.z_dim)).clone().requires_grad_()
     found = []
@@ -29,7 +29,7 @@ def test_it_makes_the_same_pictures_and_gradients():
         assert torch.equal(other, same)
 
 
-def test_the_given_one_may_still_be_tuned():
+def test_the_original_can_still_be_tuned():
     generator = a_generator()
     codes = generator.map(torch.randn(1, generator.z_dim))
     held = with_precomputed_styles(generator)

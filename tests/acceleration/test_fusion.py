@@ -1,4 +1,4 @@
-"""Folding and another layout change no result."""
+"""Fusion and memory layout change results by rounding only."""
 
 import copy
 
@@ -46,7 +46,7 @@ NETWORKS = {
 
 
 def settled(network: nn.Module) -> nn.Module:
-    """With running statistics and scales as after a training."""
+    """A network with running statistics and scales like those after training."""
     rng = torch.Generator().manual_seed(3)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -67,7 +67,7 @@ def has_winograd(network: nn.Module) -> bool:
 def test_results_and_gradients_are_the_same(
     name: str, many: int, rounds: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fice_core.acceleration.fusion._MANY_CHANNELS", many)
+    monkeypatch.setattr("fice_core.acceleration.fusion._MIN_WINOGRAD_CHANNELS", many)
     monkeypatch.setattr("fice_core.acceleration.fusion.multiplies_bfloat16", lambda device: rounds)
     build, use = NETWORKS[name]
     torch.manual_seed(0)
@@ -87,8 +87,8 @@ def test_results_and_gradients_are_the_same(
             torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
 
 
-def test_who_multiplies_less_shares_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fice_core.acceleration.fusion._MANY_CHANNELS", 8)
+def test_winograd_networks_share_all_other_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fice_core.acceleration.fusion._MIN_WINOGRAD_CHANNELS", 8)
     network = Segmenter(**SMALL, aspp_channels=8).eval().requires_grad_(False)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     less = with_winograd(network)
@@ -102,7 +102,7 @@ def test_who_multiplies_less_shares_the_rest(monkeypatch: pytest.MonkeyPatch) ->
 def test_devices_that_choose_their_own_algorithms_keep_their_convolutions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fice_core.acceleration.fusion._MANY_CHANNELS", 1)
+    monkeypatch.setattr("fice_core.acceleration.fusion._MIN_WINOGRAD_CHANNELS", 1)
     network = Segmenter(**SMALL, aspp_channels=8).eval().requires_grad_(False).to("meta")
     assert with_winograd(network) is network
 
@@ -116,7 +116,7 @@ def test_no_normalisation_by_batch_statistics_is_left(name: str) -> None:
     assert not any(p.requires_grad for p in quick.parameters())
 
 
-def test_made_quick_in_inference_mode_it_can_still_enter_a_graph() -> None:
+def test_a_network_fused_in_inference_mode_still_has_gradients() -> None:
     with torch.inference_mode():
         with torch.inference_mode(False):
             network = settled(NETWORKS["segmenter"][0]())
@@ -126,7 +126,7 @@ def test_made_quick_in_inference_mode_it_can_still_enter_a_graph() -> None:
     assert images.grad is not None and images.grad.any()
 
 
-def test_attention_pool_asks_with_one_query() -> None:
+def test_attention_pool_computes_one_query() -> None:
     torch.manual_seed(0)
     pool = AttentionPool2d(3, 24, 4, 7).double().eval().requires_grad_(False)
     x = torch.randn(2, 24, 3, 3, dtype=torch.float64)
@@ -139,7 +139,7 @@ def test_attention_pool_asks_with_one_query() -> None:
 
 
 @pytest.mark.parametrize("size", [(3, 5), (5, 6), (6, 6), (9, 4)])
-def test_taps_outside_of_the_picture_are_left_out(size: tuple[int, int]) -> None:
+def test_taps_outside_of_the_image_are_skipped(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(2, 3, 3, padding=6, dilation=6).double().requires_grad_(False)
     x = torch.randn(2, 2, *size, dtype=torch.float64)
@@ -152,7 +152,7 @@ def test_taps_outside_of_the_picture_are_left_out(size: tuple[int, int]) -> None
     assert share == pytest.approx(1 / 9 if max(size) <= 6 else 1)
 
 
-def test_a_generator_is_only_laid_out_anew() -> None:
+def test_only_the_memory_layout_of_a_generator_changes() -> None:
     torch.manual_seed(0)
     generator = Generator((16, 16), 8, 8, 128, 8).requires_grad_(False)
     before = {key: value.clone() for key, value in generator.state_dict().items()}

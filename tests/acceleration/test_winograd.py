@@ -1,4 +1,4 @@
-"""Fewer multiplications, the same convolution."""
+"""Winograd convolutions equal plain ones, with fewer multiplications."""
 
 import pytest
 import torch
@@ -44,8 +44,8 @@ def test_gradient_by_differences() -> None:
     assert torch.autograd.gradcheck(quick, (x,))
 
 
-def test_what_comes_next_may_work_in_place() -> None:
-    """As normalisations do in networks that are as their files have them."""
+def test_the_next_layer_may_work_in_place() -> None:
+    """Normalisations do so in networks that are not fused."""
     conv = convolution(2, 3, bias=False)
     x = torch.randn(1, 2, 5, 4, dtype=torch.float64, requires_grad=True)
     found = [
@@ -56,7 +56,7 @@ def test_what_comes_next_may_work_in_place() -> None:
 
 
 def test_a_kernel_by_hand() -> None:
-    """Of a picture of ones, a kernel of ones counts the neighbours that lie inside."""
+    """On an image of ones, a kernel of ones counts the neighbours inside of the image."""
     conv = nn.Conv2d(1, 1, 3, padding=1, bias=False).requires_grad_(False)
     conv.weight.fill_(1)
     counted = WinogradConv(conv)(torch.ones(1, 1, 3, 4))
@@ -83,7 +83,7 @@ def test_single_precision_is_as_exact_as_the_convolution() -> None:
     assert error < 4 * (conv(x) - exact).abs().max()
 
 
-def test_mixed_precision_leaves_it_to_the_backend() -> None:
+def test_mixed_precision_uses_the_backends_convolution() -> None:
     conv = nn.Conv2d(4, 4, 3, padding=1).requires_grad_(False)
     conv.weight.copy_(
         torch.randint(-8, 8, conv.weight.shape)
@@ -93,7 +93,7 @@ def test_mixed_precision_leaves_it_to_the_backend() -> None:
         assert torch.equal(WinogradConv(conv)(x), conv(x))
 
 
-def test_the_weight_can_be_had_back() -> None:
+def test_the_weight_can_be_recovered() -> None:
     conv = convolution(3, 5)
     torch.testing.assert_close(WinogradConv(conv).weight(), conv.weight.detach())
 
@@ -101,6 +101,6 @@ def test_the_weight_can_be_had_back() -> None:
 @pytest.mark.parametrize(
     "other", [{"stride": 2}, {"dilation": 2}, {"padding": 0}, {"groups": 2}, {"kernel_size": 5}]
 )
-def test_no_other_convolution(other: dict[str, int]) -> None:
+def test_other_convolutions_are_refused(other: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="plain 3x3"):
         WinogradConv(nn.Conv2d(4, 4, **{"kernel_size": 3, "padding": 1, **other}))

@@ -1,4 +1,4 @@
-"""Every published file format to the same weights: who wrote a file must not matter."""
+"""Every published file format gives the same weights."""
 
 import argparse
 import pathlib
@@ -65,12 +65,12 @@ def test_the_authors_generator(tmp_path, weights):
 @pytest.mark.parametrize(
     ("kwargs", "clamp"), [({}, 256.0), ({"G_kwargs": {"synthesis_kwargs": {}}}, None)]
 )
-def test_clamp_without_mention(tmp_path, weights, kwargs, clamp):
+def test_clamp_that_is_not_given(tmp_path, weights, kwargs, clamp):
     torch.save({"G": weights} | kwargs, tmp_path / "g.pt")
     assert checkpoints.load_generator(tmp_path / "g.pt").config["conv_clamp"] == clamp
 
 
-def test_an_averaged_copy_is_preferred(tmp_path, weights):
+def test_the_moving_average_is_preferred(tmp_path, weights):
     other = {key: value + 1 for key, value in weights.items()}
     torch.save({"G": other, "G_ema": weights}, tmp_path / "g.pt")
     check(checkpoints.load_generator(tmp_path / "g.pt"), weights)
@@ -158,7 +158,7 @@ def test_e4e_without_average(tmp_path):
 
 @pytest.mark.parametrize("wrap", [dict, lambda options: argparse.Namespace(**options)])
 def test_psp_encoders_are_told_apart(tmp_path, wrap):
-    """Their tensors are an e4e encoder's, what they compute is not."""
+    """They have the tensors of an e4e encoder, but compute something else."""
     state = prefixed(randomized(tiny_encoder()).state_dict(), "encoder.")
     for name, accepted in (("Encoder4Editing", True), ("GradualStyleEncoder", False)):
         torch.save({"state_dict": state, "opts": wrap({"encoder_type": name})}, tmp_path / "p.pt")
@@ -191,7 +191,7 @@ def test_detectron2_pickles(tmp_path, protocol, head):
 
 
 def test_pickles_by_python_2(tmp_path):
-    """Its byte strings are the arrays' data; numpy's module had another name."""
+    """Array data is stored as byte strings; numpy's module has another name."""
     values = np.arange(3000, dtype="<f4")  # long enough to stay in the file
     small = np.array([[1, 2], [3, 4]], dtype=">i2")
     body = b"\x80\x02}("
@@ -255,7 +255,7 @@ def test_the_authors_segmenter(tmp_path):
 @pytest.fixture(scope="module", params=[False, True], ids=["transformer", "residual"])
 def openai_clip(request):
     network = randomized(tiny_openai_clip(request.param))
-    # What OpenAI's files look like: three stray scalars, matrices in half precision
+    # As in OpenAI's files: three extra scalars, matrices in half precision
     state = {
         key: value.half() if value.ndim > 1 and "positional" not in key else value
         for key, value in network.model.state_dict().items()
@@ -311,7 +311,7 @@ def test_torchscript_code_is_never_run(tmp_path, openai_clip):
 
 
 def test_newer_open_clip_key_names(tmp_path):
-    """A text tower below `text.`, as open_clip's own modules name it."""
+    """The text tower is below `text.`, as in open_clip's modules."""
     network = randomized(tiny_openai_clip(residual=False))
     text = ("transformer", "token_embedding", "positional_embedding", "ln_final", "text_projection")
     state = {
@@ -325,7 +325,7 @@ def test_newer_open_clip_key_names(tmp_path):
 
 
 def test_architecture_by_name(tmp_path, monkeypatch):
-    """Heads that the shapes do not tell come from the named architecture."""
+    """The number of heads, which the shapes do not tell, comes from the architecture."""
     import open_clip
 
     network = randomized(tiny_clip())

@@ -1,4 +1,4 @@
-"""Files made to harm: none runs anything, none exhausts memory, each is refused in one line."""
+"""Malicious files: none runs code, none exhausts memory, each is refused with one line."""
 
 import io
 import os
@@ -35,7 +35,7 @@ SYSTEM = "posix.system" if os.name == "posix" else "nt.system"
 
 
 class Call:
-    """Pickles to a call of `function(*args)` on loading."""
+    """An object whose pickle calls `function(*args)` when it is loaded."""
 
     def __init__(self, function, *args) -> None:
         self.call = (function, args)
@@ -46,14 +46,14 @@ class Call:
 
 @pytest.fixture
 def trap(tmp_path):
-    """A hostile object, and a check that it never went off."""
+    """A malicious object, and a check that it never ran."""
     sentinel = tmp_path / "sentinel"
     yield Call(os.system, f"{sys.executable} -c \"open(r'{sentinel}', 'w')\"")
     assert not sentinel.exists()
 
 
 def refusal(path: Path) -> str:
-    """The one line with which every way of opening refuses the file."""
+    """The one line with which every function that reads files refuses this one."""
     messages = set()
     for opening in (checkpoints.describe, checkpoints.load, checkpoints.load_generator):
         with pytest.raises(FiceError) as caught:
@@ -84,8 +84,8 @@ def test_a_pickle_that_runs_a_program(tmp_path, trap, protocol):
     assert refused(tmp_path, data, "x.pkl") == never_needs(SYSTEM, "x.pkl")
 
 
-def test_the_same_really_runs_elsewhere(tmp_path):
-    """The trap of these tests is armed: Python's own unpickler falls into it."""
+def test_python_itself_runs_the_malicious_pickle(tmp_path):
+    """The malicious object of these tests works: Python's unpickler runs it."""
     sentinel = tmp_path / "sentinel"
     pickle.loads(pickle.dumps(Call(os.system, f"{sys.executable} -c \"open(r'{sentinel}', 'w')\"")))
     assert sentinel.exists()
@@ -147,7 +147,7 @@ def test_other_functions(tmp_path, function, args, name):
 
 
 def test_a_chain_of_calls(tmp_path, trap):
-    """Only allowed steps until the last one: OrderedDict(OrderedDict([("a", trap)]).items())."""
+    """All steps but the last are allowed: OrderedDict(OrderedDict([("a", trap)]).items())."""
     chain = Call(OrderedDict, [("a", Call(OrderedDict, [("b", trap)]))])
     assert refused(tmp_path, pickle.dumps(chain)) == never_needs(SYSTEM)
 
@@ -198,8 +198,8 @@ def test_names_near_the_allowed_ones(tmp_path, module, name, shown):
         b"](X\x01\x00\x00\x00ab.",
     ],
 )
-def test_attributes_cannot_be_set_on_what_is_ours(tmp_path, build):
-    assert "no readable checkpoint" in refused(tmp_path, b"\x80\x02" + build)
+def test_attributes_cannot_be_set_on_our_objects(tmp_path, build):
+    assert "not a readable checkpoint" in refused(tmp_path, b"\x80\x02" + build)
     network = tiny_generator()
     checkpoints.save(network, tmp_path / "g.safetensors")
     torch.save({"G": network.state_dict()}, tmp_path / "g.pt")
@@ -219,7 +219,7 @@ def peak_memory(action) -> int:
 
 
 def test_a_zip_bomb(tmp_path):
-    """50 MB of zeros in 50 kB: PyTorch does not compress, so neither may a file."""
+    """50 MB of zeros in 50 kB: compressed members are refused, because PyTorch never writes them."""
     data = saved({"G": {"w": torch.zeros(4)}})
     bomb = rewrite_zip(
         data, lambda name, old: bytes(50_000_000) if name == "data/0" else old, zipfile.ZIP_DEFLATED
@@ -233,7 +233,7 @@ def test_a_zip_bomb(tmp_path):
 
 
 def test_many_tensors_over_the_same_bytes(tmp_path):
-    """A small file whose tensors, once copied, would fill the memory."""
+    """A small file whose tensors would fill the memory if they were copied."""
     base = torch.zeros(100_000)
     data = saved({f"weight{i}": base for i in range(500)})
     assert len(data) < 600_000
@@ -242,7 +242,7 @@ def test_many_tensors_over_the_same_bytes(tmp_path):
 
 
 def tensor_pickle(storage_size: int, shape: tuple, stride: tuple, offset: int = 0) -> bytes:
-    """A torch file with one tensor of the declared geometry over eight real bytes."""
+    """A torch file with one tensor of the given geometry over eight bytes of data."""
 
     def number(n: int) -> bytes:
         size = (n.bit_length() + 8) // 8
@@ -279,7 +279,7 @@ def tensor_pickle(storage_size: int, shape: tuple, stride: tuple, offset: int = 
         (-2, (2,), (1,), 0),
     ],
 )
-def test_absurd_tensor_geometry(tmp_path, storage, shape, stride, offset):
+def test_impossible_tensor_geometry(tmp_path, storage, shape, stride, offset):
     refused(tmp_path, tensor_pickle(storage, shape, stride, offset))
 
 
@@ -288,14 +288,14 @@ def test_absurd_tensor_geometry(tmp_path, storage, shape, stride, offset):
     [((2,), (1,), 1), ((2,), (5,), 0), ((3,), (0,), 0), ((1,), (1,), 9)],
 )
 def test_views_beyond_their_storage(tmp_path, shape, stride, offset):
-    """Found when the tensor is wanted; nothing else of the file has to be read before."""
+    """Detected when the tensor is read; nothing else of the file is read before."""
     from fice_core.checkpoints.detection import flatten
     from fice_core.checkpoints.reading.reader import read
     from fice_core.checkpoints.reading.records import read_tensor
 
     (tmp_path / "x.pt").write_bytes(tensor_pickle(2, shape, stride, offset))
     (record,) = flatten(read(tmp_path / "x.pt").tree).values()
-    with pytest.raises(FiceError, match=r"x\.pt is no readable checkpoint: a tensor of shape"):
+    with pytest.raises(FiceError, match=r"x\.pt is not a readable checkpoint: a tensor of shape"):
         read_tensor(record, "x.pt")
     with pytest.raises(FiceError, match="data is missing"):
         Storage(torch.float32, 2).to_tensor()
@@ -327,13 +327,13 @@ def test_a_huge_declared_array(tmp_path):
         b"I" + b"9" * 3000 + b"\n.",
     ],
 )
-def test_absurd_lengths_are_not_believed(tmp_path, data):
+def test_impossible_lengths_are_refused(tmp_path, data):
     peak = peak_memory(lambda: refused(tmp_path, data))
     assert peak < 5_000_000
 
 
 def test_a_far_memo_slot_costs_nothing(tmp_path):
-    """Python's own unpickler makes room for all slots up to number 4294967295."""
+    """Python's unpickler allocates all slots up to number 4294967295."""
     data = b"\x80\x02]r\xff\xff\xff\xff."
     assert peak_memory(lambda: harmless(tmp_path, data)) < 5_000_000
 
@@ -359,7 +359,7 @@ def test_deep_nesting(tmp_path, depth, opening, closing):
 
 
 def harmless(tmp_path: Path, data: bytes) -> None:
-    """The file is either refused in one line or holds no network."""
+    """The file is refused with one line, or contains no network."""
     (tmp_path / "x.pkl").write_bytes(data)
     kind, message = "unknown", ""
     try:
@@ -379,7 +379,7 @@ def test_files_that_refer_to_themselves(tmp_path):
 
 
 def test_doubling_by_reference(tmp_path):
-    """Forty dictionaries, each holding the next one twice: a million million paths."""
+    """Forty dictionaries, each with the next one twice: 2^40 paths."""
     tree: dict = {"weight": torch.zeros(2)}
     for _ in range(38):
         tree = {"a": tree, "b": tree}
@@ -434,7 +434,9 @@ def test_other_archives(tmp_path):
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr("word/document.xml", "<w/>")
-    assert "a zip archive without a PyTorch checkpoint" in refused(tmp_path, target.getvalue())
+    assert "a zip archive that contains no PyTorch checkpoint" in refused(
+        tmp_path, target.getvalue()
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Saving, loading and describing networks in the project's own files."""
+"""Saving, loading and describing networks in this project's files."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def test_loading_inside_inference_mode_gives_normal_tensors(saved, kind):
     assert not any(tensor.is_inference() for tensor in tensors)
 
 
-def test_loading_leaves_the_random_state_alone(saved, kind):
+def test_loading_does_not_change_the_random_state(saved, kind):
     _, path = saved
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -101,7 +101,7 @@ def test_half_storage_is_smaller_and_close(tmp_path, kind):
         torch.testing.assert_close(state[key], value, rtol=5e-4, atol=0)
 
 
-def test_half_storage_keeps_what_half_cannot_hold(tmp_path):
+def test_values_beyond_float16_stay_float32(tmp_path):
     network = tiny_generator()
     with torch.no_grad():
         network.mapping.fc0.weight[0, 0] = 1e6
@@ -114,7 +114,7 @@ def test_half_storage_keeps_what_half_cannot_hold(tmp_path):
 
 
 def test_converted_files_need_no_fice_metadata(tmp_path, kind):
-    """Any safetensors file with the official keys loads; settings come from the shapes."""
+    """Any safetensors file with the published keys loads; settings come from the shapes."""
     if kind == "clip":
         pytest.skip("heads of a small CLIP cannot be told from its shapes")
     network = randomized(TINY[kind]())
@@ -122,7 +122,7 @@ def test_converted_files_need_no_fice_metadata(tmp_path, kind):
     assert same_weights(loader(kind)(tmp_path / "x.safetensors"), network)
 
 
-def test_clip_files_hold_vocabulary_and_open_clip_keys(tmp_path):
+def test_clip_files_contain_vocabulary_and_open_clip_keys(tmp_path):
     path = tmp_path / "clip.safetensors"
     checkpoints.save(tiny_clip(), path)
     with safe_open(path, framework="pt") as file:
@@ -148,7 +148,7 @@ def test_segmenter_class_order(tmp_path):
 # Writing
 
 
-def test_saving_what_is_no_network_is_a_programming_error(tmp_path):
+def test_saving_something_else_is_a_programming_error(tmp_path):
     with pytest.raises(TypeError, match="Linear"):
         checkpoints.save(torch.nn.Linear(1, 1), tmp_path / "x.safetensors")
 
@@ -250,16 +250,25 @@ def test_extra_tensors_and_missing_batch_counts_are_tolerated(tmp_path):
         ({"fice.kind": "generator"}, "settings of its network are missing"),
         ({"fice.kind": "generator", "fice.config": "{"}, "settings of its network are missing"),
         ({"fice.kind": "generator", "fice.config": "[1]"}, "settings of its network are missing"),
-        ({"fice.kind": "generator", "fice.config": '{"depth": 3}'}, "describe no generator.*depth"),
-        ({"fice.kind": "generator", "fice.config": '{"resolution": 7}'}, "describe no generator"),
-        ({"fice.kind": "clip", "fice.config": '{"embed_dim": "x"}'}, "describe no clip"),
+        (
+            {"fice.kind": "generator", "fice.config": '{"depth": 3}'},
+            "do not describe a valid generator.*depth",
+        ),
+        (
+            {"fice.kind": "generator", "fice.config": '{"resolution": 7}'},
+            "do not describe a valid generator",
+        ),
+        (
+            {"fice.kind": "clip", "fice.config": '{"embed_dim": "x"}'},
+            "do not describe a valid clip",
+        ),
         (
             {"fice.kind": "orchestra"},
             "is a FICE orchestra file; a StyleGAN2 generator was expected",
         ),
     ],
 )
-def test_unreadable_settings_are_told(tmp_path, metadata, message):
+def test_unreadable_settings_are_refused(tmp_path, metadata, message):
     path = tmp_path / "x.safetensors"
     save_file({"a": torch.zeros(1)}, path, metadata)
     load = checkpoints.load_clip if metadata["fice.kind"] == "clip" else checkpoints.load_generator
@@ -276,13 +285,13 @@ def test_unreadable_settings_are_told(tmp_path, metadata, message):
         {"channel_base": 2**30, "channel_max": 2**28},
     ],
 )
-def test_settings_cannot_ask_for_more_than_the_file_holds(tmp_path, config):
-    """A small file must not make the program allocate a huge network, or build one for ever."""
+def test_settings_cannot_describe_a_network_far_larger_than_the_file(tmp_path, config):
+    """A small file must not make the program build or allocate a huge network."""
     path = tmp_path / "x.safetensors"
     state = dict(tiny_generator().state_dict())
     metadata = {"fice.kind": "generator", "fice.config": json.dumps(config)}
     save_file(state, path, metadata)
-    with pytest.raises(FiceError, match=r"describe no generator"):
+    with pytest.raises(FiceError, match=r"do not describe a valid generator"):
         checkpoints.load_generator(path)
 
 
@@ -294,7 +303,7 @@ def test_unknown_device(saved, kind):
 # Descriptions
 
 
-def test_descriptions_carry_settings_counts_and_notes(saved, kind):
+def test_descriptions_have_settings_counts_and_notes(saved, kind):
     network, path = saved
     description = checkpoints.describe(path)
     assert description.kind == kind
@@ -380,12 +389,12 @@ def no_network(monkeypatch):
         ("C:weights.pt", None, "there is no file C:weights.pt"),
     ],
 )
-def test_names_that_lead_nowhere(no_network, name, architecture, message):
+def test_unknown_names(no_network, name, architecture, message):
     with pytest.raises(FiceError, match=message):
         checkpoints.load_clip(name, architecture)
 
 
-def test_a_tag_asks_open_clip_for_the_file(tmp_path, monkeypatch):
+def test_a_tag_makes_open_clip_provide_the_file(tmp_path, monkeypatch):
     import open_clip
 
     asked = []
@@ -420,14 +429,14 @@ def test_unknown_architecture_for_a_file(tmp_path):
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
         (b"<!DOCTYPE html><html>sign in</html>", "a web page"),
-        (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG image"),
         (b"just some notes about training", "neither PyTorch, TorchScript, pickle nor safetensors"),
         (b"PK\x03\x04" + b"\0" * 40, "zip directory is broken"),
         (
             safetensors_bytes(
                 {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}, b"1234"
             ),
-            "a.pt is no readable",
+            "a.pt is not a readable",
         ),
     ],
 )
@@ -449,5 +458,5 @@ def test_missing_files_and_folders(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 def test_pipes_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FiceError, match="no ordinary file"):
+    with pytest.raises(FiceError, match="not a regular file"):
         checkpoints.describe(tmp_path / "pipe")

@@ -1,4 +1,4 @@
-"""The generators that people have: NVIDIA's and StyleGAN-Human's pickles at every published size.
+"""Published generators: NVIDIA's and StyleGAN-Human's pickles at every size.
 
 Files are written in their layouts, with all blocks and few channels. What a file holds is compared
 with the network whose weights were written.
@@ -43,7 +43,7 @@ def ada(resolution: int, layers: int, **synthesis: Any) -> dict[str, Any]:
 
 
 def third(resolution: int) -> dict[str, Any]:
-    """The same in the stylegan3 repository, whose StyleGAN2 takes the synthesis arguments flat."""
+    """The arguments in the stylegan3 repository, where synthesis arguments are not nested."""
     arguments = ada(resolution, 8)
     return arguments | arguments.pop("synthesis_kwargs")
 
@@ -80,7 +80,7 @@ def network_of(published: Published) -> Generator:
 
 
 def layout(network: Generator) -> dict[str, Tensor]:
-    """The state dict as the pickled modules have it, with a filter in every block and layer."""
+    """The state dict of the pickled modules, with a filter in every block and layer."""
     state = dict(network.state_dict())
     blur = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
     layers = {key.rsplit(".", 1)[0] for key in state if key.endswith("noise_const")}
@@ -106,7 +106,7 @@ def test_pickles(tmp_path: Path, published: Published) -> None:
 
 @pytest.mark.parametrize("published", PUBLISHED[-2:], ids=lambda published: published.name)
 def test_the_first_block_is_half_as_wide(published: Published) -> None:
-    """And so is every layer's noise: nothing of the picture is cropped or stretched."""
+    """So is every layer's noise: no image is cropped or stretched."""
     state = network_of(published).state_dict()
     assert state["synthesis.b4.const"].shape == (8, 4, 2)
     for key, value in state.items():
@@ -136,7 +136,7 @@ def test_inspect_and_convert(tmp_path: Path, published: Published) -> None:
 
 
 def test_arguments_beside_an_averaged_copy(tmp_path: Path) -> None:
-    """`G_kwargs` are those of `G_ema` too."""
+    """`G_kwargs` are also the arguments of `G_ema`."""
     network = Generator((16, 16), 8, 8, 64, 8)
     kwargs = {"synthesis_kwargs": {"conv_clamp": 7}}
     torch.save({"G_ema": network.state_dict(), "G_kwargs": kwargs}, tmp_path / "g.pt")
@@ -144,7 +144,7 @@ def test_arguments_beside_an_averaged_copy(tmp_path: Path) -> None:
 
 
 def test_tensorflow_pickles_are_named(tmp_path: Path) -> None:
-    """`(G, D, Gs)` of the first releases; nothing behind the first class is looked at."""
+    """`(G, D, Gs)` of the first releases; nothing after the first class is read."""
     (tmp_path / "f.pkl").write_bytes(b"\x80\x03cdnnlib.tflib.network\nNetwork\n)\x81.")
     with pytest.raises(FiceError, match=r"^f\.pkl is a TensorFlow network .* PyTorch version"):
         checkpoints.load_generator(tmp_path / "f.pkl")

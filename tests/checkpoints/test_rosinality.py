@@ -1,4 +1,4 @@
-"""rosinality's layout: pictures and codes against a forward pass of its own."""
+"""rosinality's layout: images and codes against an independent forward pass."""
 
 import argparse
 from pathlib import Path
@@ -44,7 +44,7 @@ def state() -> dict[str, torch.Tensor]:
         ((4, 4, 4, 4, 2), 2, True),
     ],
 )
-def test_pictures(tmp_path, channels, layers, half):
+def test_images(tmp_path, channels, layers, half):
     state = random_state(channels, layers=layers, half=half)
     network = checkpoints.load_generator(write(tmp_path / "g.pt", state))
     height = 2 << len(channels)
@@ -58,8 +58,8 @@ def test_pictures(tmp_path, channels, layers, half):
     torch.testing.assert_close(found, torch.tensor(expected).float(), atol=1e-4, rtol=0)
 
 
-def test_the_reference_tells_conventions_apart(state):
-    """The comparison would notice a turned kernel, a wrong noise, a shared w of the wrong layer."""
+def test_the_reference_distinguishes_conventions(state):
+    """The comparison detects a flipped kernel, a wrong noise, a w shared with the wrong layer."""
     w_plus = codes(1, 6, 12)[0].double().numpy()
     picture = render(state, w_plus)
     turned = {k: v.flip(3, 4) if k == "convs.0.conv.weight" else v for k, v in state.items()}
@@ -72,7 +72,7 @@ def test_the_reference_tells_conventions_apart(state):
 
 
 def test_small_styles_are_demodulated_alike(tmp_path, state):
-    """The epsilon in the demodulation counts only beside a weak style: here it halves the output."""
+    """The epsilon of the demodulation matters only for a weak style: here it halves the output."""
     weak = dict(state)
     for leaf in ("weight", "bias"):
         key = f"convs.1.conv.modulation.{leaf}"
@@ -115,7 +115,7 @@ def test_a_missing_mean_of_w_is_computed(tmp_path, state):
 
 
 def test_training_files(tmp_path, state):
-    """With the raw generator, a discriminator and optimisers; the averaged generator is taken."""
+    """They also have the raw generator, a discriminator and optimisers; the moving average is used."""
     other = {key: value + 1 for key, value in state.items()}
     critic = {"convs.0.0.weight": torch.zeros(4, 3, 1, 1)}
     more = {"g": other, "d": critic, "args": argparse.Namespace(size=16), "ada_aug_p": 0.2}
@@ -168,7 +168,7 @@ def test_inspect_and_convert(tmp_path, state):
 
 
 def test_inspecting_reads_no_weights(tmp_path, state, monkeypatch):
-    """Only the filters, sixteen numbers each, are looked at."""
+    """Only the filters, sixteen numbers each, are read."""
     path = write(tmp_path / "g.pt", state)
     read = []
 
@@ -247,7 +247,7 @@ def test_other_filters_are_refused(tmp_path, state, key, kernel):
     shape=st.lists(st.integers(0, 12), max_size=5),
     dtype=st.sampled_from([torch.float16, torch.float64, torch.int64, torch.bool, torch.complex64]),
 )
-def test_a_strange_tensor_anywhere_is_loaded_or_refused(tmp_path_factory, place, shape, dtype):
+def test_an_unexpected_tensor_anywhere_is_loaded_or_refused(tmp_path_factory, place, shape, dtype):
     state = random_state((4, 4), style_dim=6, layers=2)
     key = sorted(state)[place % len(state)]
     own = state[key].to(dtype) if place % 2 else torch.zeros(shape, dtype=dtype)

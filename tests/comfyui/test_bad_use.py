@@ -120,7 +120,7 @@ def test_pictures_too_small_or_narrow(server, width, height):
     Image.new("RGB", (width, height)).save(server.folder / "input" / f"{width}x{height}.png")
     for prompt in (quick(steps=2, framing="whole"), stages(steps=2)):
         prompt["figure"] = node("LoadImage", image=f"{width}x{height}.png")
-        assert f"the picture is {width} x {height} pixels" in _message(server, prompt)
+        assert f"the image is {width} x {height} pixels" in _message(server, prompt)
 
 
 def test_transparency_is_laid_over_white(server):
@@ -197,7 +197,7 @@ def test_a_photo_is_no_pose(server):
             "FICE_EditMetrics", original=["figure", 0], edited=["figure", 0], pose=["pose", 0]
         ),
     }
-    assert "this is no DensePose picture" in _message(server, prompt)
+    assert "this is not a DensePose image" in _message(server, prompt)
 
 
 def test_nan_is_named(server):

@@ -112,7 +112,7 @@ def sliver(path: Path) -> None:
     [
         (missing, "there is no file"),
         (folder, "no picture in the folder"),
-        (text, "is not a picture"),
+        (text, "is not an image"),
         (empty, "is empty"),
         (bomb, "million"),
         (truncated, "damaged"),

@@ -69,7 +69,7 @@ def batch(listed: Path, out: Path, *options: object) -> Result:
         (["photo,prompt", "a.png,red", "b.png,red"], "row 3: there is no file"),
         (["photo,prompt,mask", "a.png,red,m.png"], "row 2: there is no file"),
         (["photo,prompt,person", "a.png,red,-1"], "row 2: the person is '-1'"),
-        (["photo,prompt,output", "a.png,red,x.txt"], "row 2: cannot tell the picture format"),
+        (["photo,prompt,output", "a.png,red,x.txt"], "row 2: cannot tell the image format"),
         (["photo,prompt,output", "a.png,red,../x.png"], "row 2: the output '../x.png' must be"),
         (["photo,prompt,output", "a.png,red,x.png", "a.png,blue,X.png"], "row 3: the output X.png"),
         (["photo,prompt", "a.png,red", "sub/a.png,red"], "row 3: the output a.png is also that"),
@@ -157,7 +157,7 @@ def test_what_fails_is_told_at_the_end_and_the_others_are_made(
             lines,
             (
                 "damaged",
-                "not a picture",
+                "not an image",
                 "10 x 10 pixels",
                 "is black",
                 "no person",

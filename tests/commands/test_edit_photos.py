@@ -15,7 +15,7 @@ from fice_core import editing
 from fice_core.cli import main
 from fice_core.commands import photos as photos_module
 from fice_core.framing import Frame
-from fice_core.images import png16 as deep_png
+from fice_core.images import png16 as png16_codec
 from fice_core.images.photo import read_photo
 from fice_core.persons import selection
 from fice_core.persons.search import Person
@@ -110,7 +110,7 @@ def test_bad_folders(tmp_path: Path) -> None:
     assert "there is no picture in the folder" in mistake(tmp_path / "empty", "-o", tmp_path / "o")
     picture(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"hello")
-    assert "b.png is not a picture" in mistake(tmp_path / "in", "-o", tmp_path / "o")
+    assert "b.png is not an image" in mistake(tmp_path / "in", "-o", tmp_path / "o")
     assert list((tmp_path / "o").iterdir()) == []
 
 
@@ -138,7 +138,7 @@ def test_options_that_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (["--box", "1,2,3"], "left,top,right,bottom"),
         (["--box", "a,b,c,d"], "left,top,right,bottom"),
         (["--box", "10,10,10,30"], "is empty"),
-        (["--box", "200,0,260,40"], "lies outside of the picture"),
+        (["--box", "200,0,260,40"], "lies outside of the image"),
         (["--box", "0,0,20,20"], "at least 32 are needed"),
         (["--box", "0,0,40,40", "--person", "0"], "--person and --box both say"),
         (["--frame", "whole", "--person", "0"], "--person and --frame whole both say"),
@@ -205,7 +205,7 @@ def test_texts_and_choices_arrive(tmp_path: Path) -> None:
 
 def deep(path: Path) -> np.ndarray:
     with Image.open(path) as image:
-        return deep_png.decode(image, path.read_bytes())
+        return png16_codec.decode(image, path.read_bytes())
 
 
 def test_16_bits_outside_of_the_edit_are_kept_to_the_last(tmp_path: Path) -> None:

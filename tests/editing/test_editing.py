@@ -88,7 +88,7 @@ def test_prompts_that_do_not_fit(pictures, prompts, message):
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (10, 10_000), (15, 15)])
 def test_pictures_that_cannot_show_a_person(height, width):
-    with pytest.raises(FiceError, match=f"the picture is {width} x {height} pixels"):
+    with pytest.raises(FiceError, match=f"the image is {width} x {height} pixels"):
         edit(toy_models(), torch.zeros(1, 3, height, width), "a shirt", FAST)
 
 

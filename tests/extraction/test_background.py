@@ -1,4 +1,4 @@
-"""Backdrops that the generator knows, and the photo's own put back."""
+"""Backgrounds that the generator can produce, and the photo's background put back."""
 
 import torch
 from toys import toy_models
@@ -23,7 +23,7 @@ def square(size: int = 16, first: int = 5, last: int = 11) -> torch.Tensor:
     return person
 
 
-def test_another_background_is_unknown_and_another_person_is_not() -> None:
+def test_another_background_is_out_of_domain_and_another_person_is_not() -> None:
     person = square()
     photo = torch.full((1, 3, 16, 16), 0.5)
     dressed = photo + 0.5 * person
@@ -32,7 +32,7 @@ def test_another_background_is_unknown_and_another_person_is_not() -> None:
     assert is_out_of_domain(photo, outdoors, regions(person)).tolist() == [[[[True]]]]
 
 
-def test_the_wall_is_behind_the_person_and_nowhere_else() -> None:
+def test_only_the_background_is_replaced() -> None:
     person = square()
     photo = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     wall = torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1)
@@ -41,7 +41,7 @@ def test_the_wall_is_behind_the_person_and_nowhere_else() -> None:
     assert torch.allclose(shown * (1 - person), wall * (1 - person))
 
 
-def test_the_own_backdrop_is_a_colour_and_computed_once() -> None:
+def test_the_generators_background_is_a_colour_and_computed_once() -> None:
     models = toy_models()
     first = generator_background(models.generator, models.segmenter)
     assert first.shape == (1, 3, 1, 1)
@@ -49,7 +49,7 @@ def test_the_own_backdrop_is_a_colour_and_computed_once() -> None:
 
 
 def test_scenery_continues_smoothly_behind_the_person() -> None:
-    """A ramp is harmonic: hidden by the person it comes back exactly."""
+    """A ramp is harmonic: the part behind the person is reconstructed exactly."""
     ramp = torch.linspace(0.2, 0.8, 16).expand(1, 3, 16, 16)
     person = square()
     photo = torch.where(person > 0, 0.0, ramp)
@@ -57,7 +57,7 @@ def test_scenery_continues_smoothly_behind_the_person() -> None:
     torch.testing.assert_close(scenery.behind, ramp, atol=2e-3, rtol=0)
 
 
-def test_put_back_shows_the_photo_where_neither_shows_a_person() -> None:
+def test_put_back_uses_the_photo_where_neither_image_has_a_person() -> None:
     frame = Frame.around((48, 48), (16, 16))
     wide, narrow = square(16, 4, 12), square(16, 6, 10)
     scene = torch.linspace(0.2, 0.6, 48).expand(1, 3, 48, 48)

@@ -1,4 +1,4 @@
-"""DensePose pictures: drawn, and read from what others drew."""
+"""DensePose images: drawn, and read from images of other programs."""
 
 import matplotlib
 import numpy as np
@@ -17,31 +17,31 @@ def _labels():
 
 
 def _viridis(labels):
-    """As OpenCV's colour map draws them: the byte floor(255 label / 24) looked up."""
+    """Labels drawn with OpenCV's colour map, looked up at the byte floor(255 label / 24)."""
     bytes_ = np.floor(255 / 24 * labels.numpy()).astype(np.uint8)
     colours = (matplotlib.colormaps["viridis"](bytes_)[..., :3] * 255).round() / 255
     return torch.from_numpy(colours).float().permute(0, 3, 1, 2)
 
 
-def test_viridis_labels_come_back():
+def test_viridis_labels_are_read():
     assert torch.equal(read_labels(_viridis(_labels())), _labels())
 
 
-def test_they_come_back_through_lossy_compression():
+def test_labels_are_read_after_lossy_compression():
     noise = 0.008 * torch.randn(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
     agree = read_labels(_viridis(_labels()) + noise) == _labels()
     assert agree.float().mean() > 0.95
 
 
 @pytest.mark.parametrize("levels", [1, 255 / 24])
-def test_grey_labels_come_back(levels):
+def test_grey_labels_are_read(levels):
     grey = torch.floor(_labels() * levels)[:, None].expand(-1, 3, -1, -1) / 255
     assert torch.equal(read_labels(grey, "grey"), _labels())
 
 
-def test_a_photo_is_no_pose():
+def test_a_photo_is_refused():
     photo = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
-    with pytest.raises(FiceError, match="no DensePose picture in the colours 'viridis'"):
+    with pytest.raises(FiceError, match="not a DensePose image in the colours 'viridis'"):
         read_labels(photo)
 
 
@@ -63,7 +63,7 @@ def test_parts_of_a_tall_photo_are_padded_to_the_frame():
     assert torch.equal(parts[0, 0, 0] > 0.5, (torch.arange(40) >= 15) & (torch.arange(40) < 25))
 
 
-def test_drawing_gives_every_part_a_colour_of_its_own():
+def test_every_part_is_drawn_in_another_colour():
     parts = torch.eye(14).view(1, 14, 1, 14)
     colours = draw_parts(parts)[0, :, 0].T
     assert colours.shape == (14, 3)

@@ -1,4 +1,4 @@
-"""Lines of text: parsing, weights, and moving away from a prompt."""
+"""Prompts: parsing, weights, negative prompts."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_parse(line, phrases):
         ("(a:1.2.3)", "must be a number >= 0"),
     ],
 )
-def test_what_is_no_prompt(line, message):
+def test_invalid_prompts_are_refused(line, message):
     with pytest.raises(FiceError, match=message):
         parse(line)
 

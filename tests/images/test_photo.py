@@ -1,4 +1,4 @@
-"""Pictures from and to files: exactness, odd formats, damage, and writes that fail."""
+"""Image files: exactness, unusual formats, damage, and writes that fail."""
 
 import errno
 import io
@@ -16,7 +16,7 @@ from png_files import chunk, png, png16
 
 from fice_core import files, images
 from fice_core.errors import FiceError
-from fice_core.images import png16 as deep_png
+from fice_core.images import png16 as png16_codec
 from fice_core.images.photo import Photo, read_image, read_photo, write_image, write_photo
 
 LOSSLESS = ("png", "webp", "bmp", "tif")
@@ -104,7 +104,7 @@ def test_grey_and_palette(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "palette"])
-def test_transparency_is_laid_over_white_and_told(tmp_path: Path, mode: str) -> None:
+def test_transparency_is_composited_over_white_with_a_note(tmp_path: Path, mode: str) -> None:
     colour, alpha, white = np.array([51, 102, 153]), 0.4, 1.0
     if mode == "palette":
         picture = Image.new("P", (2, 1))
@@ -127,7 +127,7 @@ def test_transparency_is_laid_over_white_and_told(tmp_path: Path, mode: str) -> 
     assert str(path) in notes[0]
 
 
-def test_opaque_alpha_is_not_worth_a_note(tmp_path: Path) -> None:
+def test_opaque_alpha_gives_no_note(tmp_path: Path) -> None:
     levels = rng.integers(0, 256, (8, 8, 4), dtype=np.uint8)
     levels[..., 3] = 255
     notes: list[str] = []
@@ -187,7 +187,7 @@ def test_extreme_shapes_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
     assert torch.equal(read_image(tmp_path / "y.png"), image)
 
 
-def test_result_may_enter_a_graph_in_inference_mode(tmp_path: Path) -> None:
+def test_an_image_read_in_inference_mode_can_have_gradients(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.png", Image.new("RGB", (4, 4)))
     with torch.inference_mode():
         image = read_image(path)
@@ -210,7 +210,7 @@ def test_null_character_in_the_name() -> None:
 def test_text_file(tmp_path: Path) -> None:
     path = tmp_path / "notes.png"
     path.write_text("a red striped shirt\n" * 40)
-    assert "is not a picture" in complaint(path)
+    assert "is not an image" in complaint(path)
 
 
 def test_empty_file(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_empty_file(tmp_path: Path) -> None:
 def test_postscript_is_never_interpreted(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
-    assert "is not a picture" in complaint(path)
+    assert "is not an image" in complaint(path)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "tif", "bmp"])
@@ -284,7 +284,7 @@ def test_damage_is_never_a_traceback(
 # Writing
 
 
-def test_write_refuses_what_is_no_picture(tmp_path: Path) -> None:
+def test_write_refuses_other_tensors(tmp_path: Path) -> None:
     for bad in (torch.zeros(1, 4, 4), torch.zeros(4, 4), torch.zeros(3, 4, 4, dtype=torch.uint8)):
         with pytest.raises(ValueError, match="must be"):
             write_image(tmp_path / "x.png", bad)
@@ -332,7 +332,7 @@ def test_check_writable_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [None, b"the old picture"])
 @pytest.mark.parametrize("failing", ["write", "replace"])
-def test_full_disk_leaves_all_as_it_was(
+def test_full_disk_changes_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None, failing: str
 ) -> None:
     path = tmp_path / "x.png"
@@ -389,7 +389,7 @@ def test_to_bytes_takes_any_float() -> None:
 
 def test_every_16_bit_level_survives(tmp_path: Path) -> None:
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1).repeat(3, axis=2)
-    (tmp_path / "all.png").write_bytes(deep_png.encode(levels))
+    (tmp_path / "all.png").write_bytes(png16_codec.encode(levels))
     photo = read_photo(tmp_path / "all.png")
     assert photo.bits == 16
     assert torch.equal(photo.pixels[0].flatten(), torch.arange(65536) / 65535)
@@ -399,7 +399,7 @@ def test_every_16_bit_level_survives(tmp_path: Path) -> None:
         assert (np.asarray(image) == levels // 256).all()
 
 
-def test_16_bit_png_takes_profile_and_exif(tmp_path: Path) -> None:
+def test_16_bit_png_stores_profile_and_exif(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F] = "camera"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -411,13 +411,13 @@ def test_16_bit_png_takes_profile_and_exif(tmp_path: Path) -> None:
     assert (again.pixels - photo.pixels).abs().max() <= 0.5 / 65535 + 1e-7
 
 
-def test_a_profile_of_other_colours_is_left_out(tmp_path: Path) -> None:
+def test_a_profile_that_is_not_rgb_is_ignored(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     path = saved(tmp_path / "x.png", Image.new("RGB", (4, 4)), icc_profile=profile)
     assert read_photo(path).profile is None
 
 
-def test_16_bit_colours_of_a_tiff_are_told_not_to_be_kept(tmp_path: Path) -> None:
+def test_a_note_says_that_a_tiff_loses_bits(tmp_path: Path) -> None:
     tifffile = pytest.importorskip("tifffile")
     levels = rng.integers(0, 65536, (4, 6, 3)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "x.tif", levels, photometric="rgb")
@@ -438,7 +438,7 @@ def test_16_bit_colours_of_a_tiff_are_told_not_to_be_kept(tmp_path: Path) -> Non
     whole=st.booleans(),
     cut=st.integers(0, 60),
 )
-def test_damaged_exif_never_hides_the_picture(
+def test_damaged_exif_does_not_prevent_reading(
     tmp_path_factory: pytest.TempPathFactory,
     kind: str,
     start: bytes,

@@ -1,4 +1,4 @@
-"""Where an edit may change the picture, on drawn figures whose garments are known."""
+"""Garment masks of drawn figures whose garments are known."""
 
 import pytest
 import torch
@@ -55,7 +55,7 @@ def mask_between(figures, before: str, after: str) -> torch.Tensor:
 
 
 def bare_forearms(*figures: Rendering) -> torch.Tensor:
-    """Pixels well inside the lower arms that no garment touches."""
+    """Pixels well inside the lower arms, away from any garment."""
     lower = figures[0].parts(128)[:, 8:12].sum(dim=1, keepdim=True) > 0.5
     garment = torch.cat([figure.garment for figure in figures], dim=1).amax(dim=1, keepdim=True)
     return lower & ~dilate(garment > 0.01, 0.05)
@@ -82,14 +82,14 @@ def test_the_mask_covers_the_garment_before_and_after(figures, before, after):
     assert share(mask > 0.9, coverable) > 0.985
 
 
-def test_bare_forearms_are_left_alone_when_only_the_colour_changes(figures):
+def test_bare_forearms_do_not_change_when_only_the_colour_changes(figures):
     mask = mask_between(figures, "red short", "blue short")
     skin = bare_forearms(figures["red short"], figures["blue short"])
     assert skin.sum() > 500
     assert share(mask > 0, skin) == 0
 
 
-def test_forearms_belong_to_it_when_sleeves_grow_or_vanish(figures):
+def test_forearms_belong_to_the_mask_when_sleeves_appear_or_disappear(figures):
     skin = bare_forearms(figures["red short"], figures["blue short"])
     for before, after in (("red short", "blue long"), ("blue long", "red short")):
         mask = mask_between(figures, before, after)
@@ -98,7 +98,7 @@ def test_forearms_belong_to_it_when_sleeves_grow_or_vanish(figures):
 
 
 @pytest.mark.parametrize("after", ["blue short", "blue long", "red long"])
-def test_head_and_hands_and_far_background_are_never_inside(figures, after):
+def test_head_and_hands_and_far_background_are_never_in_the_mask(figures, after):
     mask = mask_between(figures, "red short", after)
     figure = figures["red short"]
     assert (mask[figure.head > 0.5] == 0).all()
@@ -110,15 +110,15 @@ def test_head_and_hands_and_far_background_are_never_inside(figures, after):
     assert (mask[~dilate(garment | torso, reach)] == 0).all()
 
 
-def test_an_edit_that_changes_nothing_takes_the_torso_alone(figures):
+def test_the_mask_of_an_edit_without_changes_is_the_torso(figures):
     mask = mask_between(figures, "red short", "red short")
     anatomy = anatomy_of(figures["red short"])
     assert (mask[anatomy.torso] > 0.9).float().mean() > 0.99
     assert share(mask > 0, anatomy.arms & ~dilate(anatomy.torso, 0.05)) == 0
 
 
-def test_the_loop_is_free_wherever_the_mask_can_be(figures):
-    """In the source's own body the keep mask never holds what the edit mask replaces."""
+def test_the_allowed_mask_contains_the_edit_mask(figures):
+    """Within the body of the photo, the inversion keeps no pixel that the edit mask replaces."""
     source = anatomy_of(figures["red short"])
     allowed = allowed_mask(source, SETTINGS)
     mask = mask_between(figures, "red short", "red long")  # the same pose
@@ -127,7 +127,7 @@ def test_the_loop_is_free_wherever_the_mask_can_be(figures):
     assert (allowed[source.protected] == 0).all()
 
 
-def test_anatomy_follows_parts_and_regions():
+def test_body_regions_follow_parts_and_regions():
     parts = torch.zeros(1, 14, 8, 8)
     parts[0, TORSO.start, 2:6, 2:4] = 0.9
     parts[0, ARMS.start + 3, 2:6, 4] = 0.8
@@ -166,7 +166,7 @@ def test_blur_keeps_constants_and_stays_within_its_radius():
     assert torch.equal(blur(point, 0.0), point)
 
 
-def test_feather_is_soft_and_ends(figures):
+def test_feather_is_soft_and_bounded(figures):
     soft = mask_between(figures, "red short", "blue short")
     between = (soft > 0) & (soft < 1)
     assert 0.005 < between.float().mean() < 0.1

@@ -1,4 +1,4 @@
-"""Prompts from the part map, and what becomes of SAM's answer."""
+"""Prompts from the part map, and the use of SAM's mask."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def drawn() -> Rendering:
 
 
 class Oracle(nn.Module):
-    """In SAM's place: returns what it was given, and remembers the question."""
+    """Replaces SAM: returns a given mask and stores the prompts."""
 
     def __init__(self, answer: torch.Tensor) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ def test_the_deepest_pixel_by_hand():
     assert points[:2].tolist() == [[4, 3], [4, 3]]
 
 
-def test_the_deepest_pixel_lies_inside_when_the_middle_does_not():
+def test_the_deepest_pixel_lies_inside_even_if_the_mean_does_not():
     ring = torch.zeros(1, 1, 9, 9, dtype=torch.bool)
     ring[..., 1:8, 1:8] = True
     ring[..., 3:6, 3:6] = False
@@ -49,7 +49,7 @@ def test_the_deepest_pixel_lies_inside_when_the_middle_does_not():
     assert ring[0, 0, y, x]
 
 
-def test_points_lie_on_what_they_stand_for(drawn):
+def test_points_lie_on_their_parts(drawn):
     prompts = sam_prompts(drawn.parts(), drawn.garment, (224, 224))
     assert prompts.labels is not None and prompts.points is not None
     assert prompts.labels.shape == (3, 7)
@@ -72,7 +72,7 @@ def test_points_lie_on_what_they_stand_for(drawn):
     assert (prompts.labels == 1).sum() >= 7  # hardly any part is hidden
 
 
-def test_parts_that_are_not_seen_give_no_point():
+def test_parts_that_are_not_visible_give_no_point():
     parts = torch.zeros(1, 14, 20, 20)
     parts[:, 1, 8:16, 6:14] = 1
     mask = torch.zeros(1, 1, 20, 20)
@@ -89,7 +89,7 @@ def test_parts_that_are_not_seen_give_no_point():
     assert nothing.boxes.isnan().all()
 
 
-def test_an_answer_that_agrees_is_taken(drawn):
+def test_a_mask_that_agrees_is_used(drawn):
     rough = F.interpolate(drawn.garment, (28, 28), mode="area")
     sam = Oracle(drawn.garment)
     mask, agreement = refine_by_sam(sam, drawn.images, rough, drawn.parts())
@@ -98,7 +98,7 @@ def test_an_answer_that_agrees_is_taken(drawn):
     assert mask_iou(mask, drawn.garment).min() > 0.985
 
 
-def test_an_answer_that_does_not_agree_is_not(drawn):
+def test_a_mask_that_does_not_agree_is_not_used(drawn):
     rough = F.interpolate(drawn.garment, (56, 56), mode="area")
     sam = Oracle(torch.stack([drawn.garment[0], drawn.head[1], drawn.garment[2]]))
     mask, agreement = refine_by_sam(sam, drawn.images, rough)

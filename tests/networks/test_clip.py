@@ -1,4 +1,4 @@
-"""CLIP's wrapper and tokenizers: preprocessing, tokens, gradients, sizes read from shapes."""
+"""`Clip` and its tokenizers: preprocessing, tokens, gradients, sizes read from shapes."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_word_tokens_by_hand():
     tokenizer = WordTokenizer(["red", "shirt"], 6)
     assert tokenizer.vocab_size == 5
     tokens = tokenizer(["Shirt red", "a plaid-red", ""])
-    # opening 3, closing 4, red 1, shirt 2, padding 0; unknown words leave no trace
+    # start 3, end 4, red 1, shirt 2, padding 0; unknown words are skipped
     assert tokens.tolist() == [[3, 2, 1, 4, 0, 0], [3, 1, 4, 0, 0, 0], [3, 4, 0, 0, 0, 0]]
 
 
@@ -70,12 +70,12 @@ def test_any_text_is_either_tokenised_or_refused_in_one_line(text):
 
 
 @pytest.mark.parametrize("vocabulary", [["Red"], ["t-shirt"], ["red", "red"], [""], ["blue jeans"]])
-def test_odd_vocabularies_are_programming_errors(vocabulary):
+def test_invalid_vocabularies_are_programming_errors(vocabulary):
     with pytest.raises(ValueError, match="vocabulary"):
         WordTokenizer(vocabulary, 8)
 
 
-def test_too_short_a_context_is_a_programming_error():
+def test_a_context_that_is_too_short_is_a_programming_error():
     with pytest.raises(ValueError, match="context_length"):
         WordTokenizer(["red"], 2)
 
@@ -83,7 +83,7 @@ def test_too_short_a_context_is_a_programming_error():
 @pytest.mark.parametrize(
     ("tokenizer", "longest"), [(WordTokenizer(["red"], 8), 6), (BytePairTokenizer(), 75)]
 )
-def test_long_prompts_are_refused_not_cut(tokenizer, longest):
+def test_long_prompts_are_refused_not_truncated(tokenizer, longest):
     tokenizer(["red " * longest])
     limit, count = tokenizer.context_length, longest + 3
     with pytest.raises(FiceError, match=rf"has {count} tokens.* at most {limit} "):
@@ -100,22 +100,22 @@ def test_byte_pairs_match_clips_published_ids():
 # Preprocessing
 
 
-def test_pictures_of_the_right_size_are_only_normalised(clip):
+def test_images_of_the_right_size_are_only_normalised(clip):
     images = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(undo_normalisation(clip.preprocess(images)), images)
 
 
-def test_large_pictures_are_averaged_over_areas(clip):
+def test_large_images_are_averaged_over_areas(clip):
     images = torch.rand(1, 3, 64, 96)
     expected = images.reshape(1, 3, 32, 2, 32, 3).mean(dim=(3, 5))
     torch.testing.assert_close(undo_normalisation(clip.preprocess(images)), expected)
 
 
-def test_small_pictures_are_interpolated_linearly_between_pixel_centres(clip):
+def test_small_images_are_interpolated_linearly_between_pixel_centres(clip):
     images = torch.zeros(1, 3, 16, 16)
     images[..., 1] = 1.0
     row = undo_normalisation(clip.preprocess(images))[0, 0, 0]
-    # Output pixel j looks at input position (j + 0.5) / 2 - 0.5
+    # Output pixel j is at input position (j + 0.5) / 2 - 0.5
     expected = torch.tensor([0.0, 0.25, 0.75, 0.75, 0.25, 0.0])
     torch.testing.assert_close(row[:6], expected)
 
@@ -141,7 +141,7 @@ def test_preprocessing_gradients(clip):
 # Features
 
 
-def test_features_have_unit_norm_and_one_row_a_sample(clip):
+def test_features_have_unit_norm_and_one_row_per_sample(clip):
     image_features = clip.encode_image(torch.rand(3, 3, 50, 20))
     text_features = clip.encode_text(["red shirt", "blue"])
     assert image_features.shape == (3, 16)
@@ -216,7 +216,7 @@ def test_sizes_are_read_from_shapes(residual):
     assert config["embed_dim"] == 16
 
 
-def test_quick_gelu_is_told_from_openais_traits():
+def test_quick_gelu_is_inferred_for_openais_files():
     state = dict(tiny_openai_clip(residual=False).model.state_dict())
     assert infer_config(state)["quick_gelu"] is False
     assert infer_config(state | {"input_resolution": torch.tensor(32)})["quick_gelu"] is True
@@ -225,7 +225,7 @@ def test_quick_gelu_is_told_from_openais_traits():
     assert infer_config(tiny_openai_clip(residual=True).model.state_dict())["quick_gelu"] is True
 
 
-def test_a_position_table_that_is_no_square_is_told():
+def test_a_position_table_that_is_not_square_is_refused():
     state = dict(tiny_openai_clip(residual=False).model.state_dict())
     state["visual.positional_embedding"] = torch.zeros(7, 64)
     with pytest.raises(KeyError, match="7 rows"):

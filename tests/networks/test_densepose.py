@@ -60,7 +60,7 @@ def test_pooling_equals_torchvision(bins, picture, level):
 
 
 def test_bin_weights_by_hand():
-    """Extent 4, 4 pixels, 2 bins: samples at 0.5, 1.5 | 2.5, 3.5; the last is held at 3."""
+    """Extent 4, 4 pixels, 2 bins: samples at 0.5, 1.5 | 2.5, 3.5; the last is clamped to 3."""
     weights = bin_weights(4.0, 4, 2, torch.zeros(()))
     expected = [[0.25, 0.5, 0.25, 0.0], [0.0, 0.0, 0.25, 0.75]]
     torch.testing.assert_close(weights, torch.tensor(expected))
@@ -79,7 +79,7 @@ def test_bin_weights_average(size, bins, fraction):
 def test_bottleneck_strides_in_its_first_convolution():
     block = StridedBottleneck(4, 2, stride=2).eval()
     x = pictures(1, 4, 9, 9)
-    # What a 1x1 convolution with stride 2 skips cannot reach the output.
+    # A pixel that the 1x1 convolution with stride 2 skips does not affect the output.
     changed = x.clone()
     changed[:, :, 1::2] += 1
     changed[:, :, :, 1::2] += 1

@@ -73,7 +73,7 @@ def test_body_block_adds_residual_and_shortcut():
     torch.testing.assert_close(block(x), x + block.res_layer(x))
 
 
-def test_style_head_leaks_little():
+def test_style_head_has_a_small_negative_slope():
     head = StyleHead(1, 1, 1, halvings=1)
     head.convs[0].weight.data.zero_()
     head.convs[0].weight.data[0, 0, 1, 1] = 1.0  # takes the top left pixel
@@ -106,7 +106,7 @@ def test_other_sizes_are_averaged_over_areas():
     torch.testing.assert_close(network(images), network(F.avg_pool2d(images, 2)))
 
 
-def test_half_wide_pictures_keep_their_shape():
+def test_half_wide_images_keep_their_aspect_ratio():
     network, images = tiny(), pictures(1, 3, 64, 32)
     torch.testing.assert_close(network(images), network(F.avg_pool2d(images, 2)))
     squeezed = F.interpolate(images, (32, 32), mode="area")
@@ -114,7 +114,7 @@ def test_half_wide_pictures_keep_their_shape():
 
 
 def test_output_is_average_plus_first_style_plus_difference():
-    """With all heads but one silenced, only its style departs from the average."""
+    """With all heads but one set to zero, only the style of that one differs from the average."""
     network, images = tiny(), pictures(1, 3, 32, 32)
     for i in (0, 2, 5, 8):
         silenced = tiny()
@@ -128,7 +128,7 @@ def test_output_is_average_plus_first_style_plus_difference():
     assert not torch.allclose(network(images)[0, 0], network(images)[0, 1])
 
 
-def test_heads_look_at_their_own_level():
+def test_heads_use_their_own_level():
     """Styles 0-2 do not depend on the finer lateral layers, 3-6 on latlayer1 only, 7-8 on both."""
     images = pictures(1, 3, 32, 32)
     before = tiny()(images)[0]

@@ -1,4 +1,4 @@
-"""The shared residual pieces: normalisation in place, the atrous pyramid's shapes."""
+"""Shared residual layers: in-place normalisation, the atrous pyramid."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def test_norm_equals_batch_norm(training):
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_norm_has_the_gradients_of_batch_norm(frozen):
-    """Although it overwrites a convolution's output, and whether or not its scale learns."""
+    """It overwrites the convolution's output; the scale is trained or fixed."""
     results = []
     for cls in (ConvolutionNorm, nn.BatchNorm2d):
         norm = filled_norm(cls).requires_grad_(not frozen)
@@ -65,7 +65,7 @@ def test_convolution_carries_its_norm():
 
 
 def test_pyramid_by_hand():
-    """All branches silent but the global one: every pixel is the mean of the picture."""
+    """All branches but the global one are zero: every pixel is the mean of the image."""
     pyramid = AtrousPyramid(1, 1, (1, 2), nn.Identity, [])
     for branch in pyramid.convs:
         nn.init.zeros_(branch[-2].weight)

@@ -36,7 +36,7 @@ def sam() -> Sam:
 
 
 def predicted(sam: Sam, image: torch.Tensor, exact: bool = False, **prompts):
-    """What the package's predictor makes of a picture (3, H, W): soft masks (C, H, W) and quality."""
+    """Soft masks (C, H, W) and qualities that the package's predictor returns for an image (3, H, W)."""
     predictor = SamPredictor(sam.model)
     if exact:  # no resizing by Pillow, which rounds to 8 bits
         # the package's `apply_image_torch`, which takes batch and channels for height and width
@@ -85,8 +85,8 @@ def test_equals_the_predictor(sam, size, given):
     assert found.std() > 0.01  # a constant would equal anything
 
 
-def test_equals_the_predictor_on_8_bit_pictures(sam):
-    """No resizing: to the bit; resizing: up to what Pillow's rounding does."""
+def test_equals_the_predictor_on_8_bit_images(sam):
+    """Bit by bit without resizing; with resizing up to the rounding by Pillow."""
     for size, tolerance in (((64, 50), 1e-5), ((130, 100), 0.02)):
         image = pictures(3, *size)
         expected, _ = predicted(sam, image, box=BOX, multimask_output=False)
@@ -94,8 +94,8 @@ def test_equals_the_predictor_on_8_bit_pictures(sam):
         assert (found[0] - expected).abs().max() < tolerance
 
 
-def test_a_mask_prompt_is_laid_out_as_the_network_expects(sam):
-    """A picture of 64 x 32: its mask fills the left half of the 32 x 32 logits."""
+def test_a_mask_prompt_has_the_layout_that_the_network_expects(sam):
+    """An image of 64 x 32: its mask fills the left half of the 32 x 32 logits."""
     image, mask = pictures(3, 64, 32), torch.zeros(1, 1, 64, 32)
     mask[..., 16:48, 8:24] = 1
     logits = np.full((1, 32, 32), -10.0)
@@ -110,7 +110,7 @@ def test_a_mask_prompt_is_laid_out_as_the_network_expects(sam):
     assert (without[0] - expected).abs().mean() > 0.03
 
 
-def test_a_lone_point_gets_the_best_of_the_proposals(sam):
+def test_a_single_point_gets_the_best_of_three_masks(sam):
     image = pictures(3, 50, 64)
     masks, quality = predicted(
         sam, image, exact=True, point_coords=POINTS[:1], point_labels=LABELS[:1]
@@ -120,7 +120,7 @@ def test_a_lone_point_gets_the_best_of_the_proposals(sam):
     torch.testing.assert_close(found[0, 0], masks[best], rtol=1e-4, atol=1e-5)
 
 
-def test_of_four_answers_the_one_most_like_a_rough_mask(sam):
+def test_of_four_masks_the_one_most_like_a_rough_mask_is_returned(sam):
     image = pictures(3, 64, 64)
     prompts = {"point_coords": POINTS, "point_labels": LABELS}
     three, _ = predicted(sam, image, exact=True, **prompts)
@@ -130,7 +130,7 @@ def test_of_four_answers_the_one_most_like_a_rough_mask(sam):
         torch.testing.assert_close(found[0, 0], answer, rtol=1e-4, atol=1e-4)
 
 
-def test_pictures_of_a_batch_have_their_own_prompts(sam):
+def test_images_of_a_batch_have_their_own_prompts(sam):
     images = pictures(2, 3, 40, 48)
     points = torch.tensor([[[5.0, 6], [20, 20]], [[30, 8], [0, 0]]])
     labels = torch.tensor([[1, 0], [1, -1]])
@@ -179,7 +179,7 @@ def test_wrong_shapes_are_refused(sam):
     ],
 )
 def test_published_sizes_are_inferred(name, sentence):
-    """Without memory: the package's own network of the size, and ours of the inferred settings."""
+    """On the meta device: the package's network of that size, and `Sam` with the inferred settings."""
     from fice_core.checkpoints.detection import _sentence
 
     with torch.device("meta"):

@@ -28,7 +28,7 @@ def pictures(*shape, seed=1) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def reference():
-    """torchvision's network with running statistics and biases that matter."""
+    """torchvision's network with running statistics and biases that are not trivial."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         network = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=3)
@@ -55,7 +55,7 @@ def test_equals_torchvision(reference, size):
     torch.testing.assert_close(list(regions), list(maps), rtol=1e-4, atol=1e-5)
 
 
-def test_features_are_those_on_the_way_to_the_regions():
+def test_features_are_the_intermediate_results_of_the_regions():
     network = tiny()
     images = pictures(2, 3, 32, 24)
     with torch.inference_mode():
@@ -70,7 +70,7 @@ def test_features_are_those_on_the_way_to_the_regions():
     assert all((x >= 0).all() and x.std() > 0 for x in maps)
 
 
-def test_features_that_are_not_wanted_are_not_computed():
+def test_later_features_are_not_computed():
     network = tiny()
     network.backbone.layer3 = network.backbone.layer4 = None
     assert len(network.features(pictures(1, 3, 16, 16), 3)) == 3
@@ -92,7 +92,7 @@ def test_regions_are_a_partition(shape):
     torch.testing.assert_close(sum(regions), torch.ones(shape[0], 1, *shape[2:]))
 
 
-def test_class_order_renames_the_channels():
+def test_class_order_permutes_the_channels():
     usual, swapped = tiny(), tiny(class_order=("background", "head", "body"))
     images = pictures(1, 3, 32, 32)
     a, b = usual(images), swapped(images)

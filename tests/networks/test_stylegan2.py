@@ -28,7 +28,7 @@ SQRT2 = math.sqrt(2)
 
 
 def tiny(resolution=(16, 16), seed=0, **kwargs) -> Generator:
-    """A generator of a few thousand parameters whose noise is not switched off."""
+    """A generator of a few thousand parameters whose noise strengths are not 0."""
     settings = {"z_dim": 5, "w_dim": 6, "channel_base": 64, "channel_max": 8} | kwargs
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -56,7 +56,7 @@ def test_upsample_is_zero_stuffing_and_binomial_filter():
     np.testing.assert_allclose(upsample(x).numpy(), expected, atol=1e-12)
 
 
-def test_upsample_keeps_a_flat_picture_flat_inside():
+def test_upsample_keeps_a_flat_image_flat_inside():
     x = torch.ones(1, 3, 6, 6)
     torch.testing.assert_close(upsample(x)[..., 1:-1, 1:-1], torch.ones(1, 3, 10, 10))
 
@@ -107,7 +107,7 @@ def test_styled_conv_by_hand():
 
 @pytest.mark.parametrize("up", [False, True])
 def test_styled_conv_equals_modulated_weights(up):
-    """The textbook form: weights of their own for every sample, one grouped convolution."""
+    """The textbook form: one set of weights per sample, one grouped convolution."""
     with torch.random.fork_rng():
         torch.manual_seed(2)
         layer = StyledConv(3, 4, 5, (10, 10) if up else (5, 5), up, clamp=None).double()
@@ -148,7 +148,7 @@ def test_to_rgb_by_hand():
 
 
 @pytest.mark.parametrize("limit", [0.01, 0.5])
-def test_clamp_bounds_activations_and_every_picture(limit):
+def test_clamp_bounds_activations_and_every_image(limit):
     network = tiny(conv_clamp=limit)
     block = network.synthesis.b4
     x, rgb = block(None, None, 50 * random(2, 2, 6))
@@ -187,7 +187,7 @@ def test_samples_do_not_influence_each_other():
 
 
 def test_each_w_reaches_only_its_own_layers():
-    """Layer i of W+ leaves the picture of all lower resolutions alone."""
+    """Layer i of W+ does not affect the images of lower resolutions."""
     network = tiny((32, 32))
     w_plus = random(1, network.num_ws, 6).repeat(2, 1, 1)
     for i in range(network.num_ws):
@@ -200,7 +200,7 @@ def test_each_w_reaches_only_its_own_layers():
             x, rgb = getattr(network.synthesis, f"b{height}")(x, rgb, ws)
             if first_change is None and not torch.equal(rgb[0], rgb[1]):
                 first_change = k
-        # torgb of block k reads layer 2k + 1, so an odd layer shows in block (i - 1) / 2 already.
+        # torgb of block k reads layer 2k + 1, so an odd layer i already affects block (i - 1) / 2.
         assert first_change == (i // 2 if i % 2 == 0 else (i - 1) // 2)
 
 
@@ -231,7 +231,7 @@ def test_too_few_channels_are_refused():
 
 
 def test_gradients():
-    """Of the picture with respect to W+ and to every parameter, against finite differences."""
+    """Of the image with respect to W+ and to every parameter, against finite differences."""
     network = tiny((8, 8), channel_base=16, channel_max=2, w_dim=3).double()
     w_plus = random(2, network.num_ws, 3, dtype=torch.float64).requires_grad_()
     names, values = zip(*network.synthesis.named_parameters(), strict=True)
@@ -243,7 +243,7 @@ def test_gradients():
     assert torch.autograd.gradcheck(render, (w_plus, *values), fast_mode=True)
 
 
-def test_held_everywhere_or_nowhere_is_one_picture_or_the_other():
+def test_a_mask_of_ones_or_zeros_gives_one_image_or_the_other():
     network = tiny((32, 16))
     w_plus, other = random(2, 8, 6), random(2, 8, 6, seed=2)
     for share, codes in ((0.0, w_plus), (1.0, other)):
@@ -251,8 +251,8 @@ def test_held_everywhere_or_nowhere_is_one_picture_or_the_other():
         assert torch.equal(network.synthesize(w_plus, held), network.synthesize(codes))
 
 
-def test_held_pictures_change_only_near_the_free_side():
-    """A block mixes neighbours, so that the sides touch; far from the free side nothing is new."""
+def test_held_features_fix_the_image_away_from_the_free_side():
+    """Convolutions mix neighbours at the border; far from the free side nothing changes."""
     network = tiny((64, 64))
     w_plus, other = random(1, 10, 6), random(1, 10, 6, seed=2)
     mask = torch.ones(1, 1, 64, 64)
@@ -262,8 +262,8 @@ def test_held_pictures_change_only_near_the_free_side():
     assert change[32:].min() > 0.01 > 100 * change[:16].max()
 
 
-def test_gradients_of_held_pictures():
-    """They flow to the codes, and not to those that hold."""
+def test_gradients_with_held_features():
+    """Gradients flow to the codes, and not to the held ones."""
     network = tiny((8, 8), channel_base=16, channel_max=2, w_dim=3).double().requires_grad_(False)
     w_plus = random(2, network.num_ws, 3, dtype=torch.float64).requires_grad_()
     other = random(2, network.num_ws, 3, seed=2, dtype=torch.float64).requires_grad_()
@@ -273,7 +273,7 @@ def test_gradients_of_held_pictures():
     assert other.grad is None
 
 
-def test_frozen_network_passes_gradients_to_the_latent_alone():
+def test_frozen_network_passes_gradients_to_the_latent_only():
     network = tiny().requires_grad_(False)
     w_plus = random(2, network.num_ws, 6).requires_grad_()
     network.synthesize(w_plus).square().sum().backward()
@@ -288,7 +288,7 @@ def test_every_parameter_can_learn():
     assert silent == []
 
 
-def test_inference_mode_gives_the_same_picture():
+def test_inference_mode_gives_the_same_image():
     network = tiny()
     w_plus = random(2, network.num_ws, 6)
     with torch.inference_mode():
@@ -297,8 +297,8 @@ def test_inference_mode_gives_the_same_picture():
     torch.testing.assert_close(picture, network.synthesize(w_plus))
 
 
-def test_fresh_network_has_pictures_of_a_sensible_contrast():
-    """Unit-variance activations at any depth are what the run-time gains are for."""
+def test_untrained_network_has_images_of_plausible_contrast():
+    """The run-time gains keep activations at unit variance at any depth."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Generator((64, 64), 32, 32, 512, 32, 8)

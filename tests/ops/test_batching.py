@@ -1,4 +1,4 @@
-"""What pairs up with what."""
+"""Numbers of inputs that belong together."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from fice_core.ops.batching import broadcast_count
     ("counts", "edits"),
     [((1, 1), 1), ((4, 1), 4), ((1, 3), 3), ((3, 3), 3), ((2, 1, 2), 2)],
 )
-def test_common_count(counts, edits):
+def test_broadcast_count(counts, edits):
     assert broadcast_count({f"thing {k}": count for k, count in enumerate(counts)}) == edits
 
 
@@ -22,6 +22,6 @@ def test_common_count(counts, edits):
         ({"pictures": 0, "prompts": 1}, "^there are no pictures"),
     ],
 )
-def test_what_does_not_pair_up(counts, message):
+def test_numbers_that_do_not_pair_up(counts, message):
     with pytest.raises(FiceError, match=message):
         broadcast_count(counts)

@@ -1,4 +1,4 @@
-"""Colours against published values and values counted by hand."""
+"""Colours against published values and values worked out by hand."""
 
 import pytest
 import torch

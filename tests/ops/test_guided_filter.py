@@ -1,4 +1,4 @@
-"""Guided filters against a direct computation, and masks refined on drawn figures."""
+"""The guided filter against a direct computation, and refined masks of drawn figures."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_solve_inverts_symmetric_matrices():
 
 
 def test_fit_is_ridge_regression_of_the_window():
-    """In a picture that is one window, every pixel has the same fit: numpy's."""
+    """If the image is one window, every pixel has the same fit, that of numpy."""
     guide, mask, epsilon = random(1, 3, 5, 6), random(1, 1, 5, 6, seed=1), 1e-3
     model, explained = _fit(guide, mask, 6, epsilon)
     x = guide[0].flatten(1).double().numpy() - 0.5
@@ -84,7 +84,7 @@ def test_a_mask_that_is_linear_in_the_colours_is_kept():
     torch.testing.assert_close(filtered(images, mask, 1, 1e-8), mask, atol=1e-3, rtol=0)
 
 
-def test_a_flat_picture_blurs_the_mask():
+def test_a_flat_image_blurs_the_mask():
     mask = torch.zeros(1, 1, 40, 40)
     mask[..., 20:] = 1
     found = filtered(torch.full((1, 3, 40, 40), 0.4), mask, 4, 1e-4)
@@ -92,7 +92,7 @@ def test_a_flat_picture_blurs_the_mask():
     torch.testing.assert_close(found[..., 19] + found[..., 20], torch.ones(1, 1, 40))
 
 
-def test_large_photos_are_done_in_strips(monkeypatch):
+def test_large_photos_are_processed_in_strips(monkeypatch):
     images, mask = random(2, 3, 90, 61), random(2, 1, 30, 20, seed=1)
     monkeypatch.setattr(guided_filter, "WORKING_SIDE", 40)
     whole = refine_mask(images, mask)
@@ -118,7 +118,7 @@ def test_gradients_of_the_filter():
 
 @pytest.mark.parametrize("name", ["body", "head", "garment"])
 @pytest.mark.parametrize(("side", "level"), [(112, 0.98), (64, 0.975), (24, 0.93)])
-def test_masks_of_few_pixels_come_back(drawn, name, side, level):
+def test_masks_of_few_pixels_are_restored(drawn, name, side, level):
     truth = getattr(drawn, name)
     small = resize(truth, (side, side))
     plain = mask_iou(F.interpolate(small, (256, 256), mode="bilinear"), truth)
@@ -129,7 +129,7 @@ def test_masks_of_few_pixels_come_back(drawn, name, side, level):
 
 
 @pytest.mark.parametrize("photo", ["flat", "noise", "somebody else"])
-def test_a_photo_that_does_not_agree_does_little_harm(drawn, photo):
+def test_an_unrelated_photo_changes_the_mask_little(drawn, photo):
     images = {
         "flat": torch.full_like(drawn.images, 0.5),
         "noise": random(*drawn.images.shape),
@@ -142,7 +142,7 @@ def test_a_photo_that_does_not_agree_does_little_harm(drawn, photo):
     assert (plain - found).mean() < loss
 
 
-def test_far_from_the_border_it_is_exactly_0_or_1(drawn):
+def test_far_from_the_border_the_mask_is_exactly_0_or_1(drawn):
     small = resize(drawn.body, (112, 112)) * 0.9 + 0.05  # never sure
     found = refine_mask(drawn.images, small, radius=0.02)
     hard = (F.interpolate(small, (256, 256), mode="bilinear") > 0.5).float()
@@ -169,7 +169,7 @@ def test_any_sizes_give_masks(size, small, radius, seed):
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_empty_and_full_masks_stay(value):
+def test_empty_and_full_masks_do_not_change(value):
     mask = torch.full((1, 1, 8, 8), value)
     assert (refine_mask(random(1, 3, 50, 40), mask) == value).all()
 

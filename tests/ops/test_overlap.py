@@ -1,4 +1,4 @@
-"""The soft Jaccard index, counted by hand."""
+"""The soft Jaccard index, worked out by hand."""
 
 import pytest
 import torch

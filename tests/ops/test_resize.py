@@ -1,4 +1,4 @@
-"""Resizing by matrices is torch's interpolation, forward and backward."""
+"""Resizing by matrices equals torch's interpolation, forward and backward."""
 
 import pytest
 import torch
@@ -32,12 +32,12 @@ def test_matrices_resize_as_torch_does(h, w, p, q, mode, channels_last):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
-def test_channels_last_stays_so():
+def test_channels_last_is_kept():
     x = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
     assert by_matrices(x, (8, 10), "linear").is_contiguous(memory_format=torch.channels_last)
 
 
-def test_autocast_does_not_round_what_is_resized():
+def test_autocast_does_not_round_resized_images():
     x = torch.rand(1, 3, 5, 5)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = by_matrices(x, (9, 9), "linear")
@@ -55,7 +55,7 @@ def test_an_axis_is_averaged_to_shrink_and_interpolated_to_grow():
 def test_views_by_matrices_are_those_of_the_grid(size):
     rng = torch.Generator().manual_seed(1)
     pictures = torch.rand(3, 2, *size, dtype=torch.float64, generator=rng)
-    boxes = draw_views(3, 5, 2).double()  # some of them reach beyond the picture
+    boxes = draw_views(3, 5, 2).double()  # some of them reach beyond the image
     torch.testing.assert_close(
         cut_by_matrices(pictures, boxes), _cut(pictures, boxes), rtol=0, atol=1e-12
     )

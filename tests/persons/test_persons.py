@@ -1,4 +1,4 @@
-"""Persons found by the demonstration networks in scenes whose truth is known, and chosen otherwise."""
+"""Persons detected by the demonstration networks in scenes with known truth, and other selections."""
 
 import pytest
 import torch
@@ -30,12 +30,12 @@ def overlap(first: tuple[int, ...], second: tuple[int, ...]) -> float:
     [
         ((768, 1024), [(400, 256, 512)]),
         ((600, 900), [(40, 0, 600)]),
-        ((700, 500), [(-160, 200, 500)]),  # partly out of the picture
+        ((700, 500), [(-160, 200, 500)]),  # partly out of the image
         ((900, 1200), [(800, 500, 150)]),  # small
         ((768, 1024), [(60, 168, 600), (620, 300, 380)]),
     ],
 )
-def test_everybody_is_found_the_largest_first(
+def test_all_persons_are_found_the_largest_first(
     models: Models, size: tuple[int, int], places: list[tuple[int, int, int]]
 ) -> None:
     made = scene(size, places, seed=places[0][2])
@@ -46,20 +46,20 @@ def test_everybody_is_found_the_largest_first(
         assert person.frame.size == size and person.frame.resolution == models.generator.resolution
 
 
-def test_an_empty_scene_has_nobody(models: Models) -> None:
+def test_an_empty_scene_has_no_persons(models: Models) -> None:
     made = scene((500, 700), [], seed=3)
     assert find_persons(models.generator, models.segmenter, made.image) == []
     with pytest.raises(FiceError, match="no person"):
         choose_frame(models.generator, models.segmenter, made.image, "auto")
 
 
-def test_a_picture_that_one_person_fills_is_taken_whole(models: Models) -> None:
+def test_an_image_that_one_person_fills_is_used_whole(models: Models) -> None:
     made = scene((256, 256), [(0, 0, 256)], seed=5)
     frame = choose_frame(models.generator, models.segmenter, made.image, "auto")
     assert frame == Frame.around((256, 256), models.generator.resolution)
 
 
-def test_a_mask_chooses_among_persons(models: Models) -> None:
+def test_a_mask_selects_a_person(models: Models) -> None:
     made = scene((600, 1000), [(30, 100, 500), (580, 180, 400)], seed=8)
     marked = torch.zeros(1, 1, 600, 1000)
     marked[..., 400:500, 700:850] = 1.0  # on the smaller one's chest
@@ -67,7 +67,7 @@ def test_a_mask_chooses_among_persons(models: Models) -> None:
     assert overlap(frame.box, made.boxes[1]) > 0.6
 
 
-def test_the_layout_is_fitted_to_the_mask_of_somebody_who_is_not_found(models: Models) -> None:
+def test_the_template_is_fitted_to_the_mask_of_a_person_who_is_not_found(models: Models) -> None:
     made = scene((600, 1000), [(300, 100, 450)], seed=9)
     silhouette = ((made.body + made.head) > 0.5).float()
     nothing = torch.full_like(made.image, 0.5)
@@ -75,7 +75,7 @@ def test_the_layout_is_fitted_to_the_mask_of_somebody_who_is_not_found(models: M
     assert overlap(frame.box, made.boxes[0]) > 0.6
 
 
-def test_what_cannot_be_framed_is_told_in_a_line() -> None:
+def test_requests_that_cannot_be_framed_are_refused() -> None:
     models = toy_models()
     photo = torch.rand(1, 3, 200, 300, generator=torch.Generator().manual_seed(0))
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_framed_is_told_in_a_line() -> None:
         frame(mask=torch.ones(1, 1, 200, 300), box=(0, 0, 100, 100))
 
 
-def test_a_person_too_many_is_told(models: Models) -> None:
+def test_a_missing_person_is_refused(models: Models) -> None:
     made = scene((400, 600), [(100, 0, 400)], seed=11)
     with pytest.raises(FiceError, match="there is no person 1: 1 found"):
         choose_frame(models.generator, models.segmenter, made.image, "person", 1)

@@ -1,4 +1,4 @@
-"""The loops that `fice bench` compares: the plain one is the same mathematics, every operation is counted."""
+"""The loops that `fice bench` compares: they compute the same, and all operations are counted."""
 
 from dataclasses import replace
 
@@ -75,10 +75,10 @@ def test_plain_loop_has_the_losses_and_gradients_of_the_real_one(
 
 
 @pytest.mark.parametrize("term", ["clip", "pose", "head", "image", "latent"])
-def test_every_single_gradient_of_the_plain_loop(
+def test_the_gradient_of_every_term_of_the_plain_loop(
     plain: Models, ours: Models, targets: Targets, term: str
 ) -> None:
-    """In the sum a large term would hide a mistake in a small one."""
+    """Each term is tested alone: in the sum, a large term would hide an error in a small one."""
     off = dict.fromkeys(PAPERS.weights.as_dict(), 0.0)
     settings = PAPERS.with_weights(**{**off, term: 1.0})
     critics = {"clip": ours.clip, "densepose": ours.densepose, "segmenter": ours.segmenter}
@@ -122,7 +122,7 @@ def test_plain_networks_are_contiguous(ours: Models) -> None:
     assert torch.equal(copied, weight)
 
 
-def test_operations_of_a_convolution_counted_by_hand() -> None:
+def test_operations_of_a_convolution_by_hand() -> None:
     x = torch.randn(2, 3, 8, 8, requires_grad=True)
     conv = nn.Conv2d(3, 5, 3, padding=1, bias=False)
     forward = 2 * (2 * 5 * 8 * 8) * (3 * 3 * 3)  # two for each output and each of its 27 weights
@@ -148,9 +148,7 @@ def test_operations_of_grouped_convolutions_by_hand(groups: int, transposed: boo
     assert operations.read() == 3 * forward
 
 
-def test_plain_loop_of_two_pictures_has_twice_the_operations(
-    plain: Models, targets: Targets
-) -> None:
+def test_plain_loop_of_two_images_has_twice_the_operations(plain: Models, targets: Targets) -> None:
     found = []
     for count in (1, 2):
         loop = PlainLoop(plain, targets.select(slice(0, count)), PAPERS)
@@ -170,7 +168,7 @@ def test_operations_are_those_that_torch_counts(ours: Models) -> None:
     assert operations.read() == counter.get_total_flops() > 0
 
 
-def test_laps_add_up_what_the_meter_moved() -> None:
+def test_laps_sum_the_differences_of_the_meter() -> None:
     meter = iter([0.0, 1.0, 3.0, 10.0, 14.0])
     laps = Laps(lambda: next(meter))
     for stage in ("a", "b", None, "a", None):
@@ -178,7 +176,7 @@ def test_laps_add_up_what_the_meter_moved() -> None:
     assert laps.between(difference) == {"a": 1.0 + 4.0, "b": 2.0}
 
 
-def test_stages_hold_all_operations_of_a_step(ours: Models, targets: Targets) -> None:
+def test_stages_contain_all_operations_of_a_step(ours: Models, targets: Targets) -> None:
     loop = real_loop(ours, targets, EditSettings())
     with Operations() as operations:
         stages = loop.stages(operations.read, difference)
@@ -194,18 +192,18 @@ def test_stages_hold_all_operations_of_a_step(ours: Models, targets: Targets) ->
     assert whole == pytest.approx(sum(stages.values()) + coordinates, rel=0.01)
 
 
-def test_two_pictures_are_twice_the_operations(ours: Models, targets: Targets) -> None:
+def test_two_images_are_twice_the_operations(ours: Models, targets: Targets) -> None:
     found = []
     for count in (1, 2):
         loop = real_loop(ours, targets.select(slice(0, count)), PAPERS)
         with Operations() as operations:
             found.append(sum(loop.stages(operations.read, difference).values()))
-    # But for what the layers' weights have to do with, which are the same for all pictures.
+    # But for what the layers' weights have to do with, which are the same for all images.
     assert found[1] == pytest.approx(2 * found[0], rel=0.01)
 
 
 class Calls(TorchDispatchMode):
-    """A meter of how often torch is asked for anything: a clock that no other process disturbs."""
+    """A meter that counts calls of torch: a clock that no other process disturbs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -258,7 +256,7 @@ def test_terms_of_every_second_step_count_half(ours: Models, targets: Targets) -
     assert dense - lap == pytest.approx(saved)
 
 
-def test_networks_that_make_no_numbers_are_a_clear_mistake(targets: Targets) -> None:
+def test_networks_with_losses_that_are_not_finite_are_refused(targets: Targets) -> None:
     broken = random_models(TINY)
     broken.clip.mean.fill_(torch.nan)
     with pytest.raises(FiceError, match="not finite"):

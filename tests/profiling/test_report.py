@@ -64,7 +64,7 @@ def test_other_sizes_have_more_layers_and_impossible_ones_are_refused() -> None:
             configurations(size)
 
 
-def test_random_networks_are_the_same_every_time_and_leave_torchs_state_alone() -> None:
+def test_random_networks_are_reproducible_and_do_not_change_torchs_state() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -94,7 +94,7 @@ def test_fastest_product_is_kept_and_absent_formats_are_not_named(
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells")
-def test_peak_memory_sees_what_is_gone_again() -> None:
+def test_peak_memory_includes_memory_that_was_freed() -> None:
     with PeakMemory(torch.device("cpu")) as memory:
         block = torch.ones(1 << 25)  # 128 MB
         torch.mm(torch.ones(600, 600), torch.ones(600, 600))  # while somebody looks
@@ -104,7 +104,7 @@ def test_peak_memory_sees_what_is_gone_again() -> None:
     assert 100e6 < memory.peak - memory.before < 400e6
 
 
-def test_other_processes_answer_fail_and_die() -> None:
+def test_results_errors_and_deaths_of_other_processes() -> None:
     turns: list[None] = []
 
     def run(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -174,7 +174,7 @@ def fice(*arguments: object) -> Result:
 
 @pytest.fixture
 def tiny_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiny networks for full-size ones, measured in this process; none has room for 4 pictures."""
+    """Tiny networks instead of full-size ones, measured in this process; memory is too small for 4 images."""
 
     def here(work: Callable[..., Any], *arguments: Any, progress: Callable[[], None]) -> Any:
         if arguments[0].batch == 4:
@@ -199,7 +199,7 @@ def test_command_writes_table_report_and_plot(
     asked = ("--compile",) if has_it else ()
     result = fice("bench", *options, *asked, "--report", figures, "--plot", plot)
     assert result.exit_code == 0
-    assert ("| compiling, once for a process |" in result.stdout) == has_it
+    assert ("| compiling, once per process |" in result.stdout) == has_it
     assert result.stdout.count("| generator, forward |") == 1
     assert "batch 4: memory ran out" in result.stderr
     entries = json.loads(figures.read_text())["configurations"]
@@ -295,7 +295,7 @@ def test_batches_at_the_first_size_and_sizes_with_the_first_batch(
     ],
 )
 @pytest.mark.usefixtures("tiny_here")
-def test_mistakes_are_told_in_one_line(arguments: tuple[str, ...], part: str) -> None:
+def test_errors_are_reported_in_one_line(arguments: tuple[str, ...], part: str) -> None:
     result = fice("bench", *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""

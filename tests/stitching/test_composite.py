@@ -1,4 +1,4 @@
-"""What is brought back from the photo, and that it is brought back exactly."""
+"""Plain stitch and the paper's stitch."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_stitch_blends_linearly():
     assert stitch(generated, original, mask)[0, 1, 0].tolist() == [0, 0.25, 0.5, 1]
 
 
-def test_a_full_mask_gives_the_generated_picture_bit_for_bit():
+def test_a_full_mask_gives_the_generated_image_bit_for_bit():
     generated, original = pictures()
     assert torch.equal(stitch(generated, original, torch.ones(2, 1, 6, 6)), generated)
 

@@ -1,4 +1,4 @@
-"""Stitching modes: exact outside the mask, and what each promises inside."""
+"""Stitch modes: exact outside of the mask, and the properties of each inside."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def disk(size: int, radius: float, feather: float = 0.0) -> torch.Tensor:
 
 
 def ragged(seed: int, height: int, width: int) -> torch.Tensor:
-    """Two soft masks of no particular shape, often touching the picture's end."""
+    """Two soft masks of arbitrary shape, which often touch the border of the image."""
     rough = noise(2, 1, 6, 5, seed=seed)
     soft = torch.nn.functional.interpolate(rough, (height, width), mode="bilinear")
     return ((soft - 0.45) * 4).clamp(0, 1)
@@ -49,13 +49,13 @@ def test_outside_the_mask_it_is_the_original_bit_for_bit(blend, seed, height, wi
 @pytest.mark.parametrize("blend", MODES)
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=10, deadline=None)
-def test_nothing_changes_where_the_pictures_are_the_same(blend, seed):
+def test_nothing_changes_where_the_images_are_the_same(blend, seed):
     original = noise(2, 3, 37, 23, seed=seed)
     assert torch.equal(blend(original, original, ragged(seed, 37, 23)), original)
 
 
 @pytest.mark.parametrize("blend", MODES)
-def test_pictures_of_a_batch_do_not_touch_each_other(blend):
+def test_images_of_a_batch_do_not_touch_each_other(blend):
     generated, original = noise(2, 2, 3, 40, 31)
     mask = ragged(1, 40, 31)
     together = blend(generated, original, mask)
@@ -65,7 +65,7 @@ def test_pictures_of_a_batch_do_not_touch_each_other(blend):
 
 
 @pytest.mark.parametrize("blend", MODES)
-def test_the_inputs_are_left_as_they_were(blend):
+def test_the_inputs_do_not_change(blend):
     generated, original = noise(2, 1, 3, 20, 20)
     copies = generated.clone(), original.clone()
     blend(generated, original, disk(20, 6, 3))
@@ -79,7 +79,7 @@ def test_sizes_must_agree(blend, shape):
         blend(noise(1, 3, 6, 6), noise(1, 3, 6, 6), torch.ones(2, 1, 5, 6))
 
 
-def test_an_empty_mask_gives_the_original_and_a_full_one_the_generated_picture():
+def test_an_empty_mask_gives_the_original_and_a_full_one_the_generated_image():
     generated, original = noise(2, 1, 3, 48, 48)
     for blend in MODES:
         assert torch.equal(blend(generated, original, torch.zeros(1, 1, 48, 48)), original)
@@ -101,7 +101,7 @@ def test_reduce_and_expand_by_hand():
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5), st.integers(0, 1000))
 @settings(max_examples=30, deadline=None)
-def test_the_levels_of_a_pyramid_add_up_to_the_picture(height, width, levels, seed):
+def test_the_levels_of_a_pyramid_sum_to_the_image(height, width, levels, seed):
     picture = noise(1, 3, height, width, seed=seed).double()
     bands = laplacian_pyramid(picture, levels)
     assert len(bands) == levels + 1
@@ -112,7 +112,7 @@ def test_the_levels_of_a_pyramid_add_up_to_the_picture(height, width, levels, se
     torch.testing.assert_close(whole, picture, rtol=0, atol=1e-12)
 
 
-def test_a_pyramid_of_no_levels_is_the_feathered_mixture():
+def test_a_pyramid_without_levels_is_a_plain_blend():
     generated, original = noise(2, 1, 3, 50, 40)
     mask = ragged(0, 50, 40)[:1]
     torch.testing.assert_close(
@@ -134,7 +134,7 @@ def test_a_cast_fades_over_the_pyramids_border_without_a_step():
 
 
 def test_the_old_garment_does_not_shine_through_the_pyramid():
-    """In the core, what the photo showed there is of no account, however wide the transitions."""
+    """In the interior, the photo's content has no influence, even with wide transitions."""
     generated = noise(1, 3, 128, 128) * 0.2 + 0.4
     original = generated.clone()
     mask = disk(128, 40, 12)
@@ -143,7 +143,7 @@ def test_the_old_garment_does_not_shine_through_the_pyramid():
 
 
 def test_content_that_differs_at_the_border_does_not_bleed_into_the_pyramid():
-    """The photo is 0.05 lighter, but for trousers along an eighth of the border, made blue."""
+    """The photo is 0.05 lighter, except for blue trousers along an eighth of the border."""
     original = torch.full((1, 3, 128, 128), 0.6)
     generated = original - 0.05
     generated[..., 100:, :] += torch.tensor([-0.4, -0.3, 0.2]).view(3, 1, 1)
@@ -155,7 +155,7 @@ def test_content_that_differs_at_the_border_does_not_bleed_into_the_pyramid():
 
 
 def test_gradients_of_the_pyramid():
-    """It is linear in both pictures within [0, 1], and says so to autograd."""
+    """It is linear in both images within [0, 1], and its gradients agree."""
     generated, original = noise(2, 1, 3, 8, 9).double() * 0.2 + 0.4
     mask = ragged(3, 8, 9)[:1].double()
     assert 0 < (mask > 0).float().mean() < 1

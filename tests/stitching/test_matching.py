@@ -1,4 +1,4 @@
-"""Colour and grain of the patch, against casts and noise of known size."""
+"""Matching of colour and grain, with casts and noise of known size."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def figures() -> Rendering:
 # -- the ring -------------------------------------------------------------------------------------
 
 
-def test_the_ring_is_what_is_kept_near_the_edit():
+def test_the_ring_is_the_kept_area_near_the_edit():
     mask = torch.zeros(1, 1, 50, 50)
     mask[..., 20:30, 20:30] = 0.1
     ring = ring_around(mask, width=0.1)  # 5 pixels
@@ -41,7 +41,7 @@ def test_the_ring_is_what_is_kept_near_the_edit():
     assert not ring_around(torch.zeros(1, 1, 50, 50)).any()
 
 
-def test_the_ring_of_a_large_picture_is_grown_in_blocks():
+def test_the_ring_of_a_large_image_is_dilated_in_blocks():
     mask = square(1500, 600)
     ring = ring_around(mask, width=0.1)[0, 0]
     assert not (ring & (mask[0, 0] > 0)).any()
@@ -69,8 +69,8 @@ def test_a_known_cast_is_found_and_removed(figures):
     assert (matched - figures.images).abs().max() < 0.01
 
 
-def test_what_the_pictures_do_not_share_is_no_evidence(figures):
-    """A third of the ring shows something else altogether."""
+def test_different_content_does_not_affect_the_fit(figures):
+    """A third of the ring shows different content."""
     kept = ring_around(figures.garment)
     generated = cast(figures.images)
     generated[..., 180:, :] = torch.tensor([0.1, 0.3, 0.8]).view(1, 3, 1, 1)
@@ -81,21 +81,21 @@ def test_what_the_pictures_do_not_share_is_no_evidence(figures):
 
 
 def test_a_gain_is_found_though_most_of_the_ring_is_one_wall():
-    """Fitting the wall first must not make outliers of the few darker pixels that know the gain."""
+    """The fit to the wall must not make outliers of the few darker pixels that determine the gain."""
     original = torch.full((1, 3, 100, 100), 0.9)
     original[..., 85:, :] = 0.2
     gain, offset = fit_colour(0.95 * original + 0.02, original, torch.ones(1, 1, 100, 100))
     assert (gain - 1 / 0.95).abs().max() < 0.002 and (offset + 0.02 / 0.95).abs().max() < 0.002
 
 
-def test_a_single_colour_tells_an_offset_but_no_gain():
+def test_a_single_colour_determines_an_offset_but_no_gain():
     original = torch.full((1, 3, 64, 64), 0.6)
     gain, offset = fit_colour(original - 0.05, original, torch.ones(1, 1, 64, 64))
     assert gain.tolist() == [pytest.approx([1.0] * 3, abs=1e-4)]
     assert offset.tolist() == [pytest.approx([0.05] * 3, abs=1e-4)]
 
 
-def test_without_evidence_nothing_is_changed():
+def test_without_pixels_to_fit_nothing_changes():
     generated, original = torch.rand(2, 2, 3, 64, 64)
     kept = torch.zeros(2, 1, 64, 64)
     kept[0, 0, :3, :3] = 1  # 9 pixels
@@ -116,7 +116,7 @@ def test_the_correction_is_bounded(seed):
     assert (offset.abs() <= 0.2 + 1e-6).all()
 
 
-def test_equal_pictures_need_no_correction(figures):
+def test_equal_images_need_no_correction(figures):
     gain, offset = fit_colour(figures.images, figures.images, ring_around(figures.garment))
     assert (gain - 1).abs().max() < 1e-6 and offset.abs().max() < 1e-6
 
@@ -130,7 +130,7 @@ def deviations(images: torch.Tensor) -> torch.Tensor:
     return torch.stack([band.std() for band in bands])
 
 
-def test_the_two_bands_and_the_rest_add_up():
+def test_the_two_bands_and_the_rest_sum_to_the_image():
     picture = noise(1, 3, 20, 30).double()
     bands, rest = _bands(picture)
     torch.testing.assert_close(bands[0] + bands[1] + rest, picture, rtol=0, atol=1e-12)
@@ -144,8 +144,8 @@ def test_shares_of_the_bands_are_those_of_filtered_noise():
 
 
 @pytest.mark.parametrize("soft", [False, True])
-def test_missing_grain_is_added_as_strong_as_the_photos(soft):
-    """White grain, and grain that a smaller copy of the photo has made coarser."""
+def test_missing_grain_is_added_with_the_photos_strength(soft):
+    """White grain, and grain made coarser by resizing the photo."""
     flat = torch.full((1, 3, 400, 400), 0.5)
     grain = 0.03 * noise(1, 1, 400, 400)
     if soft:
@@ -163,7 +163,7 @@ def test_missing_grain_is_added_as_strong_as_the_photos(soft):
     assert (channels[:, 0] - channels[:, 1]).abs().max() < 1e-5  # grey grain stays grey
 
 
-def test_grain_that_is_there_is_not_added_again():
+def test_existing_grain_is_not_added_again():
     flat = torch.full((1, 3, 300, 300), 0.5)
     photo = flat + 0.03 * noise(1, 3, 300, 300)
     patch = flat + 0.03 * noise(1, 3, 300, 300, seed=1)
@@ -174,14 +174,14 @@ def test_grain_that_is_there_is_not_added_again():
     assert torch.equal(match_grain(rough, photo, square(300, 60), seed=2), rough)
 
 
-def test_a_picture_without_grain_gets_none(figures):
-    """Drawn figures, rounded to 8 bits: what is left of shading and rounding is no grain."""
+def test_an_image_without_grain_gets_none(figures):
+    """Drawn figures, rounded to 8 bits: shading and rounding are not grain."""
     photo = (figures.images * 255).round() / 255
     patch = F.interpolate(F.avg_pool2d(photo, 2), scale_factor=2, mode="bilinear")
     assert torch.equal(match_grain(patch, photo, figures.garment, seed=0), patch)
 
 
-def test_a_blown_out_wall_does_not_hide_the_grain():
+def test_an_overexposed_wall_does_not_hide_the_grain():
     photo = torch.full((1, 3, 300, 300), 0.5) + 0.03 * noise(1, 3, 300, 300)
     photo[..., :200] = 1.0
     flat = torch.full_like(photo, 0.5)
@@ -190,7 +190,7 @@ def test_a_blown_out_wall_does_not_hide_the_grain():
     assert match_grain(flat, photo, mask, seed=0)[..., 110:190, 210:240].std() > 0.02
 
 
-def test_grain_depends_on_the_seed_alone():
+def test_grain_depends_only_on_the_seed():
     photo = torch.full((2, 3, 200, 200), 0.5) + 0.03 * noise(1, 3, 200, 200)
     flat = torch.full_like(photo, 0.5)
     mask = square(200, 50).expand(2, -1, -1, -1)

@@ -1,4 +1,4 @@
-"""Seamless cloning: the membrane against a direct solver, and what it does to pictures."""
+"""Seamless cloning: the membrane against a direct solver, and blended images."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def grid(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def direct(values: torch.Tensor, weights: torch.Tensor, inside: torch.Tensor) -> np.ndarray:
-    """The same equations, one for each pixel inside, by sparse factorisation."""
+    """The same equations, one per pixel inside, solved by sparse factorisation."""
     height, width = inside.shape
     pixels = [tuple(p) for p in inside.nonzero().tolist()]
     number = {pixel: k for k, pixel in enumerate(pixels)}
@@ -70,29 +70,29 @@ def test_the_membrane_solves_the_equations(size, name, firm):
     assert np.abs(solved.numpy() - direct(values, weights, inside)).max() < 1e-4
 
 
-def test_a_membrane_over_a_strip_is_a_straight_line():
+def test_a_membrane_over_a_strip_is_linear():
     values = torch.tensor([[0.0, 9, 9, 9, 1]])[None]
     inside = torch.tensor([[False, True, True, True, False]])
     line = membrane(values, torch.ones(1, 5), inside)
     assert line[0, 0].tolist() == pytest.approx([0, 0.25, 0.5, 0.75, 0], abs=1e-4)
 
 
-def test_half_a_weight_is_a_tie_of_half_the_strength():
-    """Springs of 1, 1 and 1/2 in a row: the last one takes half of the whole stretch."""
+def test_half_a_weight_is_a_spring_of_half_the_strength():
+    """Springs of 1, 1 and 1/2 in series: the last one takes half of the difference."""
     values = torch.tensor([[0.0, 9, 9, 1]])[None]
     inside = torch.tensor([[False, True, True, False]])
     line = membrane(values, torch.tensor([[1.0, 1, 1, 0.5]]), inside)
     assert line[0, 0].tolist() == pytest.approx([0, 0.25, 0.5, 0], abs=1e-4)
 
 
-def test_at_the_pictures_end_the_membrane_is_level():
+def test_the_membrane_is_level_at_the_border_of_the_image():
     values = torch.tensor([[[0.7, 0, 0, 0]]])
     inside = torch.tensor([[False, True, True, True]])
     level = membrane(values, torch.ones(1, 4), inside)
     assert level[0, 0].tolist() == pytest.approx([0, 0.7, 0.7, 0.7], abs=1e-4)
 
 
-def test_components_are_solved_apart():
+def test_components_are_independent():
     values = torch.zeros(1, 40, 60)
     values[..., 30:] = 1
     inside = torch.zeros(40, 60, dtype=torch.bool)
@@ -124,8 +124,8 @@ def shape_disk(size: int, radius: float) -> torch.Tensor:
     return torch.hypot(rows - size / 2, columns - size / 2) < radius
 
 
-def test_light_that_varies_over_the_picture_is_taken_back():
-    """The patch is the photo in other light, a harmonic function: the photo must come out."""
+def test_a_harmonic_change_of_light_is_reversed():
+    """The patch is the photo plus a harmonic function: the result is the photo."""
     original = noise(1, 3, 90, 90) * 0.3 + 0.3
     rows, columns = grid(90, 90)
     light = 0.08 + 0.001 * rows - 0.0005 * columns
@@ -153,8 +153,8 @@ def test_the_patch_keeps_its_own_gradients():
     assert (result - wanted).abs().max() < 2e-3
 
 
-def test_what_differs_in_content_at_a_part_of_the_border_does_not_bleed_in():
-    """An eighth of the border runs through trousers that the generator made blue."""
+def test_different_content_at_a_part_of_the_border_does_not_bleed_in():
+    """An eighth of the border crosses trousers that the generator made blue."""
     original = torch.full((1, 3, 96, 96), 0.6)
     generated = original - 0.05
     trousers = torch.zeros(1, 1, 96, 96)
@@ -171,14 +171,14 @@ def test_what_differs_in_content_at_a_part_of_the_border_does_not_bleed_in():
     assert (plain[:, garment] - 0.05).abs().max() > 0.03
 
 
-def test_where_the_whole_border_differs_the_patch_still_follows_it():
+def test_the_patch_follows_a_border_that_differs_everywhere():
     original = torch.full((1, 3, 48, 48), 0.8)
     mask = disk(48, 18)
     result = blend_gradients(torch.full_like(original, 0.3), original, mask)
     assert (result - 0.8).abs().max() < 0.01
 
 
-def test_a_border_of_nan_is_no_border():
+def test_a_border_of_nan_is_ignored():
     generated, original = noise(2, 1, 3, 30, 30)
     mask = disk(30, 10)
     generated = torch.where(mask > 0, generated, torch.nan)

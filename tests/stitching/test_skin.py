@@ -56,7 +56,7 @@ def errors(tone: SkinTone, drawn: Attributes) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("sleeve", [0.0, 1.0])
-def test_hands_and_faces_show_the_true_skin(sleeve):
+def test_hands_and_faces_give_the_true_skin_tone(sleeve):
     drawn = people(sleeve)
     figures = render(drawn, 128)
     nothing = torch.zeros_like(figures.head)
@@ -70,7 +70,7 @@ def test_hands_and_faces_show_the_true_skin(sleeve):
         assert (errors(tone, drawn) < 3).float().mean() >= 0.95
 
 
-def test_the_networks_parts_serve_as_well():
+def test_predicted_parts_give_the_true_skin_tone_too():
     drawn = people()
     figures = render(drawn, 128)
     parts = extract_pose(load_models("demo").densepose, figures.images)
@@ -78,7 +78,7 @@ def test_the_networks_parts_serve_as_well():
     assert (errors(tone, drawn) < 3).float().mean() >= 0.95
 
 
-def test_bare_arms_serve_when_there_is_nothing_else():
+def test_bare_arms_are_used_when_hands_and_face_are_hidden():
     drawn = people(0.0)
     figures = render(drawn, 128)
     nothing = torch.zeros_like(figures.head)
@@ -87,7 +87,7 @@ def test_bare_arms_serve_when_there_is_nothing_else():
     assert (errors(tone, drawn) < 8).all()  # in shade and light
 
 
-def test_gloves_are_not_taken_for_hands():
+def test_gloves_are_not_skin():
     drawn = people()
     figures = render(drawn, 128)
     hands = hands_of(figures)
@@ -105,7 +105,7 @@ def test_the_spread_is_the_robust_standard_deviation():
     assert tone.spread[0, 0].item() == pytest.approx(lab[..., 0].std(), rel=0.1)
 
 
-def test_likelihood_tells_skin_from_cloth_and_walls():
+def test_likelihood_distinguishes_skin_from_cloth_and_walls():
     drawn = people(0.3)
     figures = render(drawn.replace(colour=torch.tensor([[0.1, 0.3, 0.8]]).expand(COUNT, 3)), 128)
     tone = skin_tone(figures.images, hands_of(figures), head_of(figures))
@@ -128,7 +128,7 @@ def test_likelihood_by_hand():
 
 @pytest.fixture(scope="module")
 def uncovered() -> dict[str, torch.Tensor | SkinTone]:
-    """People whose long sleeves became short, generated with somebody else's skin."""
+    """Persons whose long sleeves became short, generated with another skin tone."""
     before, after = people(1.0), people(0.3)
     other = after.replace(skin=after.skin.roll(1, 0))
     old, new, wrong = (render(figures, 128) for figures in (before, after, other))
@@ -145,7 +145,7 @@ def uncovered() -> dict[str, torch.Tensor | SkinTone]:
     }
 
 
-def test_new_skin_takes_the_persons_own_tone(uncovered):
+def test_new_skin_gets_the_persons_tone(uncovered):
     before = skin_difference(
         uncovered["generated"], uncovered["bare"], uncovered["wanted"], uncovered["bare"]
     )
@@ -167,7 +167,7 @@ def test_light_and_shade_of_the_skin_are_kept(uncovered):
         assert relative[1].std() == pytest.approx(relative[0].std(), rel=0.25)
 
 
-def test_outside_its_mask_and_without_a_tone_nothing_is_shifted(uncovered):
+def test_nothing_changes_outside_of_the_mask_or_without_a_tone(uncovered):
     generated, bare = uncovered["generated"], uncovered["bare"]
     shifted = shift_skin(generated, bare, uncovered["tone"])
     outside = bare.expand_as(generated) == 0
@@ -177,7 +177,7 @@ def test_outside_its_mask_and_without_a_tone_nothing_is_shifted(uncovered):
     assert torch.equal(shift_skin(generated, bare, unknown), generated)
 
 
-def test_newly_bare_is_what_looks_like_skin_now_and_did_not_before(uncovered):
+def test_newly_bare_skin_is_skin_only_after_the_edit(uncovered):
     bare = newly_bare(
         uncovered["generated"],
         uncovered["original"],

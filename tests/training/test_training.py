@@ -1,4 +1,4 @@
-"""Training: losses by hand, resuming, averages; the stages on tiny pools."""
+"""Training: losses by hand, resuming, averages, and the stages on tiny pools."""
 
 import math
 from pathlib import Path
@@ -32,15 +32,15 @@ def test_contrastive_loss_by_hand() -> None:
     text = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     true = torch.tensor([[True, False], [False, True], [True, False]])
     scale = torch.tensor(2.0)
-    # rows: every caption has one true picture, logits (2, 0): -log(e^2 / (e^2 + 1))
+    # rows: every caption has one true image, logits (2, 0): -log(e^2 / (e^2 + 1))
     row = math.log(1 + math.exp(-2))
-    # columns: picture 0 has two true captions of logit 2 and a false one of 0; picture 1 one and two
+    # columns: image 0 has two true captions of logit 2 and a false one of 0; image 1 one and two
     columns = (math.log(1 + math.exp(-2) / 2) + math.log(1 + 2 * math.exp(-2))) / 2
     loss = contrastive_loss(image, text, scale, true, ~true)
     assert float(loss) == pytest.approx((row + columns) / 2, rel=1e-6)
 
 
-def test_contrastive_loss_ignores_what_is_undecided() -> None:
+def test_contrastive_loss_ignores_undecided_pairs() -> None:
     generator = torch.Generator().manual_seed(0)
     image, text = (
         nn.functional.normalize(torch.randn(4, 8, generator=generator)) for _ in range(2)
@@ -55,7 +55,7 @@ def test_contrastive_loss_ignores_what_is_undecided() -> None:
     )
 
 
-def test_picture_loss_is_zero_only_for_the_same_picture() -> None:
+def test_image_loss_is_zero_only_for_the_same_image() -> None:
     a = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert float(picture_loss(a, a)) == 0
     # a constant offset costs nothing in the differences; what is beyond each scale's small error
@@ -67,7 +67,7 @@ def test_picture_loss_is_zero_only_for_the_same_picture() -> None:
     assert float(picture_loss(a + 0.01, a)) == pytest.approx(pixels + fours + sixteens, rel=1e-3)
 
 
-def test_importance_of_nothing_weighs_nothing() -> None:
+def test_pixels_without_importance_have_no_loss() -> None:
     a, b = torch.rand(2, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     weight = torch.zeros(2, 1, 16, 16)
     assert float(picture_loss(a, b, weight)) == 0
@@ -80,7 +80,7 @@ def test_mixtures_split_the_layers() -> None:
     assert w_plus[:, :APPEARANCE_LAYER].sum() == 0 and w_plus[:, APPEARANCE_LAYER:].min() == 1
 
 
-def test_jitter_has_the_size_that_was_asked_for() -> None:
+def test_jitter_has_the_given_size() -> None:
     w_plus = (
         torch.randn(512, 1, 16, generator=torch.Generator().manual_seed(0)).expand(-1, 6, -1) * 3
     )
@@ -135,7 +135,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert torch.equal(_train(tmp_path / "parts", 9), whole)
 
 
-def test_a_diverging_run_is_loud(tmp_path: Path) -> None:
+def test_a_diverging_run_is_an_error(tmp_path: Path) -> None:
     stage, _, _ = _stage(tmp_path)
     with pytest.raises(RuntimeError, match="diverged"):
         stage.run(Schedule(30), lambda i: {"loss": torch.tensor(torch.nan)})
@@ -146,7 +146,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     return Pool(tmp_path_factory.mktemp("pool"), 500, 32)
 
 
-def test_pool_holds_mixtures_and_their_codes(pool: Pool) -> None:
+def test_pool_contains_mixtures_and_their_codes(pool: Pool) -> None:
     from fice_core.demo.renderer import render
 
     batch = pool.batch(torch.tensor([3, 400]))
@@ -157,7 +157,7 @@ def test_pool_holds_mixtures_and_their_codes(pool: Pool) -> None:
     assert torch.equal(drawn.labels, batch.labels)
 
 
-def test_wardrobe_sees_every_attribute(pool: Pool) -> None:
+def test_wardrobe_depends_on_every_attribute(pool: Pool) -> None:
     torch.manual_seed(0)
     wardrobe = AttributeMapping(16)
     worn = pool.batch(torch.arange(4)).attributes()
@@ -168,7 +168,7 @@ def test_wardrobe_sees_every_attribute(pool: Pool) -> None:
         assert not torch.equal(features(worn.replace(**{name: value * 0.5 + 0.1})), base), name
 
 
-def test_fakes_are_their_codes_pictures(tmp_path: Path) -> None:
+def test_fakes_are_the_images_of_their_codes(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = Generator((16, 16), 48, 8, 64, 8, 2)
     wardrobe = AttributeMapping(8)
@@ -179,13 +179,13 @@ def test_fakes_are_their_codes_pictures(tmp_path: Path) -> None:
     assert torch.equal(again.images, fakes.images)
 
 
-def test_augmentation_keeps_size_and_repeats() -> None:
+def test_augmentation_keeps_the_size_and_is_reproducible() -> None:
     images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     first, second = (augment(images, torch.Generator().manual_seed(5)) for _ in range(2))
     assert first.shape == images.shape and torch.equal(first, second)
 
 
-def test_attack_moves_every_pixel_up_the_loss() -> None:
+def test_attack_changes_every_pixel_to_raise_the_loss() -> None:
     images = torch.rand(64, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     weights = torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(1))
 
@@ -200,7 +200,7 @@ def test_attack_moves_every_pixel_up_the_loss() -> None:
     assert 0.08 < float(size.max()) <= 0.1 and float(size.mean()) == pytest.approx(0.05, rel=0.2)
 
 
-def test_training_goes_on_from_given_weights(pool: Pool, tmp_path: Path) -> None:
+def test_training_starts_from_given_weights(pool: Pool, tmp_path: Path) -> None:
     first, _ = perception.train_segmenter(pool, tmp_path / "a", Schedule(1), batch=2)
     again, _ = perception.train_segmenter(
         pool, tmp_path / "b", Schedule(1), first.state_dict(), batch=2
@@ -211,7 +211,7 @@ def test_training_goes_on_from_given_weights(pool: Pool, tmp_path: Path) -> None
             assert float((value - first.state_dict()[name]).abs().max()) < 1e-3
 
 
-def test_recolouring_leaves_the_garment_alone() -> None:
+def test_recolouring_does_not_change_the_garment() -> None:
     images = torch.full((200, 3, 1, 3), 0.5)
     garment, person = (
         torch.tensor(row).expand(200, 1, 1, 3) for row in ([1.0, 0.0, 0.0], [1.0, 1.0, 0.0])
@@ -226,18 +226,18 @@ def test_recolouring_leaves_the_garment_alone() -> None:
     assert (person_gain - wall_gain).abs().mean() > 0.1
 
 
-def test_discriminator_notices_a_collapsed_batch() -> None:
+def test_discriminator_detects_a_collapsed_batch() -> None:
     torch.manual_seed(0)
     critic = Discriminator(16, 64, 8)
     varied = torch.rand(4, 3, 16, 16)
     same = varied[:1].expand(4, -1, -1, -1)
     assert critic(varied).shape == (4,)
-    # alone in its batch a picture has no deviation, beside three equal ones neither
+    # alone in its batch an image has no deviation, beside three equal ones neither
     torch.testing.assert_close(critic(same)[:1], critic(varied[:1]))
     assert not torch.allclose(critic(varied)[:1], critic(varied[:1]))
 
 
-def test_unknown_stage_and_checkpoints_in_the_way(tmp_path: Path) -> None:
+def test_unknown_stages_and_existing_checkpoints_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FiceError, match="no training stage 'shoes'"):
         train_demo.run(tmp_path, ["shoes"])
     (tmp_path / "clip.ckpt").touch()
@@ -245,7 +245,7 @@ def test_unknown_stage_and_checkpoints_in_the_way(tmp_path: Path) -> None:
         train_demo.run(tmp_path)
 
 
-def test_stages_that_need_a_generator_say_so(tmp_path: Path) -> None:
+def test_stages_that_need_a_generator_are_refused_without_one(tmp_path: Path) -> None:
     with pytest.raises(FiceError, match="train the stage 'generator' first"):
         train_demo.run(tmp_path, ["encoder"])
 
@@ -267,7 +267,7 @@ def test_trained_generator_is_read_back_with_its_teacher(tmp_path: Path) -> None
     assert torch.equal(teacher.straight.weight, wardrobe.straight.weight)
 
 
-def test_adversarial_training_keeps_the_mapping_and_moves_the_pictures(
+def test_adversarial_training_keeps_the_mapping_and_changes_the_images(
     pool: Pool, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Published layouts of weights: how their names and shapes become those of our networks.
+"""Published layouts of weights, translated to the names and shapes of `fice_core.networks`.
 
-May import `networks` and `checkpoints.reading`.
+May import from `networks`, `checkpoints.reading` and the layers below.
 """

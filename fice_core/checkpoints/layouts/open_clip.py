@@ -1,4 +1,4 @@
-"""open_clip's catalogue: architectures by name, and published weights when asked for them."""
+"""open_clip's catalogue: architectures by name, and the download of published weights."""
 
 import difflib
 import re
@@ -11,10 +11,10 @@ _NAME = re.compile(r"(?P<architecture>[\w.-]+):(?P<tag>[\w.-]+)")
 
 
 def split_name(text: str) -> tuple[str, str] | None:
-    """(architecture, tag) of `RN50x4-quickgelu:openai`; None for what can only be a file.
+    """(architecture, tag) of a name such as `RN50x4-quickgelu:openai`; None if it must be a file.
 
     Raises:
-        FiceError: an architecture without a tag, which says nothing about the weights.
+        FiceError: the text is an architecture without a tag, which does not tell the weights.
     """
     import open_clip
 
@@ -34,7 +34,7 @@ def architecture_config(name: str) -> dict[str, Any]:
     """Constructor arguments of `Clip` for an architecture of open_clip.
 
     Raises:
-        FiceError: there is no such architecture, or its text side is not CLIP's.
+        FiceError: there is no such architecture, or its text tower is not that of CLIP.
     """
     import open_clip
 
@@ -58,17 +58,16 @@ def architecture_config(name: str) -> dict[str, Any]:
 
 
 def download(architecture: str, tag: str) -> tuple[Path, dict[str, Any]]:
-    """Published weights through open_clip's cache, and the settings that they call for.
+    """Published weights from open_clip's cache or the internet, and the settings that they need.
 
-    This is the one place of the project that may use the network, and only when a user wrote a
-    tag.
+    This is the only code of the project that may use the internet, and only if a user gives a tag.
 
     Returns:
-        The file, and arguments of `Clip` that differ from the architecture's (`mean`, `std`,
+        The file, and arguments of `Clip` that differ from those of the architecture (`mean`, `std`,
         `quick_gelu`).
 
     Raises:
-        FiceError: there are no such weights, or they could not be fetched.
+        FiceError: there are no such weights, or the download failed.
     """
     import open_clip
 
@@ -79,7 +78,7 @@ def download(architecture: str, tag: str) -> tuple[Path, dict[str, Any]]:
         raise FiceError(f"open_clip has no weights {tag!r} for {architecture}; it has: {tags}")
     try:
         path = Path(open_clip.download_pretrained(published))
-    except Exception as error:  # whatever a downloader raises when the network or disk fails
+    except Exception as error:  # a downloader may raise anything if the network or the disk fails
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FiceError(f"cannot download {architecture}:{tag}: {reason}") from error
     settings = {key: published[key] for key in ("mean", "std", "quick_gelu") if key in published}

@@ -1,15 +1,15 @@
-"""Generators in the layout of rosinality's stylegan2-pytorch, by this project's keys.
+"""Translates generators in the layout of rosinality's stylegan2-pytorch to this project's keys.
 
-Its training files hold `g_ema`, `g`, `d`; converters add `latent_avg`, the mean of w. The encoders
-pSp and e4e keep their generator in the same layout, and StyleGAN-Human's is half as wide as high.
+Its training files contain `g_ema`, `g`, `d`; converters add `latent_avg`, the mean of w. The encoders
+pSp and e4e store their generator in the same layout. That of StyleGAN-Human is half as wide as high.
 
-The layers are NVIDIA's under other names and run in the same order: convolution, noise, bias, leaky
-ReLU, with a w shared by a block's torgb and the next block's first convolution. Neither turns the
-kernel of the transposed convolution round. Four things differ:
+The layers are those of NVIDIA under other names, in the same order: convolution, noise, bias, leaky
+ReLU, and one w for a block's torgb and the next block's first convolution. Neither layout flips the
+kernel of the transposed convolution. Four things differ:
 
 - Kernels have a leading axis of 1.
-- 3x3 kernels are multiplied by 1 / sqrt(9 fan_in) at run time, before they are demodulated. That
-  gain is put into the weights here, so that the epsilon of the demodulation means the same.
+- 3x3 kernels are multiplied by 1 / sqrt(9 fan_in) at run time, before demodulation. This gain is
+  multiplied into the weights here, so the epsilon of the demodulation keeps its meaning.
 - Activations are never clamped.
 - The mean of w may be missing.
 """
@@ -26,28 +26,28 @@ from ...networks.stylegan2 import EPSILON, GAIN, LEAKY_SLOPE, MAPPING_LR_MULTIPL
 from ..reading.records import DerivedRecord, Stored, tensor_of
 
 MARKS = ("to_rgb1.conv.weight", "conv1.conv.weight")
-SAMPLES = 4096  # random z, always the same, for a mean of w that the file lacks
+SAMPLES = 4096  # fixed random z, to compute the mean of w if the file does not have it
 
 _BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0])
 
 
 def is_rosinality(state: Mapping[str, Stored]) -> bool:
-    """Whether tensors have this layout's keys."""
+    """Whether the tensors have the keys of this layout."""
     return all(mark in state for mark in MARKS)
 
 
 def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, Stored]:
-    """The tensors by the keys and in the units of `networks.stylegan2`, not read yet.
+    """The tensors under the keys and in the units of `networks.stylegan2`, not read yet.
 
     Args:
-        state: a generator's tensors by this layout's keys.
-        average: the mean of w, (w_dim,) or (1, w_dim); None if the file has none: it is then
-            computed from `SAMPLES` random z when it is read.
+        state: a generator's tensors under the keys of this layout.
+        average: the mean of w, (w_dim,) or (1, w_dim). If None, it is computed from `SAMPLES` random
+            z when it is read.
 
     Raises:
         KeyError: a tensor is missing; the message is its key.
         ValueError: a tensor has a shape that this layout never has.
-        FiceError: the low-pass filter is another than [1, 3, 3, 1].
+        FiceError: the low-pass filter is not [1, 3, 3, 1].
     """
     _check_filters(state)
     ours: dict[str, Stored] = {"synthesis.b4.const": _reshaped(state, "input.input", 1)}
@@ -86,20 +86,20 @@ def _mapping_layers(state: Mapping[str, Stored]) -> list[str]:
 
 
 def _colour_layers(state: Mapping[str, Stored]) -> list[str]:
-    """One a block, from 4 pixels up."""
+    """The torgb layer of every block, from 4 pixels up."""
     count = len({key.split(".")[1] for key in state if key.startswith("to_rgbs.")})
     return ["to_rgb1", *(f"to_rgbs.{i}" for i in range(count))]
 
 
 def _convolutions(state: Mapping[str, Stored]) -> Iterator[tuple[str, str, int]]:
-    """Our name, theirs and the number of the noise of every 3x3 convolution."""
+    """Yield our name, their name and the number of the noise of every 3x3 convolution."""
     yield "synthesis.b4.conv1", "conv1", 0
     for i in range(2 * (len(_colour_layers(state)) - 1)):
         yield f"synthesis.b{8 << i // 2}.conv{i % 2}", f"convs.{i}", i + 1
 
 
 def _affine(state: Mapping[str, Stored], name: str, theirs: str) -> dict[str, Stored]:
-    """The layer from w to the style; its bias is about 1 in both layouts."""
+    """The layer from w to the style; the bias is about 1 in both layouts."""
     return {
         f"{name}.affine.{leaf}": state[f"{theirs}.conv.modulation.{leaf}"]
         for leaf in ("weight", "bias")
@@ -126,7 +126,7 @@ def _reshaped(
 def _average(
     state: Mapping[str, Stored], layers: list[str], average: Stored | None
 ) -> DerivedRecord:
-    """The mean of w, (w_dim,), read or computed."""
+    """The mean of w, (w_dim,), from the file or computed."""
     (dim,) = _one_axis(state, f"{layers[0]}.bias")
     if average is None:
         return DerivedRecord((dim,), torch.float32, lambda: _mean_of_w(state, layers, dim))
@@ -136,10 +136,10 @@ def _average(
 
 
 def _mean_of_w(state: Mapping[str, Stored], layers: list[str], dim: int) -> Tensor:
-    """Mean of w over fixed random z.
+    """Mean of w over fixed random z, (w_dim,).
 
-    In float64: after rounding, every machine has the same mean, and codes that one machine saved
-    are known to belong to the generator on another.
+    It is computed in float64, so that every machine gets the same mean after rounding. Saved codes
+    are recognised by this mean as codes of this generator.
     """
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(SAMPLES, dim, generator=rng).double()
@@ -152,8 +152,8 @@ def _mean_of_w(state: Mapping[str, Stored], layers: list[str], dim: int) -> Tens
 
 
 def _check_filters(state: Mapping[str, Stored]) -> None:
-    """Refuse a generator that was trained with another filter than the engine's."""
-    expected = torch.outer(_BINOMIAL, _BINOMIAL) / 16  # sums to 4, to make up for the zero-stuffing
+    """Raise FiceError if the generator was trained with another low-pass filter."""
+    expected = torch.outer(_BINOMIAL, _BINOMIAL) / 16  # sums to 4, because upsampling inserts zeros
     for key, stored in state.items():
         if not key.endswith((".blur.kernel", ".upsample.kernel")):
             continue
@@ -161,11 +161,12 @@ def _check_filters(state: Mapping[str, Stored]) -> None:
         if not (same and torch.allclose(tensor_of(stored).float(), expected, atol=1e-3)):
             raise FiceError(
                 f"its low-pass filter {key} is not [1, 3, 3, 1]; only generators that were trained "
-                "with that one, the default, can be read"
+                "with this filter, the default, can be read"
             )
 
 
 def _one_axis(state: Mapping[str, Stored], key: str) -> tuple[int]:
+    """The shape of a vector; ValueError if the tensor has another number of axes."""
     shape = tuple(state[key].shape)
     if len(shape) != 1:
         raise ValueError(f"{key} is {shape}")

@@ -1,4 +1,4 @@
-"""Files to plain records: archives and pickles are read without running any of their code.
+"""Reads checkpoint files into plain records, without running any of their code.
 
-May import `errors`.
+May import from `errors`.
 """

@@ -1,6 +1,6 @@
-"""The allow-list: every global name that a checkpoint may mention, and what stands in for it.
+"""The allow-list: every global name that a checkpoint may contain, and what replaces it.
 
-A name resolves to one of our own functions over inert records, never to the thing it names.
+A name resolves to a function of this package that makes inert records, never to what it names.
 """
 
 from collections import OrderedDict
@@ -29,16 +29,19 @@ _SCALARS = (str, int, float, bool, bytes, type(None))
 
 @dataclass(frozen=True)
 class Constructor:
-    """A callable of the allow-list; `build` takes the arguments found in the file."""
+    """An entry of the allow-list; `build` is called with the arguments in the file."""
 
     name: str
     build: Callable[..., Any]
 
 
 def key(value: Any) -> Hashable:
-    """`value`, if it may be a dictionary key or set member.
+    """`value`, if it may be a dictionary key or a member of a set.
 
-    Only scalars and flat tuples: hashing a deeply nested tuple overflows the interpreter's stack.
+    Scalars, types and flat tuples may: hashing a deeply nested tuple overflows the interpreter's stack.
+
+    Raises:
+        DamagedError: it is anything else.
     """
     if isinstance(value, _SCALARS):
         return value
@@ -62,7 +65,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
 def _tensor_v3(
     storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
 ) -> TensorRecord:
-    """A tensor whose type is not its storage's (unsigned 16 bits and wider, 8-bit floats)."""
+    """A tensor whose type differs from its storage's (unsigned 16 bits and wider, 8-bit floats)."""
     if not isinstance(storage, Storage) or not isinstance(dtype, torch.dtype):
         raise DamagedError("a tensor has no storage or no type")
     bytes_ = storage.numel * storage.dtype.itemsize
@@ -79,7 +82,7 @@ def _ordered_dict(items: Iterable[Any] = ()) -> OrderedDict[Any, Any]:
 
 
 def _same(value: Any = (), *_: Any) -> Any:
-    """A copy or a change of type that makes no difference here."""
+    """The value itself, for copies and changes of type that make no difference here."""
     return value
 
 
@@ -105,12 +108,12 @@ def _numpy_scalar(element: Any, raw: Any = b"") -> Any:
 
 
 def _encode(text: Any, *_: Any) -> Any:
-    """`_codecs.encode(text, "latin1")`, which is how protocol 2 spells bytes."""
+    """Bytes of `_codecs.encode(text, "latin1")`, the form in which protocol 2 stores them."""
     return text if isinstance(text, LongText) else raw_bytes(text)
 
 
 def _reconstructor(cls: Any, *_: Any) -> Any:
-    """`copyreg._reconstructor(cls, base, state)`, how protocols 0 and 1 make an object."""
+    """An object of `copyreg._reconstructor(cls, base, state)`, which protocols 0 and 1 use."""
     if not isinstance(cls, Constructor):
         raise DamagedError("an object has no class")
     return cls.build()
@@ -121,9 +124,9 @@ def _path(*parts: Any) -> str:
 
 
 def _persistent_object(meta: Any) -> ObjectRecord:
-    """An object of NVIDIA's persistence: a dictionary with class name, source code and state.
+    """An object of NVIDIA's persistence, given as a dictionary of class name, source code and state.
 
-    The source stays text.
+    The source code is ignored.
     """
     if not isinstance(meta, dict):
         raise DamagedError("a persistent object has no description")
@@ -205,11 +208,11 @@ _STORAGES = {
 
 
 def resolve(module: str, name: str, torchscript: bool = False) -> Any | None:
-    """What stands in for `module.name`; None when the list does not have it.
+    """The replacement of `module.name`; None if the list does not have it.
 
     Args:
-        module, name: as the pickle spells them.
-        torchscript: whether the file's own classes (`__torch__.*`) may be mentioned.
+        module, name: as written in the pickle.
+        torchscript: whether classes that the file defines (`__torch__.*`) are allowed.
     """
     full = f"{module}.{name}"
     if full in _CONSTRUCTORS:

@@ -1,4 +1,4 @@
-"""The two containers that `torch.save` and `torch.jit.save` write around a pickle."""
+"""Readers of the two archive formats of `torch.save` and `torch.jit.save`."""
 
 import io
 import struct
@@ -12,15 +12,18 @@ from .records import DamagedError, Raw, RefusedError, Storage, StorageType, raw_
 from .unpickler import Unpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # the part of a zip member before its name
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member, up to its name
 _ENCRYPTED = 0x1
-_MAX_NESTING = 2  # a legacy file inside a pickle holds one storage, not further files
+_MAX_NESTING = 2  # a legacy file inside a pickle contains one storage, not further files
 
 
 def storage_of(pid: Any) -> tuple[StorageType, str, int]:
     """Type, key and element count of a persistent id ("storage", type, key, device, count, ...).
 
     The device is ignored: everything is read into main memory.
+
+    Raises:
+        DamagedError: it is not such an id.
     """
     if not isinstance(pid, tuple | list) or len(pid) < 5 or pid[0] != "storage":
         raise DamagedError("it refers to data in an unknown way")
@@ -33,7 +36,7 @@ def storage_of(pid: Any) -> tuple[StorageType, str, int]:
 
 
 class _View(io.RawIOBase):
-    """A buffer as a file, without the copy that `io.BytesIO` makes."""
+    """A file object over a buffer, without the copy that `io.BytesIO` makes."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -60,14 +63,17 @@ class _View(io.RawIOBase):
 
 
 class ZipReader:
-    """A zip file over a memory map; its members are views into it.
+    """A zip file in a memory map; its members are views of the map.
 
-    PyTorch stores members without compression, so a compressed one among those that matter is
-    refused, and no member can unfold into more than the file holds.
+    PyTorch stores members without compression, so a compressed member is refused when it is read.
+    Thus no member can be larger than the file.
 
     Args:
         data: the file's bytes.
         name: the file's name, for messages.
+
+    Raises:
+        DamagedError: the zip directory is broken or truncated.
     """
 
     def __init__(self, data: memoryview, name: str) -> None:
@@ -82,7 +88,7 @@ class ZipReader:
             OSError,
             struct.error,
         ) as error:
-            raise DamagedError("its zip directory is broken or cut off") from error
+            raise DamagedError("its zip directory is broken or truncated") from error
         self._members = {member.filename: member for member in members}
         roots = [PurePosixPath(m).parts for m in self._members if m.endswith("/data.pkl")]
         self.root = next((parts[0] for parts in roots if len(parts) == 2), None)
@@ -95,7 +101,12 @@ class ZipReader:
         return any(name.startswith(f"{self.root}/{folder}/") for name in self._members)
 
     def read(self, path: str) -> memoryview:
-        """The bytes of a member below the archive's root folder."""
+        """The bytes of a member below the archive's root folder.
+
+        Raises:
+            DamagedError: the member is missing or truncated.
+            RefusedError: the member is compressed or encrypted.
+        """
         member = self._members.get(f"{self.root}/{path}")
         if member is None:
             raise DamagedError(f"its member {path} is missing")
@@ -107,11 +118,11 @@ class ZipReader:
         start = member.header_offset
         header = self._data[start : start + _LOCAL_HEADER.size]
         if len(header) < _LOCAL_HEADER.size:
-            raise DamagedError(f"its member {path} is cut off")
+            raise DamagedError(f"its member {path} is truncated")
         signature, *_, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         start += _LOCAL_HEADER.size + name_length + extra_length
         if signature != b"PK\x03\x04" or start + member.file_size > len(self._data):
-            raise DamagedError(f"its member {path} is cut off")
+            raise DamagedError(f"its member {path} is truncated")
         return self._data[start : start + member.file_size]
 
 
@@ -126,7 +137,7 @@ def read_zip(data: memoryview, name: str) -> tuple[str, Any]:
     """
     archive = ZipReader(data, name)
     if archive.root is None:
-        raise DamagedError("it is a zip archive without a PyTorch checkpoint in it")
+        raise DamagedError("it is a zip archive that contains no PyTorch checkpoint")
     order = bytes(archive.read("byteorder")) if "byteorder" in archive else b"little"
     if order not in (b"little", b"big"):
         raise DamagedError("its byte order is neither little nor big")
@@ -154,24 +165,26 @@ def read_zip(data: memoryview, name: str) -> tuple[str, Any]:
 
 @dataclass
 class _LegacyStorages:
-    """Storages of a legacy file, announced while unpickling and filled from what follows."""
+    """Storages of a legacy file; the pickle declares them and the data after it fills them."""
 
     by_key: dict[str, Storage] = field(default_factory=dict)
 
     def __call__(self, pid: Any) -> Any:
         if isinstance(pid, tuple) and pid[:1] == ("module",) and len(pid) > 1:
-            return pid[1]  # a whole network was saved, with its source code, which is left alone
+            return pid[1]  # a whole network was saved with its source code, which is ignored
         kind, key, numel = storage_of(pid)
         if len(pid) > 5 and pid[5] is not None:
-            raise DamagedError("it was written by a very old PyTorch; load and save it there again")
+            raise DamagedError(
+                "it was written by a very old PyTorch; load it there and save it again"
+            )
         return self.by_key.setdefault(key, Storage(kind.dtype, numel))
 
 
 def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
-    """Contents of a file by `torch.save` before zip archives (PyTorch 1.5 and older).
+    """Contents of a file that `torch.save` of PyTorch 1.5 or older wrote, before zip archives.
 
-    Magic number, version and system record, the object, the list of storage keys: a pickle each;
-    then, for each storage, its element count (8 bytes) and elements.
+    The file has one pickle each for magic number, version, system record, the object, and the list
+    of storage keys. Then come the element count (8 bytes) and the elements of each storage.
 
     Raises:
         RefusedError, DamagedError: see `Unpickler`.
@@ -202,15 +215,16 @@ def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
 
 
 def nested_storage(name: str, depth: int = 0) -> Any:
-    """Reader of `torch.storage._load_from_bytes`: a storage as a legacy file inside a pickle."""
+    """Function that replaces `torch.storage._load_from_bytes`: it reads a storage from a legacy file
+    inside a pickle."""
 
     def load(payload: Raw) -> Storage:
         if depth >= _MAX_NESTING:
             raise DamagedError("it nests files in files")
         raw = raw_bytes(payload)
-        found = read_legacy(memoryview(raw), name, depth + 1)
-        if not isinstance(found, Storage):
+        storage = read_legacy(memoryview(raw), name, depth + 1)
+        if not isinstance(storage, Storage):
             raise DamagedError("a storage was expected inside its pickle")
-        return found
+        return storage
 
     return load

@@ -1,6 +1,6 @@
-"""Any checkpoint file to plain containers and inert records, whatever its format.
+"""Reads a checkpoint file of any format into plain containers and inert records.
 
-Nothing of a file is ever executed; see `pickles` and `allowlist`.
+No code of a file is ever run; see `unpickler` and `allowlist`.
 """
 
 import mmap
@@ -19,13 +19,13 @@ from .unpickler import Unpickler
 
 PathLike = str | os.PathLike[str]
 _LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
-_LOOKS = {  # beginnings of files that are often mistaken for checkpoints
-    b"version https://git-lfs": "a Git LFS pointer, not the file; fetch that with git lfs pull",
+_NOT_CHECKPOINTS = {  # first bytes of files that are often mistaken for checkpoints
+    b"version https://git-lfs": "a Git LFS pointer, not the file; fetch the file with git lfs pull",
     b"<!DOCTYPE": "a web page, not a checkpoint; the download went wrong",
     b"<!doctype": "a web page, not a checkpoint; the download went wrong",
     b"<html": "a web page, not a checkpoint; the download went wrong",
-    b"\x89PNG": "a PNG picture, not a checkpoint",
-    b"\xff\xd8\xff": "a JPEG picture, not a checkpoint",
+    b"\x89PNG": "a PNG image, not a checkpoint",
+    b"\xff\xd8\xff": "a JPEG image, not a checkpoint",
     b"\x89HDF": "an HDF5 file (Keras?); a PyTorch checkpoint was expected",
     b"GGUF": "a GGUF language model, not a checkpoint of an image network",
 }
@@ -33,14 +33,14 @@ _LOOKS = {  # beginnings of files that are often mistaken for checkpoints
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
         path: the file.
         format: "safetensors", "PyTorch", "TorchScript", "legacy PyTorch" or "pickle".
         tree: containers, tensors and records as stored.
-        metadata: text beside the weights; only safetensors has any.
-        size: bytes of the file.
+        metadata: text beside the weights; only safetensors files have any.
+        size: size of the file in bytes.
     """
 
     path: Path
@@ -56,21 +56,23 @@ class Contents:
 
 
 def read(path: PathLike) -> Contents:
-    """Read a `.pt`, `.pth`, `.pkl` or `.safetensors` file; the content decides, not the suffix.
+    """Contents of a `.pt`, `.pth`, `.pkl` or `.safetensors` file.
+
+    The format is detected from the first bytes, not from the suffix.
 
     Raises:
-        FiceError: the file is missing, damaged, no checkpoint, or asks for code.
+        FiceError: the file is missing, damaged, not a checkpoint, or asks for code.
     """
     path = Path(path)
     try:
         if path.exists() and not path.is_file():
-            what = "a folder" if path.is_dir() else "no ordinary file"
+            what = "a folder" if path.is_dir() else "not a regular file"
             raise FiceError(f"{path} is {what}; a checkpoint file was expected")
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise FiceError(f"{path.name} is empty (0 bytes); copy or download it again")
-            # A private map: tensors may be views of it, and the file is never written.
+            # Copy on write: tensors may be views of the map, and the file is never written.
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except FileNotFoundError as error:
         raise FiceError(f"there is no file {path}") from error
@@ -85,7 +87,7 @@ def read(path: PathLike) -> Contents:
         raise
     except DamagedError as error:
         raise FiceError(
-            f"{path.name} is no readable checkpoint: {error} (damaged, or an incomplete download?)"
+            f"{path.name} is not a readable checkpoint: {error} (damaged, or an incomplete download?)"
         ) from error
     return Contents(path, kind, tree, metadata, size)
 
@@ -94,7 +96,7 @@ def _parse(path: Path, mapped: mmap.mmap) -> tuple[str, Any, Mapping[str, str]]:
     """Format, tree and metadata of a mapped file."""
     name, data = path.name, memoryview(mapped)
     start = bytes(data[:32])
-    for beginning, what in _LOOKS.items():
+    for beginning, what in _NOT_CHECKPOINTS.items():
         if start.startswith(beginning):
             raise FiceError(f"{name} is {what}")
     if start.startswith(b"PK\x03\x04"):
@@ -114,7 +116,7 @@ def _parse(path: Path, mapped: mmap.mmap) -> tuple[str, Any, Mapping[str, str]]:
 
 
 def _read_safetensors(path: Path) -> tuple[Any, Mapping[str, str]]:
-    """Tensors, mapped rather than read, and metadata of a safetensors file."""
+    """Tensors (memory-mapped) and metadata of a safetensors file."""
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -1,8 +1,8 @@
-"""Inert stand-ins for what a checkpoint describes: tensors, arrays, objects.
+"""Inert records of the tensors, arrays and objects in a checkpoint.
 
-The readers build these and nothing else, so that a file can be looked at without running any of
-it and without reading its weights. `to_tensor` turns a described tensor into a real one, checked
-against the bytes that are truly there.
+The readers build only these records. A file can thus be inspected without running its code and
+without reading its weights. `to_tensor` makes a tensor of a record and checks it against the bytes
+in the file.
 """
 
 import math
@@ -27,7 +27,7 @@ class RefusedError(FiceError):
 
 @dataclass(frozen=True)
 class LongText:
-    """A long string of the file, left encoded (UTF-8) and in place until it is wanted."""
+    """A long string of the file, as a view of its UTF-8 bytes; it is decoded when it is used."""
 
     view: memoryview
 
@@ -36,10 +36,10 @@ Raw = bytes | bytearray | memoryview | str | LongText
 
 
 def raw_bytes(raw: Raw) -> bytes | bytearray | memoryview:
-    """The bytes meant by a payload; text stands for its Latin-1 bytes, as old pickles write them.
+    """The bytes of a payload; text stands for its Latin-1 bytes, as in old pickles.
 
     Raises:
-        DamagedError: `raw` is no such payload.
+        DamagedError: `raw` is not a payload.
     """
     try:
         if isinstance(raw, LongText):
@@ -54,16 +54,16 @@ def raw_bytes(raw: Raw) -> bytes | bytearray | memoryview:
 
 
 def from_bytes(raw: Raw, dtype: torch.dtype, numel: int, swap: bool = False) -> Tensor:
-    """A (numel,) tensor over the bytes, without a copy where possible.
+    """A tensor (numel,) over the bytes, without a copy where possible.
 
     Args:
         raw: at least numel elements.
-        dtype: of the elements.
-        numel: how many.
-        swap: whether the bytes of an element are in the other order than this machine's.
+        dtype: type of the elements.
+        numel: number of elements.
+        swap: whether the byte order differs from this machine's.
 
     Raises:
-        DamagedError: there are fewer bytes.
+        DamagedError: there are too few bytes.
     """
     data = raw_bytes(raw)
     size = numel * dtype.itemsize
@@ -81,14 +81,14 @@ def from_bytes(raw: Raw, dtype: torch.dtype, numel: int, swap: bool = False) -> 
 
 @dataclass(frozen=True)
 class StorageType:
-    """`torch.FloatStorage` and the like; None for `UntypedStorage`, whose elements are bytes."""
+    """A storage class such as `torch.FloatStorage`; the elements of `UntypedStorage` are bytes."""
 
     dtype: torch.dtype
 
 
 @dataclass
 class Storage:
-    """A run of elements somewhere in the file; `data` may be filled in after unpickling."""
+    """Consecutive elements in the file; `data` may be set after unpickling."""
 
     dtype: torch.dtype
     numel: int
@@ -96,30 +96,42 @@ class Storage:
     swap: bool = False
 
     def to_tensor(self) -> Tensor:
-        """All elements, (numel,)."""
+        """All elements, (numel,).
+
+        Raises:
+            DamagedError: the data is missing or too short.
+        """
         if self.data is None:
             raise DamagedError("a tensor's data is missing")
         return from_bytes(self.data, self.dtype, self.numel, self.swap)
 
 
-_MAX_COUNT = 1 << 48  # far beyond any file, and far from overflow
+_MAX_COUNT = 1 << 48  # more than any file has, and far from overflow
 _MAX_DIMS = 32
 
 
 def counts(values: Any) -> tuple[int, ...]:
-    """`values` as a tuple of non-negative integers, as strides and offsets must be."""
+    """`values` as a tuple of non-negative integers, such as strides and offsets.
+
+    Raises:
+        DamagedError: they are something else, or far too large.
+    """
     if not isinstance(values, tuple | list) or not all(
         isinstance(value, int) and 0 <= value < _MAX_COUNT for value in values
     ):
-        raise DamagedError("a tensor's shape is not a row of counts")
+        raise DamagedError("a tensor's shape is not a list of non-negative integers")
     return tuple(values)
 
 
 def extents(values: Any) -> tuple[int, ...]:
-    """`values` as the shape of a tensor that could exist."""
+    """`values` as the shape of a tensor.
+
+    Raises:
+        DamagedError: no tensor in a file could have this shape.
+    """
     shape = counts(values)
     if len(shape) > _MAX_DIMS or math.prod(max(n, 1) for n in shape) >= _MAX_COUNT:
-        raise DamagedError("a tensor's shape is absurdly large")
+        raise DamagedError("a tensor's shape is impossibly large")
     return shape
 
 
@@ -141,7 +153,7 @@ class TensorRecord:
         """The tensor, sharing the file's memory where it can.
 
         Raises:
-            DamagedError: the view reaches beyond its storage, or repeats elements of it.
+            DamagedError: the view exceeds its storage or repeats elements of it.
         """
         numel, available = math.prod(self.shape), self.storage.numel
         last = self.offset + sum(
@@ -171,13 +183,13 @@ _NUMPY_TYPES = {
 
 @dataclass
 class DtypeRecord:
-    """A numpy dtype: its code, and the byte order that its state adds."""
+    """A numpy dtype: its code, and the byte order, which its state may set."""
 
     code: str
     order: str = "="
 
     def set_state(self, state: Any) -> None:
-        """Take numpy's dtype state, of which only the byte order matters here."""
+        """Read numpy's dtype state; only the byte order matters here."""
         if isinstance(state, tuple) and len(state) > 1 and isinstance(state[1], str):
             self.order = state[1]
 
@@ -188,7 +200,7 @@ class DtypeRecord:
 
     @property
     def swap(self) -> bool:
-        """Whether elements are in the other byte order than this machine's."""
+        """Whether the byte order differs from this machine's."""
         order = self.code[0] if self.code[:1] in "<>" else self.order
         return order == ("<" if sys.byteorder == "big" else ">")
 
@@ -203,7 +215,11 @@ class ArrayRecord:
     raw: Any = b""
 
     def set_state(self, state: Any) -> None:
-        """Take numpy's array state: (version, shape, dtype, Fortran order, data)."""
+        """Read numpy's array state: (version, shape, dtype, Fortran order, data).
+
+        Raises:
+            DamagedError: it has another form.
+        """
         if not isinstance(state, tuple) or len(state) < 4 or len(state) > 5:
             raise DamagedError("a numpy array's state has an unknown form")
         shape, element, fortran, self.raw = state[-4:]
@@ -213,17 +229,17 @@ class ArrayRecord:
 
     @property
     def dtype(self) -> torch.dtype | None:
-        """Element type, None where torch has none for it."""
+        """Element type; None if torch does not have it."""
         return self.element.dtype
 
     def to_tensor(self) -> Tensor:
         """The array as a tensor, sharing the file's memory where it can.
 
         Raises:
-            DamagedError: fewer bytes than the shape needs, or elements that are not numbers.
+            DamagedError: there are too few bytes for the shape, or the elements are not numbers.
         """
         if self.dtype is None:
-            raise DamagedError("a numpy array of other things than numbers stands for a tensor")
+            raise DamagedError("a numpy array that does not contain numbers is used as a tensor")
         flat = from_bytes(self.raw, self.dtype, math.prod(self.shape), self.element.swap)
         if self.fortran and len(self.shape) > 1:
             return flat.reshape(self.shape[::-1]).permute(*reversed(range(len(self.shape))))
@@ -232,22 +248,22 @@ class ArrayRecord:
 
 @dataclass
 class ObjectRecord:
-    """An object of the file: the class it names, its arguments and its state. Never an instance."""
+    """An object of the file: the name of its class, its arguments and its state. Never an instance."""
 
     name: str
     args: Sequence[Any] = ()
     state: Any = None
 
     def set_state(self, state: Any) -> None:
-        """Keep the state as it is."""
+        """Store the state."""
         self.state = state
 
 
 @dataclass(frozen=True)
 class DerivedRecord:
-    """A tensor made of stored ones, such as in another layout; made when it is asked for.
+    """A tensor that is computed from stored ones when it is used, for example in another layout.
 
-    `compute` raises nothing but DamagedError: whoever makes the record has checked the shapes.
+    `compute` may raise DamagedError only. Shapes are checked where the record is made.
     """
 
     shape: tuple[int, ...]
@@ -258,7 +274,7 @@ class DerivedRecord:
         """The tensor.
 
         Raises:
-            DamagedError: the bytes of a stored one are missing or too few.
+            DamagedError: bytes of a stored tensor are missing.
         """
         return self.compute()
 
@@ -267,28 +283,28 @@ Stored = Tensor | TensorRecord | ArrayRecord | DerivedRecord
 
 
 def tensor_of(stored: Stored) -> Tensor:
-    """The stored tensor itself, sharing the file's memory where it can.
+    """The stored tensor, sharing the file's memory where it can.
 
     Raises:
-        DamagedError: its bytes are missing or too few.
+        DamagedError: some of its bytes are missing.
     """
     return stored if isinstance(stored, Tensor) else stored.to_tensor()
 
 
 def read_tensor(stored: Stored, source: str) -> Tensor:
-    """As `tensor_of`, for a file named `source`.
+    """The stored tensor, as `tensor_of`; messages name the file `source`.
 
     Raises:
-        FiceError: its bytes are missing or too few.
+        FiceError: some of its bytes are missing.
     """
     try:
         return tensor_of(stored)
     except DamagedError as error:
-        raise FiceError(f"{source} is no readable checkpoint: {error}") from error
+        raise FiceError(f"{source} is not a readable checkpoint: {error}") from error
 
 
 def look_up(tree: Any, path: tuple[str, ...]) -> Any:
-    """The value at a path of names through dictionaries and recorded states, or None."""
+    """The value at a path of names through dictionaries and states of objects, or None."""
     for name in path:
         node = tree.state if isinstance(tree, ObjectRecord) else tree
         if not isinstance(node, dict):

@@ -1,9 +1,8 @@
-"""A pickle reader that cannot run anything.
+"""A pickle reader that cannot run code.
 
-Python's own unpickler calls whatever a file names, sets attributes on it, and reserves as much
-memory as a file asks for. This one knows the instructions that checkpoints use, resolves names
-through `allowlist`, and takes no length on trust. Long payloads stay in the file's
-memory map.
+Python's unpickler calls what a file names, sets attributes on it, and allocates as much memory as
+the file asks for. This one knows only the instructions that checkpoints use, resolves names by
+`allowlist`, and checks every length. Long payloads stay in the file's memory map.
 """
 
 import struct
@@ -13,8 +12,8 @@ from typing import Any, ClassVar
 from .allowlist import Constructor, key, resolve
 from .records import ArrayRecord, DamagedError, DtypeRecord, LongText, ObjectRecord, RefusedError
 
-_LONG = 4096  # bytes from which text and byte strings stay in the file
-_MAX_INSTRUCTIONS = 3_000_000  # full-size checkpoints have some ten thousand
+_LONG = 4096  # text and byte strings of at least this many bytes stay in the file
+_MAX_INSTRUCTIONS = 3_000_000  # full-size checkpoints have about ten thousand
 _MAX_INTEGER_BYTES = 64
 _MARK = object()
 
@@ -25,8 +24,8 @@ class Unpickler:
     Args:
         data: the file's bytes.
         name: the file's name, for messages.
-        torchscript: whether classes of a TorchScript archive are recorded rather than refused.
-        persistent_load: what to make of a persistent id; without it they are malformed.
+        torchscript: whether classes of a TorchScript archive are allowed.
+        persistent_load: returns the object of a persistent id; without it, such ids are an error.
         load_storage: reads the bytes of a `torch.storage._load_from_bytes`.
     """
 
@@ -52,8 +51,8 @@ class Unpickler:
         """The next pickled object, made of plain containers and records.
 
         Raises:
-            RefusedError: it names something outside the allow-list.
-            DamagedError: it is not a well-formed pickle.
+            RefusedError: the pickle contains a name that is not on the allow-list.
+            DamagedError: the pickle is malformed.
         """
         self._stack, self._memo = [], {}
         try:
@@ -68,7 +67,7 @@ class Unpickler:
                 if action is None:
                     raise DamagedError(f"it has the unknown pickle instruction {bytes([code])!r}")
                 action(self)
-        # A malformed pickle hands instructions and constructors values of the wrong kind or number.
+        # In a malformed pickle, instructions and constructors get values of the wrong type or number.
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
             if isinstance(error, DamagedError | RefusedError):
                 raise
@@ -88,10 +87,10 @@ class Unpickler:
         return struct.unpack(layout, self._read(struct.calcsize(layout)))[0]
 
     def _line(self, encoding: str = "utf-8") -> str:
-        """Text up to a line feed, as protocol 0 writes everything and GLOBAL still does."""
+        """Text up to a line feed, the form of all values in protocol 0 and of GLOBAL."""
         size = bytes(self._data[self.position : self.position + _LONG]).find(b"\n")
         if size < 0:
-            raise DamagedError("it has an endless line")
+            raise DamagedError("it has a line without an end")
         return str(self._read(size + 1)[:-1], encoding)
 
     def _text(self, layout: str) -> None:
@@ -99,7 +98,7 @@ class Unpickler:
         self._stack.append(str(view, "utf-8") if len(view) < _LONG else LongText(view))
 
     def _old_text(self, layout: str) -> None:
-        """Python 2's byte string: a name when short, an array's data when long."""
+        """A byte string of Python 2: a name if short, an array's data if long."""
         view = self._read(self._number(layout))
         self._stack.append(str(view, "latin-1") if len(view) < _LONG else view)
 
@@ -110,7 +109,7 @@ class Unpickler:
     def _integer(self, layout: str) -> None:
         size = self._number(layout)
         if not 0 <= size <= _MAX_INTEGER_BYTES:
-            raise DamagedError("it has an absurdly large integer")
+            raise DamagedError("it has an impossibly large integer")
         self._stack.append(int.from_bytes(self._read(size), "little", signed=True))
 
     # The stack
@@ -172,18 +171,18 @@ class Unpickler:
     def _global(self, module: str, name: str) -> Any:
         if f"{module}.{name}" == "torch.storage._load_from_bytes" and self._load_storage:
             return Constructor(name, self._load_storage)
-        found = resolve(module, name, self._torchscript)
+        replacement = resolve(module, name, self._torchscript)
         if module.startswith("dnnlib.tflib"):
             raise RefusedError(
                 f"{self._name} is a TensorFlow network of NVIDIA's first StyleGAN releases; "
                 "use its PyTorch version (a .pkl of stylegan2-ada-pytorch)"
             )
-        if found is None:
+        if replacement is None:
             raise RefusedError(
                 f"{self._name} asks for {printable(f'{module}.{name}')}, "
                 "which a checkpoint never needs; refused"
             )
-        return found
+        return replacement
 
     def _stack_global(self) -> None:
         name, module = self._pop(), self._pop()
@@ -194,7 +193,7 @@ class Unpickler:
     def _construct(self, cls: Any, args: Any) -> None:
         if not isinstance(cls, Constructor) or not isinstance(args, tuple | list):
             raise DamagedError("its pickle is malformed")
-        # A constructor may copy its arguments, and a memo may offer the same long list many times.
+        # A constructor may copy its arguments, and the memo can supply the same long list many times.
         self._instructions += len(args) + sum(len(a) for a in args if isinstance(a, list | dict))
         self._stack.append(cls.build(*args))
 
@@ -223,7 +222,7 @@ class Unpickler:
         target = self._stack[-1]
         if isinstance(target, ObjectRecord | ArrayRecord | DtypeRecord):
             target.set_state(state)
-        elif not isinstance(target, dict):  # an OrderedDict's attributes are of no interest
+        elif not isinstance(target, dict):  # attributes of an OrderedDict are ignored
             raise DamagedError("its pickle is malformed")
 
     def _persistent(self, pid: Any) -> None:
@@ -306,15 +305,15 @@ class Unpickler:
 
 
 def printable(name: str) -> str:
-    """A name of the file, made fit for one line of a message."""
-    shown = "".join(c if c.isprintable() else "?" for c in name)
-    return shown if len(shown) <= 100 else shown[:97] + "..."
+    """A name of the file as printable text of at most 100 characters."""
+    text = "".join(c if c.isprintable() else "?" for c in name)
+    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def _integer_line(text: str) -> int:
     digits = text.removesuffix("L")
     if len(digits) > 2 * _MAX_INTEGER_BYTES:
-        raise DamagedError("it has an absurdly large integer")
+        raise DamagedError("it has an impossibly large integer")
     return int(digits)
 
 
