@@ -1,4 +1,4 @@
-"""How good edits are, by measures that know the truth.
+"""Scores of edits and of masks, by measures that know the truth.
 
 May import `editing`, `models`, `demo` and what lies below them.
 """

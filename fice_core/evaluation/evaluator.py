@@ -1,8 +1,8 @@
-"""How good the edits are, on figures whose truth the renderer knows.
+"""Scores of edits on drawn figures, whose truth is known.
 
-The cases are drawn from a seed that no training uses. Colour, pattern and sleeves are measured on the
-picture by `demo.measure`, without a network; the pose by a part network (`judge`) of its own, which
-never steered an edit, against the renderer's part map of the source figure.
+The cases come from a seed that no training uses. Colour, pattern and sleeves are measured on the image
+by `demo.measure`, without a network. The pose is measured by a separate part network, the judge, which
+steers no edit, against the renderer's part map of the source figure.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from .tables import ScoreTable, Tally
 
 HELD_OUT_SEED = 1_000_003
 _BATCH = 8
-#: on an arm, cloth and skin must differ by this much in CIELAB to be told apart by colour
+#: CIELAB distance from which cloth and skin on an arm are told apart by colour
 _TELLABLE = 32.0
 
 
 @dataclass(frozen=True)
 class Cases:
-    """n figures and the garments that are asked for."""
+    """n figures, and the colour, pattern and sleeves that are asked of each."""
 
     figures: Attributes
     colours: list[str]
@@ -56,9 +56,10 @@ class Cases:
 
     @property
     def prompts(self) -> list[str]:
-        """One sentence per case."""
+        """One sentence a case."""
         return [
-            prompt(*wish) for wish in zip(self.colours, self.patterns, self.sleeves, strict=True)
+            prompt(*wanted)
+            for wanted in zip(self.colours, self.patterns, self.sleeves, strict=True)
         ]
 
     def __len__(self) -> int:
@@ -66,16 +67,16 @@ class Cases:
 
 
 def cases(count: int, seed: int = 0, bare: bool = False) -> Cases:
-    """Figures and wishes never used in training. Every wish is for another colour than the figure wears,
-    and one that can be told from its skin.
+    """Held-out cases. Every case asks for another colour than the figure wears, and for one that differs
+    from its skin.
 
-    With `bare`, all figures wear long sleeves and shall have short ones or none.
+    With `bare`, all figures wear long sleeves and all cases ask for short ones or none.
 
     Raises:
         FiceError: fewer than one case.
     """
     if count < 1:
-        raise FiceError(f"count is {count}, but at least one pair of figure and prompt is needed")
+        raise FiceError(f"count is {count}, but must be at least 1")
     generator = torch.Generator().manual_seed(HELD_OUT_SEED + seed)
     figures = sample_attributes((16 if bare else 4) * count + 64, generator)
     worn_sleeves = sleeve_class(figures)
@@ -99,9 +100,12 @@ def cases(count: int, seed: int = 0, bare: bool = False) -> Cases:
 
 
 def variants(settings: EditSettings) -> dict[str, EditSettings]:
-    """The rows of the table: the settings, the other presets, the settings with every term computed at
-    every step, the same with steps as they come and enough of them, the settings with one part taken away,
-    and with all but the garment held to the photo, see docs/fidelity.md."""
+    """The settings of every row of the table, by name.
+
+    The given settings and the other presets; every term computed at every step, and the same with 100
+    plain steps; the settings without one of their parts; and with everything but the garment held to the
+    photo, see docs/fidelity.md.
+    """
     every_term = replace(
         settings, head_every=1, pose_every=1, head_scale=1.0, mixed_precision=False
     )
@@ -120,7 +124,7 @@ def variants(settings: EditSettings) -> dict[str, EditSettings]:
 
 
 def load_judge(path: Path | None = None) -> DensePose:
-    """The part network that only judges.
+    """The part network that measures the pose of edits.
 
     Raises:
         FiceError: its file is missing.
@@ -141,13 +145,13 @@ def evaluate(
     """Edit `count` held-out pairs in every variant and measure the results.
 
     Args:
-        models: the demonstration set (or another trained on its figures).
+        models: the demonstration set, or another set for its figures.
         count: pairs of figure and prompt.
         settings: of the row "default".
         variants: names of rows; None for all.
-        progress: called with the edits done and to do.
-        seed: another draw of cases.
-        keep: called with variant, source pictures and edited pictures of every batch.
+        progress: called with the number of edits done, and of all.
+        seed: of the cases.
+        keep: called with the variant, the source images and the edited images of every batch.
         bare: see `cases`.
 
     Raises:
@@ -159,7 +163,8 @@ def evaluate(
     height, width = models.generator.resolution
     if height != width:
         raise FiceError(
-            "the evaluation draws square figures, but this generator's pictures are not square"
+            "the evaluation draws square figures, but the images of this generator are not square: use "
+            "the demonstration set"
         )
     result = []
     for number, (name, chosen) in enumerate(rows.items()):
@@ -204,10 +209,10 @@ def _evaluate_batch(
     images = result.images.clamp(0, 1)
     if keep is not None:
         keep(name, truth.images, images)
-    wishes = list(zip(todo.colours[span], todo.patterns[span], todo.sleeves[span], strict=True))
+    asked = list(zip(todo.colours[span], todo.patterns[span], todo.sleeves[span], strict=True))
     seen = measure(images, figures, todo.colours[span])
-    for wish, sentence, what in zip(wishes, prompts, seen, strict=True):
-        tally.judge(wish, sentence, what)
+    for wanted, sentence, what in zip(asked, prompts, seen, strict=True):
+        tally.judge(wanted, sentence, what)
     iou = soft_iou(extract_pose(judge, images), truth.parts())
     has_outside = (result.edit_mask == 0).flatten(1).any(dim=1)
     equal = unchanged_outside(result.images, truth.images, result.edit_mask)
@@ -221,5 +226,5 @@ def _evaluate_batch(
     skin = bare_skin(images, figures)
     for i, bare in enumerate(becomes_bare(figures, todo.sleeves[span])):
         if bare:
-            asked = todo.sleeves[span][i]
-            tally.bare.append((asked, seen[i].sleeve == asked, float(skin[i])))
+            sleeves = todo.sleeves[span][i]
+            tally.bare.append((sleeves, seen[i].sleeve == sleeves, float(skin[i])))

@@ -1,9 +1,9 @@
-"""How exact the masks are, on figures whose truth the renderer knows at any size.
+"""Scores of masks on drawn figures, whose truth is known at any size.
 
-A figure is drawn larger than the generator's picture and shrunk to it. What the networks find in the
-small picture is brought back, once by interpolation and once by `refine_mask` with the large picture,
-and compared with the truth at the large size. The same for truth shrunk to 112 pixels and to the
-generator's size, which shows what the refinement costs by itself.
+A figure is drawn larger than the generator's image and shrunk to its size. The masks that the networks
+find there are enlarged, once by interpolation and once by `refine_mask` with the large image, and
+compared with the truth at the large size. The same is done with the truth shrunk to 112 pixels and to
+the generator's size, which shows the error of the refinement alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from ..demo.attributes import COLOURS
 from ..demo.renderer import Rendering, render
 from ..errors import FiceError
-from ..extraction.anatomy import ARMS, TORSO, find_body_regions
+from ..extraction.body import ARMS, TORSO, find_body_regions
 from ..extraction.extractors import extract_body_regions, extract_pose, segment_regions
 from ..masks.garment import edit_mask
 from ..models import Models
@@ -38,7 +38,7 @@ _POSE_SIDE = 112
 class MaskRow:
     """Jaccard indices (intersection over union at level 0.5) of one kind of mask, means over figures.
 
-    `worst` is the least of the refined ones.
+    `worst` is the smallest of the refined ones.
     """
 
     mask: str
@@ -50,7 +50,7 @@ class MaskRow:
 
 @dataclass(frozen=True)
 class MaskReport:
-    """The measurement; `size` is the side of the large pictures in pixels."""
+    """The scores of all masks; `size` is the side of the large images in pixels."""
 
     count: int
     size: int
@@ -80,30 +80,30 @@ def measure_masks(
     scale: int = 4,
     progress: Callable[[int, int], None] | None = None,
 ) -> MaskReport:
-    """Compare masks with the truth at `scale` times the generator's size.
+    """The scores of masks against the truth at `scale` times the generator's size.
 
-    `body` and `head` are the segmenter's; `torso and arms` is what an edit may cover
-    (`masks.find_body_regions`, from both networks); `garment` is `masks.edit_mask`, without its soft border,
-    between the figure and the same one in another colour. By that function's definition the torso
-    belongs to it, bare or not.
+    `body` and `head` are the segmenter's. `torso and arms` is the area that a garment may cover, from both
+    networks (`extraction.find_body_regions`). `garment` is `masks.edit_mask` without its soft border,
+    between the figure and the same figure in another colour; it holds the torso, bare or not.
 
     Args:
-        models: the demonstration set, or another trained on its figures.
-        count: figures, none of them seen in training.
-        seed: another draw of figures.
-        scale: how much larger the pictures are than the generator's, at least 2.
-        progress: called with the figures done and to do.
+        models: the demonstration set, or another set for its figures.
+        count: number of held-out figures.
+        seed: of the figures.
+        scale: size of the large images relative to the generator's, at least 2.
+        progress: called with the number of figures done, and of all.
 
     Raises:
-        FiceError: count below one, scale below two, or a generator whose pictures are not square.
+        FiceError: count is below 1, scale below 2, or the images of the generator are not square.
     """
     height, width = models.generator.resolution
     if height != width:
         raise FiceError(
-            "the evaluation draws square figures, but this generator's pictures are not square"
+            "the evaluation draws square figures, but the images of this generator are not square: use "
+            "the demonstration set"
         )
     if scale < 2:
-        raise FiceError(f"scale is {scale}, but larger pictures than the generator's are needed: 2")
+        raise FiceError(f"scale is {scale}, but must be at least 2")
     todo = cases(count, seed)
     colours = torch.tensor([COLOURS[name] for name in todo.colours])
     found: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = {}
@@ -146,22 +146,22 @@ def _truth(drawn: Rendering) -> dict[str, Tensor]:
 
 
 def _found(models: Models, images: Tensor, edited: Tensor) -> dict[str, Tensor]:
-    """Masks at the generator's resolution of pictures, and of what `edited` changed in them."""
+    """Masks of images at the generator's resolution; the garment is where `edited` differs."""
     before, after = images.to(models.device), edited.to(models.device)
     regions = segment_regions(models.segmenter, before)
-    anatomy = find_body_regions(extract_pose(models.densepose, before), regions)
+    body = find_body_regions(extract_pose(models.densepose, before), regions)
     sharp = MaskSettings(mask_dilation=0.0, mask_feather=0.0)
     worn = extract_body_regions(models.densepose, models.segmenter, after)
     masks = {
         "body": regions.body,
         "head": regions.head,
-        "torso and arms": (anatomy.torso | anatomy.arms).float(),
-        "garment": edit_mask(anatomy, worn, before, before, after, sharp),
+        "torso and arms": (body.torso | body.arms).float(),
+        "garment": edit_mask(body, worn, before, before, after, sharp),
     }
     return {name: mask.cpu() for name, mask in masks.items()}
 
 
 def _compare(images: Tensor, mask: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of the interpolated and of the refined mask, (N,) each."""
+    """Jaccard indices of the interpolated and of the refined mask, (N,) each."""
     plain = F.interpolate(mask, images.shape[2:], mode="bilinear")
     return mask_iou(plain, truth), mask_iou(refine_mask(images, mask), truth)

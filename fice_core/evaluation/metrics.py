@@ -1,4 +1,4 @@
-"""How good an edit is: measures that need no network, only pictures, masks and part maps."""
+"""Measures of an edit that need no network: only images, masks and part maps."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ import torch.nn.functional as F
 
 from ..ops.color import to_lab
 
-_HARD = 1 / 256  # a share of a picture that 8 bits cannot show
+_HARD = 1 / 256  # an opacity that 8 bits cannot show
 
 
 def part_labels(parts: torch.Tensor) -> torch.Tensor:
-    """The likeliest part of every pixel, 1..14, or 0 where none reaches one half.
+    """The most probable part of every pixel, 1..14, or 0 where all together stay below one half.
 
     Args:
         parts: part map (N, 14, h, w) in [0, 1].
@@ -52,7 +52,7 @@ def unchanged_outside(
 
 
 def mean_difference(images: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of pictures (N, 3, H, W) over a soft mask (N, 1, H, W). (N,)."""
+    """Mean absolute difference of images (N, 3, H, W) over a soft mask (N, 1, H, W). (N,)."""
     difference = ((images - target).abs().mean(dim=1, keepdim=True) * mask).flatten(1).sum(dim=1)
     return difference / mask.flatten(1).sum(dim=1).clamp_min(1e-8)
 
@@ -60,20 +60,20 @@ def mean_difference(images: torch.Tensor, target: torch.Tensor, mask: torch.Tens
 def seam_visibility(
     images: torch.Tensor, sources: Sequence[torch.Tensor], mask: torch.Tensor
 ) -> torch.Tensor:
-    """How much steeper than both of its sources a result is along the mask's border, CIELAB a pixel.
+    """How much steeper a result is than both of its sources along the border of the mask, CIELAB a pixel.
 
     The mean of max(0, |grad result| - max(|grad source|)) over the border: the soft part of the mask
-    (what is within 1/256 of 0 or 1 is hard) and two pixels on both sides of it. The gradient is that of
-    all three components together, by differences to the next row and column. An edge that the photo
-    has, or the new garment's own outline, is no seam; what only their meeting makes is one.
+    (values within 1/256 of 0 or 1 are hard) and two pixels on both sides of it. The gradient is that of
+    all three components together, by differences to the next row and column. An edge of the photo, or
+    the outline of the new garment, is no seam; an edge that neither source has is one.
 
     Args:
-        images: the stitched pictures, (N, 3, H, W) in [0, 1].
-        sources: what they were stitched from, each of the same shape: photo and generated picture.
+        images: the stitched images, (N, 3, H, W) in [0, 1].
+        sources: the images they are stitched from, each of the same shape: photo and generated image.
         mask: (N, 1, H, W) in [0, 1].
 
     Returns:
-        (N,), 0 where the mask has no border.
+        (N,); 0 if the mask has no border.
     """
     found = []
     for i, (result, soft) in enumerate(zip(images.detach(), mask, strict=True)):

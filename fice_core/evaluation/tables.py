@@ -1,4 +1,4 @@
-"""The figures of an evaluation: one row for every variant, and the tables made of them."""
+"""The scores of an evaluation, one row a variant, and the Markdown tables of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,23 @@ from ..demo.measure import Measurement
 
 @dataclass(frozen=True)
 class VariantScores:
-    """Figures of one variant: shares in [0, 1], IoU in [0, 1], changes in grey levels of 255.
+    """Scores of one variant: shares and IoU in [0, 1], changes in grey levels of 255.
 
-    `outside_equal` is None where the variant may change every pixel, so that nothing lies outside.
-    `trousers_drift` and `background_drift` are mean CIELAB differences of the generated picture from the
-    photo, before stitching; `seam` is `metrics.seam_visibility` of the result. Where long sleeves shall
-    become short, or none, `to_short` and `to_none` say of how many they do; `bare_skin` is the CIELAB
-    distance of those lower arms from the person's own, None without any.
+    Attributes:
+        variant: its name.
+        colour, sleeve, pattern: share of the edits that have what the prompt asks for.
+        pose_iou: soft Jaccard index of the part maps, by the judge.
+        outside_equal: share of the edits whose pixels outside the mask are the photo's, bit for bit; None
+            if the variant may change every pixel.
+        background_change, face_change: mean absolute difference from the photo, after stitching.
+        steps, seconds: mean over the edits.
+        failures: a line for every edit that misses what its prompt asks for.
+        trousers_drift, background_drift: mean CIELAB difference of the generated image from the photo,
+            before stitching.
+        seam: `metrics.seam_visibility` of the result.
+        to_short, to_none: of the edits that ask to shorten long sleeves, or to remove them: how many
+            succeed, and how many there are.
+        bare_skin: CIELAB distance of the newly bare lower arms from the person's own skin; None without any.
     """
 
     variant: str
@@ -42,10 +52,12 @@ class VariantScores:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """The tables and everything in them.
+    """The scores of all variants.
 
-    `untouched_iou` is the part network's own score on the pictures before any edit: what a perfect
-    edit would get.
+    Attributes:
+        count: edits a variant.
+        untouched_iou: pose IoU of the images before any edit, which is the limit of the judge.
+        rows: one a variant.
     """
 
     count: int
@@ -53,7 +65,7 @@ class ScoreTable:
     rows: list[VariantScores]
 
     def table(self) -> str:
-        """What the text asked for, and what else changed, in Markdown."""
+        """A Markdown table of what the prompts ask for, and of what else changes."""
         names: tuple[str, ...] = (
             "colour",
             "sleeves",
@@ -72,11 +84,11 @@ class ScoreTable:
                 f"| {row.variant} | {shares} | {row.pose_iou:.3f} | {equal} | "
                 f"{row.background_change:.2f} | {row.face_change:.2f} | {row.steps:.0f} | {row.seconds:.1f} |"
             )
-        lines += ["", f"Pose IoU of the pictures before the edit: {self.untouched_iou:.3f}"]
+        lines += ["", f"Pose IoU of the images before the edit: {self.untouched_iou:.3f}"]
         return "\n".join(lines)
 
     def surroundings(self) -> str:
-        """What happens around the garment, in Markdown."""
+        """A Markdown table of what happens around the garment."""
         names = ["variant", "trousers drift", "background drift", "seam"]
         names += ["long to short", "long to none", "skin difference"]
         lines = ["| " + " | ".join(names) + " |", "|---|" + "---:|" * 6]
@@ -95,22 +107,20 @@ class ScoreTable:
 
 
 class Tally:
-    """Everything measured on one variant so far."""
+    """The measurements of one variant so far."""
 
     def __init__(self) -> None:
         self.hits: list[tuple[bool, bool, bool]] = []
         self.numbers: list[tuple[float, ...]] = []  # IoU, background, face, two drifts, seam
-        self.bare: list[
-            tuple[str, bool, float]
-        ] = []  # sleeves wished for, success, skin difference
-        self.equal: list[bool] = []  # of the pictures that have an outside
+        self.bare: list[tuple[str, bool, float]] = []  # sleeves asked for, success, skin difference
+        self.equal: list[bool] = []  # of the edits that may not change everything
         self.steps: list[int] = []
         self.seconds = 0.0
         self.failures: list[str] = []
 
-    def judge(self, wish: tuple[str, str, str], sentence: str, seen: Measurement) -> None:
-        """Compare what is seen with the colour, pattern and sleeves that were wished for."""
-        hit = (seen.colour == wish[0], seen.sleeve == wish[2], seen.pattern == wish[1])
+    def judge(self, wanted: tuple[str, str, str], sentence: str, seen: Measurement) -> None:
+        """Compare a measurement with the colour, pattern and sleeves of its prompt."""
+        hit = (seen.colour == wanted[0], seen.sleeve == wanted[2], seen.pattern == wanted[1])
         self.hits.append(hit)
         if not all(hit):
             self.failures.append(
@@ -118,7 +128,7 @@ class Tally:
             )
 
     def row(self, name: str) -> VariantScores:
-        """The means."""
+        """The mean of every measurement."""
         count = len(self.hits)
         colour, sleeve, pattern = (sum(column) / count for column in zip(*self.hits, strict=True))
         iou, background, face, trousers, backdrop, seam = (
@@ -131,8 +141,8 @@ class Tally:
             seam, self._bared("short"), self._bared("sleeveless"), _mean(skins),
         )  # fmt: skip
 
-    def _bared(self, wish: str) -> tuple[int, int]:
-        hits = [success for sleeves, success, _ in self.bare if sleeves == wish]
+    def _bared(self, wanted: str) -> tuple[int, int]:
+        hits = [success for sleeves, success, _ in self.bare if sleeves == wanted]
         return sum(hits), len(hits)
 
 
