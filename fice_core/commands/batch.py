@@ -155,7 +155,8 @@ def command(
 
 
 def _jobs(listed: str, prompts: tuple[str, ...], negative: str, worn: str) -> list[Job]:
-    from ..batch.jobs import all_pairs, read_table
+    from ..batch.jobs import all_pairs
+    from ..batch.table import read_table
 
     if Path(listed).is_dir():
         if not prompts:

@@ -11,8 +11,9 @@ from filelock import FileLock
 from fice_core.batch import groups
 from fice_core.batch import journal as journal_module
 from fice_core.batch.groups import Input, grouped
-from fice_core.batch.jobs import Job, check, read_table
+from fice_core.batch.jobs import Job, check
 from fice_core.batch.journal import NAME, Entry, Journal
+from fice_core.batch.table import read_table
 from fice_core.errors import FiceError
 from fice_core.settings import EditSettings
 
