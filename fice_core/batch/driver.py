@@ -130,7 +130,7 @@ class _Shift:
 def _contents(jobs: Sequence[Job]) -> dict[str, bytes]:
     """The bytes of photos and masks, by name; of those that can be read."""
     files: dict[str, bytes] = {}
-    for name in {name for job in jobs for name in (job.photo, job.mask) if name}:
+    for name in {name for job in jobs for name in job.files}:
         try:
             files[name] = Path(name).read_bytes()
         except OSError:

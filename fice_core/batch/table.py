@@ -11,28 +11,20 @@ _REQUIRED = ("photo", "prompt")
 
 
 def read_table(path: str, negative: str = "", worn: str = "") -> list[Job]:
-    """The jobs of a CSV file with a line of column names, see `COLUMNS`; files are relative to its folder.
+    """The jobs of a CSV file whose first row names the columns (see `COLUMNS`).
+
+    Files are relative to the folder of the table.
 
     Args:
-        negative, worn: for rows that do not say it.
+        negative, worn: for rows that leave them empty.
 
     Raises:
-        FiceError: anything about the file or a row that is not as it should be; of a row, with its
-            number, by which the line of names is row 1.
+        FiceError: the file cannot be read, or a column or row is wrong. Rows are counted from 1, and
+            row 1 is the one with the names.
     """
     rows = _rows(path)
     names = [name.strip().lower() for name in rows[0][1]] if rows else []
-    for name in names:
-        if name not in COLUMNS:
-            raise FiceError(
-                f"{path} has an unknown column {name!r}: the columns are {', '.join(COLUMNS)}, with "
-                "commas between them"
-            )
-        if names.count(name) > 1:
-            raise FiceError(f"{path} has the column {name!r} twice")
-    for name in _REQUIRED:
-        if name not in names:
-            raise FiceError(f"{path} has no column {name!r}: its first row must name the columns")
+    _check_names(path, names)
     jobs = []
     for number, cells in rows[1:]:
         place = f"{path} row {number}"
@@ -49,7 +41,7 @@ def read_table(path: str, negative: str = "", worn: str = "") -> list[Job]:
 
 
 def _rows(path: str) -> list[tuple[int, list[str]]]:
-    """The rows of a table that are not blank, with their numbers, counted from 1."""
+    """The rows that are not blank, each with its number, counted from 1."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             numbered = list(enumerate(csv.reader(file, strict=True), start=1))
@@ -60,6 +52,20 @@ def _rows(path: str) -> list[tuple[int, list[str]]]:
     except csv.Error as error:
         raise FiceError(f"{path} is not a table in CSV: {error}") from error
     return [(number, cells) for number, cells in numbered if any(cell.strip() for cell in cells)]
+
+
+def _check_names(path: str, names: list[str]) -> None:
+    for name in names:
+        if name not in COLUMNS:
+            raise FiceError(
+                f"{path} has an unknown column {name!r}: the columns are {', '.join(COLUMNS)}, with "
+                "commas between them"
+            )
+        if names.count(name) > 1:
+            raise FiceError(f"{path} has the column {name!r} twice")
+    for name in _REQUIRED:
+        if name not in names:
+            raise FiceError(f"{path} has no column {name!r}: its first row must name the columns")
 
 
 def _job(place: str, folder: Path, values: dict[str, str], negative: str, worn: str) -> Job:

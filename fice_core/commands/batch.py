@@ -131,7 +131,8 @@ def command(
         {kind: _file(path) for kind, path in model_files(source, clip).items()} | {"": clip},
         {"device": device, "threads": threads, "fice": package_version()},
     )
-    groups = grouped(jobs, inputs, settings)
+    sizes = {name: file.size for name, file in inputs.items()}
+    groups = grouped(jobs, sizes, apart=settings.tune_steps > 0, limit=settings.max_batch)
     setup = Setup(partial(load_models, source, clip=clip), device, settings, threads)
     with Journal(make_folder(folder), known, restart) as journal:
         if journal.entries:

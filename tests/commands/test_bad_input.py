@@ -111,7 +111,7 @@ def sliver(path: Path) -> None:
     ("make", "words"),
     [
         (missing, "there is no file"),
-        (folder, "no picture in the folder"),
+        (folder, "in the folder"),
         (text, "is not a picture"),
         (empty, "is empty"),
         (bomb, "million"),
@@ -313,7 +313,7 @@ def test_two_outputs_of_one_name(models: object, photo: Path, tmp_path: Path) ->
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "photo.png"
     twin.write_bytes(photo.read_bytes())
-    assert "overwrite" in edit(photo, tmp_path / "out", twin)
+    assert "is also that of" in edit(photo, tmp_path / "out", twin)
 
 
 def test_full_disk_at_the_end(models: object, photo: Path, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_finished_batch_is_not_made_again_and_another_is_refused(tmp_path: Pat
         refused = batch(*line, *options)
         assert refused.exit_code == 2
         assert refused.stderr.count("\n") == 1
-    picture(photo)
+    picture(photo, seed=1)
     refused = batch(*line)
     assert "holds a batch with other jobs or photos: give another folder" in refused.stderr
     assert Here.groups == [0]

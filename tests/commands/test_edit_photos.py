@@ -92,7 +92,7 @@ def test_a_folder_is_all_pictures_in_it(tmp_path: Path, monkeypatch: pytest.Monk
     together = (out / "c.png").read_bytes()
     # The same where nothing may be held in memory.
     monkeypatch.setattr(photos_module, "MAX_PIXELS", 10)
-    monkeypatch.setattr("fice_core.commands.edit_run.MAX_PIXELS", 10)
+    monkeypatch.setattr("fice_core.batch.groups.MAX_PIXELS", 10)
     assert edit(folder, "-o", out, "--frame", "whole").exit_code == 0
     assert (out / "c.png").read_bytes() == together
 
@@ -100,14 +100,17 @@ def test_a_folder_is_all_pictures_in_it(tmp_path: Path, monkeypatch: pytest.Monk
 def test_few_photos_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [str(picture(tmp_path / f"{k}.png")) for k in range(5)]
     monkeypatch.setattr(photos_module, "MAX_PIXELS", 2 * SIZE * SIZE)
-    photos = photos_module.Photos(paths)
-    assert len(photos._held) == 2
-    assert torch.equal(photos.read(paths[4]).pixels, read_photo(paths[4]).pixels)
+    photos = photos_module.Photos()
+    for _ in range(2):
+        for path in paths:
+            assert torch.equal(photos.read(path).pixels, read_photo(path).pixels)
+        assert len(photos._held) == 2
+    assert photos.sizes == dict.fromkeys(paths, (SIZE, SIZE))
 
 
 def test_bad_folders(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "there is no picture in the folder" in mistake(tmp_path / "empty", "-o", tmp_path / "o")
+    assert "in the folder" in mistake(tmp_path / "empty", "-o", tmp_path / "o")
     picture(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"hello")
     assert "b.png is not a picture" in mistake(tmp_path / "in", "-o", tmp_path / "o")
@@ -186,6 +189,9 @@ def test_mistakes_of_masks(tmp_path: Path) -> None:
     assert str(photo) in message
     assert "there is no file" in mistake(photo, *line, "--mask", tmp_path / "none.png")
     assert "of the photo's size" in mistake(photo, *line[:2], "--person-mask", small)
+    before = small.read_bytes()
+    assert "overwrite" in mistake(photo, "-o", small, "--mask", small)
+    assert small.read_bytes() == before
 
 
 def test_texts_and_choices_arrive(tmp_path: Path) -> None:
