@@ -12,27 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import FiceError
-from .common import (
-    bar,
-    clip_option,
-    device_option,
-    execution_option,
-    framing_option,
-    garment_option,
-    hold_option,
-    models_option,
-    negative_option,
-    preset_option,
-    refine_option,
-    say,
-    seed_option,
-    settings_of,
-    steps_option,
-    stitch_option,
-    tune_option,
-    warn,
-    worn_option,
-)
+from .console import bar, say, warn
+from .options import directed, edit_options, negative_option, settings_of, worn_option
 from .photos import expand
 
 if TYPE_CHECKING:
@@ -54,19 +35,7 @@ if TYPE_CHECKING:
 @negative_option
 @worn_option
 @click.option("-o", "--output", required=True, metavar="DIR", help="The folder for the results.")
-@garment_option
-@framing_option
-@stitch_option
-@models_option
-@clip_option
-@preset_option
-@steps_option
-@refine_option
-@tune_option
-@hold_option
-@seed_option
-@device_option
-@execution_option
+@edit_options
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -100,7 +69,7 @@ def command(
     threads: int,
     address: str | None,
     restart: bool,
-    **choices: Any,  # those of `settings_of`
+    **choices: Any,  # fields of the settings, and the preset
 ) -> None:
     """Make the edits of a table, or of all pictures in a folder.
 
@@ -117,7 +86,9 @@ def command(
     from ..reporting.edit_report import package_version
 
     jobs = _jobs(listed, prompts, negative, worn)
-    settings = settings_of(**choices, directed=any(job.worn.strip() for job in jobs))
+    settings = settings_of(**choices)
+    if any(job.worn.strip() for job in jobs):
+        settings = directed(settings)
     folder = Path(output)
     check(jobs, folder, table=None if Path(listed).is_dir() else listed)
     with bar("looking at the photos", len(jobs), unit="photo") as progress:

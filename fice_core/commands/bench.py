@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from ..errors import FiceError
-from .common import bar, device_option, say, warn
+from .console import bar, say, warn
+from .options import device_option
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> list[int]:

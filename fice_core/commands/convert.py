@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ..errors import FiceError
-from .common import bar, say
+from .console import bar, say
 
 
 @click.command("convert")

@@ -6,7 +6,8 @@ import time
 
 import click
 
-from .common import bar, device_option, models_of, say, seed_option, settings_of, steps_option
+from .console import bar, say
+from .options import device_option, models_of, seed_option, settings_of, steps_option
 
 COLUMNS = ("original", "initialisation", "generated", "stitched")
 
@@ -16,7 +17,7 @@ COLUMNS = ("original", "initialisation", "generated", "stitched")
 @steps_option
 @seed_option
 @device_option
-def command(output: str, steps: int | None, seed: int, device: str) -> None:
+def command(output: str, steps: int | None, seed: int | None, device: str) -> None:
     """Edit bundled figures and write a picture of every stage.
 
     Needs no photo, no download and no graphics card.
@@ -25,7 +26,9 @@ def command(output: str, steps: int | None, seed: int, device: str) -> None:
     from ..files import check_writable, make_folder
     from ..reporting import plots
 
-    settings = settings_of("default", steps, seed, framing="whole")  # which the figures fill
+    settings = settings_of(
+        "default", steps=steps, seed=seed, framing="whole"
+    )  # the figures fill it
     folder = make_folder(output)
     picture, losses = folder / "edits.png", folder / "losses.png"
     for path in (picture, losses):

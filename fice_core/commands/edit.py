@@ -13,28 +13,9 @@ from ..batch.groups import grouped
 from ..batch.jobs import Box, Job, all_pairs, check_outputs
 from ..batch.subjects import Subjects
 from ..errors import FiceError
-from .common import (
-    bar,
-    clip_option,
-    device_option,
-    execution_option,
-    framing_option,
-    garment_option,
-    hold_option,
-    models_of,
-    models_option,
-    negative_option,
-    preset_option,
-    refine_option,
-    seed_option,
-    settings_of,
-    steps_option,
-    stitch_option,
-    tune_option,
-    warn,
-    worn_option,
-)
+from .console import bar, warn
 from .edit_run import Run
+from .options import directed, edit_options, models_of, negative_option, settings_of, worn_option
 from .photos import Photos, expand
 
 if TYPE_CHECKING:
@@ -75,8 +56,6 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
     metavar="OUT",
     help="A picture file, or for several edits a folder.",
 )
-@garment_option
-@framing_option
 @click.option(
     "--person",
     type=click.IntRange(min=0),
@@ -93,17 +72,7 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
     "--person-mask", metavar="FILE", help="A picture that is white on the person to be edited."
 )
 @click.option("--mask", metavar="FILE", help="A picture that is white where the edit may go.")
-@stitch_option
-@models_option
-@clip_option
-@preset_option
-@steps_option
-@refine_option
-@tune_option
-@hold_option
-@seed_option
-@device_option
-@execution_option
+@edit_options
 @click.option("--report", metavar="FILE.json", help="Write settings, losses and timing here.")
 @click.option(
     "--keep-on-interrupt", is_flag=True, help="After Ctrl-C, write the best result so far."
@@ -123,7 +92,7 @@ def command(
     device: str,
     report: str | None,
     keep_on_interrupt: bool,
-    **choices: Any,  # those of `settings_of`
+    **choices: Any,  # fields of the settings, and the preset
 ) -> None:
     """Dress the person in each picture IN as the prompt says.
 
@@ -132,7 +101,9 @@ def command(
     """
     from ..files import check_writable
 
-    settings = settings_of(**choices, directed=bool(worn.strip()))
+    settings = settings_of(**choices)
+    if worn.strip():
+        settings = directed(settings)
     _check_frame(
         {"--person": person, "--box": box, "--person-mask": person_mask}, choices["framing"]
     )

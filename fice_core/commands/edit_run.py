@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..batch.editor import Group, edit_group
 from ..batch.jobs import Job
 from ..batch.subjects import Subjects
-from .common import say, warn
+from .console import say, warn
 
 if TYPE_CHECKING:
     from ..editing.result import EditInterrupted, EditResult

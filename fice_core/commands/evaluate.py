@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import FiceError
-from .common import bar, device_option, models_of, models_option, say, settings_of, steps_option
+from .console import bar, say
+from .options import device_option, models_of, models_option, settings_of, steps_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +60,7 @@ def command(
         raise FiceError(
             "--masks edits nothing: leave out --variant, --steps, --bare and --pictures, or --masks"
         )
-    settings = settings_of("default", steps, 0)
+    settings = settings_of("default", steps=steps)
     if report:
         check_writable(report)
     folder = make_folder(pictures) if pictures else None

@@ -2,7 +2,7 @@
 
 import click
 
-from .common import say
+from .console import say
 
 
 @click.command("inspect")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..batch.groups import MAX_PIXELS, Size
 from ..errors import FiceError
-from .common import warn
+from .console import warn
 
 if TYPE_CHECKING:
     from ..images.photo import Photo

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import device_option
+from .options import device_option
 
 
 @click.group("train")

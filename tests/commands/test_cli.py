@@ -21,7 +21,7 @@ from toys import toy_models
 
 import fice_core.demo
 from fice_core import checkpoints, editing
-from fice_core.commands import common
+from fice_core.commands import console
 from fice_core.images.photo import read_image
 from fice_core.reporting import plots
 from fice_core.settings import EditSettings
@@ -379,7 +379,7 @@ def test_python_dash_m() -> None:
 
 
 def test_progress_bar_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    with common.bar("working", 3) as progress:
+    with console.bar("working", 3) as progress:
         progress.update()
     assert capsys.readouterr().err == ""
 
