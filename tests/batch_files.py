@@ -1,4 +1,4 @@
-"""Photos and tables for batches."""
+"""Image files and tables for commands."""
 
 import zlib
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 
-def picture(path: Path, width: int = 40, height: int = 40, seed: int = 0) -> Path:
+def random_image(path: Path, width: int = 40, height: int = 40, seed: int = 0) -> Path:
     """An image file of random pixels; another name or seed gives other ones."""
     rng = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
     path.parent.mkdir(exist_ok=True)

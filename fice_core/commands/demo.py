@@ -18,7 +18,7 @@ COLUMNS = ("original", "initialisation", "generated", "stitched")
 @seed_option
 @device_option
 def command(output: str, steps: int | None, seed: int | None, device: str) -> None:
-    """Edit bundled figures and write a picture of every stage.
+    """Edit bundled figures and write an image of every stage.
 
     Needs no photo, no download and no graphics card.
     """
@@ -30,13 +30,13 @@ def command(output: str, steps: int | None, seed: int | None, device: str) -> No
         "default", steps=steps, seed=seed, framing="whole"
     )  # the figures fill it
     folder = make_folder(output)
-    picture, losses = folder / "edits.png", folder / "losses.png"
-    for path in (picture, losses):
+    sheet, losses = folder / "edits.png", folder / "losses.png"
+    for path in (sheet, losses):
         check_writable(path)
     start = time.monotonic()
     models = models_of("demo", None, device)
     loaded = time.monotonic()
-    from ..demo import figures  # renders them, so not before it is known that the work can begin
+    from ..demo import figures  # renders them, so all checks come first
 
     samples = figures()
     with bar(f"editing {len(samples.prompts)} figures", settings.steps) as progress:
@@ -48,11 +48,11 @@ def command(output: str, steps: int | None, seed: int | None, device: str) -> No
     rows = [
         plots.Row(prompt, images) for prompt, images in zip(samples.prompts, stages, strict=True)
     ]
-    plots.write_plot(picture, plots.comparison(COLUMNS, rows, blocks=2))
+    plots.write_plot(sheet, plots.comparison(COLUMNS, rows, blocks=2))
     plots.write_plot(losses, plots.loss_plot(result.trace))
     say(
         f"{len(rows)} edits of {result.steps} steps took {done - loaded:.0f} s, "
         f"loading the models {loaded - start:.0f} s"
     )
-    say(f"{picture.resolve()}  every stage of every edit")
+    say(f"{sheet.resolve()}  every stage of every edit")
     say(f"{losses.resolve()}  how the losses fell")

@@ -1,4 +1,4 @@
-"""`fice edit`: dress the persons in one's own pictures."""
+"""`fice edit`: edit the clothes of persons in photos."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
     multiple=True,
     required=True,
     metavar="TEXT",
-    help="The garment, as in 'a red striped shirt'. Repeat it for several edits of every picture.",
+    help="The garment, as in 'a red striped shirt'. Repeat it for several edits of each image.",
 )
 @negative_option
 @worn_option
@@ -54,13 +54,13 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
     "--output",
     required=True,
     metavar="OUT",
-    help="A picture file, or for several edits a folder.",
+    help="An image file, or a folder for several edits.",
 )
 @click.option(
     "--person",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Edit another person than the largest, which is 0.",
+    help="Which person to edit: 0 is the largest, 1 the next.",
 )
 @click.option(
     "--box",
@@ -68,10 +68,8 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
     metavar="L,T,R,B",
     help="What the generator sees: left, top, right, bottom in pixels.",
 )
-@click.option(
-    "--person-mask", metavar="FILE", help="A picture that is white on the person to be edited."
-)
-@click.option("--mask", metavar="FILE", help="A picture that is white where the edit may go.")
+@click.option("--person-mask", metavar="FILE", help="An image that is white on the person to edit.")
+@click.option("--mask", metavar="FILE", help="An image that is white where the edit may go.")
 @edit_options
 @click.option("--report", metavar="FILE.json", help="Write settings, losses and timing here.")
 @click.option(
@@ -94,10 +92,10 @@ def command(
     keep_on_interrupt: bool,
     **choices: Any,  # fields of the settings, and the preset
 ) -> None:
-    """Dress the person in each picture IN as the prompt says.
+    """Dress the person in each image IN as the prompt says.
 
-    IN may be a folder: all pictures in it. PNG, WebP, BMP and TIFF outputs keep every pixel outside
-    of the edit as it is; those of 16 bits need PNG.
+    If IN is a folder, all images in it are edited. PNG, WebP, BMP and TIFF outputs keep every pixel
+    outside of the edit; only PNG keeps 16 bits a channel.
     """
     from ..files import check_writable
 

@@ -1,4 +1,4 @@
-"""`fice inspect`: what a checkpoint is."""
+"""`fice inspect`: describe a checkpoint."""
 
 import click
 
@@ -8,7 +8,7 @@ from .console import say
 @click.command("inspect")
 @click.argument("file")
 def command(file: str) -> None:
-    """Say what a checkpoint FILE holds.
+    """Describe the network in a checkpoint FILE.
 
     Works for .pt, .pth, .pkl and .safetensors. Nothing in the file is executed.
     """

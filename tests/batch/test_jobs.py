@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from batch_files import picture, table
+from batch_files import random_image, table
 
 from fice_core.batch.jobs import Job, all_pairs, check, check_outputs
 from fice_core.batch.table import read_table
@@ -56,7 +56,7 @@ def test_outputs_are_named_after_their_photos() -> None:
 
 
 def test_an_input_is_not_overwritten(tmp_path: Path) -> None:
-    photo, mask = str(picture(tmp_path / "a.png")), str(picture(tmp_path / "m.png"))
+    photo, mask = str(random_image(tmp_path / "a.png")), str(random_image(tmp_path / "m.png"))
     jobs = [Job(photo, "red", "b.png", mask=mask, place="x")]
     check(jobs, tmp_path)
     for name in ("a.png", "m.png"):

@@ -73,7 +73,7 @@ def test_a_line_that_was_cut_off_counts_for_nothing(tmp_path: Path) -> None:
         assert list(journal.entries) == [0, 1]
     path.write_bytes(whole[:-9] + b"\n")
     with (
-        pytest.raises(FiceError, match=r"damaged: begin anew with --restart"),
+        pytest.raises(FiceError, match=r"damaged: start again with --restart"),
         Journal(tmp_path, {}),
     ):
         pass
