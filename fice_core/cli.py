@@ -1,8 +1,8 @@
 """The `fice` command: its name, its subcommands, and how it ends.
 
-Exit codes: 0 done, 2 a user's mistake (one line on stderr), 130 interrupted (one line). Whatever
-else escapes is a defect and keeps its traceback. Nothing here or in the heads of the commands
-imports torch, so that `fice --help` is fast.
+Exit codes: 0 done, 2 a user's mistake (one line on stderr), 130 interrupted (one line). Any other
+exception is a defect and keeps its traceback. Nothing here or in the heads of the commands imports
+torch, so `fice --help` is fast.
 """
 
 import sys
@@ -19,13 +19,13 @@ _MISTAKE, _INTERRUPTED = 2, 130
 
 
 class Program(click.Group):
-    """A click group that tells every mistake in one line."""
+    """A click group that prints every mistake as one line."""
 
     def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> NoReturn:
         """Run a command line and exit."""
-        if not sys.warnoptions:  # those of libraries mean nothing to a user of the command
+        if not sys.warnoptions:  # a user can do nothing about warnings of libraries
             warnings.simplefilter("ignore")
-        options["standalone_mode"] = False  # click would print several lines
+        options["standalone_mode"] = False  # click prints several lines
         try:
             code = super().main(args, *positional, **options)
         except click.exceptions.Exit as end:
@@ -39,7 +39,7 @@ class Program(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the chosen command; keep click from adding a line of its own to an interrupt."""
+        """Run the chosen command. Click must not see an interrupt: it prints a line of its own."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
@@ -68,9 +68,9 @@ def _usage_hint(mistake: click.ClickException) -> str:
 @click.version_option(package_name="comfyui-fice", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Dress the person in a photo as a sentence says; face, pose and background stay.
+    """Edit the clothes of a person in a photo by a sentence; face, pose and background stay.
 
-    Begin with `fice demo`, which needs no photo and no download.
+    Start with `fice demo`, which needs no photo and no download.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -1,8 +1,8 @@
-"""A batch with toy networks, to be run as a process of its own and killed.
+"""A batch with toy networks, for tests that run it as a process and kill it.
 
     python toy_batch.py FOLDER_OF_PHOTOS OUT WORKERS
 
-Like `fice batch`, it imports no torch but in its workers.
+Like `fice batch`, it imports torch only in its workers.
 """
 
 import sys
@@ -31,7 +31,7 @@ SETTINGS = EditSettings(
 
 
 def load(device: str):
-    """Toy networks that give others the time to kill them."""
+    """Toy networks; the wait leaves time to kill the worker."""
     from toys import toy_models
 
     time.sleep(0.1)

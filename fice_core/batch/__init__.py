@@ -1,3 +1,4 @@
-"""Many edits, by several workers, that a kill does not lose: `jobs.py` says which, `groups.py` which of
-them are computed at once, `editor.py` computes them, `workers.py` and `cluster.py` hold the processes that
-do, `journal.py` what is done, and `driver.py` brings these together. Imports no torch."""
+"""Jobs, their groups and their edits; workers and a journal, so that a kill loses no result.
+
+May import `reporting`, `editing` and what lies below them. Imports no torch before a worker starts.
+"""

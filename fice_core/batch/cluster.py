@@ -1,4 +1,4 @@
-"""Workers on the machines of a Ray cluster. Photos travel there and results back; no disk is shared."""
+"""Workers on a Ray cluster. Photos are sent to them and results back, so no disk is shared."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from .workers import Hire, accepted
 
 
 class RayWorker:
-    """An actor, wherever Ray has room for it."""
+    """A worker in an actor; Ray chooses the machine."""
 
     def __init__(self, ray: Any, setup: Setup, resources: dict[str, int]) -> None:
         self._ray = ray
@@ -32,17 +32,17 @@ class RayWorker:
 
 @contextmanager
 def cluster(address: str, setup: Setup) -> Iterator[tuple[Hire, int]]:
-    """A connection to a Ray cluster: what makes a worker there, and for how many it has room.
+    """Connect to a Ray cluster; yield a function that makes a worker, and the number of workers that fit.
 
-    A worker takes a GPU where the cluster has any, unless the device is the CPU; else as many of its CPUs as
-    it has threads.
+    A worker takes one GPU if the cluster has any and the device is not the CPU. Otherwise it takes one
+    CPU for each of its threads.
 
     Args:
-        address: of its head, HOST:PORT; "auto" for the cluster that this machine is part of; "local" for one
-            that is made here and ends with the block.
+        address: HOST:PORT of the head; "auto" for the cluster of this machine; "local" for a cluster that
+            is started here and ends with the block.
 
     Raises:
-        FiceError: Ray is not installed, there is no such cluster, or it has no room.
+        FiceError: Ray is not installed, there is no such cluster, or no worker fits.
     """
     try:
         import ray
@@ -82,10 +82,10 @@ def cluster(address: str, setup: Setup) -> Iterator[tuple[Hire, int]]:
 
 
 def _reach(address: str) -> None:
-    """Find out at once, where Ray would try for minutes, that nobody listens.
+    """Check at once that the head answers; Ray tries for minutes.
 
     Raises:
-        OSError: nobody does.
+        OSError: it does not.
     """
     host, _, port = address.rpartition(":")
     if host and "/" not in address and port.isdigit():

@@ -1,4 +1,4 @@
-"""Gives the groups of a batch to workers and commits what comes back. It alone writes."""
+"""Gives the groups of a batch to workers and commits their results. Only the driver writes files."""
 
 import queue
 import threading
@@ -10,7 +10,7 @@ from .jobs import Job
 from .journal import Entry, Journal
 from .workers import Hire, Worker
 
-#: How often a group is given to a worker before it is given up.
+#: How often a group is given to a worker before it counts as lost.
 ATTEMPTS = 2
 
 
@@ -21,20 +21,21 @@ def run(
     workers: int,
     on_done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, str]:
-    """Edit all groups that the journal does not have.
+    """Edit all groups that are not in the journal.
 
     Args:
-        groups: in an order that stays the same: the journal knows them by number.
+        groups: in the same order in every run, because the journal holds their numbers.
         journal: open.
-        workers: how many at once.
-        on_done: called with the number of jobs of a group, after each.
+        hire: makes a worker.
+        workers: how many work at once.
+        on_done: called after each group with its number of jobs.
 
     Returns:
-        Why groups were given up, by the names of their results. They are not in the journal, so that the
-        next run tries them again.
+        The reason for every lost group, by output. Lost groups are not in the journal, so the next run
+        tries them again.
 
     Raises:
-        FiceError: the models cannot be loaded, or the results not be written.
+        FiceError: the models cannot be loaded, or the results cannot be written.
     """
     todo: queue.Queue[int] = queue.Queue()
     for number in range(len(groups)):
@@ -54,7 +55,7 @@ def run(
 
 
 class _Shift:
-    """Workers, each with a thread that feeds it; none is left when the `with` ends."""
+    """Workers, each with a thread that gives it groups. All have ended when the `with` block ends."""
 
     def __init__(
         self, groups: Sequence[Sequence[Job]], todo: "queue.Queue[int]", hire: Hire, count: int
@@ -81,10 +82,12 @@ class _Shift:
             thread.join()
 
     def outcomes(self, count: int) -> Iterator[tuple[int, Outcome | WorkerDied]]:
-        """That many of them, as they come."""
+        """Yield `count` outcomes, each with the number of its group, in the order of completion."""
         while count:
             try:
-                item = self._done.get(timeout=1)  # without one, Windows would not hear Ctrl-C
+                item = self._done.get(
+                    timeout=1
+                )  # without a timeout, Ctrl-C has no effect on Windows
             except queue.Empty:
                 continue
             if isinstance(item, BaseException):
@@ -112,7 +115,7 @@ class _Shift:
         for _ in range(ATTEMPTS):
             if place not in self._workers:
                 self._workers[place] = self._hire(place)
-            if self._over.is_set():  # asked after it is among those that the end closes
+            if self._over.is_set():  # checked once `__exit__` can close the worker
                 break
             try:
                 return self._workers[place].run(work)
@@ -128,11 +131,11 @@ class _Shift:
 
 
 def _contents(jobs: Sequence[Job]) -> dict[str, bytes]:
-    """The bytes of photos and masks, by name; of those that can be read."""
+    """The bytes of photos and masks by name, without those that cannot be read."""
     files: dict[str, bytes] = {}
-    for name in {name for job in jobs for name in (job.photo, job.mask) if name}:
+    for name in {name for job in jobs for name in job.files}:
         try:
             files[name] = Path(name).read_bytes()
         except OSError:
-            continue  # the editor misses it
+            continue  # the editor reports that it is missing
     return files

@@ -1,4 +1,4 @@
-"""What a worker does: edit the photos of a group, from bytes to bytes, so that it needs no shared disk."""
+"""Edits a group of jobs at once; for workers from bytes to bytes, so that no disk is shared."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -8,13 +8,46 @@ from typing import TYPE_CHECKING
 from ..errors import FiceError
 from ..settings import EditSettings
 from .jobs import Job
+from .subjects import Subject, Subjects
 
 if TYPE_CHECKING:
+    from ..editing.result import EditResult
+    from ..images.photo import Photo
+    from ..inversion.result import OnStep
+    from ..models import Models
+
+#: Each job with its subject. Either all jobs share one subject, or each has its own.
+Group = Sequence[tuple[Job, Subject]]
+
+
+def edit_group(
+    models: "Models", settings: EditSettings, group: Group, on_step: "OnStep | None" = None
+) -> "EditResult":
+    """Edit the photos of a group at once; raises what `edit` raises.
+
+    Args:
+        group: photos of one size, all with a mask or all without, with the same `negative` and `worn`.
+        on_step: see `edit`.
+    """
     import torch
 
-    from ..framing import Frame
-    from ..images.photo import Photo
-    from ..models import Models
+    from .. import editing
+
+    jobs = [job for job, _ in group]
+    subjects = list({id(subject): subject for _, subject in group}.values())
+    pixels = [subject.photo.pixels[None] for subject in subjects]
+    masks = [subject.mask for subject in subjects if subject.mask is not None]
+    return editing.edit(
+        models,
+        torch.cat(pixels) if len(pixels) > 1 else pixels[0],
+        [job.prompt for job in jobs],
+        settings,
+        on_step,
+        mask=torch.cat(masks) if masks else None,
+        frames=[subject.frame for subject in subjects],
+        negative=jobs[0].negative,
+        source=jobs[0].worn,
+    )
 
 
 @dataclass(frozen=True)
@@ -24,7 +57,8 @@ class Setup:
     Attributes:
         load: loads the models onto a device, in the worker.
         device: see `load_models`.
-        threads: of the CPU that a worker computes with. Other numbers give other last bits.
+        settings: of every edit.
+        threads: CPU threads of a worker. Another number can change the last bits.
     """
 
     load: "Callable[..., Models]"
@@ -35,7 +69,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Work:
-    """A group for a worker; `files` holds the bytes of its photos and masks, by name."""
+    """A group for a worker; `files` holds the bytes of its photos and masks by name."""
 
     group: int
     jobs: tuple[Job, ...]
@@ -44,7 +78,7 @@ class Work:
 
 @dataclass
 class Outcome:
-    """What became of a group: the bytes of each result or the reason why there is none, by its name."""
+    """The results of a group: by output, the bytes of the file or the reason why there is none."""
 
     group: int
     results: dict[str, bytes] = field(default_factory=dict)
@@ -56,28 +90,19 @@ class WorkerDied(Exception):
     """A worker gave no answer to a group; the message says how it ended."""
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """A photo that was read, the person in it, and where the edit may go."""
-
-    photo: "Photo"
-    frame: "Frame"
-    mask: "torch.Tensor | None"
-
-
 class Editor:
-    """Edits groups with models that are loaded for the first one."""
+    """Edits groups. The models are loaded for the first one."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._models: Models | None = None
 
     def answer(self, work: Work) -> Outcome | FiceError | WorkerDied:
-        """Edit a group; nothing is raised, because not every exception can travel.
+        """Edit a group. Exceptions are returned, because not every exception can be pickled.
 
         Returns:
-            What became of it, or a `FiceError` if the models cannot be loaded. A defect is printed, and
-            returned as `WorkerDied`.
+            The outcome; or a `FiceError` if the models cannot be loaded; or `WorkerDied` after a defect,
+            whose traceback is printed.
         """
         try:
             if self._models is None:
@@ -93,92 +118,49 @@ class Editor:
             return WorkerDied("".join(traceback.format_exception_only(defect)).strip())
 
     def _edited(self, work: Work, models: "Models") -> Outcome:
-        outcome = Outcome(work.group)
-        subjects: dict[object, _Subject] = {}
-        alike: dict[object, list[Job]] = {}
-        for job in work.jobs:
-            key = job.photo, job.mask, job.person
-            try:
-                if key not in subjects:
-                    subjects[key] = self._subject(job, work.files, models, outcome.warnings.append)
-                # Of one size in their files, they may be turned to different ones.
-                alike.setdefault(subjects[key].photo.pixels.shape, []).append(job)
-            except FiceError as error:
-                outcome.failed[job.output] = str(error)
-        for jobs in alike.values():
-            pairs = [(job, subjects[job.photo, job.mask, job.person]) for job in jobs]
-            self._edit(pairs, models, outcome)
-        return outcome
-
-    def _subject(
-        self, job: Job, files: dict[str, bytes], models: "Models", note: Callable[[str], None]
-    ) -> _Subject:
         from ..images.photo import decode_photo
-        from ..persons.selection import choose_frame
+
+        outcome = Outcome(work.group)
 
         def read(name: str) -> "Photo":
-            if name not in files:
+            if name not in work.files:
                 raise FiceError(f"cannot read {name}: it was there when the batch began")
-            return decode_photo(files[name], name, note)
+            return decode_photo(work.files[name], name, outcome.warnings.append)
 
-        photo = read(job.photo)
-        mask = None if job.mask is None else read(job.mask).pixels.mean(dim=0)[None, None]
-        if mask is not None and mask.shape[2:] != photo.pixels.shape[1:]:
-            sizes = [f"{size[-1]} x {size[-2]}" for size in (mask.shape, photo.pixels.shape)]
-            raise FiceError(
-                f"the mask {job.mask} has {sizes[0]} pixels, but {job.photo} has {sizes[1]}: a mask "
-                "must be of the photo's size"
-            )
-        if mask is not None and not bool(mask.any()):
-            raise FiceError(
-                f"the mask {job.mask} is black everywhere: white marks where it applies"
-            )
-        framing = self._setup.settings.framing
-        if job.person is not None and framing == "whole":
-            framing = "auto"
-        pixels = photo.pixels[None]
-        try:
-            frame = choose_frame(
-                models.generator, models.segmenter, pixels, framing, job.person or 0
-            )
-        except FiceError as error:
-            raise FiceError(f"{job.photo}: {error}") from error
-        return _Subject(photo, frame, mask)
+        reader = Subjects(read, self._setup.settings.framing)
+        subjects: dict[object, Subject] = {}
+        alike: dict[object, list[tuple[Job, Subject]]] = {}
+        for job in work.jobs:
+            try:
+                if job.subject not in subjects:
+                    subjects[job.subject] = reader.read(job, models)
+            except FiceError as error:
+                outcome.failed[job.output] = str(error)
+                continue
+            subject = subjects[job.subject]
+            # Files of one size can hold photos of two sizes: some are turned upright.
+            alike.setdefault(subject.photo.pixels.shape, []).append((job, subject))
+        for group in alike.values():
+            self._edit(group, models, outcome)
+        return outcome
 
-    def _edit(
-        self, pairs: Sequence[tuple[Job, _Subject]], models: "Models", outcome: Outcome
-    ) -> None:
-        """Edit photos of one size at once; if that is refused, find out of which by editing each alone."""
-        import torch
-
-        from ..editing.pipeline import edit
+    def _edit(self, group: Group, models: "Models", outcome: Outcome) -> None:
+        """Edit photos of one size at once; if an error is raised, edit each alone to find its photo."""
         from ..images.photo import encode_photo
         from ..reporting.edit_report import with_names
 
-        jobs = [job for job, _ in pairs]
-        subjects = list({id(subject): subject for _, subject in pairs}.values())
-        masks = [subject.mask for subject in subjects if subject.mask is not None]
+        jobs = [job for job, _ in group]
         try:
-            result = edit(
-                models,
-                torch.stack([subject.photo.pixels for subject in subjects]),
-                [job.prompt for job in jobs],
-                self._setup.settings,
-                mask=torch.cat(masks) if masks else None,
-                frames=[subject.frame for subject in subjects],
-                negative=jobs[0].negative,
-                source=jobs[0].worn,
-            )
+            result = edit_group(models, self._setup.settings, group)
         except FiceError as error:
             if len(jobs) == 1:
                 outcome.failed[jobs[0].output] = f"{jobs[0].photo}: {error}"
                 return
-            for pair in pairs:
+            for pair in group:
                 self._edit([pair], models, outcome)
             return
-        for (job, subject), image in zip(pairs, result.images, strict=True):
-            outcome.results[job.output] = encode_photo(
-                job.output, replace(subject.photo, pixels=image)
-            )
+        for (job, subject), image in zip(group, result.images, strict=True):
+            photo = replace(subject.photo, pixels=image)
+            outcome.results[job.output] = encode_photo(job.output, photo)
         lines = [with_names(line, [job.photo for job in jobs]) for line in result.warnings]
         outcome.warnings += [line for line in lines if line not in outcome.warnings]

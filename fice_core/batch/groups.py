@@ -1,11 +1,13 @@
-"""Which jobs are computed at once, and by what a batch is known again.
+"""Which jobs are edited at once, and how a batch is recognised when it is resumed.
 
-What is computed together has an influence on the last bits, so the groups follow from the jobs and the
-photos alone: neither the number of workers nor where a run was killed changes a result.
+Edits that are computed at once can differ in their last bits from edits computed alone. So the groups
+depend on the jobs and the photos only: a result depends neither on the number of workers nor on where a
+run was killed.
 """
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +16,32 @@ from ..errors import FiceError
 from ..settings import EditSettings
 from .jobs import Job
 
-#: Photos of more pixels than this, in all, are not in memory at once; one of them always is.
+#: Most pixels of all photos that are in memory at once; a larger photo is there alone.
 MAX_PIXELS = 16_000_000
+
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Input:
-    """A photo or mask: the hash of its bytes, and (H, W) as its head says, None if it is no picture."""
+    """The hash of a photo or mask file, and its (H, W) before it is turned upright; None for no image."""
 
     digest: str
-    size: tuple[int, int] | None
+    size: Size | None
 
 
 def look(jobs: Sequence[Job], seen: Callable[[], object] = lambda: None) -> dict[str, Input]:
-    """Every photo and mask, by name; `seen` is called after each job.
+    """Return every photo and mask by its name; `seen` is called after each job.
 
     Raises:
-        FiceError: one cannot be read.
+        FiceError: a file cannot be read.
     """
     from ..images.photo import stored_size
 
     inputs: dict[str, Input] = {}
     for job in jobs:
-        for name in (job.photo, job.mask):
-            if name is None or name in inputs:
+        for name in job.files:
+            if name in inputs:
                 continue
             try:
                 data = Path(name).read_bytes()
@@ -50,26 +54,29 @@ def look(jobs: Sequence[Job], seen: Callable[[], object] = lambda: None) -> dict
 
 
 def grouped(
-    jobs: Sequence[Job], inputs: Mapping[str, Input], settings: EditSettings
+    jobs: Sequence[Job], sizes: Mapping[str, Size | None], apart: bool, limit: int | None = None
 ) -> list[list[Job]]:
-    """The jobs in groups of at most `max_batch`, in the order of the first job of each.
+    """Return the jobs in groups that are edited at once, in the order of the first job of each.
 
-    Several prompts for one photo are together, so that what is done to it before the edit is done once.
-    The other photos are with those of their size, but each alone if a generator is tuned to it.
+    Several prompts for one photo are in a group, so that the photo is prepared once. Photos with one
+    prompt are grouped by size.
+
+    Args:
+        sizes: (H, W) by photo; None if unknown.
+        apart: no group has two photos; needed if a generator is tuned to each photo.
+        limit: most jobs of a group, and every job counts the pixels of its photo. Without a limit, a photo
+            counts once, so all its prompts are in one group.
     """
-    prompts: dict[object, int] = {}
-    for job in jobs:
-        prompts[_subject(job)] = prompts.get(_subject(job), 0) + 1
+    prompts = Counter(_all_but_prompt(job) for job in jobs)
     alike: dict[object, list[Job]] = {}
     for job in jobs:
-        size = inputs[job.photo].size
-        single = prompts[_subject(job)] == 1 and settings.tune_steps == 0 and size is not None
-        several = (size, job.mask is None, job.negative, job.worn)
-        alike.setdefault(several if single else _subject(job), []).append(job)
+        key, size = _all_but_prompt(job), sizes[job.photo]
+        if prompts[key] == 1 and not apart and size is not None:
+            key = size, job.mask is None, job.negative, job.worn
+        alike.setdefault(key, []).append(job)
     groups: list[list[Job]] = []
     for members in alike.values():
-        height, width = inputs[members[0].photo].size or (1, 1)
-        count = max(1, min(settings.max_batch, MAX_PIXELS // (height * width)))
+        count = _most(members, sizes[members[0].photo], limit)
         groups += [members[start : start + count] for start in range(0, len(members), count)]
     return groups
 
@@ -81,11 +88,11 @@ def identity(
     models: Mapping[str, str | None],
     computed: Mapping[str, object],
 ) -> dict[str, str]:
-    """By what a batch is known again: a hash of everything that its results depend on, by its name.
+    """Return a hash, by name, of each thing that the results of a batch depend on.
 
     Args:
-        models: what is known of each model's file.
-        computed: by what program, on what device...
+        models: a description of each model's file.
+        computed: device, number of threads and version of the program.
     """
     rows = [
         (
@@ -108,9 +115,18 @@ def identity(
     return {name: _digest(value) for name, value in parts.items()}
 
 
-def _subject(job: Job) -> tuple[object, ...]:
-    """All of a job but its prompt and output."""
-    return job.photo, job.mask, job.person, job.negative, job.worn
+def _all_but_prompt(job: Job) -> tuple[object, ...]:
+    return job.subject, job.negative, job.worn
+
+
+def _most(members: Sequence[Job], size: Size | None, limit: int | None) -> int:
+    """How many of these jobs, on photos of one size, may be in one group."""
+    height, width = size or (1, 1)
+    fitting = max(1, MAX_PIXELS // (height * width))
+    if limit is not None:
+        return min(limit, fitting)
+    one_photo = len({job.photo for job in members}) == 1
+    return len(members) if one_photo else fitting
 
 
 def _digest(value: object) -> str:

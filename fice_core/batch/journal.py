@@ -1,9 +1,9 @@
-"""What of a batch is done, in a file that survives a kill at any moment.
+"""A record of the finished groups of a batch, in a file that a kill at any moment leaves intact.
 
-A group is committed in two phases. Its results are written to temporary files; when these are on the disk, a
-line of the journal names them; then they take their places. A group whose line is there is done, and if a
-kill came before the last file was in its place, that is made up for. A group without a line is not done, and
-its temporary files mean nothing.
+A group is committed in two phases. First its results are written to temporary files. When these are on the
+disk, a line with their names is added to the journal, and then the files are renamed. A group with a line is
+finished; renames that a kill prevented are done at the next start. A group without a line is not finished,
+and its temporary files are removed.
 """
 
 import contextlib
@@ -24,12 +24,12 @@ _LOCK, _PART = ".batch.lock", ".batch-{}.part"
 
 @dataclass(frozen=True)
 class Entry:
-    """A group that is done.
+    """A finished group.
 
     Attributes:
         group: its number.
-        parts: the temporary file of each result, by the result's name.
-        failed: why there is no result, by its name.
+        parts: the temporary file of each result, by output.
+        failed: the reason for each missing result, by output.
         warnings: one line each.
     """
 
@@ -40,10 +40,15 @@ class Entry:
 
 
 class Journal:
-    """The journal of the batch in one folder; use it in a `with`, which keeps other processes out.
+    """The journal of the batch in a folder; a `with` block locks the folder for other processes.
+
+    Args:
+        folder: where the results go.
+        identity: see `groups.identity`.
+        restart: forget an earlier batch.
 
     Attributes:
-        entries: by the number of the group.
+        entries: the finished groups by number.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, str], restart: bool = False) -> None:
@@ -53,13 +58,13 @@ class Journal:
         self._lock = FileLock(folder / _LOCK)
 
     def __enter__(self) -> "Journal":
-        """Take the folder, and bring it into order after a kill.
+        """Lock the folder, read the journal, and complete what a kill interrupted.
 
         Raises:
-            FiceError: another process works there; the journal is that of another batch, or damaged; the
-                folder cannot be written.
+            FiceError: another process works in the folder; the journal is damaged or belongs to another
+                batch; the folder cannot be written.
         """
-        with self._told():
+        with self._named_errors():
             try:
                 self._lock.acquire(blocking=False)
             except Timeout:
@@ -75,16 +80,16 @@ class Journal:
         self._lock.release()
 
     def commit(self, entry: Entry, results: Mapping[str, bytes]) -> None:
-        """Put the results of a group into their places, all of them or none.
+        """Write the results of a group, all of them or none.
 
         Args:
-            entry: `parts` is filled in here.
-            results: by name.
+            entry: its `parts` are filled in here.
+            results: the bytes of each file, by output.
 
         Raises:
-            FiceError: they cannot be written: disk full...
+            FiceError: they cannot be written, as on a full disk.
         """
-        with self._told():
+        with self._named_errors():
             for index, (name, data) in enumerate(results.items()):
                 entry.parts[name] = _PART.format(f"{entry.group}-{index}")
                 with open(self.folder / entry.parts[name], "wb") as file:
@@ -107,12 +112,12 @@ class Journal:
         for entry in entries:
             self._place(entry)
             if all((self.folder / name).is_file() for name in entry.parts):
-                self.entries[entry.group] = entry  # else somebody has deleted a result: made again
+                self.entries[entry.group] = entry  # else a result was deleted: it is made again
         for leftover in self.folder.glob(_PART.format("*")):
             leftover.unlink()
 
     def _read(self) -> tuple[Any, list[Entry]]:
-        """The first line of the journal and the others; one whose writing was cut off is removed."""
+        """Return the first line and the entries; an incomplete last line is removed from the file."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
@@ -125,18 +130,18 @@ class Journal:
             return head, [Entry(**line) for line in lines]
         except (ValueError, TypeError) as error:
             raise FiceError(
-                f"the journal {self.path} is damaged: begin anew with --restart"
+                f"the journal {self.path} is damaged: start again with --restart"
             ) from error
 
     def _compare(self, head: Any) -> None:
         found = head.get("batch") if isinstance(head, dict) else None
         if not isinstance(found, dict):
-            raise FiceError(f"{self.path} is no journal of a batch: move it away")
+            raise FiceError(f"{self.path} is not the journal of a batch: move it away")
         if found != self._identity:
             names = [name for name, value in self._identity.items() if found.get(name) != value]
             raise FiceError(
                 f"{self.folder} holds a batch with other {' and other '.join(names)}: give another "
-                "folder with -o, or --restart to make all edits anew"
+                "folder with -o, or --restart to make all edits again"
             )
 
     def _append(self, line: Mapping[str, object]) -> None:
@@ -148,12 +153,12 @@ class Journal:
 
     def _place(self, entry: Entry) -> None:
         for name, part in entry.parts.items():
-            with contextlib.suppress(FileNotFoundError):  # it is in its place
+            with contextlib.suppress(FileNotFoundError):  # it has been renamed before
                 os.replace(self.folder / part, self.folder / name)
 
     def _sync_folder(self) -> None:
-        """That a file has a name is on the disk only when its folder is."""
-        with contextlib.suppress(OSError):  # Windows opens no folders, and needs it not
+        """Write the folder to the disk, and with it the names of new files."""
+        with contextlib.suppress(OSError):  # not possible on Windows, and not needed
             handle = os.open(self.folder, os.O_RDONLY)
             try:
                 os.fsync(handle)
@@ -161,7 +166,8 @@ class Journal:
                 os.close(handle)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _named_errors(self) -> Iterator[None]:
+        """Raise an `OSError` as a `FiceError` that names the folder."""
         try:
             yield
         except OSError as error:
@@ -170,5 +176,5 @@ class Journal:
 
 
 def failures(entries: Iterable[Entry]) -> dict[str, str]:
-    """Why results are missing, by their names."""
+    """The reasons for missing results, by output."""
     return {name: reason for entry in entries for name, reason in entry.failed.items()}

@@ -1,4 +1,4 @@
-"""Workers: processes that hold the models and edit one group after the other, here on this machine."""
+"""Workers: processes on this machine that hold the models and edit one group after another."""
 
 import contextlib
 import os
@@ -14,28 +14,28 @@ from .editor import Editor, Outcome, Setup, Work, WorkerDied
 
 
 class Worker(Protocol):
-    """Edits one group at a time, somewhere."""
+    """Edits one group at a time."""
 
     def run(self, work: Work) -> Outcome:
         """Edit a group.
 
         Raises:
             FiceError: the models cannot be loaded.
-            WorkerDied: it was killed, or met a defect; it is of no use any more.
+            WorkerDied: it was killed, or has a defect; it must not be used again.
         """
         ...
 
     def close(self) -> None:
-        """End it at once, also while another thread waits in `run`."""
+        """End the worker at once, even while another thread waits in `run`."""
         ...
 
 
-#: Makes a worker in the place of the given number, from 0.
+#: Makes the worker of a given number, counted from 0.
 Hire = Callable[[int], Worker]
 
 
 class LocalWorker:
-    """A process on this machine."""
+    """A worker in a process on this machine."""
 
     def __init__(self, setup: Setup) -> None:
         context = get_context("spawn")  # torch does not survive a fork
@@ -62,14 +62,14 @@ class LocalWorker:
 
 
 def accepted(answer: Outcome | FiceError | WorkerDied) -> Outcome:
-    """What `Editor.answer` returned, or raised if it is an exception."""
+    """Return the answer of an `Editor`, or raise it if it is an exception."""
     if isinstance(answer, Outcome):
         return answer
     raise answer
 
 
 def _serve(connection: Connection, setup: Setup) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver has it, and ends the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver gets it and ends the workers
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
     editor = Editor(setup)
     while True:
@@ -80,16 +80,16 @@ def _end_with_the_driver() -> None:
     driver = parent_process()
     assert driver is not None
     driver.join()
-    os._exit(1)  # in the middle of a group that nobody waits for
+    os._exit(1)  # no one waits for the group in work
 
 
 @contextlib.contextmanager
 def _no_ctrl_c() -> Iterator[None]:
-    """What is started here is deaf to Ctrl-C from its first moment, when it could not yet say so itself."""
+    """Let a process that is started here ignore Ctrl-C from its first moment, before its own code runs."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # `start` would, and end the blocking with it
+    resource_tracker.ensure_running()  # else `start` does it, and unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,1 +1,4 @@
-"""The subcommands of `fice`, and what they share. None imports torch before its command runs."""
+"""The subcommands of `fice`, one module each, and the options, images and output that they share.
+
+May import everything but `cli`. Imports no torch before a command runs.
+"""

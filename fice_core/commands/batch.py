@@ -1,4 +1,4 @@
-"""`fice batch`: many edits, by several workers, that a kill does not lose."""
+"""`fice batch`: many edits by several workers. A kill loses no finished result."""
 
 from __future__ import annotations
 
@@ -12,27 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import FiceError
-from .common import (
-    bar,
-    clip_option,
-    device_option,
-    execution_option,
-    framing_option,
-    garment_option,
-    hold_option,
-    models_option,
-    negative_option,
-    preset_option,
-    refine_option,
-    say,
-    seed_option,
-    settings_of,
-    steps_option,
-    stitch_option,
-    tune_option,
-    warn,
-    worn_option,
-)
+from .console import bar, say, warn
+from .options import directed, edit_options, negative_option, settings_of, worn_option
 from .photos import expand
 
 if TYPE_CHECKING:
@@ -49,44 +30,34 @@ if TYPE_CHECKING:
     "prompts",
     multiple=True,
     metavar="TEXT",
-    help="The garment, if JOBS is a folder. Repeat it for several edits of every picture.",
+    help="The garment, if JOBS is a folder. Repeat it for several edits of each image.",
 )
 @negative_option
 @worn_option
 @click.option("-o", "--output", required=True, metavar="DIR", help="The folder for the results.")
-@garment_option
-@framing_option
-@stitch_option
-@models_option
-@clip_option
-@preset_option
-@steps_option
-@refine_option
-@tune_option
-@hold_option
-@seed_option
-@device_option
-@execution_option
+@edit_options
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes that edit at the same time; each loads the models.  [default: 1; with --ray, all "
-    "there is room for]",
+    help="Processes that edit at the same time; each loads the models.  [default: 1; with --ray, as "
+    "many as fit]",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="CPU threads of each worker. Another number may change the last bits.",
+    help="CPU threads of each worker. Another number can change the last bits.",
 )
 @click.option(
     "--ray",
     "address",
     metavar="ADDRESS",
-    help="Work on a Ray cluster: HOST:PORT, auto for the one of this machine, or local.",
+    help="Use a Ray cluster: HOST:PORT, auto for that of this machine, or local.",
 )
-@click.option("--restart", is_flag=True, help="Forget what is done and make all edits anew.")
+@click.option(
+    "--restart", is_flag=True, help="Make all edits again, those of an earlier run included."
+)
 def command(
     listed: str,
     prompts: tuple[str, ...],
@@ -100,12 +71,12 @@ def command(
     threads: int,
     address: str | None,
     restart: bool,
-    **choices: Any,  # those of `settings_of`
+    **choices: Any,  # fields of the settings, and the preset
 ) -> None:
-    """Make the edits of a table, or of all pictures in a folder.
+    """Make the edits in a table, or edit all images in a folder.
 
     JOBS is a CSV file with the columns photo and prompt and, if wanted, output, negative, from, mask and
-    person; or a folder, with --prompt. After a kill, the same command goes on where it was.
+    person; or a folder, with --prompt. After a kill, the same command continues.
     """
     from ..batch.driver import run
     from ..batch.editor import Setup
@@ -117,7 +88,9 @@ def command(
     from ..reporting.edit_report import package_version
 
     jobs = _jobs(listed, prompts, negative, worn)
-    settings = settings_of(**choices, directed=any(job.worn.strip() for job in jobs))
+    settings = settings_of(**choices)
+    if any(job.worn.strip() for job in jobs):
+        settings = directed(settings)
     folder = Path(output)
     check(jobs, folder, table=None if Path(listed).is_dir() else listed)
     with bar("looking at the photos", len(jobs), unit="photo") as progress:
@@ -131,7 +104,8 @@ def command(
         {kind: _file(path) for kind, path in model_files(source, clip).items()} | {"": clip},
         {"device": device, "threads": threads, "fice": package_version()},
     )
-    groups = grouped(jobs, inputs, settings)
+    sizes = {name: file.size for name, file in inputs.items()}
+    groups = grouped(jobs, sizes, apart=settings.tune_steps > 0, limit=settings.max_batch)
     setup = Setup(partial(load_models, source, clip=clip), device, settings, threads)
     with Journal(make_folder(folder), known, restart) as journal:
         if journal.entries:
@@ -146,7 +120,7 @@ def command(
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
                     f"interrupted: {_made(groups, journal)} of {len(jobs)} edits are made, and the "
-                    "same command goes on from there"
+                    "same command continues from there"
                 ) from None
         entries = [journal.entries[number] for number in sorted(journal.entries)]
     for line in dict.fromkeys(line for entry in entries for line in entry.warnings):
@@ -155,11 +129,12 @@ def command(
 
 
 def _jobs(listed: str, prompts: tuple[str, ...], negative: str, worn: str) -> list[Job]:
-    from ..batch.jobs import all_pairs, read_table
+    from ..batch.jobs import all_pairs
+    from ..batch.table import read_table
 
     if Path(listed).is_dir():
         if not prompts:
-            raise FiceError(f"{listed} is a folder: say with --prompt what its pictures shall wear")
+            raise FiceError(f"{listed} is a folder: give the garment with --prompt")
         return all_pairs(expand([listed]), prompts, negative, worn)
     if prompts:
         raise FiceError(f"the prompts are in the table {listed}: leave --prompt out")
@@ -168,7 +143,7 @@ def _jobs(listed: str, prompts: tuple[str, ...], negative: str, worn: str) -> li
 
 @contextmanager
 def _workers(address: str | None, count: int | None, setup: Setup) -> Iterator[tuple[Hire, int]]:
-    """What makes a worker, and how many there are."""
+    """Yield a function that makes a worker, and the number of workers."""
     from ..batch import cluster, workers
 
     if address is not None:
@@ -188,7 +163,7 @@ def _workers(address: str | None, count: int | None, setup: Setup) -> Iterator[t
 
 
 def _file(path: Path) -> str:
-    """What a large file is known by."""
+    """A description of a large file that changes with its content."""
     status = path.stat()
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
 
@@ -199,14 +174,14 @@ def _made(groups: list[list[Job]], journal: Journal) -> int:
 
 
 def _tell(jobs: list[Job], failed: dict[str, str], folder: Path) -> None:
-    """Say how the batch ended.
+    """Print how the batch ended.
 
     Raises:
         FiceError: not all edits were made.
     """
     for job in jobs:
         if job.output in failed:
-            warn(f"{job.place}: {job.output} is not made: {failed[job.output]}")
+            warn(f"{job.place}: {job.output} was not made: {failed[job.output]}")
     if failed:
         raise FiceError(
             f"{len(failed)} of {len(jobs)} edits failed, see above; the others are in {folder}"

@@ -1,15 +1,16 @@
-"""`fice bench`: what a step costs, against what it could cost."""
+"""`fice bench`: the cost of a step, compared with what the machine can do."""
 
 from __future__ import annotations
 
 import click
 
 from ..errors import FiceError
-from .common import bar, device_option, say, warn
+from .console import bar, say, warn
+from .options import device_option
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> list[int]:
-    """Whole numbers > 0, as in "1,2,4"."""
+    """Whole numbers > 0, as in "1,2,4"; a callback of options."""
     if value is None:
         return []
     try:
@@ -18,7 +19,7 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
         numbers = [0]
     if min(numbers) < 1:
         raise click.BadParameter(
-            f"{value!r} is no list of whole numbers from 1 on, as in 1,2,4", context, option
+            f"{value!r} is not a list of whole numbers >= 1, as in 1,2,4", context, option
         )
     return numbers
 
@@ -30,7 +31,7 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
     default="random",
     show_default=True,
     metavar="random|demo|DIR",
-    help="Networks of the published sizes filled at random, the demonstration models, or a folder's.",
+    help="Random networks of the published sizes, the demonstration models, or those in a folder.",
 )
 @click.option(
     "--batch",
@@ -39,28 +40,31 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
     show_default=True,
     metavar="N,N...",
     callback=_numbers,
-    help="Pictures at once.",
+    help="Images at once.",
 )
 @click.option(
     "--size",
     "sizes",
     metavar="N,N...",
     callback=_numbers,
-    help="Side of the random generator's pictures, 32 to 1024.  [default: 256]",
+    help="Side of the random generator's images, 32 to 1024.  [default: 256]",
 )
 @click.option(
     "--repeat",
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="Measurements of everything, of which the medians are taken.",
+    help="Number of measurements; their medians are reported.",
 )
 @device_option
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Of the CPU.  [default: torch's own choice]"
+    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's choice]"
 )
 @click.option(
-    "--compile", "compiled", is_flag=True, help="Measure the default compiled by torch as well."
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Measure the default settings compiled by torch, too.",
 )
 @click.option("--report", metavar="FILE.json", help="Write every figure here.")
 @click.option("--plot", metavar="FILE.png", help="Draw stages and scaling here.")
@@ -77,10 +81,10 @@ def command(
 ) -> None:
     """Measure a step of the optimisation by stage.
 
-    Prints seconds and floating-point operations of every stage against the machine's fastest matrix
-    product, whole steps beside those of the authors' loop in the plainest torch, measured in turn, and
-    the memory that they need. Every batch is measured at the first size, and every other size with the
-    first batch, in processes of their own.
+    Prints the seconds and floating-point operations of every stage, compared with the machine's fastest
+    matrix product; whole steps and, in turn, those of the authors' loop in plain torch; and the memory of
+    both. Every batch is measured at the first size, and every other size with the first batch, each in
+    its own process.
     """
     if sizes and source != "random":
         raise FiceError("--size chooses the size of random models: leave it out, or --models")

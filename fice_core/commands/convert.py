@@ -1,11 +1,11 @@
-"""`fice convert`: any checkpoint that is read, as safetensors."""
+"""`fice convert`: write any checkpoint that FICE reads as safetensors."""
 
 from pathlib import Path
 
 import click
 
 from ..errors import FiceError
-from .common import bar, say
+from .console import bar, say
 
 
 @click.command("convert")
@@ -15,7 +15,7 @@ from .common import bar, say
 def command(file: str, out: str, half: bool) -> None:
     """Write the network in a checkpoint FILE as safetensors.
 
-    The new file holds this network alone, with its kind and settings, and loads faster.
+    The new file holds only this network, with its kind and settings, and loads faster.
     """
     from .. import checkpoints
     from ..files import check_writable

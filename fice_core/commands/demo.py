@@ -6,7 +6,8 @@ import time
 
 import click
 
-from .common import bar, device_option, models_of, say, seed_option, settings_of, steps_option
+from .console import bar, say
+from .options import device_option, models_of, seed_option, settings_of, steps_option
 
 COLUMNS = ("original", "initialisation", "generated", "stitched")
 
@@ -16,8 +17,8 @@ COLUMNS = ("original", "initialisation", "generated", "stitched")
 @steps_option
 @seed_option
 @device_option
-def command(output: str, steps: int | None, seed: int, device: str) -> None:
-    """Edit bundled figures and write a picture of every stage.
+def command(output: str, steps: int | None, seed: int | None, device: str) -> None:
+    """Edit bundled figures and write an image of every stage.
 
     Needs no photo, no download and no graphics card.
     """
@@ -25,15 +26,17 @@ def command(output: str, steps: int | None, seed: int, device: str) -> None:
     from ..files import check_writable, make_folder
     from ..reporting import plots
 
-    settings = settings_of("default", steps, seed, framing="whole")  # which the figures fill
+    settings = settings_of(
+        "default", steps=steps, seed=seed, framing="whole"
+    )  # the figures fill it
     folder = make_folder(output)
-    picture, losses = folder / "edits.png", folder / "losses.png"
-    for path in (picture, losses):
+    sheet, losses = folder / "edits.png", folder / "losses.png"
+    for path in (sheet, losses):
         check_writable(path)
     start = time.monotonic()
     models = models_of("demo", None, device)
     loaded = time.monotonic()
-    from ..demo import figures  # renders them, so not before it is known that the work can begin
+    from ..demo import figures  # renders them, so all checks come first
 
     samples = figures()
     with bar(f"editing {len(samples.prompts)} figures", settings.steps) as progress:
@@ -45,11 +48,11 @@ def command(output: str, steps: int | None, seed: int, device: str) -> None:
     rows = [
         plots.Row(prompt, images) for prompt, images in zip(samples.prompts, stages, strict=True)
     ]
-    plots.write_plot(picture, plots.comparison(COLUMNS, rows, blocks=2))
+    plots.write_plot(sheet, plots.comparison(COLUMNS, rows, blocks=2))
     plots.write_plot(losses, plots.loss_plot(result.trace))
     say(
         f"{len(rows)} edits of {result.steps} steps took {done - loaded:.0f} s, "
         f"loading the models {loaded - start:.0f} s"
     )
-    say(f"{picture.resolve()}  every stage of every edit")
+    say(f"{sheet.resolve()}  every stage of every edit")
     say(f"{losses.resolve()}  how the losses fell")

@@ -1,36 +1,40 @@
-"""`fice edit`: dress the persons in one's own pictures."""
+"""`fice edit`: edit the clothes of persons in photos."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..batch.groups import grouped
+from ..batch.jobs import Box, Job, all_pairs, check_outputs
+from ..batch.subjects import Subjects
 from ..errors import FiceError
-from .common import (
-    bar,
-    clip_option,
-    device_option,
-    execution_option,
-    framing_option,
-    garment_option,
-    hold_option,
-    models_of,
-    models_option,
-    negative_option,
-    preset_option,
-    refine_option,
-    seed_option,
-    settings_of,
-    steps_option,
-    stitch_option,
-    tune_option,
-    warn,
-    worn_option,
-)
-from .edit_run import Job, Run, together
-from .photos import Box, Photos, Where, expand, parse_box, read_mask
+from .console import bar, warn
+from .edit_run import Run
+from .options import directed, edit_options, models_of, negative_option, settings_of, worn_option
+from .photos import Photos, expand
+
+if TYPE_CHECKING:
+    from ..settings import Framing
+
+
+def _parse_box(context: click.Context, option: click.Parameter, value: str | None) -> Box | None:
+    """Four whole numbers with commas between them."""
+    if value is None:
+        return None
+    try:
+        left, top, right, bottom = (int(number) for number in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is not left,top,right,bottom in whole pixels, as in 100,50,400,350",
+            context,
+            option,
+        ) from error
+    return left, top, right, bottom
 
 
 @click.command("edit")
@@ -41,7 +45,7 @@ from .photos import Box, Photos, Where, expand, parse_box, read_mask
     multiple=True,
     required=True,
     metavar="TEXT",
-    help="The garment, as in 'a red striped shirt'. Repeat it for several edits of every picture.",
+    help="The garment, as in 'a red striped shirt'. Repeat it for several edits of each image.",
 )
 @negative_option
 @worn_option
@@ -50,39 +54,23 @@ from .photos import Box, Photos, Where, expand, parse_box, read_mask
     "--output",
     required=True,
     metavar="OUT",
-    help="A picture file, or for several edits a folder.",
+    help="An image file, or a folder for several edits.",
 )
-@garment_option
-@framing_option
 @click.option(
     "--person",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Edit another person than the largest, which is 0.",
+    help="Which person to edit: 0 is the largest, 1 the next.",
 )
 @click.option(
     "--box",
-    callback=parse_box,
+    callback=_parse_box,
     metavar="L,T,R,B",
     help="What the generator sees: left, top, right, bottom in pixels.",
 )
-@click.option(
-    "--person-mask", metavar="FILE", help="A picture that is white on the person to be edited."
-)
-@click.option(
-    "--mask", "mask_file", metavar="FILE", help="A picture that is white where the edit may go."
-)
-@stitch_option
-@models_option
-@clip_option
-@preset_option
-@steps_option
-@refine_option
-@tune_option
-@hold_option
-@seed_option
-@device_option
-@execution_option
+@click.option("--person-mask", metavar="FILE", help="An image that is white on the person to edit.")
+@click.option("--mask", metavar="FILE", help="An image that is white where the edit may go.")
+@edit_options
 @click.option("--report", metavar="FILE.json", help="Write settings, losses and timing here.")
 @click.option(
     "--keep-on-interrupt", is_flag=True, help="After Ctrl-C, write the best result so far."
@@ -96,39 +84,48 @@ def command(
     person: int | None,
     box: Box | None,
     person_mask: str | None,
-    mask_file: str | None,
+    mask: str | None,
     source: str,
     clip: str | None,
     device: str,
     report: str | None,
     keep_on_interrupt: bool,
-    **choices: Any,  # those of `settings_of`
+    **choices: Any,  # fields of the settings, and the preset
 ) -> None:
-    """Dress the person in each picture IN as the prompt says.
+    """Dress the person in each image IN as the prompt says.
 
-    IN may be a folder: all pictures in it. PNG, WebP, BMP and TIFF outputs keep every pixel outside
-    of the edit as it is; those of 16 bits need PNG.
+    If IN is a folder, all images in it are edited. PNG, WebP, BMP and TIFF outputs keep every pixel
+    outside of the edit; only PNG keeps 16 bits a channel.
     """
     from ..files import check_writable
 
-    settings = settings_of(**choices, directed=bool(worn.strip()))
-    where = Where(person, box, person_mask)
-    where.check(choices["framing"])
-    paths = expand(inputs)
-    jobs = _plan(paths, prompts, output)
-    photos = Photos(paths)
-    mask = None if mask_file is None else read_mask(mask_file, photos)
+    settings = settings_of(**choices)
+    if worn.strip():
+        settings = directed(settings)
+    _check_frame(
+        {"--person": person, "--box": box, "--person-mask": person_mask}, choices["framing"]
+    )
+    jobs = [
+        replace(job, mask=mask, person=person, box=box, person_mask=person_mask)
+        for job in all_pairs(expand(inputs), prompts, negative, worn)
+    ]
+    folder, jobs = _placed(jobs, output)
+    photos = Photos()
+    subjects = Subjects(photos.read, settings.framing)
+    firsts = list({job.photo: job for job in jobs}.values())
+    _for_each(firsts, "reading the photos", subjects.check)
     for job in jobs:
-        check_writable(job.output)
+        check_writable(folder / job.output)
     if report:
         check_writable(report)
     _warn_of_losses(jobs, photos)
 
     models = models_of(source, clip, device)
-    frames = where.frames(models, photos, settings.framing)
+    # All frames are known before the first edit begins, so that a photo without a person is.
+    _for_each(firsts, "looking for the persons", lambda job: subjects.read(job, models))
     texts = {"negative": negative, "source": worn}
-    run = Run(models, settings, source, photos, frames, mask, texts, keep_on_interrupt, report)
-    groups = list(together(jobs, photos, apart=settings.tune_steps > 0))
+    run = Run(models, settings, source, subjects, folder, texts, keep_on_interrupt, report)
+    groups = grouped(jobs, photos.sizes, apart=settings.tune_steps > 0)
     steps = settings.refine_steps + settings.tune_steps + settings.steps
     with bar("editing", steps * len(groups)) as progress:
         for number, group in enumerate(groups):
@@ -137,56 +134,54 @@ def command(
     run.finish()
 
 
-def _warn_of_losses(jobs: list[Job], photos: Photos) -> None:
-    """Say what the formats of the outputs cannot hold."""
+def _check_frame(values: Mapping[str, object], framing: Framing | None) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        FiceError: more than one of them says what the generator sees.
+    """
+    given = [name for name, value in values.items() if value is not None]
+    if framing == "whole":
+        given.append("--frame whole")
+    if len(given) > 1:
+        raise FiceError(
+            f"{' and '.join(given)} both say what the generator sees: leave one of them out"
+        )
+
+
+def _placed(jobs: list[Job], output: str) -> tuple[Path, list[Job]]:
+    """Return the folder of the results, and the jobs, one of which may have the name from the option.
+
+    Raises:
+        FiceError: several results for one file, or see `check_outputs`.
+    """
+    from ..files import make_folder
+
+    path = Path(output)
+    if path.is_dir() or output.endswith("/") or not path.suffix:
+        check_outputs(jobs, path)
+        return make_folder(path), jobs
+    if len(jobs) > 1:
+        raise FiceError(
+            f"{len(jobs)} edits do not fit into the one file {output}: give a folder with -o"
+        )
+    jobs = [replace(jobs[0], output=path.name)]
+    check_outputs(jobs, path.parent)
+    return path.parent, jobs
+
+
+def _for_each(jobs: Sequence[Job], what: str, work: Callable[[Job], object]) -> None:
+    with bar(what, len(jobs), "photo") as progress:
+        for job in jobs:
+            work(job)
+            progress.update()
+
+
+def _warn_of_losses(jobs: Sequence[Job], photos: Photos) -> None:
+    """Warn if an output's format loses a part of the photo."""
     from ..images.photo import is_lossy, keeps_16_bits
 
     if any(is_lossy(job.output) for job in jobs):
         warn("JPEG alters every pixel a little: use .png to keep all but the garment exactly")
-    elif any(photos.bits[job.input] == 16 and not keeps_16_bits(job.output) for job in jobs):
-        warn("the picture has 16 bits a channel, of which only .png keeps more than 8")
-
-
-def _plan(inputs: list[str], prompts: tuple[str, ...], output: str) -> list[Job]:
-    """Every picture with every prompt, and where the results go.
-
-    Raises:
-        FiceError: a result would overwrite another one or an input.
-    """
-    from ..files import make_folder
-    from ..images.photo import check_suffix
-
-    prompts = tuple(dict.fromkeys(prompts))
-    single = len(inputs) == len(prompts) == 1
-    out = Path(output)
-    is_folder = out.is_dir() or output.endswith("/") or not out.suffix
-    if not is_folder and not single:
-        raise FiceError(
-            f"{len(inputs) * len(prompts)} edits do not fit into the one file {output}: "
-            "give a folder with -o"
-        )
-    if not is_folder:
-        check_suffix(out)
-        jobs = [Job(inputs[0], prompts[0], out)]
-    else:
-        names = ["" if len(prompts) == 1 else f"-{k + 1}" for k in range(len(prompts))]
-        jobs = [
-            Job(path, prompt, out / f"{Path(path).stem}{name}.png")
-            for path in inputs
-            for prompt, name in zip(prompts, names, strict=True)
-        ]
-    _check_collisions(jobs)
-    if is_folder:
-        make_folder(out)
-    return jobs
-
-
-def _check_collisions(jobs: list[Job]) -> None:
-    taken = {Path(job.input).resolve(): f"the input {job.input}" for job in jobs}
-    for job in jobs:
-        target = job.output.resolve()
-        if target in taken:
-            raise FiceError(
-                f"the edit of {job.input} would overwrite {taken[target]}: rename one of them"
-            )
-        taken[target] = f"the edit of {job.input}"
+    elif any(photos.bits[job.photo] == 16 and not keeps_16_bits(job.output) for job in jobs):
+        warn("the image has 16 bits a channel, of which only .png keeps more than 8")

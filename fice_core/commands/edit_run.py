@@ -1,74 +1,41 @@
-"""The edits of one `fice edit`: in groups that fit into memory, to files and a report."""
+"""The edits of one `fice edit`: group by group, to files and a report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..batch.groups import MAX_PIXELS
-from .common import say, warn
-from .photos import Photos
+from ..batch.editor import Group, edit_group
+from ..batch.jobs import Job
+from ..batch.subjects import Subjects
+from .console import say, warn
 
 if TYPE_CHECKING:
-    import torch
-
     from ..editing.result import EditInterrupted, EditResult
-    from ..framing import Frame
-    from ..images.photo import Photo
-    from ..inversion.result import Step
     from ..models import Models
     from ..settings import EditSettings
 
 
-@dataclass(frozen=True)
-class Job:
-    """One edit to be made."""
-
-    input: str
-    prompt: str
-    output: Path
-
-
-def together(jobs: list[Job], photos: Photos, apart: bool) -> Iterator[list[Job]]:
-    """The jobs in groups that are computed as one batch.
-
-    Those of one photo are together, so that what is done to it before the edit is done once. Where
-    each photo has one edit, photos of one size are together, as many as `MAX_PIXELS` holds, unless
-    they have to be `apart`.
-    """
-    single = len({job.input for job in jobs}) == len(jobs)
-    groups: dict[object, list[Job]] = {}
-    for job in jobs:
-        key = photos.sizes[job.input] if single and not apart else job.input
-        groups.setdefault(key, []).append(job)
-    for group in groups.values():
-        height, width = photos.sizes[group[0].input]
-        count = max(1, MAX_PIXELS // (height * width)) if single else len(group)
-        for start in range(0, len(group), count):
-            yield group[start : start + count]
-
-
 @dataclass
 class Run:
-    """What all edits have in common, and what they say at the end.
+    """What all edits have in common, and what is reported about them.
 
     Attributes:
         source: the name of the models.
-        photos: with a frame in each of them.
-        mask: the edits stay within it, (1, 1, H, W) in [0, 1].
-        texts: `negative` and `source` of `edit`.
-        keep: after Ctrl-C, write the edits as far as they have come.
+        subjects: reads photo, mask and frame of a job.
+        folder: where the results go.
+        texts: `negative` and `source` of `edit`, for the report.
+        keep: after Ctrl-C, write the best result so far.
         report: the file for settings, losses and timing.
     """
 
     models: Models
     settings: EditSettings
     source: str
-    photos: Photos
-    frames: dict[str, Frame]
-    mask: torch.Tensor | None
+    subjects: Subjects
+    folder: Path
     texts: dict[str, str]
     keep: bool
     report: str | None
@@ -77,64 +44,21 @@ class Run:
         self.warnings: list[str] = []
         self.entries: list[dict[str, Any]] = []
 
-    def edit(self, jobs: list[Job], progress: Any) -> None:
+    def edit(self, jobs: Sequence[Job], progress: Any) -> None:
         """Edit the photos of one group and write the results."""
-        import torch
+        from ..editing.result import EditInterrupted
 
-        from .. import editing
-
-        inputs = list(dict.fromkeys(job.input for job in jobs))
-        photos = {path: self.photos.read(path) for path in inputs}
-        pixels = [photos[path].pixels[None] for path in inputs]
-
-        def forward(step: Step) -> None:
-            progress.update()
-
+        firsts = {job.photo: job for job in jobs}
+        subjects = {name: self.subjects.read(job, self.models) for name, job in firsts.items()}
+        group = [(job, subjects[job.photo]) for job in jobs]
         try:
-            result = editing.edit(
-                self.models,
-                torch.cat(pixels) if len(pixels) > 1 else pixels[0],
-                [job.prompt for job in jobs],
-                self.settings,
-                forward,
-                mask=self.mask,
-                frames=[self.frames[path] for path in inputs],
-                negative=self.texts["negative"],
-                source=self.texts["source"],
-            )
-        except editing.EditInterrupted as interrupt:
-            self._interrupted(jobs, photos, interrupt)
-        self._write(jobs, photos, result)
-
-    def _interrupted(
-        self, jobs: list[Job], photos: dict[str, Photo], interrupt: EditInterrupted
-    ) -> NoReturn:
-        message = "interrupted"
-        if self.keep:
-            self._write(jobs, photos, interrupt.result)
-            self._write_report()
-            places = ", ".join(str(job.output) for job in jobs)
-            message = f"interrupted; the best result so far is in {places}"
-        raise KeyboardInterrupt(message) from interrupt
-
-    def _write(self, jobs: list[Job], photos: dict[str, Photo], result: EditResult) -> None:
-        from ..images.photo import write_photo
-        from ..reporting.edit_report import edit_report, with_names
-
-        for job, image in zip(jobs, result.images, strict=True):
-            write_photo(job.output, replace(photos[job.input], pixels=image))
-        self.entries += edit_report(
-            result,
-            [job.input for job in jobs],
-            [job.prompt for job in jobs],
-            [str(job.output) for job in jobs],
-        )
-        inputs = [job.input for job in jobs]
-        lines = [with_names(line, inputs) for line in result.warnings]
-        self.warnings += [line for line in lines if line not in self.warnings]
+            result = edit_group(self.models, self.settings, group, lambda step: progress.update())
+        except EditInterrupted as interrupt:
+            self._interrupted(group, interrupt)
+        self._write(group, result)
 
     def finish(self) -> None:
-        """Tell what was done."""
+        """Print what was done and write the report."""
         for line in self.warnings:
             warn(line)
         self._write_report()
@@ -142,6 +66,28 @@ class Run:
             say(f"{entry['output']}: {entry['prompt']}")
         if self.report:
             say(f"{self.report}: settings, losses and timing")
+
+    def _interrupted(self, group: Group, interrupt: EditInterrupted) -> NoReturn:
+        message = "interrupted"
+        if self.keep:
+            self._write(group, interrupt.result)
+            self._write_report()
+            places = ", ".join(str(self.folder / job.output) for job, _ in group)
+            message = f"interrupted; the best result so far is in {places}"
+        raise KeyboardInterrupt(message) from interrupt
+
+    def _write(self, group: Group, result: EditResult) -> None:
+        from ..images.photo import write_photo
+        from ..reporting.edit_report import edit_report, with_names
+
+        for (job, subject), image in zip(group, result.images, strict=True):
+            write_photo(self.folder / job.output, replace(subject.photo, pixels=image))
+        jobs = [job for job, _ in group]
+        photos = [job.photo for job in jobs]
+        outputs = [str(self.folder / job.output) for job in jobs]
+        self.entries += edit_report(result, photos, [job.prompt for job in jobs], outputs)
+        lines = [with_names(line, photos) for line in result.warnings]
+        self.warnings += [line for line in lines if line not in self.warnings]
 
     def _write_report(self) -> None:
         from ..files import write_json

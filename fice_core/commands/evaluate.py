@@ -1,4 +1,4 @@
-"""`fice evaluate`: how good the edits are, by measures that know the truth."""
+"""`fice evaluate`: the quality of edits of drawn figures, whose true attributes are known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import FiceError
-from .common import bar, device_option, models_of, models_option, say, settings_of, steps_option
+from .console import bar, say
+from .options import device_option, models_of, models_option, settings_of, steps_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
     "variants",
     multiple=True,
     metavar="NAME",
-    help="Only this row of the table, as in 'default' or 'no pose term'; repeat it.  [default: all]",
+    help="Only this row of the table, as in 'default' or 'no pose term'. Repeat it for several.  "
+    "[default: all]",
 )
 @models_option
 @steps_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Another draw of the pairs.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the pairs.")
 @device_option
 @click.option("--report", metavar="FILE.json", help="Write every figure here.")
-@click.option("--bare", is_flag=True, help="Only long sleeves that shall become short or none.")
+@click.option("--bare", is_flag=True, help="Only edits from long sleeves to short ones or none.")
 @click.option("--masks", is_flag=True, help="Measure the masks instead of the edits.")
 @click.option("--pictures", metavar="DIR", help="Write a sheet of all edits of every variant here.")
 def command(
@@ -49,8 +51,9 @@ def command(
 ) -> None:
     """Measure edits of drawn figures that no network was trained on.
 
-    Prints two tables with one row for each variant of the method: what the text asked for, and what
-    changed around it; with --masks, one with a row for each mask, before and after its refinement.
+    Prints two tables with a row for each variant of the method: how well the text is followed, and what
+    changed around the garment. With --masks, prints one table with a row for each mask, before and after
+    its refinement.
     """
     from .. import evaluation
     from ..files import check_writable, make_folder, write_json
@@ -59,7 +62,7 @@ def command(
         raise FiceError(
             "--masks edits nothing: leave out --variant, --steps, --bare and --pictures, or --masks"
         )
-    settings = settings_of("default", steps, 0)
+    settings = settings_of("default", steps=steps)
     if report:
         check_writable(report)
     folder = make_folder(pictures) if pictures else None
@@ -102,7 +105,7 @@ def command(
 
 
 def _evaluate_masks(models: Models, count: int, seed: int, report: str | None) -> None:
-    """Print how exact the masks are."""
+    """Print a table of the accuracy of the masks."""
     from ..evaluation.mask_quality import measure_masks
     from ..files import write_json
 
@@ -117,7 +120,7 @@ def _evaluate_masks(models: Models, count: int, seed: int, report: str | None) -
 
 
 def _write_sheet(path: Path, prompts: list[str], pairs: list[tuple[Tensor, Tensor]]) -> None:
-    """Every original beside its edit."""
+    """Write an image of every original beside its edit."""
     from ..reporting import plots
 
     rows = [plots.Row(prompt, pair) for prompt, pair in zip(prompts, pairs, strict=True)]

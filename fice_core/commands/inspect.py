@@ -1,14 +1,14 @@
-"""`fice inspect`: what a checkpoint is."""
+"""`fice inspect`: describe a checkpoint."""
 
 import click
 
-from .common import say
+from .console import say
 
 
 @click.command("inspect")
 @click.argument("file")
 def command(file: str) -> None:
-    """Say what a checkpoint FILE holds.
+    """Describe the network in a checkpoint FILE.
 
     Works for .pt, .pth, .pkl and .safetensors. Nothing in the file is executed.
     """

@@ -1,4 +1,4 @@
-"""`fice train`: make networks of one's own."""
+"""`fice train`: train networks."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import device_option
+from .options import device_option
 
 
 @click.group("train")
@@ -17,21 +17,25 @@ def command() -> None:
 @command.command("demo")
 @click.option("-o", "--output", default="runs/demo", show_default=True, metavar="DIR")
 @click.option(
-    "--stage", "stages", multiple=True, metavar="NAME", help="Only these stages; repeat it."
+    "--stage",
+    "stages",
+    multiple=True,
+    metavar="NAME",
+    help="Only this stage. Repeat it for several.",
 )
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Stop a stage after this time; --resume goes on.",
+    help="Stop a stage after this time; --resume continues it.",
 )
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
     help="Steps of every stage.  [default: each stage's own]",
 )
-@click.option("--resume", is_flag=True, help="Go on where the last run in DIR ended.")
+@click.option("--resume", is_flag=True, help="Continue the last run in DIR.")
 @click.option(
-    "--start", metavar="DIR", help="Go on from the networks in DIR.  [default: from nothing]"
+    "--start", metavar="DIR", help="Start from the networks in DIR.  [default: from nothing]"
 )
 @device_option
 def demo(
@@ -45,7 +49,7 @@ def demo(
 ) -> None:
     """Train the five demonstration networks from nothing.
 
-    Checkpoints, sample pictures and the finished set go to DIR.
+    Checkpoints, sample images and the finished set go to DIR.
     """
     from ..files import make_folder
     from ..training import train_demo

@@ -62,14 +62,14 @@ def mistake(*arguments: object) -> str:
 
 
 def edit(photo: object, out: object, *more: object, prompt: str = "a shirt") -> str:
-    """As `mistake`; toy networks see no persons, so they are shown the whole picture."""
+    """As `mistake`; toy networks see no persons, so they are shown the whole image."""
     frame = (
         [] if {"--frame", "--box", "--person", "--person-mask"} & set(more) else ["--frame=whole"]
     )
     return mistake("edit", photo, "--prompt", prompt, "-o", out, "--steps", 2, *frame, *more)
 
 
-# Pictures
+# Images
 
 
 def missing(path: Path) -> None:
@@ -111,7 +111,7 @@ def sliver(path: Path) -> None:
     ("make", "words"),
     [
         (missing, "there is no file"),
-        (folder, "no picture in the folder"),
+        (folder, "there is no image in the folder"),
         (text, "is not an image"),
         (empty, "is empty"),
         (bomb, "million"),
@@ -120,7 +120,7 @@ def sliver(path: Path) -> None:
         (sliver, "10000 x 10 pixels"),
     ],
 )
-def test_bad_picture(
+def test_bad_image(
     models: object, tmp_path: Path, photo: Path, make: Callable[[Path], None], words: str
 ) -> None:
     path, out = tmp_path / "bad.png", tmp_path / "out.png"
@@ -136,14 +136,14 @@ def test_bad_picture(
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "CMYK", "1"])
-def test_unusual_pictures_are_edited(models: object, tmp_path: Path, mode: str) -> None:
+def test_unusual_images_are_edited(models: object, tmp_path: Path, mode: str) -> None:
     levels = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
     if mode == "I;16":
-        picture = Image.fromarray(levels.astype(np.uint16) * 257)
+        image = Image.fromarray(levels.astype(np.uint16) * 257)
     else:
-        picture = Image.fromarray(levels).convert(mode)
+        image = Image.fromarray(levels).convert(mode)
     path, out = tmp_path / f"in.{'tif' if mode == 'CMYK' else 'png'}", tmp_path / "out.png"
-    picture.save(path)
+    image.save(path)
     line = ["edit", str(path), "--prompt", "a shirt", "-o", str(out), "--steps", "2"]
     line += ["--frame", "whole"]
     result = CliRunner().invoke(main, line, catch_exceptions=False)
@@ -151,7 +151,7 @@ def test_unusual_pictures_are_edited(models: object, tmp_path: Path, mode: str) 
     assert Image.open(out).size == (24, 24)
 
 
-def test_turned_picture_is_edited_upright(models: object, tmp_path: Path) -> None:
+def test_turned_image_is_edited_upright(models: object, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 24)).save(tmp_path / "in.jpg", exif=exif)
@@ -313,13 +313,13 @@ def test_two_outputs_of_one_name(models: object, photo: Path, tmp_path: Path) ->
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "photo.png"
     twin.write_bytes(photo.read_bytes())
-    assert "overwrite" in edit(photo, tmp_path / "out", twin)
+    assert "is also that of" in edit(photo, tmp_path / "out", twin)
 
 
 def test_full_disk_at_the_end(models: object, photo: Path, tmp_path: Path) -> None:
     """A write beyond the limit of the process fails as on a full disk, in the middle of the file."""
     out = tmp_path / "o.png"
-    out.write_bytes(b"an older picture")
+    out.write_bytes(b"an older image")
     script = (
         "import resource, sys\n"
         "from fice_core import editing, images\n"
@@ -342,7 +342,7 @@ def test_full_disk_at_the_end(models: object, photo: Path, tmp_path: Path) -> No
     assert run.returncode == 2, run.stderr
     assert run.stderr.startswith(f"fice: cannot write {out}: ")
     assert run.stderr.count("\n") == 1
-    assert out.read_bytes() == b"an older picture"
+    assert out.read_bytes() == b"an older image"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["o.png", "photo.png"]
 
 

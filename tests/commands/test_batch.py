@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from batch_files import picture, table
+from batch_files import random_image, table
 from click.testing import CliRunner, Result
 from PIL import Image
 from toys import toy_models
@@ -80,8 +80,8 @@ def test_mistakes_in_a_table_are_told_before_anything_is_loaded(
     tmp_path: Path, rows: list[str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "LocalWorker", None)
-    picture(tmp_path / "a.png")
-    picture(tmp_path / "sub" / "a.png")
+    random_image(tmp_path / "a.png")
+    random_image(tmp_path / "sub" / "a.png")
     result = batch(table(tmp_path, *rows), tmp_path / "out")
     assert result.exit_code == 2
     assert words in result.stderr
@@ -91,8 +91,8 @@ def test_mistakes_in_a_table_are_told_before_anything_is_loaded(
 
 def test_a_batch_is_what_edit_makes(tmp_path: Path) -> None:
     for name in ("b.png", "a.png"):
-        picture(tmp_path / "in" / name)
-    picture(tmp_path / "in" / "c.png", 50, 30)
+        random_image(tmp_path / "in" / name)
+    random_image(tmp_path / "in" / "c.png", 50, 30)
     result = batch(tmp_path / "in", tmp_path / "out", "--prompt", "a shirt")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines() == [f"{tmp_path / 'out'}: 3 edits"]
@@ -106,7 +106,7 @@ def test_a_batch_is_what_edit_makes(tmp_path: Path) -> None:
 
 
 def test_a_finished_batch_is_not_made_again_and_another_is_refused(tmp_path: Path) -> None:
-    photo = picture(tmp_path / "in" / "a.png")
+    photo = random_image(tmp_path / "in" / "a.png")
     line = (tmp_path / "in", tmp_path / "out", "--prompt", "a shirt")
     assert batch(*line).exit_code == 0
     again = batch(*line, "--workers", 4)
@@ -117,7 +117,7 @@ def test_a_finished_batch_is_not_made_again_and_another_is_refused(tmp_path: Pat
         refused = batch(*line, *options)
         assert refused.exit_code == 2
         assert refused.stderr.count("\n") == 1
-    picture(photo)
+    random_image(photo, seed=1)
     refused = batch(*line)
     assert "holds a batch with other jobs or photos: give another folder" in refused.stderr
     assert Here.groups == [0]
@@ -130,10 +130,10 @@ def test_what_fails_is_told_at_the_end_and_the_others_are_made(
 ) -> None:
     monkeypatch.setattr(selection, "find_persons", lambda *_: [])
     for name in ("a.png", "b.png", "c.png"):
-        picture(tmp_path / name)
+        random_image(tmp_path / name)
     whole = (tmp_path / "a.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[:-200])
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     Image.new("L", (10, 10), 255).save(tmp_path / "small.png")
     Image.new("L", (40, 40)).save(tmp_path / "black.png")
     path = table(
@@ -175,7 +175,7 @@ def test_what_fails_is_told_at_the_end_and_the_others_are_made(
 
 
 def test_a_mask_limits_the_edit(tmp_path: Path) -> None:
-    photo = picture(tmp_path / "a.png")
+    photo = random_image(tmp_path / "a.png")
     mask = Image.new("L", (40, 40))
     mask.paste(255, (0, 0, 20, 40))
     mask.save(tmp_path / "m.png")
@@ -188,7 +188,7 @@ def test_a_mask_limits_the_edit(tmp_path: Path) -> None:
 
 
 def test_several_prompts_for_one_photo(tmp_path: Path) -> None:
-    picture(tmp_path / "in" / "a.png")
+    random_image(tmp_path / "in" / "a.png")
     prompts = ("--prompt", "a shirt", "--prompt", "a coat")
     assert batch(tmp_path / "in", tmp_path / "out", *prompts).exit_code == 0
     assert Here.groups == [0]
@@ -197,8 +197,8 @@ def test_several_prompts_for_one_photo(tmp_path: Path) -> None:
 
 
 def test_ways_to_name_the_jobs(tmp_path: Path) -> None:
-    picture(tmp_path / "in" / "a.png")
-    assert "say with --prompt" in batch(tmp_path / "in", tmp_path / "out").stderr
+    random_image(tmp_path / "in" / "a.png")
+    assert "give the garment with --prompt" in batch(tmp_path / "in", tmp_path / "out").stderr
     path = table(tmp_path, "photo,prompt", "in/a.png,red")
     assert "leave --prompt out" in batch(path, tmp_path / "out", "--prompt", "x").stderr
     assert "cannot read" in batch(tmp_path / "none.csv", tmp_path / "out").stderr
@@ -208,7 +208,7 @@ def test_ctrl_c_is_one_line_and_what_is_done_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for k in range(9):
-        picture(tmp_path / "in" / f"{k}.png")
+        random_image(tmp_path / "in" / f"{k}.png")
     commit = Journal.commit
 
     def interrupted(journal: Journal, entry: Entry, results: dict[str, bytes]) -> None:
@@ -219,13 +219,13 @@ def test_ctrl_c_is_one_line_and_what_is_done_stands(
     result = batch(tmp_path / "in", tmp_path / "out", "--prompt", "a shirt")
     assert result.exit_code == 130
     assert result.stderr.splitlines() == [
-        "fice: interrupted: 8 of 9 edits are made, and the same command goes on from there"
+        "fice: interrupted: 8 of 9 edits are made, and the same command continues from there"
     ]
     assert len(list((tmp_path / "out").glob("*.png"))) == 8
 
 
 def test_ray_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture(tmp_path / "in" / "a.png")
+    random_image(tmp_path / "in" / "a.png")
     monkeypatch.setitem(sys.modules, "ray", None)
     result = batch(tmp_path / "in", tmp_path / "out", "--prompt", "a shirt", "--ray", "auto")
     assert result.exit_code == 2
@@ -239,7 +239,7 @@ def test_models_that_cannot_be_loaded_end_the_batch(
         raise FiceError("e4e.pt is damaged")
 
     monkeypatch.setattr(models_module, "load_models", broken)
-    picture(tmp_path / "in" / "a.png")
+    random_image(tmp_path / "in" / "a.png")
     result = batch(tmp_path / "in", tmp_path / "out", "--prompt", "a shirt")
     assert result.exit_code == 2
     assert result.stderr == "fice: e4e.pt is damaged\n"

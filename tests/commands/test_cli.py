@@ -21,7 +21,7 @@ from toys import toy_models
 
 import fice_core.demo
 from fice_core import checkpoints, editing
-from fice_core.commands import common
+from fice_core.commands import console
 from fice_core.images.photo import read_image
 from fice_core.reporting import plots
 from fice_core.settings import EditSettings
@@ -45,7 +45,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Callable[..., Path]:
-    """Makes picture files of random pixels."""
+    """Makes image files of random pixels."""
 
     def make(name: str = "photo.png", size: tuple[int, int] = (SIZE, SIZE), seed: int = 0) -> Path:
         pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
@@ -100,7 +100,7 @@ def test_edit_is_carried_out_as_asked(
     assert result.stderr.count("\n") == 1
 
 
-def test_edit_many_pictures_and_prompts_into_a_folder(
+def test_edit_many_images_and_prompts_into_a_folder(
     toys: dict[str, Any], photo: Callable[..., Path], tmp_path: Path
 ) -> None:
     inputs = [photo("a.png"), photo("b.jpg", (SIZE, 2 * SIZE)), photo("c.png", seed=1)]
@@ -274,7 +274,7 @@ def test_ctrl_c_in_a_real_process(photo: Callable[..., Path], tmp_path: Path) ->
     assert read_image(out).shape == (3, SIZE, SIZE)
 
 
-def test_demo_writes_two_pictures(
+def test_demo_writes_two_images(
     toys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
@@ -379,7 +379,7 @@ def test_python_dash_m() -> None:
 
 
 def test_progress_bar_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    with common.bar("working", 3) as progress:
+    with console.bar("working", 3) as progress:
         progress.update()
     assert capsys.readouterr().err == ""
 

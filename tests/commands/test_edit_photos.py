@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from batch_files import random_image
 from click.testing import CliRunner, Result
 from PIL import Image, ImageCms
 from png_files import png16
@@ -21,7 +22,6 @@ from fice_core.persons import selection
 from fice_core.persons.search import Person
 
 SIZE = 40
-rng = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +37,6 @@ def found(monkeypatch: pytest.MonkeyPatch, *boxes: tuple[int, int, int, int]) ->
         return [Person(Frame(size, (8, 8), box), 1.0) for box in boxes]
 
     monkeypatch.setattr(selection, "find_persons", find)
-
-
-def picture(path: Path, width: int = SIZE, height: int = SIZE) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
-    return path
 
 
 def white(path: Path, box: tuple[int, int, int, int] | None, size: tuple[int, int]) -> Path:
@@ -78,13 +72,13 @@ def mistake(*arguments: object) -> str:
 # Folders
 
 
-def test_a_folder_is_all_pictures_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_all_images_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
-    picture(folder / "b.png", 50, 30)
-    picture(folder / "a.JPG")
-    picture(folder / "c.png", 50, 30)
-    picture(folder / "sub.png" / "deeper.png")
-    (folder / "notes.txt").write_text("no picture")
+    random_image(folder / "b.png", 50, 30)
+    random_image(folder / "a.JPG")
+    random_image(folder / "c.png", 50, 30)
+    random_image(folder / "sub.png" / "deeper.png")
+    (folder / "notes.txt").write_text("no image")
     (folder / "._a.jpg").write_bytes(b"\0\5\26\7")
     result = edit(folder, "-o", out, "--frame", "whole")
     assert result.exit_code == 0
@@ -92,23 +86,26 @@ def test_a_folder_is_all_pictures_in_it(tmp_path: Path, monkeypatch: pytest.Monk
     together = (out / "c.png").read_bytes()
     # The same where nothing may be held in memory.
     monkeypatch.setattr(photos_module, "MAX_PIXELS", 10)
-    monkeypatch.setattr("fice_core.commands.edit_run.MAX_PIXELS", 10)
+    monkeypatch.setattr("fice_core.batch.groups.MAX_PIXELS", 10)
     assert edit(folder, "-o", out, "--frame", "whole").exit_code == 0
     assert (out / "c.png").read_bytes() == together
 
 
 def test_few_photos_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [str(picture(tmp_path / f"{k}.png")) for k in range(5)]
+    paths = [str(random_image(tmp_path / f"{k}.png")) for k in range(5)]
     monkeypatch.setattr(photos_module, "MAX_PIXELS", 2 * SIZE * SIZE)
-    photos = photos_module.Photos(paths)
-    assert len(photos._held) == 2
-    assert torch.equal(photos.read(paths[4]).pixels, read_photo(paths[4]).pixels)
+    photos = photos_module.Photos()
+    for _ in range(2):
+        for path in paths:
+            assert torch.equal(photos.read(path).pixels, read_photo(path).pixels)
+        assert len(photos._held) == 2
+    assert photos.sizes == dict.fromkeys(paths, (SIZE, SIZE))
 
 
 def test_bad_folders(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "there is no picture in the folder" in mistake(tmp_path / "empty", "-o", tmp_path / "o")
-    picture(tmp_path / "in" / "a.png")
+    assert "there is no image in the folder" in mistake(tmp_path / "empty", "-o", tmp_path / "o")
+    random_image(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"hello")
     assert "b.png is not an image" in mistake(tmp_path / "in", "-o", tmp_path / "o")
     assert list((tmp_path / "o").iterdir()) == []
@@ -118,7 +115,7 @@ def test_bad_folders(tmp_path: Path) -> None:
 
 
 def test_options_that_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = picture(tmp_path / "a.png", 100, SIZE)
+    photo = random_image(tmp_path / "a.png", 100, SIZE)
     found(monkeypatch, (0, 0, 40, 40), (60, 2, 95, 37))
     assert frame(photo) == frame(photo, "--person", 0) == [0, 0, 40, 40]
     assert frame(photo, "--person", 1) == [60, 2, 95, 37]
@@ -151,14 +148,14 @@ def test_mistakes_of_framing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], words: str
 ) -> None:
     found(monkeypatch)
-    photo, out = picture(tmp_path / "a.png", 100, SIZE), tmp_path / "o.png"
+    photo, out = random_image(tmp_path / "a.png", 100, SIZE), tmp_path / "o.png"
     assert words in mistake(photo, "-o", out, *options)
     assert not out.exists()
 
 
 def test_a_person_beyond_those_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found(monkeypatch, (0, 0, 40, 40))
-    photo = picture(tmp_path / "a.png", 100, SIZE)
+    photo = random_image(tmp_path / "a.png", 100, SIZE)
     message = mistake(photo, "-o", tmp_path / "o.png", "--person", 4)
     assert "there is no person 4: 1 found" in message
     assert str(photo) in message
@@ -168,7 +165,7 @@ def test_a_person_beyond_those_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_mask_limits_the_edit(tmp_path: Path) -> None:
-    photo, out = picture(tmp_path / "a.png"), tmp_path / "o.png"
+    photo, out = random_image(tmp_path / "a.png"), tmp_path / "o.png"
     mask = white(tmp_path / "m.png", (0, 0, SIZE // 2, SIZE), (SIZE, SIZE))
     assert edit(photo, "-o", out, "--frame", "whole", "--mask", mask).exit_code == 0
     same = (np.asarray(Image.open(out)) == np.asarray(Image.open(photo))).all(axis=2)
@@ -177,7 +174,7 @@ def test_a_mask_limits_the_edit(tmp_path: Path) -> None:
 
 
 def test_mistakes_of_masks(tmp_path: Path) -> None:
-    photo, line = picture(tmp_path / "a.png"), ["-o", tmp_path / "o.png", "--frame", "whole"]
+    photo, line = random_image(tmp_path / "a.png"), ["-o", tmp_path / "o.png", "--frame", "whole"]
     black = white(tmp_path / "black.png", None, (SIZE, SIZE))
     assert "black.png is black everywhere" in mistake(photo, *line, "--mask", black)
     small = white(tmp_path / "small.png", (0, 0, 9, 9), (20, 10))
@@ -186,10 +183,13 @@ def test_mistakes_of_masks(tmp_path: Path) -> None:
     assert str(photo) in message
     assert "there is no file" in mistake(photo, *line, "--mask", tmp_path / "none.png")
     assert "of the photo's size" in mistake(photo, *line[:2], "--person-mask", small)
+    before = small.read_bytes()
+    assert "overwrite" in mistake(photo, "-o", small, "--mask", small)
+    assert small.read_bytes() == before
 
 
 def test_texts_and_choices_arrive(tmp_path: Path) -> None:
-    photo, report = picture(tmp_path / "a.png"), tmp_path / "r.json"
+    photo, report = random_image(tmp_path / "a.png"), tmp_path / "r.json"
     line = ["-o", tmp_path / "o.png", "--frame", "whole", "--report", report]
     line += ["--negative", "a coat", "--from", "a top", "--garment", "outfit"]
     assert edit(photo, *line, "--stitch", "pyramid").exit_code == 0
@@ -210,7 +210,7 @@ def deep(path: Path) -> np.ndarray:
 
 def test_16_bits_outside_of_the_edit_are_kept_to_the_last(tmp_path: Path) -> None:
     photo, out = tmp_path / "deep.png", tmp_path / "o.png"
-    levels = rng.integers(0, 65536, (SIZE, SIZE, 3)).astype(np.uint16)
+    levels = np.random.default_rng(0).integers(0, 65536, (SIZE, SIZE, 3)).astype(np.uint16)
     photo.write_bytes(png16(levels))
     mask = white(tmp_path / "m.png", (0, 0, SIZE, SIZE // 2), (SIZE, SIZE))
     line = [photo, "--frame", "whole", "--mask", mask]

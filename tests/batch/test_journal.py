@@ -1,104 +1,15 @@
-"""Batches: tables, groups, the journal."""
+"""The journal of a batch: what a kill at any moment leaves."""
 
 import json
 import os
 from pathlib import Path
 
 import pytest
-from batch_files import picture, table
 from filelock import FileLock
 
-from fice_core.batch import groups
 from fice_core.batch import journal as journal_module
-from fice_core.batch.groups import Input, grouped
-from fice_core.batch.jobs import Job, check, read_table
 from fice_core.batch.journal import NAME, Entry, Journal
 from fice_core.errors import FiceError
-from fice_core.settings import EditSettings
-
-# Tables
-
-
-def test_a_table_is_read(tmp_path: Path) -> None:
-    path = table(
-        tmp_path,
-        "Prompt,photo,output,negative,from,mask,person",
-        '"a red shirt, short",a.jpg,,,,,',
-        "",
-        "a blue shirt,a.jpg,,a coat,a top,m.png,1",
-        "ein grünes Hemd,sub/b.jpg,green.webp,,,,0",
-        encoding="utf-8-sig",
-    )
-    first, second, third = read_table(str(path), negative="a hat")
-    place = f"{path} row"
-    assert first == Job(
-        str(tmp_path / "a.jpg"),
-        "a red shirt, short",
-        "a-1.png",
-        negative="a hat",
-        place=f"{place} 2",
-    )
-    assert second == Job(
-        str(tmp_path / "a.jpg"),
-        "a blue shirt",
-        "a-2.png",
-        negative="a coat",
-        worn="a top",
-        mask=str(tmp_path / "m.png"),
-        person=1,
-        place=f"{place} 4",
-    )
-    assert third.output == "green.webp"
-    assert third.prompt == "ein grünes Hemd"
-    assert third.person == 0
-
-
-def test_an_input_is_not_overwritten(tmp_path: Path) -> None:
-    photo, mask = str(picture(tmp_path / "a.png")), str(picture(tmp_path / "m.png"))
-    jobs = [Job(photo, "red", "b.png", mask=mask, place="x")]
-    check(jobs, tmp_path)
-    for name in ("a.png", "m.png"):
-        with pytest.raises(FiceError, match=r"x: the output .* would overwrite an input"):
-            check([Job(photo, "red", name, mask=mask, place="x")], tmp_path)
-
-
-# Groups
-
-
-def jobs_of(*pairs: tuple[str, str]) -> list[Job]:
-    return [Job(photo, prompt, f"{k}.png") for k, (photo, prompt) in enumerate(pairs)]
-
-
-def indices(groups: list[list[Job]]) -> list[list[int]]:
-    return [[int(job.output.split(".")[0]) for job in group] for group in groups]
-
-
-def test_groups() -> None:
-    small, large = Input("", (10, 10)), Input("", (20, 10))
-    inputs = dict.fromkeys("abcde", small) | {"x": large, "y": large, "broken": Input("", None)}
-    settings = EditSettings(max_batch=2)
-    single = jobs_of(*((name, "red") for name in "axbyc"))
-    assert indices(grouped(single, inputs, settings)) == [[0, 2], [4], [1, 3]]
-    alone = EditSettings(max_batch=2, tune_steps=1)
-    assert indices(grouped(single, inputs, alone)) == [[0], [1], [2], [3], [4]]
-    several = jobs_of(("a", "red"), ("b", "red"), ("a", "blue"), ("c", "red"), ("a", "grey"))
-    assert indices(grouped(several, inputs, settings)) == [[0, 2], [4], [1, 3]]
-    apart = [Job("a", "red", "0.png"), Job("b", "red", "1.png", negative="hat")]
-    assert indices(grouped([*apart, Job("broken", "red", "2.png")], inputs, settings)) == [
-        [0],
-        [1],
-        [2],
-    ]
-
-
-def test_large_photos_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "MAX_PIXELS", 250)
-    inputs = dict.fromkeys("abc", Input("", (10, 10))) | dict.fromkeys("xy", Input("", (20, 20)))
-    jobs = jobs_of(*((name, "red") for name in "axbyc"))
-    assert indices(grouped(jobs, inputs, EditSettings())) == [[0, 2], [4], [1], [3]]
-
-
-# The journal
 
 
 class Killed(BaseException):
@@ -162,7 +73,7 @@ def test_a_line_that_was_cut_off_counts_for_nothing(tmp_path: Path) -> None:
         assert list(journal.entries) == [0, 1]
     path.write_bytes(whole[:-9] + b"\n")
     with (
-        pytest.raises(FiceError, match=r"damaged: begin anew with --restart"),
+        pytest.raises(FiceError, match=r"damaged: start again with --restart"),
         Journal(tmp_path, {}),
     ):
         pass

@@ -1,0 +1,144 @@
+"""Options that several commands have, and the settings and models that they stand for.
+
+An option of a setting bears the name of its field and is None if it is not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import click
+
+from ..settings import EditSettings, Execution, Framing, Garment, Preset, StitchMode
+from .console import bar
+
+if TYPE_CHECKING:
+    from ..models import Models
+
+#: Weight of the term `clip_direction`, relative to that of `clip`, if a text says what the person wears.
+DIRECTION_WEIGHT = 0.5
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+negative_option = click.option(
+    "--negative", default="", metavar="TEXT", help="What the garment must not be."
+)
+worn_option = click.option(
+    "--from",
+    "worn",
+    default="",
+    metavar="TEXT",
+    help="What the person wears now. The edit then also follows the direction from this text to the "
+    "prompt.",
+)
+garment_option = click.option(
+    "--garment", type=click.Choice(get_args(Garment)), help="What is edited.  [default: upper]"
+)
+framing_option = click.option(
+    "--frame",
+    "framing",
+    type=click.Choice(get_args(Framing)),
+    help="What the generator sees: the largest person, the whole image, or whichever fits (auto).  "
+    "[default: the preset's]",
+)
+stitch_option = click.option(
+    "--stitch",
+    type=click.Choice(get_args(StitchMode)),
+    help="How the edit is stitched into the photo; head and none alter all of it.  "
+    "[default: the preset's]",
+)
+preset_option = click.option(
+    "--preset",
+    type=click.Choice(get_args(Preset)),
+    default="default",
+    show_default=True,
+    help="A quick look, the project's settings, or the authors' loop of 501 steps.",
+)
+steps_option = click.option(
+    "--steps", type=int, help="Optimisation steps.  [default: the preset's]"
+)
+refine_option = click.option(
+    "--refine-steps",
+    type=int,
+    help="Steps that fit the encoder's code to each photo before the edit.  [default: 0]",
+)
+tune_option = click.option(
+    "--tune-steps",
+    type=int,
+    help="Steps that then fit a copy of the generator to each photo.  [default: 0]",
+)
+hold_option = click.option(
+    "--hold",
+    is_flag=True,
+    default=None,
+    help="Generate the garment alone; elsewhere the generator keeps the features of the start.",
+)
+seed_option = click.option("--seed", type=int, help="Of random numbers.  [default: 0]")
+execution_option = click.option(
+    "--execution",
+    type=click.Choice(get_args(Execution)),
+    help="How steps run: operation by operation (eager); compiled by torch, which takes up to a minute "
+    "first and pays for many edits; or as CUDA graphs. auto takes graphs on CUDA.  [default: auto]",
+)
+models_option = click.option(
+    "--models",
+    "source",
+    default="demo",
+    show_default=True,
+    metavar="demo|DIR",
+    help="The demonstration models, or a folder with the authors' files.",
+)
+clip_option = click.option(
+    "--clip",
+    metavar="FILE|NAME",
+    help="Another CLIP: a file, or open_clip's ARCHITECTURE:WEIGHTS.",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps..."
+)
+
+
+def edit_options(command: _Command) -> _Command:
+    """Add the options that `fice edit` and `fice batch` share: of settings, models and device."""
+    for option in reversed(
+        (
+            garment_option,
+            framing_option,
+            stitch_option,
+            preset_option,
+            steps_option,
+            refine_option,
+            tune_option,
+            hold_option,
+            seed_option,
+            execution_option,
+            models_option,
+            clip_option,
+            device_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def settings_of(preset: Preset, **given: Any) -> EditSettings:
+    """Return the preset with the fields that are given; None leaves the preset's value."""
+    return replace(
+        EditSettings.preset(preset),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def directed(settings: EditSettings) -> EditSettings:
+    """Return the settings for edits with a text that says what the person wears now."""
+    return settings.with_weights(clip_direction=DIRECTION_WEIGHT * settings.weights.clip)
+
+
+def models_of(source: str, clip: str | None, device: str) -> Models:
+    """Load the models; the name "demo" is the demonstration set, `./demo` a folder."""
+    from .. import editing
+
+    with bar("loading the models"):
+        return editing.load_models(source, device=device, clip=clip)
