@@ -1,12 +1,13 @@
-"""The ComfyUI nodes: each adapts a stage of `fice_core` to sockets, memory management, progress and cancel.
+"""The ComfyUI nodes: what a stage of `fice_core` needs of sockets, memory management, progress and cancel.
 
-They hold no mathematics of their own; that is all in `fice_core`.
+May import ComfyUI and any module of `fice_core`; a module that defines nodes imports no other one that does.
 """
 
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
     diagnostics,
+    edit,
     extractors,
     fidelity,
     framing,
@@ -15,13 +16,12 @@ from . import (
     loaders,
     masks,
     models,
-    quick,
     settings,
     stitching,
 )
 
 _MODULES = (
-    quick,
+    edit,
     loaders,
     framing,
     extractors,

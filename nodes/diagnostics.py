@@ -15,8 +15,10 @@ from ..fice_core.framing import Frame
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows, in_batches
 from ..fice_core.reporting import plots
-from .runtime import from_image, from_mask, on_device, show, to_image
+from .device import on_device
+from .progress import show
 from .sockets import PoseSocket, PoseValue, TextSocket, TextValue, TraceSocket, TraceValue
+from .tensors import from_image, from_mask, to_image
 
 
 class PlotTrace(io.ComfyNode):  # type: ignore[misc]

@@ -6,19 +6,18 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core.extraction import extractors as initialization
-from ..fice_core.extraction import pose_images as poses
-from ..fice_core.extraction import prompts
+from ..fice_core.extraction import pose_images, prompts
+from ..fice_core.extraction.extractors import (
+    encode_latent,
+    extract_pose,
+    segment_regions,
+    synthesize,
+)
 from ..fice_core.framing import Frame
 from ..fice_core.latents import generator_id
 from ..fice_core.ops.autograd import without_grad
-from .runtime import (
-    from_image,
-    on_device,
-    tell,
-    to_image,
-    to_mask,
-)
+from .device import on_device
+from .progress import tell
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -33,19 +32,12 @@ from .sockets import (
     TextSocket,
     TextValue,
 )
+from .tensors import framed, from_image, to_image, to_mask
 
 _PHOTO = (
     "Photos, one person each, of any size: padded to the generator's proportions and resized to it."
 )
 _FRAMING = "Says to what size and proportions the photo is brought, as it will be for the edit."
-
-
-def framed(image: torch.Tensor, generator: Loaded[Any]) -> tuple[Frame, torch.Tensor]:
-    """IMAGE -> its frame, and pictures (N, 3, *resolution) on the CPU."""
-    photos = from_image(image)
-    frame = Frame.around((photos.shape[2], photos.shape[3]), generator.network.resolution)
-    with without_grad():
-        return frame, frame.fit(photos)
 
 
 class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
@@ -82,10 +74,8 @@ class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         _, photos = framed(image, generator)
         with on_device(generator, encoder) as device:
-            w_plus = initialization.encode_latent(
-                generator.network, encoder.network, photos.to(device)
-            )
-            pictures = initialization.synthesize(generator.network, w_plus, clamp=True)
+            w_plus = encode_latent(generator.network, encoder.network, photos.to(device))
+            pictures = synthesize(generator.network, w_plus, clamp=True)
             latent = LatentValue(w_plus.cpu(), generator_id(generator.network))
         return io.NodeOutput(latent, to_image(pictures))
 
@@ -127,7 +117,7 @@ class ExtractPose(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         frame, photos = framed(image, generator)
         with on_device(densepose) as device:
-            parts = initialization.extract_pose(densepose.network, photos.to(device)).cpu()
+            parts = extract_pose(densepose.network, photos.to(device)).cpu()
         return io.NodeOutput(PoseValue(parts, frame, densepose), to_image(_drawn(parts, frame)))
 
 
@@ -171,8 +161,8 @@ class ReadPose(io.ComfyNode):  # type: ignore[misc]
         pictures = from_image(picture)
         frame = Frame.around((pictures.shape[2], pictures.shape[3]), generator.network.resolution)
         with without_grad():
-            labels = poses.read_labels(pictures, palette)  # type: ignore[arg-type]
-            parts = poses.parts_of_labels(labels, frame, densepose.network.part_size)
+            labels = pose_images.read_labels(pictures, palette)  # type: ignore[arg-type]
+            parts = pose_images.parts_of_labels(labels, frame, densepose.network.part_size)
         return io.NodeOutput(PoseValue(parts, frame, densepose))
 
 
@@ -206,7 +196,7 @@ class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         frame, photos = framed(image, generator)
         with on_device(segmenter) as device:
-            regions = initialization.segment_regions(segmenter.network, photos.to(device))
+            regions = segment_regions(segmenter.network, photos.to(device))
             found = [to_mask(frame.restore(region)) for region in regions]
         return io.NodeOutput(*found)
 
@@ -284,7 +274,7 @@ def _drawn(parts: torch.Tensor, frame: Frame) -> torch.Tensor:
     """Part maps in colours, at the size of the photo."""
     square = replace(frame, resolution=(parts.shape[2], parts.shape[3]))
     with without_grad():
-        return square.restore(poses.draw_parts(parts))
+        return square.restore(pose_images.draw_parts(parts))
 
 
 NODES: list[type[Any]] = [

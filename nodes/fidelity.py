@@ -10,10 +10,9 @@ from ..fice_core.inversion.pivotal_tuning import tune_generator
 from ..fice_core.inversion.refinement import refine_latent
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import InversionSettings
-from .extractors import framed
-from .inversion import Recorder, pixels_at_once, require_same_generator
-from .runtime import Progress, manage, on_device, tell, to_image
-from .settings import frames_input
+from .device import manage, on_device, pixels_at_once
+from .inputs import frames_input
+from .progress import PreviewRecorder, Progress, tell
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -22,6 +21,7 @@ from .sockets import (
     SegmenterSocket,
     TraceSocket,
 )
+from .tensors import framed, require_same_generator, to_image
 
 # of the synthesis network's weights, while it is tuned: the copy, its gradient, two moments, the best
 _COPIES = 5
@@ -82,7 +82,7 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
         photos, codes = broadcast_rows(
             {"pictures": framed(image, generator)[1], "codes": latent.w_plus}
         )
-        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         pixels = pixels_at_once(generator, InversionSettings(), len(photos))
         with on_device(generator, segmenter, pixels=pixels) as device:
             result = refine_latent(
@@ -162,7 +162,7 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
                 f"a generator is tuned to one photo, not to {len(photo)} photos and {len(latent.w_plus)} "
                 "codes: give it one of each"
             )
-        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         memory = {
             "pixels": pixels_at_once(generator, InversionSettings(), _ON_THE_GRAPH),
             "more": _COPIES * generator.patcher.model_size(),

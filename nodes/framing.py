@@ -11,10 +11,10 @@ from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.ops.resize import resize
 from ..fice_core.persons.selection import choose_frame, frame_person
-from .runtime import from_image, from_mask, on_device, to_image, to_mask
+from .device import on_device
+from .inputs import FRAMINGS
 from .sockets import FrameSocket, FrameValue, GeneratorSocket, Loaded, SegmenterSocket
-
-FRAMINGS = ["auto", "person", "whole"]
+from .tensors import from_image, from_mask, to_image, to_mask
 
 
 class FramePerson(io.ComfyNode):  # type: ignore[misc]

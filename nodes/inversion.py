@@ -8,23 +8,13 @@ from comfy_api.latest import io
 
 from ..fice_core.errors import FiceError
 from ..fice_core.inversion.loop import invert
-from ..fice_core.inversion.result import Step
 from ..fice_core.inversion.targets import Targets
-from ..fice_core.latents import check_latent, generator_id
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import InversionSettings, LossWeights
-from .extractors import framed
-from .runtime import (
-    Progress,
-    check_cancelled,
-    from_mask,
-    on_device,
-    require_some,
-    tell,
-    to_image,
-)
-from .settings import SEED, STEPS, frames_input
+from .device import on_device, pixels_at_once
+from .inputs import SEED, STEPS, frames_input
+from .progress import PreviewRecorder, Progress, check_cancelled, tell
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -37,9 +27,9 @@ from .sockets import (
     TextSocket,
     TextValue,
     TraceSocket,
-    TraceValue,
     WeightsSocket,
 )
+from .tensors import framed, from_mask, require_same_generator, require_some, to_image
 
 _DEFAULT = InversionSettings()
 
@@ -140,7 +130,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
         ]
         clip, densepose, parser = (each.network if each else None for each in critics)
         used = [generator, *(each for each in critics if each)]
-        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         with on_device(*used, pixels=pixels_at_once(generator, settings, len(targets))) as device:
             result = invert(
                 generator.network,
@@ -158,42 +148,6 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
             to_image(result.images),
             to_image(result.initial),
             recorder.trace_of(result.trace),
-        )
-
-
-class Recorder:
-    """`on_step` that passes on to another and keeps pictures on the way, evenly spread."""
-
-    def __init__(self, follow: Progress, steps: int, frames: int) -> None:
-        self._follow = follow
-        self._wanted = set(torch.linspace(0, steps - 1, min(frames, steps)).round().int().tolist())
-        self._kept: dict[int, torch.Tensor] = {}
-
-    def __call__(self, step: Step) -> None:
-        if step.phase == "edit" and step.index in self._wanted:
-            pixels = step.preview.movedim(1, -1) * 255 + 0.5
-            self._kept[step.index] = pixels.to(torch.uint8)
-        self._follow(step)
-
-    def trace_of(self, trace: Any) -> TraceValue:
-        """The trace with the pictures that were kept."""
-        kept = [*self._kept.values()]
-        frames = torch.stack(kept) if kept else torch.zeros(0, dtype=torch.uint8)
-        return TraceValue(trace, frames, tuple(self._kept))
-
-
-def pixels_at_once(generator: Loaded[Any], settings: InversionSettings, edits: int) -> int:
-    """How many pixels of generated pictures the loop has on the graph."""
-    height, width = generator.network.resolution
-    return int(min(edits, settings.max_batch) * height * width)
-
-
-def require_same_generator(latent: LatentValue, generator: Loaded[Any]) -> None:
-    """Raise FiceError if the codes are another generator's."""
-    check_latent(latent.w_plus, generator.network)
-    if latent.generator != generator_id(generator.network):
-        raise FiceError(
-            "the latent was made with another generator: use the generator it came from, or make it anew"
         )
 
 

@@ -13,9 +13,9 @@ from ..fice_core.errors import FiceError
 from ..fice_core.extraction.extractors import synthesize
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
-from .inversion import require_same_generator
-from .runtime import on_device, to_image
+from .device import on_device
 from .sockets import GeneratorSocket, LatentSocket, LatentValue, Loaded
+from .tensors import require_same_generator, to_image
 
 _SUFFIX = ".safetensors"
 _NOTE = "generator"  # metadata key of a saved latent

@@ -9,7 +9,6 @@ from comfy_api.latest import io
 from ..fice_core.errors import FiceError
 from ..fice_core.extraction.anatomy import find_body_regions
 from ..fice_core.extraction.extractors import extract_body_regions
-from ..fice_core.framing import Frame
 from ..fice_core.masks.garment import allowed_mask, garment_mask
 from ..fice_core.masks.sam import refine_by_sam
 from ..fice_core.networks.segmenter import Regions
@@ -18,20 +17,15 @@ from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.ops.guided_filter import refine_mask
 from ..fice_core.settings import MaskSettings
 from ..fice_core.stitching.edges import edit_mask_at_photo_scale
-from .runtime import from_image, from_mask, on_device, tell, to_mask
-from .settings import GARMENT
+from .device import on_device
+from .inputs import GARMENT
+from .progress import tell
 from .sockets import DensePoseSocket, Loaded, PoseSocket, PoseValue, SamSocket, SegmenterSocket
+from .tensors import frame_of, from_image, from_mask, to_mask
 
 _DEFAULT = MaskSettings()
 # The encoder's attention over a picture's tokens takes as much as the optimisation of so many pixels.
 _SAM_PIXELS = 512 * 512
-
-
-def frame_of(photos: torch.Tensor, generated: torch.Tensor) -> Frame:
-    """How whole photos were brought to the size of the generated pictures."""
-    return Frame.around(
-        (photos.shape[2], photos.shape[3]), (generated.shape[2], generated.shape[3])
-    )
 
 
 class EditArea(io.ComfyNode):  # type: ignore[misc]

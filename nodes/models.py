@@ -11,7 +11,7 @@ import folder_paths
 from ..fice_core import checkpoints
 from ..fice_core.errors import FiceError
 from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP, LOADERS
-from . import runtime
+from .device import manage
 from .sockets import Loaded
 
 #: first entry of every dropdown
@@ -82,18 +82,18 @@ def load(kind: str, name: str) -> Loaded[Any]:
     if name == DEMO:
         return demo(kind)
     if name == DOWNLOAD:
-        return runtime.manage(lambda: _LOADERS[kind](DOWNLOADED_CLIP))
+        return manage(lambda: _LOADERS[kind](DOWNLOADED_CLIP))
     complaint = missing(kind, name)
     if complaint:
         raise FiceError(complaint)
     path = folder_paths.get_full_path(folder_name(kind), name)
-    return runtime.manage(lambda: _LOADERS[kind](path))
+    return manage(lambda: _LOADERS[kind](path))
 
 
 @cache
 def demo(kind: str) -> Loaded[Any]:
     """A demonstration network. They are small, so they are read once and kept."""
-    return runtime.manage(lambda: _LOADERS[kind](DEMO_WEIGHTS / f"{kind}.safetensors"))
+    return manage(lambda: _LOADERS[kind](DEMO_WEIGHTS / f"{kind}.safetensors"))
 
 
 def stamp(kind: str, name: str) -> str:

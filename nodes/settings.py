@@ -4,11 +4,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..fice_core import settings
-from ..fice_core.settings import EditSettings, LossWeights
+from ..fice_core.settings import InversionSettings, LossWeights
 from .sockets import SettingsSocket, WeightsSocket
 
-_DEFAULT = EditSettings()
+_DEFAULT = InversionSettings()
 _TERMS = {
     "clip": "How much the picture must match the text.",
     "pose": "How much the body parts must stay where they are.",
@@ -23,42 +22,6 @@ _LATER_TERMS = {
     "Needs that and an area (not in the paper).",
     "perceptual": "As image, but compared by look in place of pixels. Needs a segmenter (not in the paper).",
 }
-STEPS = io.Int.Input(
-    "steps",
-    default=_DEFAULT.steps,
-    min=1,
-    max=5000,
-    tooltip="Optimisation steps; the paper takes 501. Fewer are faster and follow the text less.",
-)
-SEED = io.Int.Input(
-    "seed",
-    default=0,
-    min=0,
-    max=2**64 - 1,
-    control_after_generate=True,
-    tooltip="The same seed gives the same picture to the byte; another one another edit.",
-)
-
-
-def frames_input(optional: bool = False) -> io.Int.Input:
-    """How many pictures on the way are kept."""
-    return io.Int.Input(
-        "frames",
-        default=24,
-        min=0,
-        max=1000,
-        optional=optional,
-        tooltip="Pictures on the way that the trace keeps, for Trace Frames; 0 keeps none.",
-    )
-
-
-GARMENT = io.Combo.Input(
-    "garment",
-    options=["upper", "lower", "outfit"],
-    default="upper",
-    optional=True,
-    tooltip="What is edited: the upper garment, the lower one, or both.",
-)
 
 
 class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
@@ -106,7 +69,7 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(LossWeights(**weights))
 
 
-class InversionSettings(io.ComfyNode):  # type: ignore[misc]
+class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -291,9 +254,7 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(cls, plateau_patience: int, **values: Any) -> io.NodeOutput:
-        return io.NodeOutput(
-            settings.InversionSettings(plateau_patience=plateau_patience or None, **values)
-        )
+        return io.NodeOutput(InversionSettings(plateau_patience=plateau_patience or None, **values))
 
 
-NODES: list[type[Any]] = [LossWeightsNode, InversionSettings]
+NODES: list[type[Any]] = [LossWeightsNode, InversionSettingsNode]

@@ -35,7 +35,7 @@ _Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, Segmenter, S
 
 @dataclass(frozen=True)
 class Loaded(Generic[_Network]):
-    """A network in ComfyUI's memory management, see `runtime.on_device`."""
+    """A network in ComfyUI's memory management, see `device.on_device`."""
 
     network: _Network
     patcher: ModelPatcher

@@ -10,15 +10,13 @@ from ..fice_core.extraction.anatomy import find_body_regions
 from ..fice_core.extraction.extractors import extract_pose, segment_regions
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
-from ..fice_core.settings import StitchMode, StitchSettings
+from ..fice_core.settings import StitchSettings
 from ..fice_core.stitching.composite import blend_into_photo
 from ..fice_core.stitching.skin import match_skin
-from .masks import frame_of
-from .runtime import from_image, from_mask, on_device, to_image, to_mask
+from .device import on_device
+from .inputs import BLENDS
 from .sockets import Loaded, PoseSocket, PoseValue, SegmenterSocket
-
-#: ways of blending on the widgets, and what the library calls them
-BLENDS: dict[str, StitchMode] = {"feathered": "mask", "pyramid": "pyramid", "gradient": "gradient"}
+from .tensors import frame_of, from_image, from_mask, to_image, to_mask
 
 
 class Stitch(io.ComfyNode):  # type: ignore[misc]

@@ -52,7 +52,7 @@ def test_the_archive_holds_the_pack_alone(archive):
         names = file.namelist()
     for needed in (
         "__init__.py",
-        "nodes/quick.py",
+        "nodes/edit.py",
         "fice_core/demo/weights/generator.safetensors",
         "workflows/fice_quick_edit.json",
         "web/docs/FICE_Edit.md",

@@ -13,20 +13,9 @@ from ..fice_core.models import Models
 from ..fice_core.networks.e4e import Encoder
 from ..fice_core.settings import EditSettings, InversionSettings, LossWeights, Preset, group_values
 from . import models
-from .framing import FRAMINGS
-from .inversion import Recorder, pixels_at_once
-from .runtime import (
-    Progress,
-    check_cancelled,
-    from_image,
-    from_mask,
-    on_device,
-    require_some,
-    tell,
-    to_image,
-    to_mask,
-)
-from .settings import GARMENT, SEED, STEPS, frames_input
+from .device import on_device, pixels_at_once
+from .inputs import BLENDS, FRAMINGS, GARMENT, SEED, STEPS, frames_input
+from .progress import PreviewRecorder, Progress, check_cancelled, tell
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -40,7 +29,7 @@ from .sockets import (
     TraceSocket,
     WeightsSocket,
 )
-from .stitching import BLENDS
+from .tensors import from_image, from_mask, require_some, to_image, to_mask
 
 _AS_PRESET = "as the preset"
 _PRESETS: tuple[Preset, ...] = ("default", "paper", "draft")
@@ -181,7 +170,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         chosen = _chosen(preset, settings, weights, steps=steps, seed=seed, **pictures)
         within = None if mask is None else _within(mask, photos)
         loaded = {kind: networks.get(kind) or models.demo(kind) for kind in _NETWORKS}
-        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         edits = max(len(photos), len(lines))
         with on_device(*loaded.values(), pixels=pixels_at_once(loaded["generator"], chosen, edits)):
             result = edit(
