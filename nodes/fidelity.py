@@ -82,7 +82,9 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
         photos, codes = broadcast_rows(
             {"pictures": framed(image, generator)[1], "codes": latent.w_plus}
         )
-        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(
+            Progress(cls.hidden.unique_id, steps), steps, frames, phase="refine"
+        )
         pixels = pixels_at_once(generator, InversionSettings(), len(photos))
         with on_device(generator, segmenter, pixels=pixels) as device:
             result = refine_latent(
@@ -162,7 +164,9 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
                 f"a generator is tuned to one photo, not to {len(photo)} photos and {len(latent.w_plus)} "
                 "codes: give it one of each"
             )
-        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(
+            Progress(cls.hidden.unique_id, steps), steps, frames, phase="tune"
+        )
         memory = {
             "pixels": pixels_at_once(generator, InversionSettings(), _ON_THE_GRAPH),
             "more": _COPIES * generator.patcher.model_size(),

@@ -10,7 +10,7 @@ from comfy import model_management
 from PIL import Image
 from server import PromptServer
 
-from ..fice_core.inversion.result import Step
+from ..fice_core.inversion.result import Phase, Step
 from ..fice_core.inversion.trace import Trace
 from .sockets import TraceValue
 
@@ -68,15 +68,17 @@ class PreviewRecorder:
         follow: is called at every step too.
         steps: number of steps of the inversion.
         frames: number of steps to keep images of.
+        phase: the phase whose steps these are; those of other phases are only passed on.
     """
 
-    def __init__(self, follow: Progress, steps: int, frames: int) -> None:
+    def __init__(self, follow: Progress, steps: int, frames: int, phase: Phase = "edit") -> None:
         self._follow = follow
+        self._phase = phase
         self._wanted = set(torch.linspace(0, steps - 1, min(frames, steps)).round().int().tolist())
         self._kept: dict[int, torch.Tensor] = {}
 
     def __call__(self, step: Step) -> None:
-        if step.phase == "edit" and step.index in self._wanted:
+        if step.phase == self._phase and step.index in self._wanted:
             pixels = step.preview.movedim(1, -1) * 255 + 0.5
             self._kept[step.index] = pixels.to(torch.uint8)
         self._follow(step)

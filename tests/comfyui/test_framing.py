@@ -232,6 +232,9 @@ def test_refined_and_tuned_it_is_closer_to_the_photo(server):
         "save": saved(["latent", 1], "b"),
         "refined": saved(["refine", 1], "c"),
     }
+    for name, trace in (("refine", ["refine", 2]), ("tune", ["tune", 1])):
+        graph[f"{name} frames"] = node("FICE_TraceFrames", trace=trace, hold=0)
+        graph[f"{name} kept"] = saved([f"{name} frames", 0], name)
     for name, source in (("tuned", "tune"), ("plain", "generator")):
         graph[f"draw {name}"] = node(
             "FICE_DecodeLatent", generator=[source, 0], latent=["refine", 0]
@@ -241,6 +244,8 @@ def test_refined_and_tuned_it_is_closer_to_the_photo(server):
     assert run.status == "success", run.error
     assert run.progress[-1] == (12, 12)
     assert run.previews
+    for name in ("refine", "tune"):
+        assert len(run.outputs(f"{name} kept")["images"]) == 2, name
     found = {
         name: pictures(server, run, name)[0].astype(float)
         for name in ("photo", "save", "refined", "tuned", "plain")
