@@ -166,8 +166,8 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         **networks: Loaded[Any],
     ) -> io.NodeOutput:
         photos, lines = from_image(image), lines_of(prompt)
-        pictures = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
-        chosen = _chosen(preset, settings, weights, steps=steps, seed=seed, **pictures)
+        widgets = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
+        chosen = _chosen(preset, settings, weights, steps=steps, seed=seed, **widgets)
         within = None if mask is None else _within(mask, photos)
         loaded = {kind: networks.get(kind) or models.demo(kind) for kind in _NETWORKS}
         recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
@@ -209,14 +209,13 @@ def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
 def _chosen(
     preset: Preset, settings: InversionSettings | None, weights: LossWeights | None, **values: Any
 ) -> EditSettings:
-    """The preset, with what the other inputs say in its place."""
-    chosen = EditSettings.preset(preset)
-    if settings is not None:
-        # Inversion Settings has no input for the warm-up, and the weights have a socket of their own.
-        preset_own = {"weights": chosen.weights, "warmup": chosen.warmup}
-        chosen = replace(chosen, **group_values(settings, InversionSettings) | preset_own)
-    said = {name: value for name, value in values.items() if value != _AS_PRESET}
-    return replace(chosen, **said, weights=weights or chosen.weights)
+    """The preset, overlaid with the settings, the weights and the values of widgets."""
+    base = EditSettings.preset(preset)
+    overlay = group_values(settings, InversionSettings) if settings else {}
+    # Inversion Settings has no input for the warm-up. Its weights are defaults: they have their own socket.
+    overlay |= {"warmup": base.warmup, "weights": weights or base.weights}
+    overlay |= {name: value for name, value in values.items() if value != _AS_PRESET}
+    return replace(base, **overlay)
 
 
 NODES: list[type[Any]] = [Edit]

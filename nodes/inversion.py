@@ -118,6 +118,10 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
         settings: InversionSettings | None = None,
     ) -> io.NodeOutput:
         require_same_generator(latent, generator)
+        if head is not None and segmenter is None:
+            raise FiceError(
+                "a head mask is connected but no segmenter: connect one, or take both off"
+            )
         targets = _targets(generator, latent, image, text, pose, head, area)
         weights = _usable(weights or _DEFAULT.weights, targets, segmenter)
         settings = replace(settings or _DEFAULT, steps=steps, seed=seed, weights=weights)
@@ -199,21 +203,18 @@ def _not_here(settings: InversionSettings) -> list[str]:
 
 
 def _usable(weights: LossWeights, targets: Targets, segmenter: Loaded[Any] | None) -> LossWeights:
-    """The weights, 0 where nothing is connected."""
-    if targets.head is not None and segmenter is None:
-        raise FiceError("a head mask is connected but no segmenter: connect one, or take both off")
-    anywhere = targets.keep_mask is None
-    open_inputs = {
-        "clip": targets.text_features is None,
-        "clip_region": targets.text_features is None or anywhere,
-        "clip_direction": targets.direction is None or anywhere,
-        "pose": targets.parts is None,
-        "head": targets.head is None,
-        "image": anywhere,
-        "perceptual": segmenter is None or anywhere,
+    """The weights, with 0 for every term that lacks an input."""
+    needs: dict[str, list[object]] = {
+        "clip": [targets.text_features],
+        "clip_region": [targets.text_features, targets.keep_mask],
+        "clip_direction": [targets.direction, targets.keep_mask],
+        "pose": [targets.parts],
+        "head": [targets.head],
+        "image": [targets.keep_mask],
+        "perceptual": [segmenter, targets.keep_mask],
     }
-    absent = {name: 0.0 for name, is_open in open_inputs.items() if is_open}
-    return replace(weights, **absent)
+    missing = [term for term, inputs in needs.items() if any(each is None for each in inputs)]
+    return replace(weights, **dict.fromkeys(missing, 0.0))
 
 
 NODES: list[type[Any]] = [ConstrainedInversion]

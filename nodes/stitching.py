@@ -95,7 +95,9 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
         match_grain: bool = False,
         seed: int = 0,
     ) -> io.NodeOutput:
-        settings = StitchSettings(stitch=BLENDS[blend], match_grain=match_grain, seed=seed)
+        settings = StitchSettings(
+            stitch=BLENDS[blend], match_colour=match_colour, match_grain=match_grain, seed=seed
+        )
         photos, pictures = from_image(original), from_image(generated)
         size = (photos.shape[2], photos.shape[3])
         with without_grad():
@@ -110,7 +112,7 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
             if mode == "keep inside the mask":
                 images, where = stitching.stitch_head(pictures, photos, where), 1 - where
             else:
-                images = blend_into_photo(pictures, photos, where, settings, match_colour)
+                images = blend_into_photo(pictures, photos, where, settings, settings.match_colour)
         return io.NodeOutput(to_image(images), to_mask(where))
 
 

@@ -119,35 +119,6 @@ def test_nodes_are_thin():
     assert lines < 0.25 * engine
 
 
-def test_node_modules_do_not_import_each_other():
-    """What they share is in modules that define no nodes: device, tensors, progress, inputs."""
-    trees = {path.stem: ast.parse(path.read_text()) for path in (PACK / "nodes").glob("*.py")}
-    defining = {
-        module
-        for module, tree in trees.items()
-        if any(isinstance(found, ast.ClassDef) and _is_node(found) for found in ast.walk(tree))
-    }
-    assert {"edit", "inversion", "loaders"} <= defining
-    crossing = [
-        f"{module} imports {name}"
-        for module in sorted(defining)
-        for name in _neighbours(trees[module])
-        if name in defining
-    ]
-    assert crossing == []
-
-
-def _is_node(found):
-    return any(isinstance(base, ast.Attribute) and base.attr == "ComfyNode" for base in found.bases)
-
-
-def _neighbours(tree):
-    """Modules of the same folder that a module imports."""
-    for found in ast.walk(tree):
-        if isinstance(found, ast.ImportFrom) and found.level == 1:
-            yield from [found.module] if found.module else [alias.name for alias in found.names]
-
-
 def test_a_broken_pack_would_be_noticed(server, ours):
     """ComfyUI only logs what goes wrong in an entry point."""
     assert "Error while calling comfy_entrypoint" not in server.log()
