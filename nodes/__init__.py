@@ -36,10 +36,10 @@ _MODULES = (
 
 
 class FiceExtension(ComfyExtension):  # type: ignore[misc]
-    """What ComfyUI asks for the nodes of this pack."""
+    """The nodes of this pack, as ComfyUI asks for them."""
 
     async def on_load(self) -> None:
-        """Before the nodes are listed: tell ComfyUI where our models live."""
+        """Register our model folders; ComfyUI calls this before it lists the nodes."""
         models.register_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -1,4 +1,4 @@
-"""The whole edit in one node, for people in a hurry."""
+"""The whole edit in one node."""
 
 from dataclasses import replace
 from typing import Any
@@ -49,8 +49,9 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_Edit",
             display_name="Fashion Edit (FICE)",
             category="FICE",
-            description="Dresses the person in a photo as a sentence says: same person, pose, face and "
-            "background. All stages in one; the demonstration models serve where nothing is connected.",
+            description="Edits the garment of the person in a photo as a prompt says; person, pose, "
+            "face and background stay. Runs all stages, and uses the demonstration models for networks "
+            "that are not connected.",
             search_aliases=[
                 "fice",
                 "change clothes",
@@ -62,39 +63,44 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             inputs=[
                 io.Image.Input(
                     "image",
-                    tooltip="Photos, of any size and framing; the result has the same size.",
+                    tooltip="Photos of any size and framing. The result has the same size.",
                 ),
                 io.String.Input(
                     "prompt",
                     multiline=True,
                     dynamic_prompts=True,
                     default="a red striped long sleeve shirt",
-                    tooltip="The garment. One line for all photos, one for each, or several lines for a "
-                    "single photo. Within a line, | joins prompts and (text:1.5) weighs them.",
+                    tooltip="Description of the garment. One line for all photos, one line per photo, "
+                    "or several lines for a single photo. Within a line, | blends prompts and "
+                    "(text:1.5) sets a weight.",
                 ),
                 io.Combo.Input(
                     "preset",
                     options=list(_PRESETS),
                     default="default",
-                    tooltip="default: only the garment changes; paper: the authors' method, which takes "
-                    "501 steps and keeps only the head; draft: a quick look, for which 40 steps do.",
+                    tooltip="default: only the garment changes. paper: the authors' method, which keeps "
+                    "only the head; set steps to 501. draft: a quick look; set steps to 40.",
                 ),
                 STEPS,
                 SEED,
                 io.Mask.Input(
-                    "mask", optional=True, tooltip="The edit is kept within it; any size."
+                    "mask", optional=True, tooltip="Limits the edit to this area; any size."
                 ),
                 *(
                     socket.Input(
                         name,
                         optional=True,
-                        tooltip=f"Your own {name}; open for the demonstration's.",
+                        tooltip=f"Your own {name}. If it is not connected, the demonstration model is used.",
                     )
                     for name, socket in _NETWORKS.items()
                 ),
-                WeightsSocket.Input("weights", optional=True, tooltip="In place of the preset's."),
+                WeightsSocket.Input(
+                    "weights", optional=True, tooltip="Replaces the loss weights of the preset."
+                ),
                 SettingsSocket.Input(
-                    "settings", optional=True, tooltip="In place of the preset's."
+                    "settings",
+                    optional=True,
+                    tooltip="Replaces the inversion settings of the preset.",
                 ),
                 frames_input(optional=True),
                 GARMENT,
@@ -102,28 +108,28 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     "negative",
                     default="",
                     optional=True,
-                    tooltip="What to move away from, in the prompt's notation; empty for nothing.",
+                    tooltip="What to move away from, in the notation of the prompt. May be empty.",
                 ),
                 io.String.Input(
                     "source",
                     default="",
                     optional=True,
-                    tooltip="What the person wears now, for the weight clip_direction; may be empty.",
+                    tooltip="What the person wears now, for the loss term clip_direction. May be empty.",
                 ),
                 io.Combo.Input(
                     "framing",
                     options=[_AS_PRESET, *FRAMINGS],
                     default=_AS_PRESET,
                     optional=True,
-                    tooltip="auto, the default preset's: the whole photo if the person fills it, else the "
-                    "largest person; person: always look for one; whole: never.",
+                    tooltip="auto, as in the default preset: the whole photo if the person fills it, else "
+                    "the largest person. person: always the largest person. whole: always the whole photo.",
                 ),
                 io.Combo.Input(
                     "blend",
                     options=[_AS_PRESET, *BLENDS],
                     default=_AS_PRESET,
                     optional=True,
-                    tooltip="How the garment's border is crossed, see Stitch.",
+                    tooltip="How the border of the garment is blended; see Stitch.",
                 ),
             ],
             outputs=[
@@ -131,16 +137,21 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
-                    tooltip="Where they changed, 0 to 1; where it is 0 they are the photo bit for bit.",
+                    tooltip="Where the photos changed, 0 to 1. Where it is 0, the image is "
+                    "the photo, bit for bit.",
                 ),
                 io.Image.Output(
                     "generated",
                     display_name="generated",
-                    tooltip="The generator's pictures before stitching, at its own resolution.",
+                    tooltip="The generated images before stitching, at the generator's resolution.",
                 ),
-                LatentSocket.Output("latent", display_name="latent", tooltip="Their codes."),
+                LatentSocket.Output(
+                    "latent", display_name="latent", tooltip="Latent codes of the generated images."
+                ),
                 TraceSocket.Output(
-                    "trace", display_name="trace", tooltip="Every loss at every step."
+                    "trace",
+                    display_name="trace",
+                    tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -200,7 +211,7 @@ def _models(encoder: Encoder, **others: Any) -> Models:
 
 
 def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
-    """The mask in the photos' size."""
+    """The mask at the size of the photos."""
     within = from_mask(mask, (photos.shape[2], photos.shape[3]))
     require_some(within, "the mask")
     return within

@@ -14,7 +14,8 @@ STEPS = io.Int.Input(
     default=OptimizerSettings().steps,
     min=1,
     max=5000,
-    tooltip="Optimisation steps; the paper takes 501. Fewer are faster and follow the text less.",
+    tooltip="Number of optimisation steps; the paper uses 501. Fewer steps are faster but follow the "
+    "text less.",
 )
 SEED = io.Int.Input(
     "seed",
@@ -22,14 +23,14 @@ SEED = io.Int.Input(
     min=0,
     max=2**64 - 1,
     control_after_generate=True,
-    tooltip="The same seed gives the same picture to the byte; another one another edit.",
+    tooltip="The same seed gives the same result, byte for byte. Another seed gives another edit.",
 )
 GARMENT = io.Combo.Input(
     "garment",
     options=["upper", "lower", "outfit"],
     default="upper",
     optional=True,
-    tooltip="What is edited: the upper garment, the lower one, or both.",
+    tooltip="The garment to edit: the upper one, the lower one, or the whole outfit.",
 )
 
 
@@ -41,5 +42,5 @@ def frames_input(optional: bool = False) -> io.Int.Input:
         min=0,
         max=1000,
         optional=optional,
-        tooltip="Pictures on the way that the trace keeps, for Trace Frames; 0 keeps none.",
+        tooltip="Number of intermediate images that the trace keeps for Trace Frames; 0 keeps none.",
     )

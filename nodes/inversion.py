@@ -1,4 +1,4 @@
-"""Stage 2: the optimisation."""
+"""Stage 2: the constrained inversion."""
 
 from dataclasses import replace
 from typing import Any
@@ -41,60 +41,64 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_ConstrainedInversion",
             display_name="Constrained Inversion (FICE)",
             category="FICE/invert",
-            description="Moves the latent code until its picture matches the text and keeps pose, head and "
-            "everything outside the area. An input that is left open leaves its demand out.",
+            description="Optimises the latent code so that its image matches the text and keeps pose, head "
+            "and everything outside the area. If an input is not connected, its loss term is skipped.",
             search_aliases=["fice", "optimize", "clip guided", "edit garment", "gan inversion"],
             inputs=[
                 GeneratorSocket.Input(
                     "generator", tooltip="The generator that the latent belongs to."
                 ),
                 LatentSocket.Input(
-                    "latent", tooltip="Where to start: Initialize Latent, or any other."
+                    "latent", tooltip="The code to start from, from Initialize Latent or elsewhere."
                 ),
                 io.Image.Input(
-                    "image", tooltip="The photos that the latent was made of; of any size."
+                    "image", tooltip="The photos that the latent was made from; any size."
                 ),
                 STEPS,
                 SEED,
                 frames_input(),
-                TextSocket.Input("text", optional=True, tooltip="What the garment shall become."),
+                TextSocket.Input(
+                    "text",
+                    optional=True,
+                    tooltip="Description of the new garment, from Encode Text.",
+                ),
                 PoseSocket.Input("pose", optional=True, tooltip="The pose to keep."),
                 SegmenterSocket.Input(
-                    "segmenter", optional=True, tooltip="Finds the head in the edited picture."
+                    "segmenter", optional=True, tooltip="Finds the head in the edited image."
                 ),
                 io.Mask.Input(
                     "head",
                     optional=True,
-                    tooltip="The head to keep, 1 inside; any size. Needs a segmenter.",
+                    tooltip="Mask of the head to keep; any size. Needs a segmenter.",
                 ),
                 io.Mask.Input(
                     "area",
                     optional=True,
-                    tooltip="1 where the picture may change (Edit Area, or a mask from any pack); any size.",
+                    tooltip="1 where the image may change, from Edit Area or any other pack; any size.",
                 ),
-                WeightsSocket.Input(
-                    "weights", optional=True, tooltip="How much each demand counts."
-                ),
+                WeightsSocket.Input("weights", optional=True, tooltip="Weights of the loss terms."),
                 SettingsSocket.Input(
-                    "settings", optional=True, tooltip="How the optimisation walks."
+                    "settings", optional=True, tooltip="Settings of the optimisation."
                 ),
             ],
             outputs=[
                 LatentSocket.Output(
-                    "latent", display_name="latent", tooltip="The codes that were found."
+                    "latent", display_name="latent", tooltip="The optimised codes."
                 ),
                 io.Image.Output(
                     "generated",
                     display_name="generated",
-                    tooltip="Their pictures, at the generator's resolution; Stitch brings them back.",
+                    tooltip="Their images, at the generator's resolution. Stitch puts them into the photo.",
                 ),
                 io.Image.Output(
                     "initial",
                     display_name="initial",
-                    tooltip="The pictures of the latents it started from, for Edit Mask.",
+                    tooltip="The images of the codes before the edit, for Edit Mask.",
                 ),
                 TraceSocket.Output(
-                    "trace", display_name="trace", tooltip="Every loss at every step, to plot."
+                    "trace",
+                    display_name="trace",
+                    tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -120,7 +124,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
         require_same_generator(latent, generator)
         if head is not None and segmenter is None:
             raise FiceError(
-                "a head mask is connected but no segmenter: connect one, or take both off"
+                "a head mask is connected but no segmenter: connect a segmenter, or disconnect the head"
             )
         targets = _targets(generator, latent, image, text, pose, head, area)
         weights = _usable(weights or _DEFAULT.weights, targets, segmenter)
@@ -164,9 +168,9 @@ def _targets(
     head: torch.Tensor | None,
     area: torch.Tensor | None,
 ) -> Targets:
-    """What the loop is held to: one row an edit, on the CPU; None for what is not connected."""
+    """The targets of the loop on the CPU, one row per edit; None for inputs that are not connected."""
     frame, photos = framed(image, generator)
-    samples = {"pictures": photos, "latent codes": latent.w_plus}
+    samples = {"images": photos, "latent codes": latent.w_plus}
     with without_grad():
         if text is not None:
             samples["prompts"] = text.features
@@ -182,7 +186,7 @@ def _targets(
             samples["areas"] = 1 - frame.fit(where)
         rows = dict(zip(samples, broadcast_rows(samples), strict=True))
     return Targets(
-        images=rows["pictures"],
+        images=rows["images"],
         w_plus=rows["latent codes"],
         text_features=rows.get("prompts"),
         parts=rows.get("poses"),
@@ -193,10 +197,10 @@ def _targets(
 
 
 def _not_here(settings: InversionSettings) -> list[str]:
-    """What the settings ask for that other nodes do."""
+    """Warnings about settings that this node does not use."""
     others = {"refine_steps": "Refine Latent", "tune_steps": "Tune Generator"}
     return [
-        f"{name} is for Fashion Edit alone: put the node {node} before this one"
+        f"{name} is used by Fashion Edit only: put the node {node} before this one"
         for name, node in others.items()
         if getattr(settings, name)
     ]

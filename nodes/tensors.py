@@ -23,14 +23,14 @@ def from_image(image: torch.Tensor, device: torch.device | str = "cpu") -> torch
     """
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise FiceError(
-            f"an IMAGE has shape {tuple(image.shape)}, but must be (pictures, height, width, 3)"
+            f"an IMAGE has shape {tuple(image.shape)}, but must be (images, height, width, 3)"
         )
     with without_grad():
         pixels = image.clone().to(device, torch.float32).movedim(-1, 1)
         bad = int((~pixels.isfinite()).sum())
         if bad:
             raise FiceError(
-                f"an IMAGE holds {bad} values that are NaN or infinite: look at the node it comes from"
+                f"an IMAGE has {bad} values that are NaN or infinite: check the node that it comes from"
             )
         pixels = pixels.clamp(0, 1)
         if pixels.shape[1] == 4:
@@ -61,7 +61,9 @@ def from_mask(
     with without_grad():
         values = mask.clone().to(device, torch.float32)[:, None]
         if not bool(values.isfinite().all()):
-            raise FiceError("a MASK holds values that are NaN or infinite")
+            raise FiceError(
+                "a MASK has values that are NaN or infinite: check the node that it comes from"
+            )
         values = values.clamp(0, 1)
         return values if size is None or values.shape[2:] == size else resize(values, size)
 
@@ -91,8 +93,8 @@ def require_some(mask: torch.Tensor, name: str) -> None:
     """Raise FiceError if a mask is 0 everywhere in every image."""
     if not bool((mask > 0).any()):
         raise FiceError(
-            f"{name} is empty, so nothing may change: paint one or leave the input open (Load Image "
-            "gives an empty mask for a picture without transparency)"
+            f"{name} is empty, so nothing may change: paint one or disconnect it (Load Image "
+            "gives an empty mask for an image without transparency)"
         )
 
 
@@ -101,5 +103,5 @@ def require_same_generator(latent: LatentValue, generator: Loaded[Any]) -> None:
     check_latent(latent.w_plus, generator.network)
     if latent.generator != generator_id(generator.network):
         raise FiceError(
-            "the latent was made with another generator: use the generator it came from, or make it anew"
+            "the latent was made with another generator: connect that generator, or make a new latent"
         )

@@ -207,7 +207,7 @@ def test_nan_is_named(server):
         for each in prompt.values():
             if each["class_type"].startswith("FICE") and each["inputs"].get("image"):
                 each["inputs"]["image"] = ["broken", 0]
-        assert "an IMAGE holds 1 values that are NaN" in _message(server, prompt)
+        assert "an IMAGE has 1 values that are NaN" in _message(server, prompt)
 
 
 def test_out_of_memory_leaves_the_server_usable(server):
