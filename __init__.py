@@ -1,17 +1,17 @@
-"""The way in for ComfyUI, which loads this folder under a name of its own.
+"""Entry point for ComfyUI, which imports this folder under a name of its own.
 
-Everything else is in `fice_core` (the method, without ComfyUI) and `nodes` (its nodes).
+`fice_core` holds the method, without ComfyUI; `nodes` holds its nodes.
 """
 
 from typing import Any
 
-#: help pages, as ComfyUI looks for them: web/docs/<node id>.md
+#: ComfyUI reads the help pages at web/docs/<node id>.md
 WEB_DIRECTORY = "./web"
 _OLDEST_COMFYUI = (0, 16)  # pyproject.toml says the same to ComfyUI's registry
 
 
 async def comfy_entrypoint() -> Any:
-    """The pack, when ComfyUI asks for it."""
+    """The nodes of this pack."""
     _require_recent_comfyui()
     from .nodes import FiceExtension
 
@@ -19,7 +19,7 @@ async def comfy_entrypoint() -> Any:
 
 
 def _require_recent_comfyui() -> None:
-    """Older ones lack parts of the API; ComfyUI logs what is raised here as one line and goes on."""
+    """Raise RuntimeError on a ComfyUI that lacks parts of the API; ComfyUI logs it and goes on."""
     from comfyui_version import __version__
 
     numbers = tuple(int(part) for part in __version__.split(".")[:2])

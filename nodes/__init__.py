@@ -1,12 +1,13 @@
-"""The ComfyUI nodes: each adapts a stage of `fice_core` to sockets, memory management, progress and cancel.
+"""The ComfyUI nodes: what a stage of `fice_core` needs of sockets, memory management, progress and cancel.
 
-They hold no mathematics of their own; that is all in `fice_core`.
+May import ComfyUI and any module of `fice_core`; a module that defines nodes imports no other one that does.
 """
 
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
     diagnostics,
+    edit,
     extractors,
     fidelity,
     framing,
@@ -15,13 +16,12 @@ from . import (
     loaders,
     masks,
     models,
-    quick,
     settings,
     stitching,
 )
 
 _MODULES = (
-    quick,
+    edit,
     loaders,
     framing,
     extractors,
@@ -36,10 +36,10 @@ _MODULES = (
 
 
 class FiceExtension(ComfyExtension):  # type: ignore[misc]
-    """What ComfyUI asks for the nodes of this pack."""
+    """The nodes of this pack, as ComfyUI asks for them."""
 
     async def on_load(self) -> None:
-        """Before the nodes are listed: tell ComfyUI where our models live."""
+        """Register our model folders; ComfyUI calls this before it lists the nodes."""
         models.register_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -1,4 +1,4 @@
-"""To look at what happened: the losses, pictures on the way, how good the edit is; and a figure to try on."""
+"""Losses, intermediate images and quality of an edit; and a figure to edit."""
 
 from typing import Any
 
@@ -15,8 +15,10 @@ from ..fice_core.framing import Frame
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows, in_batches
 from ..fice_core.reporting import plots
-from .runtime import from_image, from_mask, on_device, show, to_image
+from .device import on_device
+from .progress import show
 from .sockets import PoseSocket, PoseValue, TextSocket, TextValue, TraceSocket, TraceValue
+from .tensors import from_image, from_mask, to_image
 
 
 class PlotTrace(io.ComfyNode):  # type: ignore[misc]
@@ -26,7 +28,7 @@ class PlotTrace(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_PlotTrace",
             display_name="Plot Trace (FICE)",
             category="FICE/look",
-            description="Draws how the losses fell.",
+            description="Plots the losses over the steps.",
             search_aliases=["loss curve", "chart", "graph losses"],
             inputs=[TraceSocket.Input("trace", tooltip="From an inversion or an edit.")],
             outputs=[
@@ -50,7 +52,8 @@ class TraceFrames(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_TraceFrames",
             display_name="Trace Frames (FICE)",
             category="FICE/look",
-            description="The pictures on the way, as a batch for a video node; several edits side by side.",
+            description="The intermediate images of the optimisation as a batch, for a video node. Several "
+            "edits stand side by side.",
             search_aliases=["video", "animation", "timelapse", "optimization frames"],
             inputs=[
                 TraceSocket.Input(
@@ -61,12 +64,12 @@ class TraceFrames(io.ComfyNode):  # type: ignore[misc]
                     default=8,
                     min=0,
                     max=1000,
-                    tooltip="How many times the last picture is repeated at the end.",
+                    tooltip="How many times the last image is repeated at the end.",
                 ),
             ],
             outputs=[
                 io.Image.Output(
-                    "frames", display_name="frames", tooltip="One picture a kept step, in order."
+                    "frames", display_name="frames", tooltip="One image per kept step, in order."
                 )
             ],
         )
@@ -74,7 +77,7 @@ class TraceFrames(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def execute(cls, trace: TraceValue, hold: int) -> io.NodeOutput:
         if len(trace.frames) == 0:
-            raise FiceError("the trace keeps no pictures: set frames above 0 where it is made")
+            raise FiceError("the trace has no frames: set frames above 0 in the node that makes it")
         with without_grad():
             rows = trace.frames.movedim(1, 2).flatten(2, 3)  # (T, H, N W, 3)
             frames = torch.cat([rows, rows[-1:].expand(hold, -1, -1, -1)]).float() / 255
@@ -88,32 +91,34 @@ class CompareEdits(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_CompareEdits",
             display_name="Compare Edits (FICE)",
             category="FICE/look",
-            description="A sheet of photos and edits, each pair under its prompt.",
+            description="Makes a sheet of photos and edits, each pair under its prompt.",
             search_aliases=["grid", "contact sheet", "before after", "collage"],
             inputs=[
                 io.Image.Input("original", tooltip="The photos."),
-                io.Image.Input("edited", tooltip="The results; one a cell."),
+                io.Image.Input("edited", tooltip="The results, one per cell."),
                 io.String.Input(
                     "captions",
                     multiline=True,
                     default="",
-                    tooltip="A line for every edit, as given to the edit; may be empty.",
+                    tooltip="One line per edit, as in the edit's prompt. May be empty.",
                 ),
                 io.Int.Input(
-                    "height", default=256, min=64, max=2048, tooltip="Of every picture, in pixels."
+                    "height",
+                    default=256,
+                    min=64,
+                    max=2048,
+                    tooltip="Height of every image in pixels.",
                 ),
                 io.Int.Input(
                     "columns",
                     default=2,
                     min=1,
                     max=16,
-                    tooltip="How many pairs stand side by side.",
+                    tooltip="Number of pairs side by side.",
                 ),
             ],
             outputs=[
-                io.Image.Output(
-                    "sheet", display_name="sheet", tooltip="One picture of all of them."
-                )
+                io.Image.Output("sheet", display_name="sheet", tooltip="One image with all pairs.")
             ],
         )
 
@@ -126,14 +131,14 @@ class CompareEdits(io.ComfyNode):  # type: ignore[misc]
         height: int,
         columns: int,
     ) -> io.NodeOutput:
-        photos, pictures = broadcast_rows(
+        photos, edits = broadcast_rows(
             {"originals": from_image(original), "edits": from_image(edited)}
         )
         titles = [line.strip() for line in captions.splitlines() if line.strip()]
-        titles += [""] * (len(pictures) - len(titles))
+        titles += [""] * (len(edits) - len(titles))
         rows = [
-            plots.Row(title, [photo, picture])
-            for title, photo, picture in zip(titles, photos, pictures, strict=False)
+            plots.Row(title, [photo, after])
+            for title, photo, after in zip(titles, photos, edits, strict=False)
         ]
         sheet = plots.comparison(("original", "edit"), rows, height, min(columns, len(rows)))
         return io.NodeOutput(_from_pil(sheet))
@@ -146,7 +151,8 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_EditMetrics",
             display_name="Edit Metrics (FICE)",
             category="FICE/look",
-            description="How good an edit is, in numbers. An input that is left open leaves its number out.",
+            description="Measures the quality of an edit. If an input is not connected, "
+            "its metric is skipped.",
             search_aliases=["evaluate", "quality", "score", "iou"],
             is_output_node=True,
             inputs=[
@@ -156,28 +162,32 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
                     "mask", optional=True, tooltip="Where the edit may change the photo; any size."
                 ),
                 PoseSocket.Input(
-                    "pose", optional=True, tooltip="The photos' pose, from Extract Pose."
+                    "pose", optional=True, tooltip="Pose of the photos, from Extract Pose."
                 ),
-                TextSocket.Input("text", optional=True, tooltip="What was asked for."),
+                TextSocket.Input(
+                    "text", optional=True, tooltip="The text of the edit, from Encode Text."
+                ),
             ],
             outputs=[
                 io.String.Output(
-                    "report", display_name="report", tooltip="All numbers, a line each."
+                    "report", display_name="report", tooltip="All metrics, one per line."
                 ),
                 io.Boolean.Output(
                     "untouched",
                     display_name="untouched",
-                    tooltip="Whether every pixel outside the mask equals the photo bit for bit.",
+                    tooltip="Whether every pixel outside the mask equals the photo, bit for bit.",
                 ),
                 io.Float.Output(
                     "pose_iou",
                     display_name="pose IoU",
-                    tooltip="Overlap of the body parts before and after, 0 to 1; NaN without a pose.",
+                    tooltip="Overlap of the body parts before and after the edit, 0 to "
+                    "1; NaN without a pose.",
                 ),
                 io.Float.Output(
                     "similarity",
                     display_name="similarity",
-                    tooltip="Cosine of CLIP's features of picture and text, -1 to 1; NaN without a text.",
+                    tooltip="Cosine similarity of the CLIP features of image and text, -1 to "
+                    "1; NaN without a text.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -192,30 +202,30 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
         pose: PoseValue | None = None,
         text: TextValue | None = None,
     ) -> io.NodeOutput:
-        photos, pictures = broadcast_rows(
+        photos, edits = broadcast_rows(
             {"originals": from_image(original), "edits": from_image(edited)}
         )
-        if photos.shape != pictures.shape:
+        if photos.shape != edits.shape:
             raise FiceError(
-                f"the original is {photos.shape[3]} x {photos.shape[2]} pixels and the edited picture "
-                f"{pictures.shape[3]} x {pictures.shape[2]}: stitch it into the photo first"
+                f"the original is {photos.shape[3]} x {photos.shape[2]} pixels, but the edited image has "
+                f"{edits.shape[3]} x {edits.shape[2]}: stitch it into the photo first"
             )
         untouched, iou, similarity = False, float("nan"), float("nan")
-        lines = [f"mean difference {float((photos - pictures).abs().mean()) * 255:.2f} of 255"]
+        lines = [f"mean difference {float((photos - edits).abs().mean()) * 255:.2f} of 255"]
         if mask is not None:
             where = from_mask(mask, (photos.shape[2], photos.shape[3]))
-            photos, pictures, where = broadcast_rows(
-                {"edits": photos, "": pictures, "masks": where}
+            photos, edits, where = broadcast_rows(
+                {"originals": photos, "edits": edits, "masks": where}
             )
-            outside = metrics.mean_difference(pictures, photos, (where == 0).float())
-            untouched = bool(metrics.unchanged_outside(pictures, photos, where).all())
+            outside = metrics.mean_difference(edits, photos, (where == 0).float())
+            untouched = bool(metrics.unchanged_outside(edits, photos, where).all())
             lines.append(f"difference outside the mask {float(outside.mean()) * 255:.2f} of 255")
             lines.append(f"outside bit-equal {'yes' if untouched else 'no'}")
         if pose is not None:
-            iou = _pose_iou(pictures, pose)
+            iou = _pose_iou(edits, pose)
             lines.append(f"pose IoU {iou:.3f}")
         if text is not None:
-            similarity = _similarity(pictures, text)
+            similarity = _similarity(edits, text)
             lines.append(f"similarity to the text {similarity:.3f}")
         report = "\n".join(lines)
         show(cls.hidden.unique_id, report)
@@ -230,7 +240,7 @@ class DemoFigure(io.ComfyNode):  # type: ignore[misc]
             display_name="Demo Figure (FICE)",
             category="FICE/look",
             description="Draws a figure for the demonstration models to edit, so that a graph runs without "
-            "any photo. For photos use Load Image and models trained on photos.",
+            "a photo. For photos use Load Image and models that were trained on photos.",
             search_aliases=["example image", "test person", "sample figure"],
             inputs=[
                 io.Int.Input(
@@ -239,7 +249,7 @@ class DemoFigure(io.ComfyNode):  # type: ignore[misc]
                     min=0,
                     max=2**32 - 1,
                     control_after_generate=False,
-                    tooltip="Another number draws another person. 101 to 106 are those of the README.",
+                    tooltip="Each seed draws another person. 101 to 106 are those of the README.",
                 ),
                 io.Int.Input(
                     "size",
@@ -247,7 +257,7 @@ class DemoFigure(io.ComfyNode):  # type: ignore[misc]
                     min=64,
                     max=1024,
                     step=8,
-                    tooltip="Side in pixels; the demonstration models work at 128.",
+                    tooltip="Side in pixels. The demonstration models work at 128.",
                 ),
             ],
             outputs=[
@@ -265,23 +275,25 @@ class DemoFigure(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(to_image(image), caption)
 
 
-def _from_pil(picture: Image.Image) -> torch.Tensor:
-    """An IMAGE of one picture."""
-    pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255)
+def _from_pil(image: Image.Image) -> torch.Tensor:
+    """IMAGE (1, H, W, 3) of a Pillow image."""
+    pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)
     return to_image(pixels.movedim(-1, 0)[None])
 
 
-def _pose_iou(pictures: torch.Tensor, pose: PoseValue) -> float:
-    frame = Frame.around((pictures.shape[2], pictures.shape[3]), pose.frame.resolution)
+def _pose_iou(edits: torch.Tensor, pose: PoseValue) -> float:
+    """Mean overlap of the edits' body parts with the photos' ones."""
+    frame = Frame.around((edits.shape[2], edits.shape[3]), pose.frame.resolution)
     with on_device(pose.densepose) as device:
-        found = extract_pose(pose.densepose.network, frame.fit(pictures).to(device)).cpu()
+        found = extract_pose(pose.densepose.network, frame.fit(edits).to(device)).cpu()
         found, wanted = broadcast_rows({"edits": found, "poses": pose.parts})
         return float(metrics.part_iou(found, wanted).mean())
 
 
-def _similarity(pictures: torch.Tensor, text: TextValue) -> float:
+def _similarity(edits: torch.Tensor, text: TextValue) -> float:
+    """Mean cosine similarity of the edits with their texts for CLIP."""
     with on_device(text.clip) as device:
-        found = in_batches(text.clip.network.encode_image, pictures.to(device), 8).cpu()
+        found = in_batches(text.clip.network.encode_image, edits.to(device), 8).cpu()
         found, wanted = broadcast_rows({"edits": found, "prompts": text.features})
         return float((found * wanted).sum(dim=1).mean())
 

@@ -1,4 +1,4 @@
-"""Stage 1: what the photo shows, and what the text asks for."""
+"""Stage 1: latent code, pose and regions of the photo, and the features of the text."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,19 +6,18 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..fice_core.extraction import extractors as initialization
-from ..fice_core.extraction import pose_images as poses
-from ..fice_core.extraction import prompts
+from ..fice_core.extraction import pose_images, prompts
+from ..fice_core.extraction.extractors import (
+    encode_latent,
+    extract_pose,
+    segment_regions,
+    synthesize,
+)
 from ..fice_core.framing import Frame
 from ..fice_core.latents import generator_id
 from ..fice_core.ops.autograd import without_grad
-from .runtime import (
-    from_image,
-    on_device,
-    tell,
-    to_image,
-    to_mask,
-)
+from .device import on_device
+from .progress import tell
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -33,19 +32,10 @@ from .sockets import (
     TextSocket,
     TextValue,
 )
+from .tensors import framed, from_image, to_image, to_mask
 
-_PHOTO = (
-    "Photos, one person each, of any size: padded to the generator's proportions and resized to it."
-)
-_FRAMING = "Says to what size and proportions the photo is brought, as it will be for the edit."
-
-
-def framed(image: torch.Tensor, generator: Loaded[Any]) -> tuple[Frame, torch.Tensor]:
-    """IMAGE -> its frame, and pictures (N, 3, *resolution) on the CPU."""
-    photos = from_image(image)
-    frame = Frame.around((photos.shape[2], photos.shape[3]), generator.network.resolution)
-    with without_grad():
-        return frame, frame.fit(photos)
+_PHOTO = "Photos of any size, one person each. They are padded to the generator's aspect ratio and resized."
+_PADDED = "The photo is padded and resized for this generator, as in the edit."
 
 
 class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
@@ -55,7 +45,7 @@ class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_InitializeLatent",
             display_name="Initialize Latent (FICE)",
             category="FICE/extract",
-            description="Finds the latent code whose picture resembles the photo. The edit starts there.",
+            description="Finds the latent code whose image resembles the photo. The edit starts from it.",
             search_aliases=["gan inversion", "e4e", "encode photo", "w+"],
             inputs=[
                 io.Image.Input("image", tooltip=_PHOTO),
@@ -66,12 +56,12 @@ class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
             ],
             outputs=[
                 LatentSocket.Output(
-                    "latent", display_name="latent", tooltip="One W+ code a photo."
+                    "latent", display_name="latent", tooltip="One W+ code per photo."
                 ),
                 io.Image.Output(
                     "reconstruction",
                     display_name="reconstruction",
-                    tooltip="What the generator makes of the codes, at its own resolution.",
+                    tooltip="The images of the codes, at the generator's resolution.",
                 ),
             ],
         )
@@ -82,12 +72,10 @@ class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         _, photos = framed(image, generator)
         with on_device(generator, encoder) as device:
-            w_plus = initialization.encode_latent(
-                generator.network, encoder.network, photos.to(device)
-            )
-            pictures = initialization.synthesize(generator.network, w_plus, clamp=True)
+            w_plus = encode_latent(generator.network, encoder.network, photos.to(device))
+            images = synthesize(generator.network, w_plus, clamp=True)
             latent = LatentValue(w_plus.cpu(), generator_id(generator.network))
-        return io.NodeOutput(latent, to_image(pictures))
+        return io.NodeOutput(latent, to_image(images))
 
 
 class ExtractPose(io.ComfyNode):  # type: ignore[misc]
@@ -97,26 +85,26 @@ class ExtractPose(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_ExtractPose",
             display_name="Extract Pose (FICE)",
             category="FICE/extract",
-            description="Finds the body parts of the person (DensePose), which the edit keeps in place.",
+            description="Finds the body parts of the person with DensePose. The edit keeps them in place.",
             search_aliases=["densepose", "body parts", "part map"],
             inputs=[
                 io.Image.Input("image", tooltip=_PHOTO),
-                GeneratorSocket.Input("generator", tooltip=_FRAMING),
+                GeneratorSocket.Input("generator", tooltip=_PADDED),
                 DensePoseSocket.Input(
                     "densepose",
-                    tooltip="The network that finds the parts; it also judges the edited picture.",
+                    tooltip="The network that finds the parts. It also evaluates the edited image.",
                 ),
             ],
             outputs=[
                 PoseSocket.Output(
                     "pose",
                     display_name="pose",
-                    tooltip="Part map of every photo, to hold the edit to.",
+                    tooltip="Part map of each photo, which the edit keeps.",
                 ),
                 io.Image.Output(
                     "picture",
                     display_name="picture",
-                    tooltip="The parts in colours, to look at; the size of the photo.",
+                    tooltip="The parts in colours, at the size of the photo.",
                 ),
             ],
         )
@@ -127,7 +115,7 @@ class ExtractPose(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         frame, photos = framed(image, generator)
         with on_device(densepose) as device:
-            parts = initialization.extract_pose(densepose.network, photos.to(device)).cpu()
+            parts = extract_pose(densepose.network, photos.to(device)).cpu()
         return io.NodeOutput(PoseValue(parts, frame, densepose), to_image(_drawn(parts, frame)))
 
 
@@ -136,30 +124,35 @@ class ReadPose(io.ComfyNode):  # type: ignore[misc]
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_ReadPose",
-            display_name="Read Pose Picture (FICE)",
+            display_name="Read Pose Image (FICE)",
             category="FICE/extract",
-            description="Takes a DensePose picture that another pack drew, in place of Extract Pose.",
-            search_aliases=["densepose image", "controlnet aux densepose", "pose from image"],
+            description="Reads a DensePose image made by another pack. Takes the place of Extract Pose.",
+            search_aliases=[
+                "densepose image",
+                "controlnet aux densepose",
+                "pose from image",
+                "read pose picture",
+            ],
             inputs=[
                 io.Image.Input(
                     "picture",
-                    tooltip="DensePose part labels in colours, with the proportions of the photo.",
+                    tooltip="DensePose part labels in colours, with the aspect ratio of the photo.",
                 ),
-                GeneratorSocket.Input("generator", tooltip=_FRAMING),
+                GeneratorSocket.Input("generator", tooltip=_PADDED),
                 DensePoseSocket.Input(
-                    "densepose", tooltip="The network that finds the parts of the edited picture."
+                    "densepose", tooltip="The network that finds the parts of the edited image."
                 ),
                 io.Combo.Input(
                     "palette",
                     options=["viridis", "grey"],
                     default="viridis",
-                    tooltip="viridis: as DensePose's own visualiser draws them; grey: the part's number, "
-                    "1 to 24, plain or spread over the grey levels.",
+                    tooltip="viridis: the colours of DensePose's own visualiser. grey: the number of the "
+                    "part, 1 to 24, as it is or spread over the grey levels.",
                 ),
             ],
             outputs=[
                 PoseSocket.Output(
-                    "pose", display_name="pose", tooltip="Part map to hold the edit to."
+                    "pose", display_name="pose", tooltip="Part map, which the edit keeps."
                 )
             ],
         )
@@ -168,11 +161,11 @@ class ReadPose(io.ComfyNode):  # type: ignore[misc]
     def execute(
         cls, picture: torch.Tensor, generator: Loaded[Any], densepose: Loaded[Any], palette: str
     ) -> io.NodeOutput:
-        pictures = from_image(picture)
-        frame = Frame.around((pictures.shape[2], pictures.shape[3]), generator.network.resolution)
+        images = from_image(picture)
+        frame = Frame.around((images.shape[2], images.shape[3]), generator.network.resolution)
         with without_grad():
-            labels = poses.read_labels(pictures, palette)  # type: ignore[arg-type]
-            parts = poses.parts_of_labels(labels, frame, densepose.network.part_size)
+            labels = pose_images.read_labels(images, palette)  # type: ignore[arg-type]
+            parts = pose_images.parts_of_labels(labels, frame, densepose.network.part_size)
         return io.NodeOutput(PoseValue(parts, frame, densepose))
 
 
@@ -183,18 +176,18 @@ class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_SegmentRegions",
             display_name="Segment Regions (FICE)",
             category="FICE/extract",
-            description="Tells background, body and head of the person apart, as soft masks.",
+            description="Segments background, body and head of the person, as soft masks.",
             search_aliases=["head mask", "body mask", "human parsing", "segmentation"],
             inputs=[
                 io.Image.Input("image", tooltip=_PHOTO),
-                GeneratorSocket.Input("generator", tooltip=_FRAMING),
-                SegmenterSocket.Input("segmenter", tooltip="The network that tells them apart."),
+                GeneratorSocket.Input("generator", tooltip=_PADDED),
+                SegmenterSocket.Input("segmenter", tooltip="The network that segments them."),
             ],
             outputs=[
                 io.Mask.Output(
                     name,
                     display_name=name,
-                    tooltip=f"Probability of {name}, 0 to 1; the size of the photo.",
+                    tooltip=f"Probability of {name}, 0 to 1, at the size of the photo.",
                 )
                 for name in ("background", "body", "head")
             ],
@@ -206,7 +199,7 @@ class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         frame, photos = framed(image, generator)
         with on_device(segmenter) as device:
-            regions = initialization.segment_regions(segmenter.network, photos.to(device))
+            regions = segment_regions(segmenter.network, photos.to(device))
             found = [to_mask(frame.restore(region)) for region in regions]
         return io.NodeOutput(*found)
 
@@ -218,24 +211,24 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_EncodeText",
             display_name="Encode Text (FICE)",
             category="FICE/extract",
-            description="Turns sentences about the garment into what CLIP compares pictures with.",
+            description="Encodes prompts as CLIP features. The edit compares the image with them.",
             search_aliases=["prompt", "clip text", "describe garment", "negative prompt"],
             inputs=[
                 ClipSocket.Input(
-                    "clip", tooltip="The CLIP network; it also judges the edited picture."
+                    "clip", tooltip="The CLIP network. It also evaluates the edited image."
                 ),
                 io.String.Input(
                     "text",
                     multiline=True,
                     dynamic_prompts=True,
                     default="a red striped long sleeve shirt",
-                    tooltip="One line an edit: a line for all photos, one for each, or several lines for a "
-                    "single photo. Within a line, | joins prompts and (text:1.5) weighs them.",
+                    tooltip="One line per edit: one line for all photos, one line per photo, or several "
+                    "lines for a single photo. Within a line, | blends prompts and (text:1.5) sets a weight.",
                 ),
                 io.String.Input(
                     "negative",
                     default="",
-                    tooltip="What to move away from, in the same notation; empty for nothing.",
+                    tooltip="What to move away from, in the same notation. May be empty.",
                 ),
                 io.Float.Input(
                     "negative_weight",
@@ -243,19 +236,21 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
                     min=0.0,
                     max=2.0,
                     step=0.05,
-                    tooltip="How strongly, against 1 for the text itself.",
+                    tooltip="Weight of the negative prompt. The text itself has weight 1.",
                 ),
                 io.String.Input(
                     "source",
                     default="",
                     optional=True,
-                    tooltip="What the person wears now, for the weight clip_direction; empty to leave that "
-                    "out.",
+                    tooltip="What the person wears now, for the loss term clip_direction. If it is empty, "
+                    "the term is skipped.",
                 ),
             ],
             outputs=[
                 TextSocket.Output(
-                    "text", display_name="text", tooltip="One wish a line of the text."
+                    "text",
+                    display_name="text",
+                    tooltip="CLIP features, one row per line of the text.",
                 )
             ],
             hidden=[io.Hidden.unique_id],
@@ -284,7 +279,7 @@ def _drawn(parts: torch.Tensor, frame: Frame) -> torch.Tensor:
     """Part maps in colours, at the size of the photo."""
     square = replace(frame, resolution=(parts.shape[2], parts.shape[3]))
     with without_grad():
-        return square.restore(poses.draw_parts(parts))
+        return square.restore(pose_images.draw_parts(parts))
 
 
 NODES: list[type[Any]] = [

@@ -1,4 +1,4 @@
-"""On request, before the edit: the code, then a copy of the generator, brought closer to the photo."""
+"""Optional steps before the edit: fit the code, then a copy of the generator, to the photo."""
 
 from typing import Any
 
@@ -10,10 +10,9 @@ from ..fice_core.inversion.pivotal_tuning import tune_generator
 from ..fice_core.inversion.refinement import refine_latent
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import InversionSettings
-from .extractors import framed
-from .inversion import Recorder, pixels_at_once, require_same_generator
-from .runtime import Progress, manage, on_device, tell, to_image
-from .settings import frames_input
+from .device import manage, on_device, pixels_at_once
+from .inputs import frames_input
+from .progress import PreviewRecorder, Progress, tell
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -22,10 +21,11 @@ from .sockets import (
     SegmenterSocket,
     TraceSocket,
 )
+from .tensors import framed, require_same_generator, to_image
 
-# of the synthesis network's weights, while it is tuned: the copy, its gradient, two moments, the best
+# Copies of the weights while the generator is tuned: weights, gradient, two moments of Adam, the best.
 _COPIES = 5
-_ON_THE_GRAPH = 2  # pictures: the photo's and that of another code
+_IMAGES_ON_GRAPH = 2  # that of the photo, and that of another code
 
 
 class RefineLatent(io.ComfyNode):  # type: ignore[misc]
@@ -35,22 +35,27 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_RefineLatent",
             display_name="Refine Latent (FICE)",
             category="FICE/fidelity",
-            description="Moves the latent code until its picture is closer to the photo, and still can be "
-            "edited. Goes between Initialize Latent and the inversion.",
+            description="Fits the latent code to the photo, so that its image comes closer and stays "
+            "editable. Goes between Initialize Latent and the inversion.",
             search_aliases=["gan inversion", "optimize latent", "reconstruction", "projector"],
             inputs=[
                 GeneratorSocket.Input(
                     "generator", tooltip="The generator that the latent belongs to."
                 ),
-                SegmenterSocket.Input("segmenter", tooltip="Its first stages compare the look."),
-                LatentSocket.Input("latent", tooltip="Where to start, from Initialize Latent."),
-                io.Image.Input("image", tooltip="The photos that the latent was made of."),
+                SegmenterSocket.Input(
+                    "segmenter",
+                    tooltip="Its first feature maps compare the generated image with the photo.",
+                ),
+                LatentSocket.Input(
+                    "latent", tooltip="The code to start from, from Initialize Latent."
+                ),
+                io.Image.Input("image", tooltip="The photos that the latent was made from."),
                 io.Int.Input(
                     "steps",
                     default=100,
                     min=1,
                     max=5000,
-                    tooltip="More come closer to the photo, and are slower.",
+                    tooltip="More steps come closer to the photo and are slower.",
                 ),
                 frames_input(),
             ],
@@ -59,10 +64,12 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
                 io.Image.Output(
                     "reconstruction",
                     display_name="reconstruction",
-                    tooltip="What the generator makes of them, at its own resolution.",
+                    tooltip="The images of the refined codes, at the generator's resolution.",
                 ),
                 TraceSocket.Output(
-                    "trace", display_name="trace", tooltip="Every loss at every step, to plot."
+                    "trace",
+                    display_name="trace",
+                    tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -80,9 +87,11 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
     ) -> io.NodeOutput:
         require_same_generator(latent, generator)
         photos, codes = broadcast_rows(
-            {"pictures": framed(image, generator)[1], "codes": latent.w_plus}
+            {"photos": framed(image, generator)[1], "latent codes": latent.w_plus}
         )
-        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(
+            Progress(cls.hidden.unique_id, steps), steps, frames, phase="refine"
+        )
         pixels = pixels_at_once(generator, InversionSettings(), len(photos))
         with on_device(generator, segmenter, pixels=pixels) as device:
             result = refine_latent(
@@ -109,19 +118,25 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
             display_name="Tune Generator (FICE)",
             category="FICE/fidelity",
             description="Fits a copy of the generator to one photo, so that the latent gives this person. "
-            "Use the copy for everything that follows; the generator that went in stays as it is.",
+            "Use the copy for everything that follows. The original generator does not change.",
             search_aliases=["pivotal tuning", "pti", "finetune", "fine-tune generator"],
             inputs=[
-                GeneratorSocket.Input("generator", tooltip="What is copied."),
-                SegmenterSocket.Input("segmenter", tooltip="Its first stages compare the look."),
-                LatentSocket.Input("latent", tooltip="The code that shall give the photo."),
-                io.Image.Input("image", tooltip="One photo, that of the latent."),
+                GeneratorSocket.Input("generator", tooltip="The generator to copy."),
+                SegmenterSocket.Input(
+                    "segmenter",
+                    tooltip="Its first feature maps compare the generated image with the photo.",
+                ),
+                LatentSocket.Input("latent", tooltip="The code whose image must become the photo."),
+                io.Image.Input(
+                    "image", tooltip="The photo that the latent was made from; only one."
+                ),
                 io.Int.Input(
                     "steps",
                     default=100,
                     min=1,
                     max=5000,
-                    tooltip="More come closer to the photo, are slower, and leave less room for the edit.",
+                    tooltip="More steps come closer to the photo, are slower, and leave "
+                    "less room for the edit.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -129,7 +144,7 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
                     min=0,
                     max=2**64 - 1,
                     control_after_generate=False,
-                    tooltip="Of the other codes, whose pictures are held as they were.",
+                    tooltip="Seed of the other codes, whose images are kept as they were.",
                 ),
                 frames_input(),
             ],
@@ -138,7 +153,9 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
                     "generator", display_name="generator", tooltip="The tuned copy."
                 ),
                 TraceSocket.Output(
-                    "trace", display_name="trace", tooltip="Every loss at every step, to plot."
+                    "trace",
+                    display_name="trace",
+                    tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -160,11 +177,13 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
         if len(photo) != 1 or len(latent.w_plus) != 1:
             raise FiceError(
                 f"a generator is tuned to one photo, not to {len(photo)} photos and {len(latent.w_plus)} "
-                "codes: give it one of each"
+                "codes: connect one of each"
             )
-        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(
+            Progress(cls.hidden.unique_id, steps), steps, frames, phase="tune"
+        )
         memory = {
-            "pixels": pixels_at_once(generator, InversionSettings(), _ON_THE_GRAPH),
+            "pixels": pixels_at_once(generator, InversionSettings(), _IMAGES_ON_GRAPH),
             "more": _COPIES * generator.patcher.model_size(),
         }
         with on_device(generator, segmenter, **memory) as device:

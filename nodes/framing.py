@@ -1,4 +1,4 @@
-"""Photos of any framing: to the person for the edit, and back into the photo after it."""
+"""Photos of any framing: crop the person for the edit, and put the edited person back."""
 
 import re
 from typing import Any
@@ -11,10 +11,10 @@ from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.ops.resize import resize
 from ..fice_core.persons.selection import choose_frame, frame_person
-from .runtime import from_image, from_mask, on_device, to_image, to_mask
+from .device import on_device
+from .inputs import FRAMINGS
 from .sockets import FrameSocket, FrameValue, GeneratorSocket, Loaded, SegmenterSocket
-
-FRAMINGS = ["auto", "person", "whole"]
+from .tensors import from_image, from_mask, to_image, to_mask
 
 
 class FramePerson(io.ComfyNode):  # type: ignore[misc]
@@ -24,56 +24,65 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_FramePerson",
             display_name="Frame Person (FICE)",
             category="FICE/frame",
-            description="Finds the person in a photo of any size and framing, and cuts out what the "
-            "generator shall see. Unframe Person brings the edit back.",
+            description="Finds the person in a photo of any size and framing, and crops what the generator "
+            "sees. Unframe Person puts the edit back.",
             search_aliases=["crop person", "detect person", "inpaint crop", "zoom", "bounding box"],
             inputs=[
-                io.Image.Input("image", tooltip="Photos, of any size and framing."),
+                io.Image.Input("image", tooltip="Photos of any size and framing."),
                 GeneratorSocket.Input(
-                    "generator", tooltip="Its pictures say how a person shall fill the frame."
+                    "generator", tooltip="Its images show how a person fills the frame."
                 ),
-                SegmenterSocket.Input("segmenter", tooltip="Looks for head and body in the photo."),
+                SegmenterSocket.Input("segmenter", tooltip="Finds head and body in the photo."),
                 io.Combo.Input(
                     "framing",
                     options=FRAMINGS,
                     default="auto",
-                    tooltip="auto: the whole photo if the person fills it, else the person; person: always "
-                    "look for one; whole: never. With a mask or a box it plays no part.",
+                    tooltip="auto: the whole photo if the person fills it, else the person. person: always "
+                    "the person. whole: always the whole photo. Not used with a mask or a box.",
                 ),
                 io.Int.Input(
                     "person",
                     default=0,
                     min=0,
                     max=99,
-                    tooltip="Which of several, 0 for the largest.",
+                    tooltip="Which of several people; 0 is the largest.",
                 ),
                 io.String.Input(
                     "box",
                     default="",
-                    tooltip="What the generator shall see, in pixels of the photo: left, top, right, bottom. "
-                    "Grown to its proportions; empty to look for the person.",
+                    tooltip="What the generator sees, in pixels of the photo: left, top, right, "
+                    "bottom. It is extended to the generator's aspect ratio. If it is empty, the "
+                    "person is searched for.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="The person, or part of them: the one it covers is taken; any size.",
+                    tooltip="Covers the person to frame, or a part of them; any size.",
                 ),
             ],
             outputs=[
                 io.Image.Output(
                     "image",
                     display_name="image",
-                    tooltip="The person at the photo's own scale; of several photos all as large as the "
-                    "largest.",
+                    tooltip="The person at the photo's own scale. Of several photos, all are "
+                    "resized to the largest.",
                 ),
                 FrameSocket.Output(
-                    "frame", display_name="frame", tooltip="Where that was, for Unframe Person."
+                    "frame",
+                    display_name="frame",
+                    tooltip="Position of the crop, for Unframe Person.",
                 ),
                 io.Mask.Output(
-                    "place", display_name="place", tooltip="1 in the frame; the size of the photo."
+                    "place",
+                    display_name="place",
+                    tooltip="1 inside the crop; the size of the photo.",
                 ),
-                io.Int.Output("width", display_name="width", tooltip="Of the image, in pixels."),
-                io.Int.Output("height", display_name="height", tooltip="Of the image, in pixels."),
+                io.Int.Output(
+                    "width", display_name="width", tooltip="Width of the image in pixels."
+                ),
+                io.Int.Output(
+                    "height", display_name="height", tooltip="Height of the image in pixels."
+                ),
             ],
         )
 
@@ -89,7 +98,7 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         photos, corners = from_image(image), _box_of(box)
-        samples = {"pictures": photos}
+        samples = {"photos": photos}
         if mask is not None:
             samples["masks"] = from_mask(mask, (photos.shape[2], photos.shape[3]))
         photos, *marks = broadcast_rows(samples)
@@ -117,22 +126,22 @@ class UnframePerson(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_UnframePerson",
             display_name="Unframe Person (FICE)",
             category="FICE/frame",
-            description="Puts the edited person back into the photo. Outside of the frame, and where the "
-            "mask is 0, the result is the photo, bit for bit.",
+            description="Puts the edited person back into the photo. Outside the frame, and where the mask "
+            "is 0, the result is the photo, bit for bit.",
             search_aliases=["uncrop", "paste back", "stitch crop", "inpaint stitch"],
             inputs=[
                 io.Image.Input(
                     "image",
-                    tooltip="The edited person as Frame Person cut it out, of any size: also from an "
-                    "upscaler or a refiner.",
+                    tooltip="The edited person as Frame Person cropped it, at any size, so an upscaler or a "
+                    "refiner may come between.",
                 ),
                 io.Image.Input("original", tooltip="The photos that were framed."),
                 FrameSocket.Input("frame", tooltip="From Frame Person."),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="1 where the photo changes, as Stitch gives it; any size. Open for all of the "
-                    "frame.",
+                    tooltip="1 where the photo changes, as Stitch gives it; any size. If it is not "
+                    "connected, the whole frame changes.",
                 ),
             ],
             outputs=[
@@ -142,7 +151,7 @@ class UnframePerson(io.ComfyNode):  # type: ignore[misc]
                 io.Mask.Output(
                     "changed",
                     display_name="changed",
-                    tooltip="1 where the result is not the photo's; the size of the photo.",
+                    tooltip="1 where the result comes from the edit; the size of the photo.",
                 ),
             ],
         )
@@ -155,7 +164,7 @@ class UnframePerson(io.ComfyNode):  # type: ignore[misc]
         frame: FrameValue,
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        pictures, photos, frames = from_image(image), from_image(original), frame.frames
+        images, photos, frames = from_image(image), from_image(original), frame.frames
         if photos.shape[2:] != frames[0].size:
             raise FiceError(
                 f"the original is {photos.shape[3]} x {photos.shape[2]} pixels, but the frame is of a photo "
@@ -164,21 +173,21 @@ class UnframePerson(io.ComfyNode):  # type: ignore[misc]
         with without_grad():
             whole = torch.ones(1, 1, *frames[0].resolution)
             where = whole if mask is None else from_mask(mask)
-            pictures, photos, where, order = broadcast_rows(
+            images, photos, where, order = broadcast_rows(
                 {
-                    "edited pictures": pictures,
+                    "edited images": images,
                     "originals": photos,
                     "masks": where,
                     "frames": torch.arange(len(frames)),
                 }
             )
-            edits = zip(pictures.split(1), photos.split(1), where.split(1), order, strict=True)
+            edits = zip(images.split(1), photos.split(1), where.split(1), order, strict=True)
             pasted = [
-                (frames[k].paste(picture, photo, within), frames[k].restore(within))
-                for picture, photo, within, k in edits
+                (frames[k].paste(edited, photo, within), frames[k].restore(within))
+                for edited, photo, within, k in edits
             ]
-        images, changed = (torch.cat(row) for row in zip(*pasted, strict=True))
-        return io.NodeOutput(to_image(images), to_mask(changed))
+        results, changed = (torch.cat(row) for row in zip(*pasted, strict=True))
+        return io.NodeOutput(to_image(results), to_mask(changed))
 
 
 def _box_of(text: str) -> tuple[int, int, int, int] | None:
@@ -200,7 +209,7 @@ def _box_of(text: str) -> tuple[int, int, int, int] | None:
 
 
 def _of_one_size(crops: list[torch.Tensor]) -> torch.Tensor:
-    """Pictures of different sizes as one batch, all as large as the largest."""
+    """Images of different sizes as one batch, all at the size of the tallest."""
     tallest = max(crops, key=lambda crop: crop.shape[2])
     size = (tallest.shape[2], tallest.shape[3])
     return torch.cat([c if c.shape[2:] == size else resize(c, size) for c in crops])

@@ -1,4 +1,4 @@
-"""Stage 2: the optimisation."""
+"""Stage 2: the constrained inversion."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,23 +8,13 @@ from comfy_api.latest import io
 
 from ..fice_core.errors import FiceError
 from ..fice_core.inversion.loop import invert
-from ..fice_core.inversion.result import Step
 from ..fice_core.inversion.targets import Targets
-from ..fice_core.latents import check_latent, generator_id
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import InversionSettings, LossWeights
-from .extractors import framed
-from .runtime import (
-    Progress,
-    check_cancelled,
-    from_mask,
-    on_device,
-    require_some,
-    tell,
-    to_image,
-)
-from .settings import SEED, STEPS, frames_input
+from .device import on_device, pixels_at_once
+from .inputs import SEED, STEPS, frames_input
+from .progress import PreviewRecorder, Progress, check_cancelled, tell
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -37,9 +27,9 @@ from .sockets import (
     TextSocket,
     TextValue,
     TraceSocket,
-    TraceValue,
     WeightsSocket,
 )
+from .tensors import framed, from_mask, require_same_generator, require_some, to_image
 
 _DEFAULT = InversionSettings()
 
@@ -51,60 +41,64 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_ConstrainedInversion",
             display_name="Constrained Inversion (FICE)",
             category="FICE/invert",
-            description="Moves the latent code until its picture matches the text and keeps pose, head and "
-            "everything outside the area. An input that is left open leaves its demand out.",
+            description="Optimises the latent code so that its image matches the text and keeps pose, head "
+            "and everything outside the area. If an input is not connected, its loss term is skipped.",
             search_aliases=["fice", "optimize", "clip guided", "edit garment", "gan inversion"],
             inputs=[
                 GeneratorSocket.Input(
                     "generator", tooltip="The generator that the latent belongs to."
                 ),
                 LatentSocket.Input(
-                    "latent", tooltip="Where to start: Initialize Latent, or any other."
+                    "latent", tooltip="The code to start from, from Initialize Latent or elsewhere."
                 ),
                 io.Image.Input(
-                    "image", tooltip="The photos that the latent was made of; of any size."
+                    "image", tooltip="The photos that the latent was made from; any size."
                 ),
                 STEPS,
                 SEED,
                 frames_input(),
-                TextSocket.Input("text", optional=True, tooltip="What the garment shall become."),
+                TextSocket.Input(
+                    "text",
+                    optional=True,
+                    tooltip="Description of the new garment, from Encode Text.",
+                ),
                 PoseSocket.Input("pose", optional=True, tooltip="The pose to keep."),
                 SegmenterSocket.Input(
-                    "segmenter", optional=True, tooltip="Finds the head in the edited picture."
+                    "segmenter", optional=True, tooltip="Finds the head in the edited image."
                 ),
                 io.Mask.Input(
                     "head",
                     optional=True,
-                    tooltip="The head to keep, 1 inside; any size. Needs a segmenter.",
+                    tooltip="Mask of the head to keep; any size. Needs a segmenter.",
                 ),
                 io.Mask.Input(
                     "area",
                     optional=True,
-                    tooltip="1 where the picture may change (Edit Area, or a mask from any pack); any size.",
+                    tooltip="1 where the image may change, from Edit Area or any other pack; any size.",
                 ),
-                WeightsSocket.Input(
-                    "weights", optional=True, tooltip="How much each demand counts."
-                ),
+                WeightsSocket.Input("weights", optional=True, tooltip="Weights of the loss terms."),
                 SettingsSocket.Input(
-                    "settings", optional=True, tooltip="How the optimisation walks."
+                    "settings", optional=True, tooltip="Settings of the optimisation."
                 ),
             ],
             outputs=[
                 LatentSocket.Output(
-                    "latent", display_name="latent", tooltip="The codes that were found."
+                    "latent", display_name="latent", tooltip="The optimised codes."
                 ),
                 io.Image.Output(
                     "generated",
                     display_name="generated",
-                    tooltip="Their pictures, at the generator's resolution; Stitch brings them back.",
+                    tooltip="Their images, at the generator's resolution. Stitch puts them into the photo.",
                 ),
                 io.Image.Output(
                     "initial",
                     display_name="initial",
-                    tooltip="The pictures of the latents it started from, for Edit Mask.",
+                    tooltip="The images of the codes before the edit, for Edit Mask.",
                 ),
                 TraceSocket.Output(
-                    "trace", display_name="trace", tooltip="Every loss at every step, to plot."
+                    "trace",
+                    display_name="trace",
+                    tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -128,6 +122,10 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
         settings: InversionSettings | None = None,
     ) -> io.NodeOutput:
         require_same_generator(latent, generator)
+        if head is not None and segmenter is None:
+            raise FiceError(
+                "a head mask is connected but no segmenter: connect a segmenter, or disconnect the head"
+            )
         targets = _targets(generator, latent, image, text, pose, head, area)
         weights = _usable(weights or _DEFAULT.weights, targets, segmenter)
         settings = replace(settings or _DEFAULT, steps=steps, seed=seed, weights=weights)
@@ -140,7 +138,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
         ]
         clip, densepose, parser = (each.network if each else None for each in critics)
         used = [generator, *(each for each in critics if each)]
-        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         with on_device(*used, pixels=pixels_at_once(generator, settings, len(targets))) as device:
             result = invert(
                 generator.network,
@@ -161,42 +159,6 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
         )
 
 
-class Recorder:
-    """`on_step` that passes on to another and keeps pictures on the way, evenly spread."""
-
-    def __init__(self, follow: Progress, steps: int, frames: int) -> None:
-        self._follow = follow
-        self._wanted = set(torch.linspace(0, steps - 1, min(frames, steps)).round().int().tolist())
-        self._kept: dict[int, torch.Tensor] = {}
-
-    def __call__(self, step: Step) -> None:
-        if step.phase == "edit" and step.index in self._wanted:
-            pixels = step.preview.movedim(1, -1) * 255 + 0.5
-            self._kept[step.index] = pixels.to(torch.uint8)
-        self._follow(step)
-
-    def trace_of(self, trace: Any) -> TraceValue:
-        """The trace with the pictures that were kept."""
-        kept = [*self._kept.values()]
-        frames = torch.stack(kept) if kept else torch.zeros(0, dtype=torch.uint8)
-        return TraceValue(trace, frames, tuple(self._kept))
-
-
-def pixels_at_once(generator: Loaded[Any], settings: InversionSettings, edits: int) -> int:
-    """How many pixels of generated pictures the loop has on the graph."""
-    height, width = generator.network.resolution
-    return int(min(edits, settings.max_batch) * height * width)
-
-
-def require_same_generator(latent: LatentValue, generator: Loaded[Any]) -> None:
-    """Raise FiceError if the codes are another generator's."""
-    check_latent(latent.w_plus, generator.network)
-    if latent.generator != generator_id(generator.network):
-        raise FiceError(
-            "the latent was made with another generator: use the generator it came from, or make it anew"
-        )
-
-
 def _targets(
     generator: Loaded[Any],
     latent: LatentValue,
@@ -206,9 +168,9 @@ def _targets(
     head: torch.Tensor | None,
     area: torch.Tensor | None,
 ) -> Targets:
-    """What the loop is held to: one row an edit, on the CPU; None for what is not connected."""
+    """The targets of the loop on the CPU, one row per edit; None for inputs that are not connected."""
     frame, photos = framed(image, generator)
-    samples = {"pictures": photos, "latent codes": latent.w_plus}
+    samples = {"images": photos, "latent codes": latent.w_plus}
     with without_grad():
         if text is not None:
             samples["prompts"] = text.features
@@ -224,7 +186,7 @@ def _targets(
             samples["areas"] = 1 - frame.fit(where)
         rows = dict(zip(samples, broadcast_rows(samples), strict=True))
     return Targets(
-        images=rows["pictures"],
+        images=rows["images"],
         w_plus=rows["latent codes"],
         text_features=rows.get("prompts"),
         parts=rows.get("poses"),
@@ -235,31 +197,28 @@ def _targets(
 
 
 def _not_here(settings: InversionSettings) -> list[str]:
-    """What the settings ask for that other nodes do."""
+    """Warnings about settings that this node does not use."""
     others = {"refine_steps": "Refine Latent", "tune_steps": "Tune Generator"}
     return [
-        f"{name} is for Fashion Edit alone: put the node {node} before this one"
+        f"{name} is used by Fashion Edit only: put the node {node} before this one"
         for name, node in others.items()
         if getattr(settings, name)
     ]
 
 
 def _usable(weights: LossWeights, targets: Targets, segmenter: Loaded[Any] | None) -> LossWeights:
-    """The weights, 0 where nothing is connected."""
-    if targets.head is not None and segmenter is None:
-        raise FiceError("a head mask is connected but no segmenter: connect one, or take both off")
-    anywhere = targets.keep_mask is None
-    open_inputs = {
-        "clip": targets.text_features is None,
-        "clip_region": targets.text_features is None or anywhere,
-        "clip_direction": targets.direction is None or anywhere,
-        "pose": targets.parts is None,
-        "head": targets.head is None,
-        "image": anywhere,
-        "perceptual": segmenter is None or anywhere,
+    """The weights, with 0 for every term that lacks an input."""
+    needs: dict[str, list[object]] = {
+        "clip": [targets.text_features],
+        "clip_region": [targets.text_features, targets.keep_mask],
+        "clip_direction": [targets.direction, targets.keep_mask],
+        "pose": [targets.parts],
+        "head": [targets.head],
+        "image": [targets.keep_mask],
+        "perceptual": [segmenter, targets.keep_mask],
     }
-    absent = {name: 0.0 for name, is_open in open_inputs.items() if is_open}
-    return replace(weights, **absent)
+    missing = [term for term, inputs in needs.items() if any(each is None for each in inputs)]
+    return replace(weights, **dict.fromkeys(missing, 0.0))
 
 
 NODES: list[type[Any]] = [ConstrainedInversion]

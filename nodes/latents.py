@@ -1,4 +1,4 @@
-"""Latent codes by themselves: draw, sample, blend, save, load."""
+"""Latent codes on their own: decode, sample, blend, save, load."""
 
 import os
 from pathlib import Path
@@ -13,9 +13,9 @@ from ..fice_core.errors import FiceError
 from ..fice_core.extraction.extractors import synthesize
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
-from .inversion import require_same_generator
-from .runtime import on_device, to_image
+from .device import on_device
 from .sockets import GeneratorSocket, LatentSocket, LatentValue, Loaded
+from .tensors import require_same_generator, to_image
 
 _SUFFIX = ".safetensors"
 _NOTE = "generator"  # metadata key of a saved latent
@@ -28,17 +28,17 @@ class DecodeLatent(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_DecodeLatent",
             display_name="Decode Latent (FICE)",
             category="FICE/latent",
-            description="Draws the pictures of latent codes.",
+            description="Generates the images of latent codes.",
             search_aliases=["synthesize", "generate", "stylegan sample"],
             inputs=[
                 GeneratorSocket.Input(
-                    "generator", tooltip="The generator that the codes belong to."
+                    "generator", tooltip="The generator that the latent belongs to."
                 ),
                 LatentSocket.Input("latent", tooltip="W+ codes."),
             ],
             outputs=[
                 io.Image.Output(
-                    "image", display_name="image", tooltip="Pictures at the generator's resolution."
+                    "image", display_name="image", tooltip="Images at the generator's resolution."
                 )
             ],
         )
@@ -58,26 +58,26 @@ class SampleLatent(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_SampleLatent",
             display_name="Sample Latent (FICE)",
             category="FICE/latent",
-            description="Random latent codes: people and clothes that the generator makes up.",
+            description="Samples random latent codes: people and clothes that the generator invents.",
             search_aliases=["random latent", "stylegan random", "truncation"],
             inputs=[
-                GeneratorSocket.Input("generator", tooltip="The generator to sample."),
+                GeneratorSocket.Input("generator", tooltip="The generator to sample from."),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=2**64 - 1,
                     control_after_generate=True,
-                    tooltip="The same seed gives the same codes to the byte.",
+                    tooltip="The same seed gives the same codes, byte for byte.",
                 ),
-                io.Int.Input("count", default=1, min=1, max=64, tooltip="How many codes."),
+                io.Int.Input("count", default=1, min=1, max=64, tooltip="Number of codes."),
                 io.Float.Input(
                     "truncation",
                     default=0.7,
                     min=0.0,
                     max=2.0,
                     step=0.05,
-                    tooltip="How far from the mean picture: 0 is the mean, 1 the full variety.",
+                    tooltip="Distance from the mean of W: 0 is the mean image, 1 the full variety.",
                 ),
             ],
             outputs=[LatentSocket.Output("latent", display_name="latent", tooltip="W+ codes.")],
@@ -102,8 +102,8 @@ class BlendLatents(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_BlendLatents",
             display_name="Blend Latents (FICE)",
             category="FICE/latent",
-            description="Moves a range of layers of one code towards another: interpolation over all layers, "
-            "style mixing over some.",
+            description="Moves a range of layers of one code towards another code. With all layers this is "
+            "interpolation, with some it is style mixing.",
             search_aliases=["interpolate", "style mixing", "morph", "mix"],
             inputs=[
                 LatentSocket.Input("first", tooltip="The code to start from."),
@@ -116,21 +116,21 @@ class BlendLatents(io.ComfyNode):  # type: ignore[misc]
                     min=-2.0,
                     max=3.0,
                     step=0.05,
-                    tooltip="0 is the first, 1 the second; beyond exaggerates.",
+                    tooltip="0 is the first code, 1 the second. Values beyond exaggerate the difference.",
                 ),
                 io.Int.Input(
                     "first_layer",
                     default=0,
                     min=0,
                     max=63,
-                    tooltip="First layer that moves. Low layers hold pose and shape, high ones colour.",
+                    tooltip="First layer that moves. Low layers hold pose and shape, high layers colour.",
                 ),
                 io.Int.Input(
                     "last_layer",
                     default=63,
                     min=0,
                     max=63,
-                    tooltip="Last layer that moves; one beyond the last means all.",
+                    tooltip="Last layer that moves. A number beyond the last layer means all.",
                 ),
             ],
             outputs=[
@@ -148,7 +148,9 @@ class BlendLatents(io.ComfyNode):  # type: ignore[misc]
         last_layer: int,
     ) -> io.NodeOutput:
         if first.generator != second.generator:
-            raise FiceError("the two latents are of different generators: blend codes of one")
+            raise FiceError(
+                "the two latents belong to different generators: blend codes of one generator"
+            )
         with without_grad():
             a, b = broadcast_rows({"first codes": first.w_plus, "second codes": second.w_plus})
             stop = min(last_layer + 1, a.shape[1])
@@ -167,11 +169,11 @@ class SaveLatent(io.ComfyNode):  # type: ignore[misc]
             search_aliases=["export latent", "store code"],
             is_output_node=True,
             inputs=[
-                LatentSocket.Input("latent", tooltip="W+ codes; all of a batch go into one file."),
+                LatentSocket.Input("latent", tooltip="W+ codes. A batch goes into one file."),
                 io.String.Input(
                     "filename_prefix",
                     default="fice/latent",
-                    tooltip="Folder and beginning of the name; a number is added.",
+                    tooltip="Folder and start of the file name. A number is added.",
                 ),
             ],
             outputs=[
@@ -228,7 +230,7 @@ class LoadLatent(io.ComfyNode):  # type: ignore[misc]
 
 
 def _saved() -> list[str]:
-    """Latents in the output and input folders, as ComfyUI annotates them."""
+    """Latents in the output and input folders, with the annotation that ComfyUI uses."""
     found = []
     for place, root in (
         ("output", folder_paths.get_output_directory()),

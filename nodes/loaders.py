@@ -1,4 +1,4 @@
-"""A loader for each of the networks."""
+"""A loader for each network."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from .sockets import (
     SegmenterSocket,
 )
 
-_NO_FILE = "The demonstration model needs no file."
+_BUILT_IN = "The demonstration model is built in. To use your own, put"
 
 
 class _Loader(io.ComfyNode):  # type: ignore[misc]
-    """What they have in common; a subclass names the network."""
+    """What all loaders have in common; a subclass names the network."""
 
     KIND: str
     SOCKET: type[io.ComfyTypeIO]
@@ -28,19 +28,19 @@ class _Loader(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        place = f"models/{models.folder(cls.KIND)}"
-        own = f"{models.CONTENTS[cls.KIND]} in {place}. Press R after adding one."
+        put = "Put" if cls.KIND == "sam" else _BUILT_IN  # there is no demonstration model of it
+        content, place = models.CONTENTS[cls.KIND], f"models/{models.folder(cls.KIND)}"
         return io.Schema(
             node_id=cls.__name__.replace("Load", "FICE_Load"),
             display_name=f"Load {cls.TITLE} (FICE)",
             category="FICE/load",
-            description=f"Loads {cls.WHAT} for the FICE nodes.",
+            description=f"Loads {cls.WHAT}.",
             search_aliases=[*cls.ALIASES, f"fice {cls.KIND}", f"{cls.KIND} loader"],
             inputs=[
                 io.Combo.Input(
                     "file",
                     options=models.choices(cls.KIND),
-                    tooltip=own if cls.KIND == "sam" else f"{_NO_FILE} Your own: {own}",
+                    tooltip=f"{put} {content} into {place} and press R.",
                 )
             ],
             outputs=[
@@ -65,37 +65,37 @@ class _Loader(io.ComfyNode):  # type: ignore[misc]
 
 class LoadGenerator(_Loader):
     KIND, SOCKET, TITLE = "generator", GeneratorSocket, "Generator"
-    WHAT = "the StyleGAN2 generator that draws the pictures"
+    WHAT = "the StyleGAN2 generator, which makes the images"
     ALIASES = ("stylegan", "stylegan2", "gan")
 
 
 class LoadEncoder(_Loader):
     KIND, SOCKET, TITLE = "encoder", EncoderSocket, "Encoder"
-    WHAT = "the e4e encoder that finds the latent code of a photo"
+    WHAT = "the e4e encoder, which finds the latent code of a photo"
     ALIASES = ("e4e", "gan inversion", "psp")
 
 
 class LoadCLIP(_Loader):
     KIND, SOCKET, TITLE = "clip", ClipSocket, "CLIP"
-    WHAT = "the CLIP network that compares pictures with text (open_clip, both towers)"
+    WHAT = "the CLIP network, which compares images with text (open_clip, image and text encoder)"
     ALIASES = ("open_clip", "openai clip", "rn50x4")
 
 
 class LoadDensePose(_Loader):
     KIND, SOCKET, TITLE = "densepose", DensePoseSocket, "DensePose"
-    WHAT = "the DensePose network that finds body parts"
+    WHAT = "the DensePose network, which finds body parts"
     ALIASES = ("pose", "detectron2", "body parts")
 
 
 class LoadSegmenter(_Loader):
     KIND, SOCKET, TITLE = "segmenter", SegmenterSocket, "Segmenter"
-    WHAT = "the network that tells head, body and background apart"
+    WHAT = "the segmenter, which finds background, body and head"
     ALIASES = ("segmentation", "deeplab", "human parsing")
 
 
 class LoadSAM(_Loader):
     KIND, SOCKET, TITLE = "sam", SamSocket, "SAM"
-    WHAT = "the Segment Anything network that makes rough masks exact"
+    WHAT = "Segment Anything, which refines rough masks"
     ALIASES = ("segment anything", "sam_vit_b", "mask")
 
 

@@ -1,4 +1,4 @@
-"""Where the photo may change: before the edit, after it, or as drawn by hand and made exact."""
+"""Masks: where an edit may change the photo, where it did, and rough masks refined."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,6 @@ from comfy_api.latest import io
 from ..fice_core.errors import FiceError
 from ..fice_core.extraction.anatomy import find_body_regions
 from ..fice_core.extraction.extractors import extract_body_regions
-from ..fice_core.framing import Frame
 from ..fice_core.masks.garment import allowed_mask, garment_mask
 from ..fice_core.masks.sam import refine_by_sam
 from ..fice_core.networks.segmenter import Regions
@@ -18,20 +17,15 @@ from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.ops.guided_filter import refine_mask
 from ..fice_core.settings import MaskSettings
 from ..fice_core.stitching.edges import edit_mask_at_photo_scale
-from .runtime import from_image, from_mask, on_device, tell, to_mask
-from .settings import GARMENT
+from .device import on_device
+from .inputs import GARMENT
+from .progress import tell
 from .sockets import DensePoseSocket, Loaded, PoseSocket, PoseValue, SamSocket, SegmenterSocket
+from .tensors import frame_of, from_image, from_mask, to_mask
 
 _DEFAULT = MaskSettings()
-# The encoder's attention over a picture's tokens takes as much as the optimisation of so many pixels.
+# The attention of the encoder takes as much memory as the optimisation of this many pixels.
 _SAM_PIXELS = 512 * 512
-
-
-def frame_of(photos: torch.Tensor, generated: torch.Tensor) -> Frame:
-    """How whole photos were brought to the size of the generated pictures."""
-    return Frame.around(
-        (photos.shape[2], photos.shape[3]), (generated.shape[2], generated.shape[3])
-    )
 
 
 class EditArea(io.ComfyNode):  # type: ignore[misc]
@@ -41,20 +35,22 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_EditArea",
             display_name="Edit Area (FICE)",
             category="FICE/extract",
-            description="Everything that a garment of this person could cover: torso and arms without head "
-            "and hands. The inversion holds the rest of the picture to the photo.",
+            description="Finds the area that the garment may cover: for an upper garment, torso and arms "
+            "without head and hands. The inversion keeps the rest of the image as in the photo.",
             search_aliases=["clothing mask", "garment mask", "keep mask", "inpaint area"],
             inputs=[
-                PoseSocket.Input("pose", tooltip="From Extract Pose or Read Pose Picture."),
-                io.Mask.Input("body", tooltip="Body, as Segment Regions or another pack finds it."),
-                io.Mask.Input("head", tooltip="Head and hair; never edited."),
+                PoseSocket.Input("pose", tooltip="From Extract Pose or Read Pose Image."),
+                io.Mask.Input(
+                    "body", tooltip="Mask of the body, from Segment Regions or another pack."
+                ),
+                io.Mask.Input("head", tooltip="Mask of head and hair, which are never edited."),
                 io.Float.Input(
                     "margin",
                     default=0.03,
                     min=0.0,
                     max=0.5,
                     step=0.005,
-                    tooltip="How far the area reaches beyond the body, as a fraction of the height.",
+                    tooltip="How far the area extends beyond the body, as a fraction of the image height.",
                 ),
                 GARMENT,
             ],
@@ -62,7 +58,7 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
                 io.Mask.Output(
                     "area",
                     display_name="area",
-                    tooltip="1 where the picture may change; the size of the body mask.",
+                    tooltip="1 where the image may change; the size of the body mask.",
                 )
             ],
         )
@@ -99,15 +95,17 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_EditMask",
             display_name="Edit Mask (FICE)",
             category="FICE/stitch",
-            description="Finds where the garment is before or after the edit. Everything else, and head and "
-            "hands in any case, stays the photo's own.",
+            description="Finds where the garment is before or after the edit. Everything else keeps the "
+            "photo's pixels; head and hands always do.",
             search_aliases=["garment mask", "clothing mask", "inpaint mask", "changed area"],
             inputs=[
                 io.Image.Input("original", tooltip="The photos, of any size."),
                 io.Image.Input(
-                    "initial", tooltip="From the inversion: the pictures before the edit."
+                    "initial", tooltip="From the inversion: the images before the edit."
                 ),
-                io.Image.Input("generated", tooltip="From the inversion: the pictures after it."),
+                io.Image.Input(
+                    "generated", tooltip="From the inversion: the images after the edit."
+                ),
                 DensePoseSocket.Input("densepose", tooltip="Finds torso and arms."),
                 SegmenterSocket.Input("segmenter", tooltip="Finds head and body."),
                 io.Float.Input(
@@ -116,7 +114,8 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
                     min=0.0,
                     max=0.5,
                     step=0.005,
-                    tooltip="How far the edit may reach beyond the garment, as a fraction of the height.",
+                    tooltip="How far the edit may extend beyond the garment, as a fraction "
+                    "of the image height.",
                 ),
                 io.Float.Input(
                     "feather",
@@ -124,7 +123,7 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
                     min=0.0,
                     max=0.5,
                     step=0.005,
-                    tooltip="Width of the soft border outside that, as a fraction of the height.",
+                    tooltip="Width of the soft border around that, as a fraction of the image height.",
                 ),
                 io.Float.Input(
                     "change_threshold",
@@ -132,21 +131,21 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Difference of colour, 0 to 1, from which an arm counts as changed.",
+                    tooltip="Colour difference, 0 to 1, above which an arm counts as changed.",
                 ),
                 GARMENT,
                 io.Boolean.Input(
                     "sharp",
                     default=False,
                     optional=True,
-                    tooltip="Follow the photo's own edges, if it is larger than the generator's pictures.",
+                    tooltip="Follow the edges of the photo if it is larger than the generated images.",
                 ),
             ],
             outputs=[
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
-                    tooltip="1 where the photo changes, 0 where it must not; the size of the photo.",
+                    tooltip="1 where the photo changes, 0 where it stays; the size of the photo.",
                 )
             ],
         )
@@ -176,19 +175,19 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
         frame = frame_of(photos, after)
         with on_device(densepose, segmenter) as device:
             photos, framed, before, after = (
-                pictures.to(device)
-                for pictures in broadcast_rows(
+                images.to(device)
+                for images in broadcast_rows(
                     {
                         "originals": photos,
                         "framed originals": frame.fit(photos),
-                        "initial pictures": before,
-                        "generated pictures": after,
+                        "initial images": before,
+                        "generated images": after,
                     }
                 )
             )
             old, new = (
-                extract_body_regions(densepose.network, segmenter.network, pictures)
-                for pictures in (framed, after)
+                extract_body_regions(densepose.network, segmenter.network, images)
+                for images in (framed, after)
             )
             worn = garment_mask(old, new, framed, before, after, settings)
             mask = edit_mask_at_photo_scale(frame, photos, frame.unfit(after), worn, old, settings)
@@ -202,37 +201,37 @@ class RefineMask(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_RefineMask",
             display_name="Refine Mask (FICE)",
             category="FICE/extract",
-            description="Brings a rough mask, drawn by hand or by a small network, to edges of the photo. "
-            "With Segment Anything it may be rougher still.",
+            description="Aligns a rough mask, drawn by hand or found by a small network, with the edges of "
+            "the photo. With Segment Anything the mask may be rougher still.",
             search_aliases=["guided filter", "segment anything", "sharpen mask", "matting"],
             inputs=[
                 io.Image.Input("image", tooltip="The photos."),
-                io.Mask.Input("mask", tooltip="What to make exact; any size."),
+                io.Mask.Input("mask", tooltip="The rough mask; any size."),
                 io.Float.Input(
                     "radius",
                     default=0.03,
                     min=0.001,
                     max=0.5,
                     step=0.005,
-                    tooltip="How far the mask's border may be off, as a fraction of the height. With Segment "
-                    "Anything it plays no part.",
+                    tooltip="How far the border of the mask may be off, as a fraction of the image height. "
+                    "Not used with Segment Anything.",
                 ),
                 SamSocket.Input(
                     "sam",
                     optional=True,
-                    tooltip="Segment Anything, to look for what the mask means.",
+                    tooltip="Segment Anything, which finds what the mask means.",
                 ),
                 PoseSocket.Input(
                     "pose",
                     optional=True,
-                    tooltip="Tells Segment Anything where an upper garment is, and head and hands are not.",
+                    tooltip="Tells Segment Anything where an upper garment is, and where head and hands are.",
                 ),
             ],
             outputs=[
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
-                    tooltip="Along the edges of the photo, and of its size.",
+                    tooltip="The refined mask, at the size of the photo.",
                 )
             ],
             hidden=[io.Hidden.unique_id],
@@ -252,7 +251,7 @@ class RefineMask(io.ComfyNode):  # type: ignore[misc]
         if not bool((rough > 0.5).any()):
             raise FiceError("the mask is empty, so there is nothing to refine: draw one")
         with without_grad():
-            samples = {"pictures": photos, "masks": rough}
+            samples = {"photos": photos, "masks": rough}
             if pose is not None and sam is not None:
                 samples["poses"] = _shown(pose, photos)
             photos, rough, *parts = broadcast_rows(samples)
@@ -266,7 +265,7 @@ class RefineMask(io.ComfyNode):  # type: ignore[misc]
         tell(
             cls.hidden.unique_id,
             [
-                f"Segment Anything found something else in picture {k + 1}: its mask is refined without it"
+                f"Segment Anything found something else in image {k + 1}: its mask is refined without it"
                 for k, share in enumerate(agreement.tolist())
                 if share < 0.5
             ],
@@ -275,11 +274,11 @@ class RefineMask(io.ComfyNode):  # type: ignore[misc]
 
 
 def _shown(pose: PoseValue, photos: torch.Tensor) -> torch.Tensor:
-    """The part maps of the photos without what their frame shows beyond them."""
+    """The part maps of the photos, without the padding of their frame."""
     if pose.frame.size != photos.shape[2:]:
         raise FiceError(
-            f"the pose is of a picture of {pose.frame.size[1]} x {pose.frame.size[0]} pixels, the photo has "
-            f"{photos.shape[3]} x {photos.shape[2]}: extract it from this photo"
+            f"the pose is of an image of {pose.frame.size[1]} x {pose.frame.size[0]} pixels, but the photo "
+            f"has {photos.shape[3]} x {photos.shape[2]}: extract the pose from this photo"
         )
     square = replace(pose.frame, resolution=(pose.parts.shape[2], pose.parts.shape[3]))
     return square.trim(pose.parts)

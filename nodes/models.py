@@ -11,24 +11,24 @@ import folder_paths
 from ..fice_core import checkpoints
 from ..fice_core.errors import FiceError
 from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP, LOADERS
-from . import runtime
+from .device import manage
 from .sockets import Loaded
 
 #: first entry of every dropdown
 DEMO = "demonstration model (built in)"
 DOWNLOAD = f"{DOWNLOADED_CLIP} (downloads 0.4 GB)"
 _SUFFIXES = {".safetensors", ".pt", ".pth", ".pkl"}
-#: what belongs into the folder of each kind
+#: what the folder of each kind is for
 CONTENTS = {
     "generator": "a StyleGAN2 generator (generator.pt, an NVIDIA .pkl, .safetensors)",
     "encoder": "an e4e encoder (e4e.pt, .safetensors)",
     "densepose": "a DensePose network (densepose.pkl of detectron2's model zoo, .safetensors)",
     "segmenter": "a segmenter (segmentator.pt, .safetensors)",
     "clip": "a CLIP network (RN50x4.pt, .safetensors)",
-    "sam": "Segment Anything (sam_vit_b_01ec64.pth and the like)",
+    "sam": "Segment Anything (such as sam_vit_b_01ec64.pth)",
 }
 _LOADERS: dict[str, Callable[..., Any]] = {**LOADERS, "sam": checkpoints.load_sam}
-#: kinds whose folders are not ours alone: ComfyUI's name for them
+#: folders that we share with ComfyUI or other packs: their names
 _SHARED = {"clip": "clip", "sam": "sams"}
 
 
@@ -38,12 +38,12 @@ def folder_name(kind: str) -> str:
 
 
 def folder(kind: str) -> str:
-    """Where files of a kind belong within ComfyUI's models."""
+    """The folder of a kind of network, relative to ComfyUI's models."""
     return _SHARED.get(kind, f"fice/{kind}")
 
 
 def register_folders() -> None:
-    """Tell ComfyUI of models/fice/generator and so on; paths of the user and of other packs stay."""
+    """Register models/fice/generator and the others with ComfyUI; known paths stay."""
     for kind in CONTENTS:
         if kind == "clip":
             continue  # ComfyUI's own
@@ -51,12 +51,12 @@ def register_folders() -> None:
         place = os.path.join(folder_paths.models_dir, *folder(kind).split("/"))
         paths, suffixes = folder_paths.folder_names_and_paths.get(name, ([], set()))
         paths = paths if place in paths else [*paths, place]
-        # Without extensions ComfyUI would list every file, so they are set even if the paths are known.
+        # Without extensions ComfyUI lists every file, so they are set even if the paths are known.
         folder_paths.folder_names_and_paths[name] = (paths, set(suffixes) | _SUFFIXES)
 
 
 def choices(kind: str) -> list[str]:
-    """What the dropdown offers: the demonstration model if there is one, then the user's files."""
+    """Entries of the dropdown: the demonstration model if there is one, then the user's files."""
     files = folder_paths.get_filename_list(folder_name(kind))
     usable = [name for name in files if Path(name).suffix.lower() in _SUFFIXES]
     if kind == "sam":
@@ -65,7 +65,7 @@ def choices(kind: str) -> list[str]:
 
 
 def missing(kind: str, name: str) -> str | None:
-    """What to tell the user if there is no such file; None if there is."""
+    """The error message if there is no such file, else None."""
     if name in (DEMO, DOWNLOAD) or folder_paths.get_full_path(folder_name(kind), name):
         return None
     places = " or ".join(folder_paths.get_folder_paths(folder_name(kind)))
@@ -74,7 +74,7 @@ def missing(kind: str, name: str) -> str | None:
 
 
 def load(kind: str, name: str) -> Loaded[Any]:
-    """The network behind an entry of the dropdown.
+    """The network of an entry of the dropdown.
 
     Raises:
         FiceError: no such file, or it holds something else.
@@ -82,22 +82,22 @@ def load(kind: str, name: str) -> Loaded[Any]:
     if name == DEMO:
         return demo(kind)
     if name == DOWNLOAD:
-        return runtime.manage(lambda: _LOADERS[kind](DOWNLOADED_CLIP))
+        return manage(lambda: _LOADERS[kind](DOWNLOADED_CLIP))
     complaint = missing(kind, name)
     if complaint:
         raise FiceError(complaint)
     path = folder_paths.get_full_path(folder_name(kind), name)
-    return runtime.manage(lambda: _LOADERS[kind](path))
+    return manage(lambda: _LOADERS[kind](path))
 
 
 @cache
 def demo(kind: str) -> Loaded[Any]:
-    """A demonstration network. They are small, so they are read once and kept."""
-    return runtime.manage(lambda: _LOADERS[kind](DEMO_WEIGHTS / f"{kind}.safetensors"))
+    """A demonstration network. It is small, so it is read once and kept."""
+    return manage(lambda: _LOADERS[kind](DEMO_WEIGHTS / f"{kind}.safetensors"))
 
 
 def stamp(kind: str, name: str) -> str:
-    """Changes when the file behind the entry does."""
+    """Text that changes when the file of the entry changes."""
     path = folder_paths.get_full_path(folder_name(kind), name)
     if path is None:
         return name

@@ -1,64 +1,29 @@
-"""How an inversion walks and what it weighs, for those who want to say."""
+"""Settings of the optimisation, and the weights of its loss terms."""
 
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..fice_core import settings
-from ..fice_core.settings import EditSettings, LossWeights
+from ..fice_core.settings import InversionSettings, LossWeights
 from .sockets import SettingsSocket, WeightsSocket
 
-_DEFAULT = EditSettings()
+_DEFAULT = InversionSettings()
+# tooltips of the weights; the inputs of those of `_LATER_TERMS` are optional
 _TERMS = {
-    "clip": "How much the picture must match the text.",
-    "pose": "How much the body parts must stay where they are.",
-    "head": "How much the outline of the head must stay.",
-    "image": "How much the picture outside the area to edit must stay.",
-    "latent": "How much the layers of the code must agree, which keeps the picture plausible.",
-    "latent_prior": "How much the code must stay among those that the generator knows (not in the paper).",
+    "clip": "Weight of the match between image and text.",
+    "pose": "Weight of keeping the body parts in place.",
+    "head": "Weight of keeping the outline of the head.",
+    "image": "Weight of keeping the image outside the edit area.",
+    "latent": "Weight of keeping the layers of the code similar, so that the image stays plausible.",
+    "latent_prior": "Weight of keeping the code among typical codes of the generator. Not in the paper.",
 }
 _LATER_TERMS = {
-    "clip_region": "As clip, of the garment's surroundings alone. Needs an area (not in the paper).",
-    "clip_direction": "How much the picture must change as the text does from the source of Encode Text. "
-    "Needs that and an area (not in the paper).",
-    "perceptual": "As image, but compared by look in place of pixels. Needs a segmenter (not in the paper).",
+    "clip_region": "As clip, but CLIP sees only a crop around the garment. Needs an area. Not in the paper.",
+    "clip_direction": "Weight of changing the image in the direction from the source text to the text. Needs "
+    "a source in Encode Text, and an area. Not in the paper.",
+    "perceptual": "As image, but compares feature maps of the segmenter instead of pixels. Needs a segmenter "
+    "and an area. Not in the paper.",
 }
-STEPS = io.Int.Input(
-    "steps",
-    default=_DEFAULT.steps,
-    min=1,
-    max=5000,
-    tooltip="Optimisation steps; the paper takes 501. Fewer are faster and follow the text less.",
-)
-SEED = io.Int.Input(
-    "seed",
-    default=0,
-    min=0,
-    max=2**64 - 1,
-    control_after_generate=True,
-    tooltip="The same seed gives the same picture to the byte; another one another edit.",
-)
-
-
-def frames_input(optional: bool = False) -> io.Int.Input:
-    """How many pictures on the way are kept."""
-    return io.Int.Input(
-        "frames",
-        default=24,
-        min=0,
-        max=1000,
-        optional=optional,
-        tooltip="Pictures on the way that the trace keeps, for Trace Frames; 0 keeps none.",
-    )
-
-
-GARMENT = io.Combo.Input(
-    "garment",
-    options=["upper", "lower", "outfit"],
-    default="upper",
-    optional=True,
-    tooltip="What is edited: the upper garment, the lower one, or both.",
-)
 
 
 class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
@@ -68,8 +33,8 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_LossWeights",
             display_name="Loss Weights (FICE)",
             category="FICE/invert",
-            description="How much each demand on the edited picture counts. 0 leaves one out. "
-            "The paper has 1, 10, 1, 30, 1 and else 0.",
+            description="Weights of the loss terms. 0 turns a term off. The paper uses 1, 10, 1, 30, "
+            "1, and 0 for the rest.",
             search_aliases=["loss", "strength", "guidance"],
             inputs=[
                 io.Float.Input(
@@ -96,7 +61,7 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
             ],
             outputs=[
                 WeightsSocket.Output(
-                    "weights", display_name="weights", tooltip="For the inversion."
+                    "weights", display_name="weights", tooltip="Loss weights for the inversion."
                 )
             ],
         )
@@ -106,22 +71,23 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(LossWeights(**weights))
 
 
-class InversionSettings(io.ComfyNode):  # type: ignore[misc]
+class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_InversionSettings",
             display_name="Inversion Settings (FICE)",
             category="FICE/invert",
-            description="How the optimisation walks. The defaults suit most edits; the paper's values are on "
-            "the help page.",
+            description="Settings of the optimisation. The defaults suit most edits. The help page "
+            "lists the paper's values.",
             search_aliases=["learning rate", "optimizer", "schedule"],
             inputs=[
                 io.Combo.Input(
                     "coordinates",
                     options=["whitened", "w"],
                     default=_DEFAULT.coordinates,
-                    tooltip="whitened: steps in units of the spread of W; w: every component alike.",
+                    tooltip="whitened: steps in units of the spread of W. w: steps in units "
+                    "of w, as in the paper.",
                 ),
                 io.Float.Input(
                     "layer_freedom",
@@ -129,8 +95,8 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     min=0.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="With whitened coordinates: how far layers may move apart, against what all "
-                    "take together.",
+                    tooltip="With whitened coordinates: size of each layer's own step, relative to the step "
+                    "that all layers share.",
                 ),
                 io.Float.Input(
                     "learning_rate",
@@ -139,34 +105,35 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     max=10.0,
                     step=0.001,
                     round=0.0001,
-                    tooltip="Size of Adam's steps, in units of W's spread or of w.",
+                    tooltip="Learning rate of Adam, in units of the spread of W, or of w.",
                 ),
                 io.Combo.Input(
                     "schedule",
                     options=["cosine", "constant"],
                     default=_DEFAULT.schedule,
-                    tooltip="cosine: up for a twentieth of the steps, then down to 0.",
+                    tooltip="cosine: rises during the first twentieth of the steps, then falls to 0. "
+                    "constant: stays the same.",
                 ),
                 io.Int.Input(
                     "plateau_patience",
                     default=_DEFAULT.plateau_patience or 0,
                     min=0,
                     max=5000,
-                    tooltip="A picture is done after so many steps without progress; 0 never stops early.",
+                    tooltip="Stops an image after this many steps without improvement; 0 never stops early.",
                 ),
                 io.Combo.Input(
                     "result",
                     options=["best", "last"],
                     default=_DEFAULT.result,
-                    tooltip="best: of the step with the lowest loss; last: of the last step.",
+                    tooltip="best: the step with the lowest loss. last: the last step.",
                 ),
                 io.Int.Input(
                     "start_candidates",
                     default=_DEFAULT.start_candidates,
                     min=0,
                     max=4096,
-                    tooltip="Random pictures whose clothes are tried on before the first step; 0 starts "
-                    "from the photo's own.",
+                    tooltip="Number of random images whose clothes are tried before the first step; 0 "
+                    "starts from the photo's own code.",
                 ),
                 io.Float.Input(
                     "start_noise",
@@ -174,26 +141,29 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     min=0.0,
                     max=2.0,
                     step=0.05,
-                    tooltip="Noise on the starting code, in deviations of W, so that seeds differ more.",
+                    tooltip="Standard deviation of the noise added to the starting code, in standard "
+                    "deviations of W. Noise makes seeds differ more.",
                 ),
                 io.Int.Input(
                     "clip_views",
                     default=_DEFAULT.clip_views,
                     min=0,
                     max=16,
-                    tooltip="Random crops that CLIP judges beside the whole picture; each costs time.",
+                    tooltip="Number of random crops that CLIP sees at every step, besides the whole "
+                    "image. Each takes time.",
                 ),
                 io.Boolean.Input(
                     "clamp",
                     default=_DEFAULT.clamp,
-                    tooltip="Clamp pictures to [0, 1] before they are judged.",
+                    tooltip="Clamp images to [0, 1] before the networks see them.",
                 ),
                 io.Int.Input(
                     "max_batch",
                     default=_DEFAULT.max_batch,
                     min=1,
                     max=64,
-                    tooltip="Pictures computed at once; bounds memory and does not change the result.",
+                    tooltip="Number of images computed at once. Limits memory and does "
+                    "not change the result.",
                 ),
                 io.Int.Input(
                     "refine_steps",
@@ -201,8 +171,8 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     min=0,
                     max=5000,
                     optional=True,
-                    tooltip="Fashion Edit first fits the code to the photo for so many steps. Between single "
-                    "stages Refine Latent does that.",
+                    tooltip="Number of steps in which Fashion Edit first fits the code to the photo. "
+                    "Between single stages, use Refine Latent.",
                 ),
                 io.Int.Input(
                     "tune_steps",
@@ -210,15 +180,16 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     min=0,
                     max=5000,
                     optional=True,
-                    tooltip="Fashion Edit then fits a copy of the generator to each photo for so many steps. "
-                    "Between single stages Tune Generator does that.",
+                    tooltip="Number of steps in which Fashion Edit then fits a copy of the generator to "
+                    "each photo. Between single stages, use Tune Generator.",
                 ),
                 io.Boolean.Input(
                     "hold",
                     default=_DEFAULT.hold,
                     optional=True,
-                    tooltip="Generate only what the edit may change, and keep what the generator made of the "
-                    "photo everywhere else: the text then has no hold on trousers or background.",
+                    tooltip="Generate only the area that may change. Everywhere else the generator "
+                    "keeps the features of the photo's code, so that the text cannot change "
+                    "trousers or background.",
                 ),
                 io.Int.Input(
                     "head_every",
@@ -226,8 +197,8 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     min=1,
                     max=100,
                     optional=True,
-                    tooltip="Compute the head term at every so many steps; in between the last one stands. "
-                    "Saves time, costs exactness.",
+                    tooltip="Compute the head term every so many steps and reuse its last value in between. "
+                    "Faster, but less exact.",
                 ),
                 io.Int.Input(
                     "pose_every",
@@ -244,14 +215,15 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     max=1.0,
                     step=0.05,
                     optional=True,
-                    tooltip="Judge the head in pictures of this scale: half the side costs a quarter.",
+                    tooltip="Scale of the images in which the segmenter sees the head. Half the side takes "
+                    "a quarter of the time.",
                 ),
                 io.Boolean.Input(
                     "mixed_precision",
                     default=_DEFAULT.mixed_precision,
                     optional=True,
-                    tooltip="CLIP, DensePose and segmenter multiply in bfloat16 on GPUs and CPUs "
-                    "made for it; on others it does nothing.",
+                    tooltip="Compute CLIP, DensePose and segmenter in bfloat16 on GPUs and CPUs that "
+                    "support it. Elsewhere it has no effect.",
                 ),
                 io.Float.Input(
                     "beta1",
@@ -260,7 +232,7 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     max=0.999,
                     step=0.01,
                     optional=True,
-                    tooltip="Adam's momentum: how much of the past gradients it keeps. The paper has 0.9.",
+                    tooltip="Momentum of Adam: how much of the past gradients it keeps. The paper uses 0.9.",
                 ),
                 io.Float.Input(
                     "beta2",
@@ -269,31 +241,29 @@ class InversionSettings(io.ComfyNode):  # type: ignore[misc]
                     max=0.9999,
                     step=0.001,
                     optional=True,
-                    tooltip="How much of the past squared gradients Adam's step sizes keep. The paper "
-                    "has 0.999; in few steps a shorter memory gets further.",
+                    tooltip="How much of the past squared gradients Adam keeps for its step sizes. The "
+                    "paper uses 0.999; in few steps, a lower value gets further.",
                 ),
                 io.Combo.Input(
                     "execution",
                     options=["auto", "eager", "compile", "graph"],
                     default=_DEFAULT.execution,
                     optional=True,
-                    tooltip="eager: operation by operation. compile: torch compiles generator and CLIP "
-                    "first, up to a minute, which pays for many edits. graph: steps as CUDA graphs, without "
-                    "clip_views. auto: graph on CUDA where it can be, else eager.",
+                    tooltip="eager: one operation at a time. compile: torch first compiles generator and "
+                    "CLIP, which takes up to a minute and pays off over many edits. graph: steps as CUDA "
+                    "graphs, without clip_views. auto: graph on CUDA where possible, else eager.",
                 ),
             ],
             outputs=[
                 SettingsSocket.Output(
-                    "settings", display_name="settings", tooltip="For the inversion."
+                    "settings", display_name="settings", tooltip="Settings for the inversion."
                 )
             ],
         )
 
     @classmethod
     def execute(cls, plateau_patience: int, **values: Any) -> io.NodeOutput:
-        return io.NodeOutput(
-            settings.InversionSettings(plateau_patience=plateau_patience or None, **values)
-        )
+        return io.NodeOutput(InversionSettings(plateau_patience=plateau_patience or None, **values))
 
 
-NODES: list[type[Any]] = [LossWeightsNode, InversionSettings]
+NODES: list[type[Any]] = [LossWeightsNode, InversionSettingsNode]

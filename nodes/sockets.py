@@ -1,4 +1,4 @@
-"""The types that travel between the nodes, and what each of them carries."""
+"""The socket types of the nodes, and the value that each of them carries."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -35,7 +35,7 @@ _Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, Segmenter, S
 
 @dataclass(frozen=True)
 class Loaded(Generic[_Network]):
-    """A network in ComfyUI's memory management, see `runtime.on_device`."""
+    """A network in ComfyUI's memory management, see `device.on_device`."""
 
     network: _Network
     patcher: ModelPatcher
@@ -43,14 +43,14 @@ class Loaded(Generic[_Network]):
 
 @dataclass(frozen=True)
 class FrameValue:
-    """Where the person is in each of N photos of one size."""
+    """The frame of the person in each of N photos of one size."""
 
     frames: tuple[Frame, ...]
 
 
 @dataclass(frozen=True)
 class LatentValue:
-    """W+ codes (N, num_ws, w_dim) on the CPU, and the identity of the generator they belong to."""
+    """W+ codes (N, num_ws, w_dim) on the CPU, and the identity of their generator."""
 
     w_plus: torch.Tensor
     generator: str
@@ -58,8 +58,8 @@ class LatentValue:
 
 @dataclass(frozen=True)
 class PoseValue:
-    """DensePose part maps (N, 14, S, S) on the CPU, of the photos' frames, and the network to compare
-    a new picture by."""
+    """DensePose part maps (N, 14, S, S) of the framed photos on the CPU, and the network that finds the
+    parts of other images."""
 
     parts: torch.Tensor
     frame: Frame
@@ -68,8 +68,8 @@ class PoseValue:
 
 @dataclass(frozen=True)
 class TextValue:
-    """CLIP features (M, D) on the CPU, one row an edit, the network they were made by, and the ways
-    there from the features of a source text, (M, D), if one was given."""
+    """CLIP features (M, D) on the CPU, one row per edit; the network that made them; and, if there is a
+    source text, the directions (M, D) from its features."""
 
     features: torch.Tensor
     clip: Loaded[Clip]
@@ -78,7 +78,7 @@ class TextValue:
 
 @dataclass(frozen=True)
 class TraceValue:
-    """Every loss at every step, and pictures on the way: bytes (T, N, H, W, 3) and their steps."""
+    """Every loss at every step, and images of some steps: bytes (T, N, H, W, 3) and the steps' numbers."""
 
     trace: Trace
     frames: torch.Tensor

@@ -1,4 +1,4 @@
-"""Stage 3: the generated garment in the photo."""
+"""Stage 3: the generated garment, matched to the photo and put into it."""
 
 from typing import Any
 
@@ -10,15 +10,13 @@ from ..fice_core.extraction.anatomy import find_body_regions
 from ..fice_core.extraction.extractors import extract_pose, segment_regions
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
-from ..fice_core.settings import StitchMode, StitchSettings
+from ..fice_core.settings import StitchSettings
 from ..fice_core.stitching.composite import blend_into_photo
 from ..fice_core.stitching.skin import match_skin
-from .masks import frame_of
-from .runtime import from_image, from_mask, on_device, to_image, to_mask
+from .device import on_device
+from .inputs import BLENDS
 from .sockets import Loaded, PoseSocket, PoseValue, SegmenterSocket
-
-#: ways of blending on the widgets, and what the library calls them
-BLENDS: dict[str, StitchMode] = {"feathered": "mask", "pyramid": "pyramid", "gradient": "gradient"}
+from .tensors import frame_of, from_image, from_mask, to_image, to_mask
 
 
 class Stitch(io.ComfyNode):  # type: ignore[misc]
@@ -28,42 +26,43 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_Stitch",
             display_name="Stitch (FICE)",
             category="FICE/stitch",
-            description="Puts the generated garment into the photo. Where the mask is 0 the result is the "
-            "photo, bit for bit.",
+            description="Puts the generated garment into the photo. Where the mask is 0, the result is "
+            "the photo, bit for bit.",
             search_aliases=["composite", "paste back", "blend", "uncrop"],
             inputs=[
-                io.Image.Input("original", tooltip="The photos; the result has their size."),
+                io.Image.Input("original", tooltip="The photos. The result has their size."),
                 io.Image.Input(
                     "generated",
-                    tooltip="What goes into them, of any resolution: from the inversion, an upscaler, a "
-                    "refiner.",
+                    tooltip="The images to put in, at any resolution: from the inversion, an "
+                    "upscaler or a refiner.",
                 ),
-                io.Mask.Input("mask", tooltip="From Edit Mask, or from any pack; any size."),
+                io.Mask.Input("mask", tooltip="From Edit Mask or any other pack; any size."),
                 io.Combo.Input(
                     "mode",
                     options=["change inside the mask", "keep inside the mask"],
                     default="change inside the mask",
-                    tooltip="The second, with the head's mask, is the paper's soft stitch.",
+                    tooltip="The second, with a mask of the head, is the soft stitch of the paper.",
                 ),
                 io.Combo.Input(
                     "blend",
                     options=list(BLENDS),
                     default="feathered",
                     optional=True,
-                    tooltip="How the border is crossed: by the mask's softness, by a Laplacian pyramid, or "
-                    "in the gradient domain, which takes on the photo's light.",
+                    tooltip="How the border is blended. feathered: by the soft border of the mask. "
+                    "pyramid: by a Laplacian pyramid. gradient: in the gradient domain, which takes "
+                    "on the photo's light.",
                 ),
                 io.Boolean.Input(
                     "match_colour",
                     default=False,
                     optional=True,
-                    tooltip="Bring the generated colours to the photo's light.",
+                    tooltip="Match the generated colours to the light of the photo.",
                 ),
                 io.Boolean.Input(
                     "match_grain",
                     default=False,
                     optional=True,
-                    tooltip="Give the generated picture the photo's grain.",
+                    tooltip="Add the photo's grain to the generated image.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -72,7 +71,7 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
                     max=2**64 - 1,
                     optional=True,
                     control_after_generate=False,
-                    tooltip="Of the grain.",
+                    tooltip="Seed of the grain.",
                 ),
             ],
             outputs=[
@@ -97,22 +96,24 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
         match_grain: bool = False,
         seed: int = 0,
     ) -> io.NodeOutput:
-        settings = StitchSettings(stitch=BLENDS[blend], match_grain=match_grain, seed=seed)
-        photos, pictures = from_image(original), from_image(generated)
+        settings = StitchSettings(
+            stitch=BLENDS[blend], match_colour=match_colour, match_grain=match_grain, seed=seed
+        )
+        photos, images = from_image(original), from_image(generated)
         size = (photos.shape[2], photos.shape[3])
         with without_grad():
-            pictures = frame_of(photos, pictures).restore(pictures)
-            photos, pictures, where = broadcast_rows(
+            images = frame_of(photos, images).restore(images)
+            photos, images, where = broadcast_rows(
                 {
                     "originals": photos,
-                    "generated pictures": pictures,
+                    "generated images": images,
                     "masks": from_mask(mask, size),
                 }
             )
             if mode == "keep inside the mask":
-                images, where = stitching.stitch_head(pictures, photos, where), 1 - where
+                images, where = stitching.stitch_head(images, photos, where), 1 - where
             else:
-                images = blend_into_photo(pictures, photos, where, settings, match_colour)
+                images = blend_into_photo(images, photos, where, settings, settings.match_colour)
         return io.NodeOutput(to_image(images), to_mask(where))
 
 
@@ -123,20 +124,24 @@ class MatchSkin(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_MatchSkin",
             display_name="Match Skin (FICE)",
             category="FICE/stitch",
-            description="Gives arms that the edit has bared the person's own skin tone. Goes between the "
+            description="Gives arms that the edit bares the person's own skin tone. Goes between the "
             "inversion and Stitch.",
             search_aliases=["skin tone", "skin colour", "color match", "bare arms"],
             inputs=[
-                io.Image.Input("generated", tooltip="From the inversion: the pictures after it."),
+                io.Image.Input(
+                    "generated", tooltip="From the inversion: the images after the edit."
+                ),
                 io.Image.Input("original", tooltip="The photos, of any size."),
-                PoseSocket.Input("pose", tooltip="The photos' pose: where hands and face are."),
-                SegmenterSocket.Input("segmenter", tooltip="Finds the arms in the new picture."),
+                PoseSocket.Input("pose", tooltip="Pose of the photos, which shows hands and face."),
+                SegmenterSocket.Input(
+                    "segmenter", tooltip="Finds the arms in the generated image."
+                ),
             ],
             outputs=[
                 io.Image.Output(
                     "image",
                     display_name="image",
-                    tooltip="The generated pictures, at their own resolution.",
+                    tooltip="The generated images, at their own resolution.",
                 ),
                 io.Mask.Output("bare", display_name="bare", tooltip="1 on newly bare skin."),
             ],
@@ -150,22 +155,22 @@ class MatchSkin(io.ComfyNode):  # type: ignore[misc]
         pose: PoseValue,
         segmenter: Loaded[Any],
     ) -> io.NodeOutput:
-        pictures, photos = from_image(generated), from_image(original)
-        frame = frame_of(photos, pictures)
+        images, photos = from_image(generated), from_image(original)
+        frame = frame_of(photos, images)
         with on_device(pose.densepose, segmenter) as device:
-            pictures, photos, before = (
+            images, photos, before = (
                 value.to(device)
                 for value in broadcast_rows(
                     {
-                        "generated pictures": pictures,
+                        "generated images": images,
                         "originals": frame.fit(photos),
                         "poses": pose.parts,
                     }
                 )
             )
-            after = extract_pose(pose.densepose.network, pictures)
-            arms = find_body_regions(after, segment_regions(segmenter.network, pictures)).arms
-            images, bare = match_skin(pictures, photos, arms, after, before)
+            after = extract_pose(pose.densepose.network, images)
+            arms = find_body_regions(after, segment_regions(segmenter.network, images)).arms
+            images, bare = match_skin(images, photos, arms, after, before)
         return io.NodeOutput(to_image(images), to_mask(bare))
 
 

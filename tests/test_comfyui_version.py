@@ -1,4 +1,4 @@
-"""What an old ComfyUI is told. Needs no ComfyUI."""
+"""The error on an old ComfyUI. Needs no ComfyUI."""
 
 import asyncio
 import importlib.util

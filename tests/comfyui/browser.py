@@ -15,7 +15,7 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-backgroun
 
 
 def find_chromium() -> tuple[str, str] | None:
-    """The browser and its driver, or None."""
+    """Paths of the browser and its driver; None without them."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
@@ -40,7 +40,7 @@ class Browser:
         self.driver.quit()
 
     def open(self, template: str | None = None) -> None:
-        """The page, with one of our templates in it."""
+        """Open the page, with one of our templates if given."""
         query = f"?template={template}&source=comfyui-fice" if template else ""
         self.driver.get(f"http://{self._address}/{query}")
         self.wait_for("return !!(window.app && window.app.graph && window.app.graph._nodes)")
@@ -52,7 +52,7 @@ class Browser:
         return self.driver.execute_script(code, *arguments)
 
     def wait_for(self, code: str, seconds: float = 90) -> None:
-        """Until a script returns something true."""
+        """Wait until a script returns something true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
@@ -65,7 +65,7 @@ class Browser:
         raise TimeoutError(code)
 
     def button(self, label: str) -> Any:
-        """The button that is read aloud or says so."""
+        """The visible button with this label or text."""
         for found in self.driver.find_elements(By.CSS_SELECTOR, "button"):
             if (
                 label in (found.get_attribute("aria-label"), found.text.strip())
@@ -75,7 +75,7 @@ class Browser:
         raise LookupError(label)
 
     def errors(self) -> list[str]:
-        """What the console has said so far that is an error and about something of ours."""
+        """Errors in the console so far that name this pack."""
         self._messages += [
             entry["message"]
             for entry in self.driver.get_log("browser")
@@ -84,7 +84,7 @@ class Browser:
         return [text for text in self._messages if "fice" in text.lower()]
 
     def missing_nodes(self) -> list[str]:
-        """Types of the graph that the page does not know."""
+        """Types of nodes in the graph that the page does not know."""
         return list(
             self.script(
                 "return window.app.graph._nodes.filter(n => !LiteGraph.registered_node_types[n.type])"
@@ -92,14 +92,14 @@ class Browser:
             )
         )
 
-    def picture(self) -> Image.Image:
-        """The window as it looks."""
+    def screenshot(self) -> Image.Image:
+        """Image of the window."""
         return Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
 
     def show(self, bounds: tuple[float, float, float, float], margin: int = 20) -> Image.Image:
-        """A part of the graph (left, top, width, height), as large as the window allows.
+        """Image of a part of the graph (left, top, width, height), as large as the window allows.
 
-        For pictures: the page's own panels are hidden.
+        The panels of the page are hidden for it.
         """
         left, top, width, height = bounds
         self.script(
@@ -127,16 +127,16 @@ class Browser:
             "const b = document.querySelector('#graph-canvas').getBoundingClientRect();"
             "return [b.left, b.top, window.app.canvas.ds.scale, window.devicePixelRatio]"
         )
-        picture = self.picture()
+        shot = self.screenshot()
         crop = (
             x + 20 - margin,
             y + 20 - margin,
             x + 20 + width * scale + margin,
             y + 20 + height * scale + margin,
         )
-        limits = (0, 0, picture.width, picture.height)
+        limits = (0, 0, shot.width, shot.height)
         edges = [round(edge * ratio) for edge in crop]
-        return picture.crop(
+        return shot.crop(
             (
                 max(edges[0], limits[0]),
                 max(edges[1], limits[1]),

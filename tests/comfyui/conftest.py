@@ -1,4 +1,4 @@
-"""Fixtures around a real ComfyUI. Without one these tests are skipped, and the reason is said."""
+"""Fixtures around a real ComfyUI. Without one these tests are skipped, with the reason."""
 
 import json
 import shutil

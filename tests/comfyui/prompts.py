@@ -1,4 +1,4 @@
-"""Small graphs in API format, put together from pieces."""
+"""Small graphs in API format."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ def node(kind: str, **inputs: Any) -> dict[str, Any]:
 
 
 def saved(source: list[Any], prefix: str = "test") -> dict[str, Any]:
-    """A node that saves a picture."""
+    """A node that saves an image."""
     return node("SaveImage", images=source, filename_prefix=prefix)
 
 
 def quick(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", **more: Any) -> Prompt:
-    """A figure, the whole edit of it, and its picture saved."""
+    """A figure, the whole edit of it, and the result saved."""
     return {
         "figure": node("FICE_DemoFigure", seed=101, size=128),
         "settings": node("FICE_InversionSettings", **settings()),
@@ -46,7 +46,7 @@ def quick(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", **more: An
 
 
 def settings(**changed: Any) -> dict[str, Any]:
-    """Inversion settings of which few random codes are tried on, so that tests are fast."""
+    """Inversion settings with few start candidates, so that tests are fast."""
     return {
         "coordinates": "whitened",
         "layer_freedom": 0.2,
@@ -68,20 +68,20 @@ SETTINGS = "EditSettings(steps={steps}, seed={seed}, start_candidates=16)"
 
 
 def stages(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", image: Any = None) -> Prompt:
-    """Every stage by hand."""
-    picture = image or ["figure", 0]
+    """Each stage as a node of its own."""
+    photo = image or ["figure", 0]
     generator, segmenter = ["generator", 0], ["segmenter", 0]
     return {
         "figure": node("FICE_DemoFigure", seed=101, size=128),
         **{kind: node(loader, file=DEMO) for kind, loader in LOADERS.items()},
         "latent": node(
-            "FICE_InitializeLatent", image=picture, generator=generator, encoder=["encoder", 0]
+            "FICE_InitializeLatent", image=photo, generator=generator, encoder=["encoder", 0]
         ),
         "pose": node(
-            "FICE_ExtractPose", image=picture, generator=generator, densepose=["densepose", 0]
+            "FICE_ExtractPose", image=photo, generator=generator, densepose=["densepose", 0]
         ),
         "regions": node(
-            "FICE_SegmentRegions", image=picture, generator=generator, segmenter=segmenter
+            "FICE_SegmentRegions", image=photo, generator=generator, segmenter=segmenter
         ),
         "text": node(
             "FICE_EncodeText", clip=["clip", 0], text=prompt, negative="", negative_weight=0.5
@@ -94,7 +94,7 @@ def stages(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", image: An
             "FICE_ConstrainedInversion",
             generator=generator,
             latent=["latent", 0],
-            image=picture,
+            image=photo,
             steps=steps,
             seed=seed,
             frames=3,
@@ -107,7 +107,7 @@ def stages(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", image: An
         ),
         "mask": node(
             "FICE_EditMask",
-            original=picture,
+            original=photo,
             initial=["inversion", 2],
             generated=["inversion", 1],
             densepose=["densepose", 0],
@@ -118,7 +118,7 @@ def stages(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", image: An
         ),
         "stitch": node(
             "FICE_Stitch",
-            original=picture,
+            original=photo,
             generated=["inversion", 1],
             mask=["mask", 0],
             mode="change inside the mask",
@@ -128,7 +128,7 @@ def stages(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", image: An
 
 
 def framed(steps: int = 4, seed: int = 0, prompt: str = "a red shirt", **frame: Any) -> Prompt:
-    """The stages on the person in a photo, with everything that makes the garment a part of it."""
+    """The stages on the person in a photo, with skin, colour and grain matched."""
     graph = stages(steps, seed, prompt, image=["frame", 0])
     graph["frame"] = node(
         "FICE_FramePerson",

@@ -1,4 +1,4 @@
-"""A real ComfyUI, started for the tests and spoken to as a browser would."""
+"""A real ComfyUI, started for the tests and used as a browser uses it."""
 
 import io
 import json
@@ -21,18 +21,18 @@ import websocket
 from PIL import Image
 
 PACK = Path(__file__).parents[2]
-PREVIEW_EVENTS = (1, 4)  # binary websocket messages that carry a picture, plain or with metadata
+PREVIEW_EVENTS = (1, 4)  # binary websocket messages that carry an image, plain or with metadata
 TEXT_EVENT = 3
 
 
 def find_comfyui() -> Path | None:
-    """`COMFYUI_PATH`, or ComfyUI's own default place; None where there is neither."""
+    """`COMFYUI_PATH`, or else ComfyUI's default folder; None if there is neither."""
     places = [os.environ.get("COMFYUI_PATH"), Path.home() / "comfy" / "ComfyUI"]
     return next((Path(p) for p in places if p and (Path(p) / "main.py").exists()), None)
 
 
 def interpreter(comfyui: Path) -> str:
-    """The python that ComfyUI is installed for."""
+    """The Python that runs ComfyUI."""
     for name in ("bin/python", "Scripts/python.exe"):
         if (comfyui / ".venv" / name).exists():
             return str(comfyui / ".venv" / name)
@@ -41,7 +41,7 @@ def interpreter(comfyui: Path) -> str:
 
 @dataclass
 class Run:
-    """What one prompt came to."""
+    """The results of one prompt."""
 
     history: dict[str, Any]
     executed: list[str]
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """What the node with the error showed."""
+        """The error message of the node that failed; None if none did."""
         for kind, content in self.history["status"]["messages"]:
             if kind == "execution_error":
                 return dict(content)
@@ -67,7 +67,7 @@ class Run:
 
 
 class Refused(Exception):
-    """The server did not take the prompt; `.nodes` holds its complaints by node."""
+    """The server refused the prompt; `.nodes` holds its complaints by node."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__(json.dumps(body))
@@ -79,7 +79,7 @@ class Refused(Exception):
 
 
 class Server:
-    """ComfyUI on a free port with a folder of its own, in which the pack is linked."""
+    """ComfyUI on a free port, with a folder of its own that links to the pack."""
 
     def __init__(
         self, comfyui: Path, folder: Path, pack: Path = PACK, flags: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def wait(self, seconds: float = 180) -> "Server":
-        """Until it answers."""
+        """Wait until it answers."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.process.poll() is not None:
@@ -152,7 +152,7 @@ class Server:
         return json.loads(data) if data else None
 
     def image(self, shown: dict[str, str]) -> np.ndarray:
-        """The pixels (H, W, C) of a picture named in a node's output."""
+        """The pixels (H, W, C) of an image named in a node's output."""
         data = self.get(f"/view?{urllib.parse.urlencode(shown)}")
         return np.asarray(Image.open(io.BytesIO(data)))
 

@@ -1,4 +1,4 @@
-"""Mistakes that people make: each is a readable message on the node, and the server goes on."""
+"""Mistakes of users: each gives a readable message on the node, and the server goes on."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def still_alive(server):
 
 
 def _message(server, prompt):
-    """What the failing node shows."""
+    """The message of the node that fails."""
     run = server.run(prompt)
     assert run.status == "error"
     assert run.error is not None
@@ -99,7 +99,7 @@ def test_numbers_that_do_not_pair_up(server):
     prompt["other"] = node("FICE_DemoFigure", seed=108, size=128)
     prompt["both"] = node("ImageBatch", image1=["figure", 0], image2=["other", 0])
     prompt["edit"]["inputs"]["image"] = ["both", 0]
-    assert "2 pictures and 3 prompts do not pair up" in _message(server, prompt)
+    assert "2 images and 3 prompts do not pair up" in _message(server, prompt)
 
 
 def test_masks_that_do_not_pair_up(server):
@@ -116,7 +116,7 @@ def test_masks_that_do_not_pair_up(server):
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (400, 20)])
-def test_pictures_too_small_or_narrow(server, width, height):
+def test_images_too_small_or_narrow(server, width, height):
     Image.new("RGB", (width, height)).save(server.folder / "input" / f"{width}x{height}.png")
     for prompt in (quick(steps=2, framing="whole"), stages(steps=2)):
         prompt["figure"] = node("LoadImage", image=f"{width}x{height}.png")
@@ -207,7 +207,7 @@ def test_nan_is_named(server):
         for each in prompt.values():
             if each["class_type"].startswith("FICE") and each["inputs"].get("image"):
                 each["inputs"]["image"] = ["broken", 0]
-        assert "an IMAGE holds 1 values that are NaN" in _message(server, prompt)
+        assert "an IMAGE has 1 values that are NaN" in _message(server, prompt)
 
 
 def test_out_of_memory_leaves_the_server_usable(server):

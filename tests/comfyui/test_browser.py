@@ -1,4 +1,4 @@
-"""What a person sees: ComfyUI's page in a real browser."""
+"""What a user sees: ComfyUI's page in a real browser."""
 
 import time
 
@@ -56,7 +56,7 @@ def test_the_quick_edit_runs_with_previews(browser):
         "n.widgets.find(w => w.name === 'steps').value = 30;"
     )
     browser.run_to_the_end(watch=watch)
-    assert len(seen) >= 2, "the picture on the node did not change"
+    assert len(seen) >= 2, "the image on the node did not change"
     finished = browser.script(
         "const n = window.app.graph._nodes.find(n => n.type === 'SaveImage');"
         "return n.imgs && n.imgs[0].naturalWidth"

@@ -29,7 +29,7 @@ def fingerprints(arrays):
     return [hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest() for a in arrays]
 
 
-def pictures(server, run, name="save"):
+def saved_images(server, run, name="save"):
     return [server.image(shown) for shown in run.outputs(name)["images"]]
 
 
@@ -53,7 +53,7 @@ def test_an_edit_is_the_librarys_to_the_byte(server, library, make):
     from fice_core.latents import load_latent
 
     w_plus, _ = load_latent(path)
-    assert fingerprints([*pictures(server, run), w_plus.numpy()]) == wanted
+    assert fingerprints([*saved_images(server, run), w_plus.numpy()]) == wanted
 
 
 def test_progress_previews_and_losses_are_shown(server):
@@ -86,7 +86,7 @@ def test_a_seed_repeats_to_the_byte(server):
         prompt["settings"]["inputs"]["start_noise"] = 0.5
         prompt["save"]["inputs"]["filename_prefix"] = f"seed{time.monotonic_ns()}"
         server.post("/free", {"free_memory": True, "unload_models": True})
-        return fingerprints(pictures(server, server.run(prompt)))
+        return fingerprints(saved_images(server, server.run(prompt)))
 
     assert run(1) == run(1)
     assert run(1) != run(2)
@@ -122,7 +122,7 @@ def test_cancel_while_random_codes_are_tried_on(server):
     assert time.monotonic() - start < 12
 
 
-def test_outside_the_mask_the_picture_is_the_photo(server):
+def test_outside_the_mask_the_image_is_the_photo(server):
     from PIL import Image
 
     rng = np.random.default_rng(0)
@@ -132,7 +132,7 @@ def test_outside_the_mask_the_picture_is_the_photo(server):
             "save": saved(["figure", 0], "photo"),
         }
     )
-    photo = pictures(server, run)[0].copy()
+    photo = saved_images(server, run)[0].copy()
     photo[:40, :40] = rng.integers(0, 256, (40, 40, 3), np.uint8)  # no generator could draw this
     photo = photo[:, :170]
     Image.fromarray(photo).save(server.folder / "input" / "photo.png")
@@ -141,7 +141,7 @@ def test_outside_the_mask_the_picture_is_the_photo(server):
     prompt["mask"] = node("MaskToImage", mask=["edit", 1])
     prompt["show"] = saved(["mask", 0], "mask")
     run = server.run(prompt)
-    edited, mask = pictures(server, run)[0], pictures(server, run, "show")[0][..., 0]
+    edited, mask = saved_images(server, run)[0], saved_images(server, run, "show")[0][..., 0]
     assert edited.shape == photo.shape
     assert mask.max() == 255
     differs = (edited != photo).any(axis=-1)
@@ -165,13 +165,13 @@ def test_batches_pair_up(server, images, prompts, edits):
         prompt["save"] = saved(result, "batch")
         run = server.run(prompt)
         assert run.status == "success", run.error
-        found = pictures(server, run)
+        found = saved_images(server, run)
         assert len(found) == edits
         assert len(set(fingerprints(found))) == edits
 
 
 def _repeat_figure(prompt, count):
-    """Let `count` different figures take the place of one."""
+    """Replace the figure by `count` different ones."""
     if count == 1:
         return
     prompt["other"] = node("FICE_DemoFigure", seed=108, size=128)
@@ -203,7 +203,7 @@ def test_any_size_comes_back(server, size):
                     each["inputs"][name] = ["scaled", 0]
     run = server.run(prompt)
     assert run.status == "success", run.error
-    assert pictures(server, run)[0].shape == (height, width, 3)
+    assert saved_images(server, run)[0].shape == (height, width, 3)
 
 
 def test_masks_of_other_sizes_are_stretched(server):
@@ -215,11 +215,11 @@ def test_masks_of_other_sizes_are_stretched(server):
 
 def test_after_free_everything_loads_again(server):
     prompt = quick(steps=2, seed=41)
-    first = pictures(server, server.run(prompt))
+    first = saved_images(server, server.run(prompt))
     server.post("/free", {"free_memory": True, "unload_models": True})
     time.sleep(1)
     prompt["save"]["inputs"]["filename_prefix"] = "again"
-    second = pictures(server, server.run(prompt))
+    second = saved_images(server, server.run(prompt))
     assert fingerprints(first) == fingerprints(second)
 
 
@@ -259,8 +259,8 @@ def test_latents_are_saved_loaded_and_edited_on(server):
         }
     )
     assert again.status == "success", again.error
-    assert fingerprints(pictures(server, run, "shown")) == fingerprints(
-        pictures(server, again, "shown")
+    assert fingerprints(saved_images(server, run, "shown")) == fingerprints(
+        saved_images(server, again, "shown")
     )
     with pytest.raises(Refused, match="there is no latent 'fice/none"):
         server.run(

@@ -1,11 +1,11 @@
-"""Photos in which the person is a part: to them and back, through a running ComfyUI."""
+"""Photos that show more than the person: framing and unframing in a running ComfyUI."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from prompts import DEMO, SETTINGS, framed, node, quick, saved, stages
-from test_edits import BYTES, fingerprints, pictures
+from test_edits import BYTES, fingerprints, saved_images
 
 from fice_core.demo import figure
 
@@ -25,7 +25,7 @@ def scene(seed, side, place=PLACE, size=SIZE):
 
 @pytest.fixture(scope="module")
 def photo(server):
-    """The scene, which the server knows as scene.png."""
+    """The scene, saved as scene.png in the server's input folder."""
     pixels = scene(103, 320)
     Image.fromarray(pixels).save(server.folder / "input" / "scene.png")
     return pixels
@@ -61,8 +61,8 @@ def test_a_box_and_back_is_the_library_to_the_byte(server, library, photo):
         " frames=[frame])\n"
         "result = [fingerprint(as_comfyui_saves(done.images)[0])]"
     )
-    assert fingerprints(pictures(server, run)) == wanted
-    assert (pictures(server, run)[0] != small).any()
+    assert fingerprints(saved_images(server, run)) == wanted
+    assert (saved_images(server, run)[0] != small).any()
 
 
 def test_the_person_is_found_edited_and_put_back(server, photo):
@@ -80,12 +80,12 @@ def test_the_person_is_found_edited_and_put_back(server, photo):
     graph["shown mask"] = saved(["mask back", 0], "mask")
     run = server.run(graph)
     assert run.status == "success", run.error
-    place = pictures(server, run, "show")[0][..., 0]
+    place = saved_images(server, run, "show")[0][..., 0]
     rows, columns = np.nonzero(place)
     assert abs(columns.mean() - (PLACE[0] + 160)) < 30
     assert abs(rows.max() - rows.min() - 320) < 60
-    edited = pictures(server, run)[0]
-    _outside_is_kept(edited, photo, pictures(server, run, "shown mask")[0][..., 0])
+    edited = saved_images(server, run)[0]
+    _outside_is_kept(edited, photo, saved_images(server, run, "shown mask")[0][..., 0])
     assert np.array_equal(edited[place == 0], photo[place == 0])
 
 
@@ -95,14 +95,14 @@ def test_the_quick_node_finds_the_person_too(server, photo):
     graph["show"] = saved(["mask", 0], "mask")
     run = server.run(graph)
     assert run.status == "success", run.error
-    mask = pictures(server, run, "show")[0][..., 0]
+    mask = saved_images(server, run, "show")[0][..., 0]
     assert mask[:, :250].max() == 0 < mask.max()
-    _outside_is_kept(pictures(server, run)[0], photo, mask)
+    _outside_is_kept(saved_images(server, run)[0], photo, mask)
     for changed in ({"framing": "whole"}, {"blend": "gradient"}, {"garment": "lower"}):
         graph["edit"]["inputs"] |= changed
         again = server.run(graph)
         assert again.status == "success", again.error
-        assert fingerprints(pictures(server, again)) != fingerprints(pictures(server, run))
+        assert fingerprints(saved_images(server, again)) != fingerprints(saved_images(server, run))
 
 
 def _there_and_back(name="scene.png", **frame):
@@ -116,7 +116,7 @@ def _there_and_back(name="scene.png", **frame):
 def test_an_unaltered_crop_gives_the_photo_back(server, photo):
     run = server.run(_there_and_back())
     assert run.status == "success", run.error
-    assert np.array_equal(pictures(server, run)[0], photo)
+    assert np.array_equal(saved_images(server, run)[0], photo)
 
 
 def test_what_an_upscaler_made_comes_back_within_the_mask(server, photo):
@@ -140,9 +140,9 @@ def test_what_an_upscaler_made_comes_back_within_the_mask(server, photo):
     graph["show"] = saved(["m", 0], "changed")
     run = server.run(graph)
     assert run.status == "success", run.error
-    changed = pictures(server, run, "show")[0][..., 0]
+    changed = saved_images(server, run, "show")[0][..., 0]
     assert changed.max() == 255
-    _outside_is_kept(pictures(server, run)[0], photo, changed)
+    _outside_is_kept(saved_images(server, run)[0], photo, changed)
 
 
 def test_a_batch_of_two_with_persons_of_two_sizes(server, photo):
@@ -161,9 +161,9 @@ def test_a_batch_of_two_with_persons_of_two_sizes(server, photo):
     graph["crops"] = saved(["frame", 0], "crops")
     run = server.run(graph)
     assert run.status == "success", run.error
-    crops = pictures(server, run, "crops")
+    crops = saved_images(server, run, "crops")
     assert crops[0].shape == crops[1].shape
-    edits, masks = pictures(server, run), pictures(server, run, "show")
+    edits, masks = saved_images(server, run), saved_images(server, run, "show")
     for edited, before, mask in zip(edits, (photo, other), masks, strict=True):
         _outside_is_kept(edited, before, mask[..., 0])
 
@@ -204,7 +204,7 @@ def test_the_photo_must_be_the_one_that_was_framed(server, photo):
 
 
 def test_refined_and_tuned_it_is_closer_to_the_photo(server):
-    """And the generator that was tuned is not the one that others use."""
+    """And tuning leaves the generator of other nodes as it was."""
     graph = {
         **{k: v for k, v in stages(1).items() if k in ("figure", "generator", "encoder")},
         "segmenter": node("FICE_LoadSegmenter", file=DEMO),
@@ -232,6 +232,9 @@ def test_refined_and_tuned_it_is_closer_to_the_photo(server):
         "save": saved(["latent", 1], "b"),
         "refined": saved(["refine", 1], "c"),
     }
+    for name, trace in (("refine", ["refine", 2]), ("tune", ["tune", 1])):
+        graph[f"{name} frames"] = node("FICE_TraceFrames", trace=trace, hold=0)
+        graph[f"{name} kept"] = saved([f"{name} frames", 0], name)
     for name, source in (("tuned", "tune"), ("plain", "generator")):
         graph[f"draw {name}"] = node(
             "FICE_DecodeLatent", generator=[source, 0], latent=["refine", 0]
@@ -241,8 +244,10 @@ def test_refined_and_tuned_it_is_closer_to_the_photo(server):
     assert run.status == "success", run.error
     assert run.progress[-1] == (12, 12)
     assert run.previews
+    for name in ("refine", "tune"):
+        assert len(run.outputs(f"{name} kept")["images"]) == 2, name
     found = {
-        name: pictures(server, run, name)[0].astype(float)
+        name: saved_images(server, run, name)[0].astype(float)
         for name in ("photo", "save", "refined", "tuned", "plain")
     }
     assert np.array_equal(found["plain"], found["refined"])
@@ -304,7 +309,7 @@ def test_a_rough_mask_is_refined(server, photo):
 
     image = torch.from_numpy(photo).movedim(-1, 0)[None].float() / 255
     wanted = refine_mask(image, resize(rough, SIZE))[0, 0].numpy()
-    assert np.abs(pictures(server, run)[0][..., 0] / 255 - wanted).max() < 0.02
+    assert np.abs(saved_images(server, run)[0][..., 0] / 255 - wanted).max() < 0.02
     empty = _refine()
     empty["refine"]["inputs"]["mask"] = ["nothing", 0]
     run = server.run(empty)
@@ -333,4 +338,4 @@ def test_segment_anything_is_asked(server, photo):
     )
     run = server.run(graph)
     assert run.status == "success", run.error
-    assert pictures(server, run)[0].shape == (*SIZE, 3)
+    assert saved_images(server, run)[0].shape == (*SIZE, 3)

@@ -1,4 +1,4 @@
-"""Folders of models that the user keeps elsewhere, named in extra_model_paths.yaml."""
+"""Model folders elsewhere, named in extra_model_paths.yaml."""
 
 import pytest
 from prompts import DEMO, node, quick
@@ -9,7 +9,7 @@ from fice_core.models import DEMO_WEIGHTS
 
 @pytest.fixture
 def configured(comfyui, tmp_path):
-    """A server of its own, told of a folder shared with other programs."""
+    """A server of its own that knows a folder shared with other programs."""
     shared = tmp_path / "shared" / "encoders"
     shared.mkdir(parents=True)
     (shared / "theirs.safetensors").write_bytes((DEMO_WEIGHTS / "encoder.safetensors").read_bytes())

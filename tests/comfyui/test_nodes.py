@@ -1,4 +1,4 @@
-"""What the pack promises about its nodes: names, sockets, help."""
+"""The nodes' names, sockets, help pages and translations."""
 
 import ast
 import json
@@ -19,7 +19,7 @@ def ours(info):
 
 
 def _frozen(schema):
-    """What saved workflows rely on."""
+    """What saved workflows depend on."""
     inputs = {
         part: [
             [name, of, bool(options.get("control_after_generate"))]
@@ -82,8 +82,8 @@ def test_every_node_has_a_help_page_that_is_served(server, ours):
         assert "![" in served, name
         for line in served.splitlines():
             if line.startswith("!["):
-                picture = line.rsplit("(", 1)[1].rstrip(")")
-                assert server.get(f"/extensions/comfyui-fice/docs/{picture}")[:4] in (
+                image = line.rsplit("(", 1)[1].rstrip(")")
+                assert server.get(f"/extensions/comfyui-fice/docs/{image}")[:4] in (
                     b"\x89PNG",
                     b"\xff\xd8\xff\xe0",
                 )
@@ -106,7 +106,7 @@ def test_names_and_tooltips_are_translated(server, ours, language):
 
 
 def test_nodes_are_thin():
-    """No `execute` is over about a screen, and the nodes are a fraction of the engine."""
+    """No `execute` is longer than 40 lines, and the nodes are a fraction of the engine."""
     nodes = list((PACK / "nodes").glob("*.py"))
     for path in nodes:
         for found in ast.walk(ast.parse(path.read_text())):
@@ -120,7 +120,7 @@ def test_nodes_are_thin():
 
 
 def test_a_broken_pack_would_be_noticed(server, ours):
-    """ComfyUI only logs what goes wrong in an entry point."""
+    """ComfyUI only logs errors in an entry point."""
     assert "Error while calling comfy_entrypoint" not in server.log()
     failed = [line for line in server.log().splitlines() if "IMPORT FAILED" in line]
     assert not [line for line in failed if "fice" in line]

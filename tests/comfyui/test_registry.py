@@ -1,4 +1,4 @@
-"""The pack as ComfyUI's registry takes it: checked, packed, and working from the archive."""
+"""The pack for ComfyUI's registry: valid, packed, and working from the archive."""
 
 import shutil
 import subprocess
@@ -22,8 +22,8 @@ def test_the_project_says_what_the_registry_needs():
     assert comfy["requires-comfyui"] == ">=0.16.0"
     for name, size in (("Icon", (1, 1)), ("Banner", (21, 9))):
         file = PACK / comfy[name].split("/main/")[-1]
-        with Image.open(file) as picture:
-            assert picture.width * size[1] == picture.height * size[0]
+        with Image.open(file) as image:
+            assert image.width * size[1] == image.height * size[0]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_archive_holds_the_pack_alone(archive):
         names = file.namelist()
     for needed in (
         "__init__.py",
-        "nodes/quick.py",
+        "nodes/edit.py",
         "fice_core/demo/weights/generator.safetensors",
         "workflows/fice_quick_edit.json",
         "web/docs/FICE_Edit.md",

@@ -1,4 +1,4 @@
-"""The templates: known nodes, right widgets, thumbnails; and those that need no model of the user's run."""
+"""The templates: known nodes, right widgets, thumbnails. Those that need no extra model are run."""
 
 import json
 
@@ -43,8 +43,8 @@ def test_a_template_is_sound(server, info, path):
         assert nodes[target]["inputs"][place]["link"] == link
         assert nodes[source]["outputs"][slot]["type"] == of
     assert any(node["type"] in NOTES for node in workflow["nodes"])
-    with Image.open(path.with_suffix(".jpg")) as picture:
-        assert min(picture.size) >= 256
+    with Image.open(path.with_suffix(".jpg")) as image:
+        assert min(image.size) >= 256
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)
@@ -68,7 +68,7 @@ def test_a_template_runs_to_the_end(server, info, path):
 
 
 def test_the_upscaler_is_reached(server, info):
-    """A tiny network with random weights stands for the user's."""
+    """With a tiny network of random weights in place of the user's."""
     import torch
     from safetensors.torch import save_file
 

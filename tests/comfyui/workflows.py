@@ -1,4 +1,4 @@
-"""A graph in the UI's format as the prompt that the frontend would make of it."""
+"""Graphs in the UI's format to prompts in API format, as the frontend does it."""
 
 from typing import Any
 
@@ -34,8 +34,7 @@ def widget_count(schema: dict[str, Any]) -> int:
 
 
 def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
-    """The API prompt: widgets by name, links by node and slot; muted nodes and notes left out, and with
-    them the links from them."""
+    """The API prompt: widgets by name, links by node and slot, without notes, muted nodes and their links."""
     links = {link[0]: link for link in workflow["links"]}
     prompt = {}
     for node in workflow["nodes"]:

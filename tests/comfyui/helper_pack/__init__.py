@@ -1,11 +1,11 @@
-"""Nodes that only the tests use: pictures such as broken or greedy nodes of other packs make."""
+"""Nodes for the tests alone: images as broken or greedy nodes of other packs make them."""
 
 import torch
 from comfy_api.latest import ComfyExtension, io
 
 
 class Broken(io.ComfyNode):
-    """A picture with one NaN."""
+    """An image with one NaN."""
 
     @classmethod
     def define_schema(cls):
@@ -23,7 +23,7 @@ class Broken(io.ComfyNode):
 
 
 class Greedy(io.ComfyNode):
-    """A picture that takes no memory itself, and more than there is when it is copied."""
+    """An image that takes no memory itself, and too much when it is copied."""
 
     @classmethod
     def define_schema(cls):

@@ -1,4 +1,4 @@
-"""The whole edit in one node, for people in a hurry."""
+"""The whole edit in one node."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,20 +13,9 @@ from ..fice_core.models import Models
 from ..fice_core.networks.e4e import Encoder
 from ..fice_core.settings import EditSettings, InversionSettings, LossWeights, Preset, group_values
 from . import models
-from .framing import FRAMINGS
-from .inversion import Recorder, pixels_at_once
-from .runtime import (
-    Progress,
-    check_cancelled,
-    from_image,
-    from_mask,
-    on_device,
-    require_some,
-    tell,
-    to_image,
-    to_mask,
-)
-from .settings import GARMENT, SEED, STEPS, frames_input
+from .device import on_device, pixels_at_once
+from .inputs import BLENDS, FRAMINGS, GARMENT, SEED, STEPS, frames_input
+from .progress import PreviewRecorder, Progress, check_cancelled, tell
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -40,7 +29,7 @@ from .sockets import (
     TraceSocket,
     WeightsSocket,
 )
-from .stitching import BLENDS
+from .tensors import from_image, from_mask, require_some, to_image, to_mask
 
 _AS_PRESET = "as the preset"
 _PRESETS: tuple[Preset, ...] = ("default", "paper", "draft")
@@ -60,8 +49,9 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             node_id="FICE_Edit",
             display_name="Fashion Edit (FICE)",
             category="FICE",
-            description="Dresses the person in a photo as a sentence says: same person, pose, face and "
-            "background. All stages in one; the demonstration models serve where nothing is connected.",
+            description="Edits the garment of the person in a photo as a prompt says; person, pose, "
+            "face and background stay. Runs all stages, and uses the demonstration models for networks "
+            "that are not connected.",
             search_aliases=[
                 "fice",
                 "change clothes",
@@ -73,39 +63,44 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             inputs=[
                 io.Image.Input(
                     "image",
-                    tooltip="Photos, of any size and framing; the result has the same size.",
+                    tooltip="Photos of any size and framing. The result has the same size.",
                 ),
                 io.String.Input(
                     "prompt",
                     multiline=True,
                     dynamic_prompts=True,
                     default="a red striped long sleeve shirt",
-                    tooltip="The garment. One line for all photos, one for each, or several lines for a "
-                    "single photo. Within a line, | joins prompts and (text:1.5) weighs them.",
+                    tooltip="Description of the garment. One line for all photos, one line per photo, "
+                    "or several lines for a single photo. Within a line, | blends prompts and "
+                    "(text:1.5) sets a weight.",
                 ),
                 io.Combo.Input(
                     "preset",
                     options=list(_PRESETS),
                     default="default",
-                    tooltip="default: only the garment changes; paper: the authors' method, which takes "
-                    "501 steps and keeps only the head; draft: a quick look, for which 40 steps do.",
+                    tooltip="default: only the garment changes. paper: the authors' method, which keeps "
+                    "only the head; set steps to 501. draft: a quick look; set steps to 40.",
                 ),
                 STEPS,
                 SEED,
                 io.Mask.Input(
-                    "mask", optional=True, tooltip="The edit is kept within it; any size."
+                    "mask", optional=True, tooltip="Limits the edit to this area; any size."
                 ),
                 *(
                     socket.Input(
                         name,
                         optional=True,
-                        tooltip=f"Your own {name}; open for the demonstration's.",
+                        tooltip=f"Your own {name}. If it is not connected, the demonstration model is used.",
                     )
                     for name, socket in _NETWORKS.items()
                 ),
-                WeightsSocket.Input("weights", optional=True, tooltip="In place of the preset's."),
+                WeightsSocket.Input(
+                    "weights", optional=True, tooltip="Replaces the loss weights of the preset."
+                ),
                 SettingsSocket.Input(
-                    "settings", optional=True, tooltip="In place of the preset's."
+                    "settings",
+                    optional=True,
+                    tooltip="Replaces the inversion settings of the preset.",
                 ),
                 frames_input(optional=True),
                 GARMENT,
@@ -113,28 +108,28 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     "negative",
                     default="",
                     optional=True,
-                    tooltip="What to move away from, in the prompt's notation; empty for nothing.",
+                    tooltip="What to move away from, in the notation of the prompt. May be empty.",
                 ),
                 io.String.Input(
                     "source",
                     default="",
                     optional=True,
-                    tooltip="What the person wears now, for the weight clip_direction; may be empty.",
+                    tooltip="What the person wears now, for the loss term clip_direction. May be empty.",
                 ),
                 io.Combo.Input(
                     "framing",
                     options=[_AS_PRESET, *FRAMINGS],
                     default=_AS_PRESET,
                     optional=True,
-                    tooltip="auto, the default preset's: the whole photo if the person fills it, else the "
-                    "largest person; person: always look for one; whole: never.",
+                    tooltip="auto, as in the default preset: the whole photo if the person fills it, else "
+                    "the largest person. person: always the largest person. whole: always the whole photo.",
                 ),
                 io.Combo.Input(
                     "blend",
                     options=[_AS_PRESET, *BLENDS],
                     default=_AS_PRESET,
                     optional=True,
-                    tooltip="How the garment's border is crossed, see Stitch.",
+                    tooltip="How the border of the garment is blended; see Stitch.",
                 ),
             ],
             outputs=[
@@ -142,16 +137,21 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
-                    tooltip="Where they changed, 0 to 1; where it is 0 they are the photo bit for bit.",
+                    tooltip="Where the photos changed, 0 to 1. Where it is 0, the image is "
+                    "the photo, bit for bit.",
                 ),
                 io.Image.Output(
                     "generated",
                     display_name="generated",
-                    tooltip="The generator's pictures before stitching, at its own resolution.",
+                    tooltip="The generated images before stitching, at the generator's resolution.",
                 ),
-                LatentSocket.Output("latent", display_name="latent", tooltip="Their codes."),
+                LatentSocket.Output(
+                    "latent", display_name="latent", tooltip="Latent codes of the generated images."
+                ),
                 TraceSocket.Output(
-                    "trace", display_name="trace", tooltip="Every loss at every step."
+                    "trace",
+                    display_name="trace",
+                    tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -177,11 +177,11 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         **networks: Loaded[Any],
     ) -> io.NodeOutput:
         photos, lines = from_image(image), lines_of(prompt)
-        pictures = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
-        chosen = _chosen(preset, settings, weights, steps=steps, seed=seed, **pictures)
+        widgets = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
+        chosen = _chosen(preset, settings, weights, steps=steps, seed=seed, **widgets)
         within = None if mask is None else _within(mask, photos)
         loaded = {kind: networks.get(kind) or models.demo(kind) for kind in _NETWORKS}
-        recorder = Recorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         edits = max(len(photos), len(lines))
         with on_device(*loaded.values(), pixels=pixels_at_once(loaded["generator"], chosen, edits)):
             result = edit(
@@ -211,7 +211,7 @@ def _models(encoder: Encoder, **others: Any) -> Models:
 
 
 def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
-    """The mask in the photos' size."""
+    """The mask at the size of the photos."""
     within = from_mask(mask, (photos.shape[2], photos.shape[3]))
     require_some(within, "the mask")
     return within
@@ -220,14 +220,13 @@ def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
 def _chosen(
     preset: Preset, settings: InversionSettings | None, weights: LossWeights | None, **values: Any
 ) -> EditSettings:
-    """The preset, with what the other inputs say in its place."""
-    chosen = EditSettings.preset(preset)
-    if settings is not None:
-        # Inversion Settings has no input for the warm-up, and the weights have a socket of their own.
-        preset_own = {"weights": chosen.weights, "warmup": chosen.warmup}
-        chosen = replace(chosen, **group_values(settings, InversionSettings) | preset_own)
-    said = {name: value for name, value in values.items() if value != _AS_PRESET}
-    return replace(chosen, **said, weights=weights or chosen.weights)
+    """The preset, overlaid with the settings, the weights and the values of widgets."""
+    base = EditSettings.preset(preset)
+    overlay = group_values(settings, InversionSettings) if settings else {}
+    # Inversion Settings has no input for the warm-up. Its weights are defaults: they have their own socket.
+    overlay |= {"warmup": base.warmup, "weights": weights or base.weights}
+    overlay |= {name: value for name, value in values.items() if value != _AS_PRESET}
+    return replace(base, **overlay)
 
 
 NODES: list[type[Any]] = [Edit]

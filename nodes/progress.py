@@ -1,0 +1,96 @@
+"""What a node shows while it runs: progress bar, previews, text; and ComfyUI's cancel button."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+import comfy.utils
+import torch
+from comfy import model_management
+from PIL import Image
+from server import PromptServer
+
+from ..fice_core.inversion.result import Phase, Step
+from ..fice_core.inversion.trace import Trace
+from .sockets import TraceValue
+
+log = logging.getLogger(__name__)
+
+_REDRAW_SECONDS = 0.5  # between previews: ComfyUI enlarges and compresses each of them
+_PREVIEW_IMAGES = 4
+
+
+def check_cancelled() -> None:
+    """Raise ComfyUI's own exception if the user pressed cancel."""
+    model_management.throw_exception_if_processing_interrupted()
+
+
+def tell(node_id: str, lines: Sequence[str]) -> None:
+    """Show warnings on the node and write them to the log."""
+    for line in lines:
+        log.warning("FICE: %s", line)
+    if lines:
+        show(node_id, "\n".join(lines))
+
+
+def show(node_id: str, text: str) -> None:
+    """Show text on the node, in place of the text before."""
+    server = PromptServer.instance
+    if server is not None:
+        server.send_progress_text(text, node_id)
+
+
+class Progress:
+    """`on_step` of an inversion: progress bar, preview and losses on the node, and cancel."""
+
+    def __init__(self, node_id: str, steps: int) -> None:
+        self._node_id = node_id
+        self._bar = comfy.utils.ProgressBar(steps, node_id=node_id)
+        self._drawn = 0.0
+
+    def __call__(self, step: Step) -> None:
+        check_cancelled()
+        done, preview = step.index + 1, None
+        if done == step.steps or time.monotonic() - self._drawn > _REDRAW_SECONDS:
+            row = step.preview[:_PREVIEW_IMAGES]
+            # ComfyUI enlarges the preview until its longer side has this many pixels.
+            preview = ("JPEG", _side_by_side(row), max(512, 256 * len(row)))
+            terms = "  ".join(f"{name} {value:.4f}" for name, value in step.losses.items())
+            show(self._node_id, f"step {done} of {step.steps}\n{terms}")
+            self._drawn = time.monotonic()
+        self._bar.update_absolute(done, step.steps, preview)
+
+
+class PreviewRecorder:
+    """`on_step` of an inversion that also keeps images of evenly spaced steps.
+
+    Args:
+        follow: is called at every step too.
+        steps: number of steps of the inversion.
+        frames: number of steps to keep images of.
+        phase: the phase whose steps these are; those of other phases are only passed on.
+    """
+
+    def __init__(self, follow: Progress, steps: int, frames: int, phase: Phase = "edit") -> None:
+        self._follow = follow
+        self._phase = phase
+        self._wanted = set(torch.linspace(0, steps - 1, min(frames, steps)).round().int().tolist())
+        self._kept: dict[int, torch.Tensor] = {}
+
+    def __call__(self, step: Step) -> None:
+        if step.phase == self._phase and step.index in self._wanted:
+            pixels = step.preview.movedim(1, -1) * 255 + 0.5
+            self._kept[step.index] = pixels.to(torch.uint8)
+        self._follow(step)
+
+    def trace_of(self, trace: Trace) -> TraceValue:
+        """The trace together with the images that were kept."""
+        kept = [*self._kept.values()]
+        frames = torch.stack(kept) if kept else torch.zeros(0, dtype=torch.uint8)
+        return TraceValue(trace, frames, tuple(self._kept))
+
+
+def _side_by_side(images: torch.Tensor) -> Image.Image:
+    """Images (N, 3, H, W) in [0, 1] in one row."""
+    row = torch.cat(list(images), dim=-1)
+    return Image.fromarray((row.movedim(0, -1) * 255 + 0.5).to(torch.uint8).numpy())
