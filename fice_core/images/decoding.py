@@ -55,7 +55,7 @@ def decode(data: bytes) -> DecodedImage:
     image = open_image(data)
     notes = []
     if image.mode == "F":
-        raise RefusedImageError("has floating point pixels; save it with 8 or 16 bits a channel")
+        raise RefusedImageError("has floating point pixels; save it with 8 or 16 bits per channel")
     if image.format == "TIFF" and image.mode.startswith("RGB") and _bits_of_tiff(image) > 8:
         notes.append("only 8 bits per channel are read; a PNG keeps 16")
     levels: _Levels
@@ -157,5 +157,5 @@ def _bits_of_tiff(image: Image.Image) -> int:
 def _grey16(image: Image.Image) -> NDArray[np.uint16]:
     levels = np.asarray(image)
     if levels.min() < 0 or levels.max() > 65535:
-        raise RefusedImageError("has 32-bit pixels; save it with 8 or 16 bits a channel")
+        raise RefusedImageError("has 32-bit pixels; save it with 8 or 16 bits per channel")
     return levels.astype(np.uint16)[:, :, None].repeat(3, axis=2)
