@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ..errors import FiceError
 from .resnet import initialize
 
+# Styles below the first number are computed from c3, below the second from p2, the rest from p1.
 COARSE_STYLES, MIDDLE_STYLES = (
     3,
     7,
