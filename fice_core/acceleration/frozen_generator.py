@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from ..networks.stylegan2 import EqualizedLinear, Generator, StyledConv
+from ..networks.stylegan2 import Generator
+from ..networks.stylegan2_layers import EqualizedLinear, StyledConv
 from ..ops.autograd import without_grad
 from .module_sharing import map_modules, shallow_copy
 

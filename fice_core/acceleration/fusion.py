@@ -10,7 +10,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
 from ..networks.feature_pyramid import ReLUConv
 from ..networks.resnet import ConvNorm
-from ..networks.stylegan2 import Generator, StyledConv
+from ..networks.stylegan2 import Generator
+from ..networks.stylegan2_layers import StyledConv
 from ..ops.autograd import without_grad
 from .bfloat16 import multiplies_bfloat16
 from .module_sharing import Network, map_modules

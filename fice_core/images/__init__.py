@@ -3,8 +3,8 @@
 May import from `errors`, `settings` and `files`.
 """
 
+from .decoding import MAX_PIXELS
 from .photo import (
-    MAX_PIXELS,
     Photo,
     check_suffix,
     decode_photo,

@@ -2,26 +2,27 @@
 
 import io
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 
 from ..errors import FiceError
 from ..files import write_bytes
 from . import png16
+from .decoding import (
+    READABLE,
+    WITH_EXIF,
+    RefusedImageError,
+    composite_over_white,
+    decode,
+    open_image,
+)
 
-#: Larger images are refused. It is more than any camera takes; a small file can declare billions.
-MAX_PIXELS = 100_000_000
-
-# Plain raster formats only. Pillow would also start Ghostscript for PostScript.
-_READABLE = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF")
 _WRITABLE: dict[str, tuple[str, dict[str, object]]] = {  # suffix: (format, options)
     ".png": ("PNG", {}),
     ".webp": ("WEBP", {"lossless": True}),
@@ -32,11 +33,6 @@ _WRITABLE: dict[str, tuple[str, dict[str, object]]] = {  # suffix: (format, opti
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
 }
 _LOSSY = (".jpg", ".jpeg")
-# Not TIFF: there, the tags of the EXIF data also describe how the pixels are stored.
-_WITH_EXIF = ("PNG", "JPEG", "MPO", "WEBP", "AVIF")
-_ORIENTATION = 0x0112
-_EMPTY_EXIF = 20  # bytes of empty EXIF data, with its headers
-_MAX_EXIF = 65_000  # bytes; a JPEG file cannot store more
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +85,9 @@ def decode_photo(
 ) -> Photo:
     """The image in the bytes of a file, as `read_photo`; `path` is its name in messages."""
     try:
-        decoded = _decode(data)
-        pixels, transparent = _pixels(decoded.levels)
-    except _Refused as refusal:
+        decoded = decode(data)
+        pixels, transparent = composite_over_white(decoded.levels)
+    except RefusedImageError as refusal:
         raise FiceError(f"{path} {refusal}") from None
     except MemoryError as error:
         raise FiceError(f"{path} does not fit into memory") from error
@@ -135,7 +131,7 @@ def encode_photo(path: str | os.PathLike[str], photo: Photo) -> bytes:
         levels = _to_levels(photo.pixels, 65535).astype(np.uint16)
         return png16.encode(levels, photo.profile, photo.exif)
     options = {**options, "icc_profile": photo.profile}
-    if photo.exif and name in _WITH_EXIF:
+    if photo.exif and name in WITH_EXIF:
         options["exif"] = photo.exif
     buffer = io.BytesIO()
     Image.fromarray(to_bytes(photo.pixels)).save(buffer, name, **options)
@@ -145,7 +141,7 @@ def encode_photo(path: str | os.PathLike[str], photo: Photo) -> bytes:
 def stored_size(data: bytes) -> tuple[int, int] | None:
     """(H, W) from the header of an image file, before rotation; None if it is not an image."""
     try:
-        image = _open(data)
+        image = open_image(data)
     except Exception:  # damaged files make the decoders raise anything
         return None
     return image.height, image.width
@@ -153,7 +149,7 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
 
 def is_image_file(path: str | os.PathLike[str]) -> bool:
     """Whether the suffix of `path` is one of a format that `read_photo` reads."""
-    return Image.registered_extensions().get(Path(path).suffix.lower()) in _READABLE
+    return Image.registered_extensions().get(Path(path).suffix.lower()) in READABLE
 
 
 def keeps_16_bits(path: str | os.PathLike[str]) -> bool:
@@ -202,10 +198,6 @@ def is_lossy(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() in _LOSSY
 
 
-class _Refused(Exception):
-    """The image cannot be read; the message continues a sentence that starts with the file's name."""
-
-
 def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise FiceError(f"{path} is a folder; an image file was expected")
@@ -215,121 +207,3 @@ def _read_bytes(path: Path) -> bytes:
         raise FiceError(f"there is no file {path}") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise FiceError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
-
-
-_Levels = NDArray[np.uint8] | NDArray[np.uint16]
-
-
-class _Decoded(NamedTuple):
-    """(H, W, 3 or 4) levels of 8 or 16 bits, upright; the fourth channel is alpha."""
-
-    levels: _Levels
-    profile: bytes | None
-    exif: bytes | None
-    notes: list[str]
-
-
-def _decode(data: bytes) -> _Decoded:
-    image = _open(data)
-    notes = []
-    if image.mode == "F":
-        raise _Refused("has floating point pixels; save it with 8 or 16 bits a channel")
-    if image.format == "TIFF" and image.mode.startswith("RGB") and _bits_of_tiff(image) > 8:
-        notes.append("only 8 bits per channel are read; a PNG keeps 16")
-    levels: _Levels
-    if png16.is_png16(image):
-        levels = png16.decode(image, data)
-    elif image.mode == "I" or image.mode.startswith("I;16"):
-        levels = _grey16(image)
-    else:
-        image.load()  # only once: `convert` makes a copy
-        levels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-    orientation, exif = 1, None
-    try:
-        orientation, exif = _read_exif(image)
-    except Exception:  # damaged data makes Pillow raise anything
-        notes.append("its EXIF data is damaged and ignored; the image is not rotated")
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or profile[16:20] != b"RGB ":
-        profile = None
-    return _Decoded(_upright(levels, orientation), profile, exif, notes)
-
-
-def _open(data: bytes) -> ImageFile.ImageFile:
-    """The opened image; its pixels are not decoded yet."""
-    if not data:
-        raise _Refused("is empty (0 bytes)")
-    Image.init()
-    formats = [name for name in _READABLE if name in Image.OPEN]
-    try:
-        # Pillow's limits only warn; MAX_PIXELS is checked below, before anything is decoded.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=formats)
-    except UnidentifiedImageError:
-        raise _Refused(f"is not an image that FICE reads ({', '.join(formats)})") from None
-    except Image.DecompressionBombError:
-        raise _Refused(f"has more than {MAX_PIXELS // 10**6} million pixels") from None
-    if image.width * image.height > MAX_PIXELS:
-        raise _Refused(
-            f"has {image.width} x {image.height} pixels, more than the {MAX_PIXELS // 10**6} "
-            "million that are read"
-        )
-    return image
-
-
-def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
-    """Orientation, 0 to 8, and the rest of the EXIF data of a decoded image.
-
-    Raises:
-        Exception: of any kind, if the data is damaged.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Pillow only warns of some damage
-        exif = image.getexif()
-        if not exif and len(image.info.get("exif") or b"") > _EMPTY_EXIF:
-            raise ValueError("no tag can be read")
-        orientation = exif.pop(_ORIENTATION, 1)
-        if not isinstance(orientation, int) or not 0 <= orientation <= 8:
-            raise ValueError(f"orientation {orientation!r}")
-        if image.format not in _WITH_EXIF or not exif:
-            return orientation, None
-        data = exif.tobytes()
-    return orientation, data if len(data) <= _MAX_EXIF else None
-
-
-def _upright(levels: _Levels, orientation: int) -> _Levels:
-    """Levels (H, W, C) rotated upright by the EXIF orientation; 0 means unknown."""
-    if orientation >= 5:
-        levels = levels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        levels = levels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        levels = levels[::-1]
-    return levels
-
-
-def _pixels(levels: _Levels) -> tuple[NDArray[np.float32], bool]:
-    """Levels (H, W, 3 or 4) as (3, H, W) in [0, 1] over white, and whether a pixel is transparent."""
-    height, width, channels = levels.shape
-    highest = np.float32(np.iinfo(levels.dtype).max)
-    pixels = np.empty((3, height, width), np.float32)
-    np.divide(levels[:, :, :3].transpose(2, 0, 1), highest, out=pixels)
-    if channels == 3 or bool((levels[:, :, 3] == highest).all()):
-        return pixels, False
-    alpha = levels[:, :, 3] / highest
-    pixels *= alpha
-    pixels += 1 - alpha
-    return pixels, True
-
-
-def _bits_of_tiff(image: Image.Image) -> int:
-    bits = image.getexif().get(0x0102, 8)  # BitsPerSample
-    return max(bits) if isinstance(bits, tuple) else int(bits)
-
-
-def _grey16(image: Image.Image) -> NDArray[np.uint16]:
-    levels = np.asarray(image)
-    if levels.min() < 0 or levels.max() > 65535:
-        raise _Refused("has 32-bit pixels; save it with 8 or 16 bits a channel")
-    return levels.astype(np.uint16)[:, :, None].repeat(3, axis=2)

@@ -17,10 +17,8 @@ from torch.nn import functional as F
 from ..errors import FiceError
 from .resnet import initialize
 
-COARSE_STYLES, MIDDLE_STYLES = (
-    3,
-    7,
-)  # styles 0-2 are computed from c3, 3-6 from p2, the rest from p1
+# Styles 0-2 are computed from c3, styles 3-6 from p2, the rest from p1.
+COARSE_STYLES, MIDDLE_STYLES = 3, 7
 SQUEEZE = 16  # channel reduction inside squeeze-and-excitation
 
 

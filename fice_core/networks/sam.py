@@ -19,9 +19,8 @@ from ..errors import FiceError
 from ..ops.overlap import soft_iou
 
 INSIDE, OUTSIDE, UNUSED = 1, 0, -1
-_MAX_LOGIT = (
-    10.0  # of a mask prompt where it is 1 (-10 where it is 0); SAM's own logits are of that size
-)
+# Logits of a mask prompt are clamped to this value, about the size of SAM's own logits.
+_MAX_LOGIT = 10.0
 
 
 @dataclass(frozen=True)

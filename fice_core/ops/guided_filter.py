@@ -19,9 +19,7 @@ from .resize import WORKING_SIDE, resize, working_copy
 _STRIP = 1 << 20  # pixels of the photo that are processed at a time
 _GAIN = 2.0  # contrast gain of the mask between two filters; without it, small errors accumulate
 _OPACITY_MARGIN = 0.1  # the filtered mask becomes 0 below this value, and 1 above 1 minus it
-_SHARE_TOLERANCE = (
-    1e-6  # rounding of a share that is 0 or 1; the smallest other share is far larger
-)
+_SHARE_TOLERANCE = 1e-6  # for rounding of a share that is 0 or 1; other shares are far from both
 _MIN_VARIANCE = 1e-4  # of the mask in a window; a smaller variance needs no explanation by colours
 _MIN_WEIGHT = 1e-3  # of a fit that explains nothing; a fit that explains all has weight 1
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colour channels

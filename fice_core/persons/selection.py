@@ -11,9 +11,7 @@ from ..settings import Framing
 from .search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, person_template
 
 _MAX_ASPECT = 12  # ratio of the sides; a longer image is not searched
-_MAX_DEVIATION = (
-    1.6  # from the generator's aspect ratio; beyond it, one person does not fill the image
-)
+_MAX_DEVIATION = 1.6  # factor between the aspect ratios of a photo of one person and the generator
 
 __all__ = ["choose_frame", "find_persons", "frame_person"]
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..errors import FiceError
-from .measuring import OURS, PAPER, PLAIN, Timing
 from .report import LABELS, Measured
+from .results import OURS, PAPER, PLAIN, Timing
 
 
 def chart(found: Sequence[Measured]) -> Image.Image:

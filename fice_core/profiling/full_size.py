@@ -16,7 +16,8 @@ from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import BodyBlock, Encoder
 from ..networks.segmenter import Segmenter
-from ..networks.stylegan2 import Generator, StyledConv, ToRGB
+from ..networks.stylegan2 import Generator
+from ..networks.stylegan2_layers import StyledConv, ToRGB
 from ..ops.autograd import without_grad
 
 SMALLEST, LARGEST = 32, 1024

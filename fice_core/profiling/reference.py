@@ -18,7 +18,7 @@ from ..inversion.targets import Targets
 from ..models import Models
 from ..networks.densepose import DensePose
 from ..networks.resnet import ConvolutionNorm
-from ..networks.stylegan2 import EPSILON, GAIN, LEAKY_SLOPE, StyledConv, ToRGB, smooth
+from ..networks.stylegan2_layers import EPSILON, GAIN, LEAKY_SLOPE, StyledConv, ToRGB, smooth
 from ..settings import EditSettings
 
 Network = TypeVar("Network", bound=nn.Module)

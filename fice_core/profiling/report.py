@@ -7,19 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..inversion.objective import AGAIN, BACKWARD, FORWARD
-from .measuring import (
-    OURS,
-    PAPER,
-    PLAIN,
-    RANDOM,
-    Configuration,
-    Loop,
-    Memory,
-    Timing,
-    measure_memory,
-    measure_time,
-)
+from .measuring import RANDOM, Configuration, measure_memory, measure_time
 from .processes import OutOfMemoryError, in_fresh_process
+from .results import OURS, PAPER, PLAIN, Loop, Memory, Timing
 from .stages import OPTIMISER
 
 LABELS = {

@@ -161,8 +161,8 @@ class Average(Generic[_Network]):
         decay = min(self.decay, (1 + step) / (10 + step))
         for average, current in zip(self.network.parameters(), network.parameters(), strict=True):
             average.lerp_(current, 1 - decay)
-        for average, current in zip(self.network.buffers(), network.buffers(), strict=True):
-            average.copy_(current)
+        for buffer, source in zip(self.network.buffers(), network.buffers(), strict=True):
+            buffer.copy_(source)
 
 
 def fit(

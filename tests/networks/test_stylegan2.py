@@ -11,17 +11,8 @@ from scipy import signal
 from torch.nn import functional as F
 
 from fice_core.errors import FiceError
-from fice_core.networks.stylegan2 import (
-    EqualizedLinear,
-    Generator,
-    HeldFeatures,
-    MappingNetwork,
-    StyledConv,
-    ToRGB,
-    infer_config,
-    smooth,
-    upsample,
-)
+from fice_core.networks.stylegan2 import Generator, HeldFeatures, MappingNetwork, infer_config
+from fice_core.networks.stylegan2_layers import EqualizedLinear, StyledConv, ToRGB, smooth, upsample
 
 FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 SQRT2 = math.sqrt(2)

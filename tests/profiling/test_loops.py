@@ -19,8 +19,8 @@ from fice_core.models import Models
 from fice_core.networks.resnet import ConvolutionNorm
 from fice_core.profiling import measuring
 from fice_core.profiling.full_size import random_models
-from fice_core.profiling.measuring import OURS, PLAIN
 from fice_core.profiling.reference import PlainLoop, plain_models
+from fice_core.profiling.results import OURS, PLAIN
 from fice_core.profiling.stages import (
     Laps,
     Operations,

@@ -21,8 +21,9 @@ from fice_core.inversion import critics
 from fice_core.inversion.objective import FORWARD
 from fice_core.profiling import machine, measuring, processes, report
 from fice_core.profiling.full_size import configurations, random_models
-from fice_core.profiling.measuring import OURS, PAPER, PLAIN, Configuration, Loop, Memory, Timing
+from fice_core.profiling.measuring import Configuration
 from fice_core.profiling.memory import PeakMemory
+from fice_core.profiling.results import OURS, PAPER, PLAIN, Loop, Memory, Timing
 from fice_core.profiling.stages import OPTIMISER
 
 LAYOUTS = Path(__file__).parents[1] / "parity" / "layouts"
@@ -150,7 +151,7 @@ def test_ratios_and_table_of_known_times() -> None:
     # 60 GFLOP in 0.6 s are 100 GFLOP/s, all that the machine has, and 30 % of the 2 s of a step.
     clip = "| CLIP, forward and backward | 0.6000 | 30 % | 60.00 | 100 | 100 % | 0.6000 |"
     assert clip in text
-    assert "The stages add up to 80 % of the step." in text
+    assert "The stages sum to 80 % of the step." in text
     assert "default: 0.50 of the plain loop, paper settings: 0.75 of the plain loop" in text
     row = "| 1 | 256 x 256 | 2.000 | 2.000 | 3.000 | 4.000 | 0.50 | 0.75 | 2.00 GB | 3.00 GB | – |"
     assert row in text

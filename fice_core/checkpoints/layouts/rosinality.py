@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import FiceError
-from ...networks.stylegan2 import EPSILON, GAIN, LEAKY_SLOPE, MAPPING_LR_MULTIPLIER
+from ...networks.stylegan2_layers import EPSILON, GAIN, LEAKY_SLOPE, MAPPING_LR_MULTIPLIER
 from ..reading.records import DerivedRecord, Stored, tensor_of
 
 MARKS = ("to_rgb1.conv.weight", "conv1.conv.weight")
