@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..fice_core.errors import FiceError
 from ..fice_core.inversion.loop import invert
 from ..fice_core.inversion.targets import Targets
+from ..fice_core.inversion.terms import Critic, without_missing
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import InversionSettings, LossWeights
@@ -127,26 +128,27 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
                 "a head mask is connected but no segmenter: connect a segmenter, or disconnect the head"
             )
         targets = _targets(generator, latent, image, text, pose, head, area)
-        weights = _usable(weights or _DEFAULT.weights, targets, segmenter)
+        critics: dict[Critic, Loaded[Any] | None] = {
+            "clip": text.clip if text else None,
+            "densepose": pose.densepose if pose else None,
+            "segmenter": segmenter,
+        }
+        absent = {name for name, critic in critics.items() if critic is None}
+        weights = without_missing(weights or _DEFAULT.weights, targets, absent)
         settings = replace(settings or _DEFAULT, steps=steps, seed=seed, weights=weights)
         if targets.keep_mask is None:
             settings = replace(settings, hold=False)
-        critics: list[Loaded[Any] | None] = [
-            text.clip if text else None,
-            pose.densepose if pose else None,
-            segmenter,
-        ]
-        clip, densepose, parser = (each.network if each else None for each in critics)
-        used = [generator, *(each for each in critics if each)]
+        networks: dict[str, Any] = {
+            name: critic.network for name, critic in critics.items() if critic
+        }
+        used = [generator, *(critic for critic in critics.values() if critic)]
         recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         with on_device(*used, pixels=pixels_at_once(generator, settings, len(targets))) as device:
             result = invert(
                 generator.network,
                 targets.to(device),
                 settings,
-                clip=clip,
-                densepose=densepose,
-                segmenter=parser,
+                **networks,
                 on_step=recorder,
                 check_cancelled=check_cancelled,
             )
@@ -204,21 +206,6 @@ def _not_here(settings: InversionSettings) -> list[str]:
         for name, node in others.items()
         if getattr(settings, name)
     ]
-
-
-def _usable(weights: LossWeights, targets: Targets, segmenter: Loaded[Any] | None) -> LossWeights:
-    """The weights, with 0 for every term that lacks an input."""
-    needs: dict[str, list[object]] = {
-        "clip": [targets.text_features],
-        "clip_region": [targets.text_features, targets.keep_mask],
-        "clip_direction": [targets.direction, targets.keep_mask],
-        "pose": [targets.parts],
-        "head": [targets.head],
-        "image": [targets.keep_mask],
-        "perceptual": [segmenter, targets.keep_mask],
-    }
-    missing = [term for term, inputs in needs.items() if any(each is None for each in inputs)]
-    return replace(weights, **dict.fromkeys(missing, 0.0))
 
 
 NODES: list[type[Any]] = [ConstrainedInversion]

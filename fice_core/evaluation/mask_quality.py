@@ -19,7 +19,7 @@ from torch import Tensor
 from ..demo.attributes import COLOURS
 from ..demo.renderer import Rendering, render
 from ..errors import FiceError
-from ..extraction.body import ARMS, TORSO, find_body_regions
+from ..extraction.anatomy import ARMS, TORSO, find_body_regions
 from ..extraction.extractors import extract_body_regions, extract_pose, segment_regions
 from ..masks.garment import edit_mask
 from ..models import Models
