@@ -100,3 +100,27 @@ def test_paste_changes_only_the_masked_area() -> None:
     assert torch.equal(result[0, :, ~changed], photo[0, :, ~changed])
     with pytest.raises(ValueError, match="for a frame"):
         frame.paste(torch.zeros(1, 3, 20, 20), photo[..., 1:])
+
+
+@pytest.mark.parametrize("size", [(8, 8), (30, 20), (17, 40), (64, 64)])
+@pytest.mark.parametrize("resolution", [(8, 8), (16, 8)])
+def test_a_frame_gives_back_what_it_took(size, resolution):
+    frame = Frame.around((max(size[0], 16), max(size[1], 16)), resolution)
+    constant = torch.full((1, 3, *frame.size), 0.25)
+    framed = frame.fit(constant)
+    assert framed.shape == (1, 3, *resolution)
+    restored = frame.restore(framed)
+    assert restored.shape == constant.shape
+    torch.testing.assert_close(restored, constant)
+    # The same proportions as the generator's, up to rounding: nothing is squeezed.
+    left, right, top, bottom = frame.padding
+    height, width = frame.size[0] + top + bottom, frame.size[1] + left + right
+    assert height / width == pytest.approx(resolution[0] / resolution[1], rel=0.07)
+    assert 0 in (left + right, top + bottom)
+
+
+def test_images_of_the_right_size_are_not_touched():
+    frame = Frame.around((16, 16), (16, 16))
+    images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert frame.fit(images) is images
+    assert torch.equal(frame.restore(images), images)

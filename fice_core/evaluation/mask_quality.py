@@ -22,9 +22,9 @@ from ..errors import FiceError
 from ..extraction.anatomy import ARMS, TORSO, find_body_regions
 from ..extraction.extractors import extract_body_regions, extract_pose, segment_regions
 from ..masks.garment import edit_mask
+from ..masks.guided_filter import refine_mask
 from ..models import Models
 from ..networks.densepose import UPPER_BODY_LABELS
-from ..ops.guided_filter import refine_mask
 from ..ops.resize import resize
 from ..settings import MaskSettings
 from .evaluator import cases

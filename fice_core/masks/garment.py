@@ -8,10 +8,10 @@ pixels that the edit visibly changes are clothing; a bare forearm stays as in th
 import torch
 
 from ..extraction.anatomy import BodyRegions
-from ..ops.guided_filter import refine_mask
 from ..ops.morphology import blur, box_filter, dilate, max_filter
 from ..ops.resize import resize, working_copy
 from ..settings import MaskSettings
+from .guided_filter import refine_mask
 
 _ARM_SMOOTHING = 0.015  # radius over which a change is averaged, a fraction of the height
 _SLIVER = 0.008  # half of the smallest width of a sleeve, a fraction of the height

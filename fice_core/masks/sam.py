@@ -10,8 +10,8 @@ from torch import Tensor
 from ..extraction.anatomy import HANDS, HEAD, TORSO
 from ..networks.sam import INSIDE, OUTSIDE, UNUSED, Prompts, Sam
 from ..ops.autograd import without_grad
-from ..ops.guided_filter import refine_mask
 from ..ops.overlap import soft_iou
+from .guided_filter import refine_mask
 
 # Channels of `parts` (DensePose 15 to 18): outer and inner half of each upper arm.
 _UPPER_ARMS = ((4, 6), (5, 7))

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 
 from ..framing import Frame
+from ..masks.guided_filter import refine_mask
 from ..networks.segmenter import Regions
-from ..ops.guided_filter import refine_mask
 from ..ops.morphology import max_filter
 from ..ops.resize import resize, working_copy
 from .poisson import membrane

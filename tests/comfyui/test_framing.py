@@ -299,7 +299,7 @@ def _refine(**more):
 
 
 def test_a_rough_mask_is_refined(server, photo):
-    from fice_core.ops.guided_filter import refine_mask
+    from fice_core.masks.guided_filter import refine_mask
 
     run = server.run(_refine())
     assert run.status == "success", run.error

@@ -1,20 +1,15 @@
 """The whole method on toy networks: pairing, stitching, warnings, interruption, loading."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from toys import BLIND, SIZE, toy_generator, toy_models
 
-import fice_core
-from fice_core import models as model_files
 from fice_core.editing.pipeline import edit
 from fice_core.editing.result import EditInterrupted
 from fice_core.errors import FiceError
 from fice_core.framing import Frame
-from fice_core.models import load_models, resolve_device
 from fice_core.settings import EditSettings
 
 FAST = BLIND
@@ -171,79 +166,6 @@ def test_ctrl_c_leaves_an_edit():
     assert partial.images.shape == images.shape
     outside = (partial.edit_mask == 0).expand_as(images)
     assert torch.equal(partial.images[outside], images[outside])
-
-
-def test_a_folder_without_models_says_what_to_do(tmp_path):
-    with pytest.raises(FiceError, match="no folder of models"):
-        load_models(tmp_path / "missing")
-    with pytest.raises(FiceError, match=r"generator is missing: put generator\.\*"):
-        load_models(tmp_path)
-    for name in ("generator.pt", "e4e.pt", "densepose.pkl", "segmentator.pt"):
-        (tmp_path / name).write_bytes(b"")
-    with pytest.raises(FiceError, match="clip is missing"):  # before two gigabytes are read
-        load_models(tmp_path)
-    (tmp_path / "RN50x4.pt").write_bytes(b"")
-    with pytest.raises(FiceError, match=r"generator\.pt"):
-        load_models(tmp_path)
-
-
-def test_a_missing_clip_is_never_downloaded_unasked(tmp_path):
-    with pytest.raises(FiceError, match=r"clip is missing: .* RN50x4-quickgelu:openai"):
-        model_files._require(tmp_path, "clip")
-
-
-def test_the_authors_file_names_are_found(tmp_path):
-    names = ("generator.pt", "e4e.pt", "densepose.pkl", "segmentator.pt", "clip_rn50x4.pt")
-    for name in names:
-        (tmp_path / name).touch()
-    kinds = ("generator", "encoder", "densepose", "segmenter", "clip")
-    assert [model_files._find(tmp_path, kind).name for kind in kinds] == list(names)
-
-
-def test_devices():
-    assert resolve_device("cpu") == "cpu"
-    assert resolve_device("auto") in {"cpu", "cuda", "mps"}
-    for name in ("warp", "cuda:99", ""):
-        with pytest.raises(FiceError, match="device"):
-            resolve_device(name)
-
-
-@pytest.mark.parametrize("size", [(8, 8), (30, 20), (17, 40), (64, 64)])
-@pytest.mark.parametrize("resolution", [(8, 8), (16, 8)])
-def test_a_frame_gives_back_what_it_took(size, resolution):
-    frame = Frame.around((max(size[0], 16), max(size[1], 16)), resolution)
-    constant = torch.full((1, 3, *frame.size), 0.25)
-    framed = frame.fit(constant)
-    assert framed.shape == (1, 3, *resolution)
-    restored = frame.restore(framed)
-    assert restored.shape == constant.shape
-    torch.testing.assert_close(restored, constant)
-    # The same proportions as the generator's, up to rounding: nothing is squeezed.
-    left, right, top, bottom = frame.padding
-    height, width = frame.size[0] + top + bottom, frame.size[1] + left + right
-    assert height / width == pytest.approx(resolution[0] / resolution[1], rel=0.07)
-    assert 0 in (left + right, top + bottom)
-
-
-def test_pictures_of_the_right_size_are_not_touched():
-    frame = Frame.around((16, 16), (16, 16))
-    images = photos(1, 16, 16)
-    assert frame.fit(images) is images
-    assert torch.equal(frame.restore(images), images)
-
-
-def test_importing_the_package_imports_no_torch():
-    code = "import sys, fice_core, fice_core.settings; fice_core.EditSettings(); "
-    code += "sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_the_public_names_exist():
-    for name in fice_core.__all__:
-        assert getattr(fice_core, name) is not None
-    assert fice_core.edit is edit
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        getattr(fice_core, "nonsense")  # noqa: B009
 
 
 def test_a_mask_that_is_0_everywhere():

@@ -3,7 +3,6 @@
 import torch
 
 from fice_core.inversion.clip_views import garment_view
-from fice_core.inversion.losses import direction_loss
 
 
 def test_the_garments_view_is_the_box_around_it_by_hand() -> None:
@@ -44,18 +43,3 @@ def test_only_the_garment_gets_a_gradient() -> None:
     pulled = images.grad[0].abs().sum(dim=0) > 0
     assert pulled[8:16, 8:16].all()
     assert pulled.sum() == 64
-
-
-def test_direction_loss_by_hand() -> None:
-    photo = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-    image = torch.tensor([[1.0, 2.0], [1.0, -2.0], [3.0, 2.0]])
-    direction = torch.tensor([[0.0, 0.5]] * 3)
-    loss = direction_loss(image, photo, direction)
-    torch.testing.assert_close(loss, torch.tensor([0.0, 2.0, 1 - 0.5**0.5]))
-
-
-def test_direction_loss_gradient() -> None:
-    rng = torch.Generator().manual_seed(2)
-    features = [torch.randn(2, 5, generator=rng, dtype=torch.float64) for _ in range(3)]
-    image = features[0].requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: direction_loss(x, *features[1:]), (image,))

@@ -131,3 +131,18 @@ def test_gradients():
     )
     assert check(losses.latent_loss, _inputs(2, 3, 4))
     assert check(lambda x: losses.latent_prior_loss(x, statistics), _inputs(2, 3, 1))
+
+
+def test_direction_loss_by_hand() -> None:
+    photo = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    image = torch.tensor([[1.0, 2.0], [1.0, -2.0], [3.0, 2.0]])
+    direction = torch.tensor([[0.0, 0.5]] * 3)
+    loss = losses.direction_loss(image, photo, direction)
+    torch.testing.assert_close(loss, torch.tensor([0.0, 2.0, 1 - 0.5**0.5]))
+
+
+def test_direction_loss_gradient() -> None:
+    rng = torch.Generator().manual_seed(2)
+    features = [torch.randn(2, 5, generator=rng, dtype=torch.float64) for _ in range(3)]
+    image = features[0].requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: losses.direction_loss(x, *features[1:]), (image,))

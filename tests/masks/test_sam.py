@@ -9,9 +9,9 @@ from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
 from fice_core.evaluation.metrics import mask_iou
 from fice_core.extraction.anatomy import HANDS, HEAD
+from fice_core.masks.guided_filter import refine_mask
 from fice_core.masks.sam import _deepest, refine_by_sam, sam_prompts
 from fice_core.networks.sam import Prompts
-from fice_core.ops.guided_filter import refine_mask
 
 
 @pytest.fixture(scope="module")

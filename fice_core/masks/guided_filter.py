@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .resize import WORKING_SIDE, resize, working_copy
+from ..ops.resize import WORKING_SIDE, resize, working_copy
 
 _STRIP = 1 << 20  # pixels of the photo that are processed at a time
 _GAIN = 2.0  # contrast gain of the mask between two filters; without it, small errors accumulate

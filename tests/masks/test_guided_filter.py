@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from fice_core.demo.attributes import sample_attributes
 from fice_core.demo.renderer import Rendering, render
 from fice_core.evaluation.metrics import mask_iou
-from fice_core.ops import guided_filter
-from fice_core.ops.guided_filter import _fit, _predict, _solve, _window_mean, refine_mask
+from fice_core.masks import guided_filter
+from fice_core.masks.guided_filter import _fit, _predict, _solve, _window_mean, refine_mask
 from fice_core.ops.resize import resize
 
 
