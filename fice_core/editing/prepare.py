@@ -93,25 +93,9 @@ def prepare(
     if mask is not None:
         mask = mask.detach().to(torch.float32).clamp(0, 1).expand(len(photos), -1, -1, -1)
     frames = _frames(models, photos, settings, frames)
-    framed = torch.cat(
-        [
-            _framed(photo, frame, models)
-            for photo, frame in zip(photos.split(1), frames, strict=True)
-        ]
-    )
+    framed = _framed(photos, frames, models)
     regions = segment_regions(models.segmenter, framed, settings.max_batch)
-    encoder = models.load_encoder()
-    w_plus = encode_latent(models.generator, encoder, framed, settings.max_batch)
-    shown = framed
-    replaced = torch.zeros(len(framed), 1, 1, 1, dtype=torch.bool, device=framed.device)
-    if settings.backdrop == "auto" and settings.keeps_outside:
-        seen = synthesize(models.generator, w_plus, True, settings.max_batch)
-        replaced = is_out_of_domain(framed, seen, regions)
-        if replaced.any():
-            colour = generator_background(models.generator, models.segmenter)
-            shown = torch.where(replaced, replace_background(framed, regions, colour), framed)
-            w_plus = encode_latent(models.generator, encoder, shown, settings.max_batch)
-    del encoder  # it is the largest network, and the next stages need the memory
+    w_plus, shown, replaced = _encode(models, framed, regions, settings)
     parts = extract_pose(models.densepose, shown, settings.max_batch)
     body = find_body_regions(parts, regions)
     refined = None
@@ -128,10 +112,7 @@ def prepare(
         w_plus = refined.w_plus
     keep = _keep_mask(regions, body, settings)
     if mask is not None:
-        within = [
-            _framed(row, frame, models) for row, frame in zip(mask.split(1), frames, strict=True)
-        ]
-        keep = 1 - (1 - keep) * torch.cat(within)
+        keep = 1 - (1 - keep) * _framed(mask, frames, models)
 
     edits = torch.arange(count, device=models.device)
     photo, prompt = edits % len(photos), edits % len(texts.features)
@@ -141,7 +122,7 @@ def prepare(
         frames=[frames[i] for i in photo.tolist()],
         framed=framed[photo],
         regions=Regions(*(region[photo] for region in regions)),
-        replaced=replaced[photo].flatten().tolist(),
+        replaced=replaced[photo].tolist(),
         targets=Targets(
             images=shown[photo],
             w_plus=w_plus[photo],
@@ -158,9 +139,28 @@ def prepare(
     )
 
 
-def _framed(photo: torch.Tensor, frame: Frame, models: Models) -> torch.Tensor:
-    """A photo or mask (1, C, H, W) at the generator's resolution, on the models' device."""
-    return frame.fit(photo.float()).to(models.device)
+def _encode(
+    models: Models, framed: torch.Tensor, regions: Regions, settings: EditSettings
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Starting codes of N photos, the images they show, and whether the background is replaced, (N,)."""
+    encoder = models.load_encoder()  # it may be read from its file: once for both passes
+    w_plus = encode_latent(models.generator, encoder, framed, settings.max_batch)
+    if settings.backdrop == "keep" or not settings.keeps_outside:
+        return w_plus, framed, torch.zeros(len(framed), dtype=torch.bool, device=framed.device)
+    generated = synthesize(models.generator, w_plus, True, settings.max_batch)
+    replaced = is_out_of_domain(framed, generated, regions)
+    if not replaced.any():
+        return w_plus, framed, replaced.flatten()
+    colour = generator_background(models.generator, models.segmenter)
+    shown = torch.where(replaced, replace_background(framed, regions, colour), framed)
+    w_plus = encode_latent(models.generator, encoder, shown, settings.max_batch)
+    return w_plus, shown, replaced.flatten()
+
+
+def _framed(images: torch.Tensor, frames: Sequence[Frame], models: Models) -> torch.Tensor:
+    """Photos or masks (N, C, H, W) in their frames, at the generator's resolution, on the models' device."""
+    rows = zip(images.float().split(1), frames, strict=True)
+    return torch.cat([frame.fit(image).to(models.device) for image, frame in rows])
 
 
 def _frames(

@@ -69,8 +69,8 @@ def test_pictures_and_prompts_pair_up(pictures, prompts, pairs):
 @pytest.mark.parametrize(
     ("pictures", "prompts", "message"),
     [
-        (2, ["a", "b", "c"], "2 pictures and 3 prompts do not pair up"),
-        (3, ["a", "b"], "3 pictures and 2 prompts do not pair up"),
+        (2, ["a", "b", "c"], "2 images and 3 prompts do not pair up"),
+        (3, ["a", "b"], "3 images and 2 prompts do not pair up"),
         (1, [], "there are no prompts"),
         (1, "", "the prompt is empty"),
         (2, ["a shirt", "  "], "the prompt is empty"),
