@@ -121,7 +121,7 @@ def command(
     _warn_of_losses(jobs, photos)
 
     models = models_of(source, clip, device)
-    # All frames are known before the first edit begins, so that a photo without a person is.
+    # Frames come first: a photo without a person ends the command before any edit.
     _for_each(firsts, "looking for the persons", lambda job: subjects.read(job, models))
     texts = {"negative": negative, "source": worn}
     run = Run(models, settings, source, subjects, folder, texts, keep_on_interrupt, report)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @models_option
 @steps_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the pairs.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of pairs.")
 @device_option
 @click.option("--report", metavar="FILE.json", help="Write every figure here.")
 @click.option("--bare", is_flag=True, help="Only edits from long sleeves to short ones or none.")

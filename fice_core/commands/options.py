@@ -75,7 +75,7 @@ hold_option = click.option(
     default=None,
     help="Generate the garment alone; elsewhere the generator keeps the features of the start.",
 )
-seed_option = click.option("--seed", type=int, help="Of random numbers.  [default: 0]")
+seed_option = click.option("--seed", type=int, help="Seed of the random numbers.  [default: 0]")
 execution_option = click.option(
     "--execution",
     type=click.Choice(get_args(Execution)),

@@ -1,7 +1,5 @@
 """Every mistake a user can make ends in one clear line and exit code 2, and leaves nothing behind."""
 
-import errno
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,59 +12,14 @@ import pytest
 import torch
 from checkpoint_writers import VOCABULARY, tiny_clip, tiny_generator, tiny_openai_clip
 from click.testing import CliRunner
+from command import edit_mistake, mistake
 from PIL import Image
 from png_files import png
-from toys import toy_models
 
 from fice_core import checkpoints, editing
 from fice_core.cli import main
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, editing.Models]:
-    """Toy networks in place of the demonstration set; `["now"]` may be exchanged."""
-    stock = {"now": toy_models()}
-    real = editing.load_models
-
-    def load_models(source: str, device: str, clip: str | None) -> editing.Models:
-        if source != "demo":
-            return real(source, device=device, clip=clip)
-        editing.resolve_device(device)
-        return stock["now"]
-
-    monkeypatch.setattr(editing, "load_models", load_models)
-    return stock
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def mistake(*arguments: object) -> str:
-    """Run a command line that must fail; the line it says, without "fice: "."""
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if not isinstance(result.exception, SystemExit):
-        raise AssertionError(f"no mistake was found: {result.output!r}") from result.exception
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert result.stderr.startswith("fice: ")
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.endswith("\n")
-    return result.stderr.removeprefix("fice: ").rstrip()
-
-
-def edit(photo: object, out: object, *more: object, prompt: str = "a shirt") -> str:
-    """As `mistake`; toy networks see no persons, so they are shown the whole image."""
-    frame = (
-        [] if {"--frame", "--box", "--person", "--person-mask"} & set(more) else ["--frame=whole"]
-    )
-    return mistake("edit", photo, "--prompt", prompt, "-o", out, "--steps", 2, *frame, *more)
 
 
 # Images
@@ -125,12 +78,12 @@ def test_bad_image(
 ) -> None:
     path, out = tmp_path / "bad.png", tmp_path / "out.png"
     make(path)
-    message = edit(path, out)
+    message = edit_mistake(path, out)
     assert words in message
     assert str(path) in message
     assert not out.exists()
     # Among good ones it is named, and nothing is done by halves.
-    message = edit(photo, tmp_path / "edits", path)
+    message = edit_mistake(photo, tmp_path / "edits", path)
     assert str(path) in message
     assert list((tmp_path / "edits").glob("*")) == []
 
@@ -166,7 +119,7 @@ def test_turned_image_is_edited_upright(models: object, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prompt", ["", "   ", "\n"])
 def test_empty_prompt(models: object, photo: Path, tmp_path: Path, prompt: str) -> None:
-    assert "prompt is empty" in edit(photo, tmp_path / "o.png", prompt=prompt)
+    assert "prompt is empty" in edit_mistake(photo, tmp_path / "o.png", prompt=prompt)
 
 
 @pytest.mark.parametrize("kind", ["words", "byte pairs"])
@@ -179,7 +132,7 @@ def test_prompt_of_300_words(
     )
     now = models["now"]
     models["now"] = replace(now, clip=clip)
-    message = edit(photo, tmp_path / "o.png", prompt=" ".join(list(VOCABULARY)[:1] * 300))
+    message = edit_mistake(photo, tmp_path / "o.png", prompt=" ".join(list(VOCABULARY)[:1] * 300))
     assert (
         f"302 tokens, but this CLIP model reads at most {clip.tokenizer.context_length}" in message
     )
@@ -206,30 +159,30 @@ def test_steps(models: object, photo: Path, tmp_path: Path, steps: str) -> None:
 
 @pytest.mark.parametrize("seed", ["-1", "x"])
 def test_seed(models: object, photo: Path, tmp_path: Path, seed: str) -> None:
-    assert "seed" in edit(photo, tmp_path / "o.png", f"--seed={seed}")
+    assert "seed" in edit_mistake(photo, tmp_path / "o.png", f"--seed={seed}")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "", "meta", "nonsense:1"])
 def test_device(models: object, photo: Path, tmp_path: Path, device: str) -> None:
-    message = edit(photo, tmp_path / "o.png", "--device", device)
+    message = edit_mistake(photo, tmp_path / "o.png", "--device", device)
     assert repr(device) in message
     assert "cpu" in message
 
 
 def test_preset(models: object, photo: Path, tmp_path: Path) -> None:
-    message = edit(photo, tmp_path / "o.png", "--preset", "fast")
+    message = edit_mistake(photo, tmp_path / "o.png", "--preset", "fast")
     assert "default" in message
     assert "paper" in message
 
 
 def test_models(models: object, photo: Path, tmp_path: Path) -> None:
-    message = edit(photo, tmp_path / "o.png", "--models", tmp_path / "none")
+    message = edit_mistake(photo, tmp_path / "o.png", "--models", tmp_path / "none")
     assert str(tmp_path / "none") in message
     (tmp_path / "bare").mkdir()
-    assert "generator" in edit(photo, tmp_path / "o.png", "--models", tmp_path / "bare")
+    assert "generator" in edit_mistake(photo, tmp_path / "o.png", "--models", tmp_path / "bare")
     for name in ("generator.pt", "e4e.pt", "densepose.pkl", "segmentator.pt", "RN50x4.pt"):
         (tmp_path / "bare" / name).write_text("hello")
-    assert "generator.pt" in edit(photo, tmp_path / "o.png", "--models", tmp_path / "bare")
+    assert "generator.pt" in edit_mistake(photo, tmp_path / "o.png", "--models", tmp_path / "bare")
 
 
 @pytest.mark.parametrize(
@@ -260,90 +213,6 @@ def test_train_over_an_earlier_run(tmp_path: Path, photo: Path) -> None:
     (tmp_path / "generator.ckpt").touch()
     assert "--resume" in mistake("train", "demo", "-o", tmp_path)
     assert "cannot make the folder" in mistake("train", "demo", "-o", photo)
-
-
-# Outputs
-
-
-def test_missing_output_folder(models: object, photo: Path, tmp_path: Path) -> None:
-    assert "make the folder" in edit(photo, tmp_path / "none" / "o.png")
-    assert "make the folder" in edit(
-        photo, tmp_path / "o.png", "--report", tmp_path / "none" / "r.json"
-    )
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["photo.png"]
-
-
-def test_output_below_a_file(models: object, photo: Path) -> None:
-    assert "cannot write" in edit(photo, photo / "o.png")
-    assert "cannot make the folder" in edit(photo, f"{photo}/folder/")
-
-
-def test_unwritable_output_is_found_before_the_work(
-    models: object, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def work(*_: object, **__: object) -> None:
-        raise AssertionError("the work began")
-
-    monkeypatch.setattr(editing, "load_models", work)
-
-    def denied(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr("tempfile.mkstemp", denied)
-    assert "Permission denied" in edit(photo, tmp_path / "o.png")
-    assert "Permission denied" in mistake("demo", "-o", tmp_path / "demo")
-
-
-def test_output_of_unknown_format(models: object, photo: Path, tmp_path: Path) -> None:
-    assert ".png" in edit(photo, tmp_path / "o.xyz")
-
-
-def test_several_edits_into_one_file(models: object, photo: Path, tmp_path: Path) -> None:
-    assert "folder" in edit(photo, tmp_path / "o.png", "--prompt", "a top")
-
-
-def test_output_over_an_input(models: object, photo: Path, tmp_path: Path) -> None:
-    before = photo.read_bytes()
-    assert "overwrite" in edit(photo, photo)
-    assert "overwrite" in edit(photo, tmp_path)
-    assert photo.read_bytes() == before
-
-
-def test_two_outputs_of_one_name(models: object, photo: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    twin = tmp_path / "other" / "photo.png"
-    twin.write_bytes(photo.read_bytes())
-    assert "is also that of" in edit(photo, tmp_path / "out", twin)
-
-
-def test_full_disk_at_the_end(models: object, photo: Path, tmp_path: Path) -> None:
-    """A write beyond the limit of the process fails as on a full disk, in the middle of the file."""
-    out = tmp_path / "o.png"
-    out.write_bytes(b"an older image")
-    script = (
-        "import resource, sys\n"
-        "from fice_core import editing, images\n"
-        "from fice_core.cli import main\n"
-        "from toys import toy_models\n"
-        "def load_models(*a, **k):\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\n"
-        "    return toy_models()\n"
-        "editing.load_models = load_models\n"
-        "main(prog_name='fice')\n"
-    )
-    line = ["edit", str(photo), "--prompt", "a", "-o", str(out), "--steps", "2"]
-    line += ["--frame", "whole"]
-    run = subprocess.run(
-        [sys.executable, "-c", script, *line],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 2, run.stderr
-    assert run.stderr.startswith(f"fice: cannot write {out}: ")
-    assert run.stderr.count("\n") == 1
-    assert out.read_bytes() == b"an older image"
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["o.png", "photo.png"]
 
 
 # Checkpoints
