@@ -89,7 +89,7 @@ def save(
 
 
 def _halved(value: Tensor) -> Tensor:
-    """`value` as float16; as it is if it is no matrix or filter, or beyond float16's range."""
+    """`value` as float16; vectors, and tensors with values beyond its range, do not change."""
     if value.dtype != torch.float32 or value.ndim < 2:
         return value
     half = value.half()
