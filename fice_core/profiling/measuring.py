@@ -99,113 +99,138 @@ def time_models(
         batch, repeat, compiled: see `Configuration`.
         progress: called after every repetition.
     """
-    machine = describe(str(ours.device))
-    cuda = ours.device.type == "cuda"
-    targets = make_targets(ours, batch)
-    steps = _STEPS_ON_CUDA if cuda else 1
-    w_statistics = latent_statistics(ours.generator)
-    clock, peaks = Clock(ours.device), Peaks(ours.device)
-    encoder = ours.load_encoder()  # loading is not a part of a pass
+    comparison = _Comparison(plain, ours, batch, compiled)
+    for repetition in range(repeat + 1):
+        comparison.repeat()
+        if repetition == 0:  # discarded, because caches were empty
+            comparison.forget()
+        progress()
+    return comparison.timing()
 
-    def real(settings: EditSettings, **other: Any) -> RealLoop:
-        return RealLoop(ours, targets, replace(settings, **other), w_statistics, steps)
 
-    authors = None
-    if plain is not None:
-        authors = PlainLoop(plain, targets, EditSettings.paper(), steps)
+class _Comparison:
+    """The loops that are compared, and what is measured of them.
 
-    def compared(**other: Any) -> dict[str, RealLoop | PlainLoop]:
+    Args:
+        plain, ours, batch, compiled: see `time_models`.
+    """
+
+    def __init__(self, plain: Models | None, ours: Models, batch: int, compiled: bool) -> None:
+        self.ours, self.batch = ours, batch
+        self.on_cuda = ours.device.type == "cuda"
+        self.targets = make_targets(ours, batch)
+        self.statistics = latent_statistics(ours.generator)
+        self.clock, self.peaks = Clock(ours.device), Peaks(ours.device)
+        self.encoder = ours.load_encoder()  # loading is not a part of a pass
+        self.steps = _STEPS_ON_CUDA if self.on_cuda else 1
+        self.authors = None
+        if plain is not None:
+            self.authors = PlainLoop(plain, self.targets, EditSettings.paper(), self.steps)
+        self.loops = self._compared()
+        # Stages and operations of graphs and compiled code are not visible.
+        self.eager = self._loop(EditSettings(), execution="eager")
+        if self.on_cuda:
+            self.loops[OURS + _EAGER] = self.eager
+        self.compiling = self._compile() if compiled else None
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all times measured so far."""
+        self.seconds: dict[str, list[float]] = {}
+        self.stage_seconds: dict[str, list[float]] = {}
+        self.encoder_seconds: list[float] = []
+
+    def repeat(self) -> None:
+        """Measure everything once."""
+        with tf32(False):
+            self.peaks.sample()
+            for name, loop in self.loops.items():
+                laps = Laps(self.clock.read)
+                with optimiser_marked(laps.mark):
+                    self._note(name, loop)
+                if name == OURS:
+                    taken = laps.between(self.clock.between)[OPTIMISER] / loop.steps
+                    _append(self.stage_seconds, {OPTIMISER: taken})
+            stages = self.eager.stages(self.clock.read, self.clock.between)
+            _append(self.stage_seconds, stages)
+            first = self.clock.read()
+            self._encode()
+            self.encoder_seconds.append(self.clock.between(first, self.clock.read()))
+        if self.on_cuda:
+            with tf32(True):
+                for name in (OURS, PAPER, PLAIN):
+                    if name in self.loops:
+                        self._note(name + _TF32, self.loops[name])
+
+    def timing(self) -> Timing:
+        """All times, with the operations of every loop and stage."""
+        whole = self._count(self._compared(execution="eager"))
+        rounded = self._count({OURS: self.eager}, torch.bfloat16)
+        with Operations() as operations:
+            self._encode()
+
+        def loop(kind: str, name: str, spent: list[float]) -> Loop:
+            for suffix in (_TF32, _COMPILED, _EAGER):
+                name = name.removesuffix(suffix)
+            return Loop(spent, whole[kind].get(name, 0.0), rounded[kind].get(name, 0.0))
+
+        names = sorted(self.stage_seconds, key=lambda name: name == OPTIMISER)  # the last stage
+        return Timing(
+            resolution=self.ours.generator.resolution,
+            stages={name: loop("stages", name, self.stage_seconds[name]) for name in names},
+            loops={name: loop("loops", name, spent) for name, spent in self.seconds.items()},
+            encoder=Loop(self.encoder_seconds, operations.read()),
+            peaks=self.peaks.rates,
+            machine=describe(str(self.ours.device)),
+            compiling=self.compiling,
+        )
+
+    def _loop(self, settings: EditSettings, **other: Any) -> RealLoop:
+        chosen = replace(settings, **other)
+        return RealLoop(self.ours, self.targets, chosen, self.statistics, self.steps)
+
+    def _compared(self, **other: Any) -> dict[str, RealLoop | PlainLoop]:
         result: dict[str, RealLoop | PlainLoop] = {
-            OURS: real(EditSettings(), **other),
-            PAPER: real(EditSettings.paper(), **other),
+            OURS: self._loop(EditSettings(), **other),
+            PAPER: self._loop(EditSettings.paper(), **other),
         }
-        if authors is not None:
-            result[PLAIN] = authors
-        if multiplies_bfloat16(ours.device):
-            result[OURS + _FP32] = real(EditSettings(), mixed_precision=False, **other)
+        if self.authors is not None:
+            result[PLAIN] = self.authors
+        if multiplies_bfloat16(self.ours.device):
+            result[OURS + _FP32] = self._loop(EditSettings(), mixed_precision=False, **other)
         return result
 
-    loops = compared()
-    # Stages and operations of graphs and compiled code are not visible.
-    eager_loops = compared(execution="eager")
-    eager = real(EditSettings(), execution="eager")
-    if cuda:
-        loops[OURS + _EAGER] = eager
-    compiling = None
-    if compiled:
-        compiled_loop = loops[OURS + _COMPILED] = real(EditSettings(), execution="compile")
+    def _compile(self) -> float:
+        """Add the compiled loop; the seconds that compiling takes."""
+        loop = self._loop(EditSettings(), execution="compile")
+        self.loops[OURS + _COMPILED] = loop
         with tf32(False):
-            cold, warm = (_whole(compiled_loop, clock) for _ in range(2))
-        compiling = cold - warm
-    seconds: dict[str, list[float]] = {}
-    stage_seconds: dict[str, list[float]] = {}
-    encoder_seconds: list[float] = []
+            cold, warm = (_whole(loop, self.clock) for _ in range(2))
+        return cold - warm
 
-    def note(into: dict[str, list[float]], values: dict[str, float]) -> None:
-        for name, value in values.items():
-            into.setdefault(name, []).append(value)
+    def _encode(self) -> torch.Tensor:
+        return encode_latent(self.ours.generator, self.encoder, self.targets.images, self.batch)
 
-    def encode() -> torch.Tensor:
-        return encode_latent(ours.generator, encoder, targets.images, batch)
+    def _note(self, name: str, loop: RealLoop | PlainLoop) -> None:
+        """Measure the seconds of a step."""
+        spent = self.clock.between(*loop.lap(self.clock.read)) / loop.steps
+        _append(self.seconds, {name: spent})
 
-    def once() -> None:
-        for name, loop in loops.items():
-            laps = Laps(clock.read)
-            with optimiser_marked(laps.mark):
-                note(seconds, {name: clock.between(*loop.lap(clock.read)) / loop.steps})
-            if name == OURS:
-                taken = laps.between(clock.between)[OPTIMISER] / loop.steps
-                note(stage_seconds, {OPTIMISER: taken})
-
-    for repetition in range(repeat + 1):
-        with tf32(False):
-            peaks.sample()
-            once()
-            note(stage_seconds, eager.stages(clock.read, clock.between))
-            first = clock.read()
-            encode()
-            encoder_seconds.append(clock.between(first, clock.read()))
-        if cuda:
-            with tf32(True):
-                for name, loop in loops.items():
-                    if name not in (OURS, PAPER, PLAIN):
-                        continue
-                    spent = clock.between(*loop.lap(clock.read)) / loop.steps
-                    note(seconds, {name + _TF32: spent})
-        if repetition == 0:  # discarded, because caches were empty
-            seconds, stage_seconds, encoder_seconds = {}, {}, []
-        progress()
-
-    def count(
-        some: Mapping[str, RealLoop | PlainLoop], of: torch.dtype | None = None
+    def _count(
+        self, loops: Mapping[str, RealLoop | PlainLoop], of: torch.dtype | None = None
     ) -> dict[str, dict[str, float]]:
+        """The operations of a step of each loop, and of our stages; only those of one format if given."""
         with Operations(of) as operations:
             steps = {
                 name: difference(*loop.lap(operations.read)) / loop.steps
-                for name, loop in some.items()
+                for name, loop in loops.items()
             }
-            return {"loops": steps, "stages": eager.stages(operations.read, difference)}
+            return {"loops": steps, "stages": self.eager.stages(operations.read, difference)}
 
-    whole, rounded = count(eager_loops), count({OURS: eager}, torch.bfloat16)
-    with Operations() as operations:
-        encode()
-    passes = Loop(encoder_seconds, operations.read())
 
-    def loop_of(kind: str, name: str, spent: list[float]) -> Loop:
-        for suffix in (_TF32, _COMPILED, _EAGER):
-            name = name.removesuffix(suffix)
-        return Loop(spent, whole[kind].get(name, 0.0), rounded[kind].get(name, 0.0))
-
-    names = sorted(stage_seconds, key=lambda name: name == OPTIMISER)  # the last stage of a step
-    return Timing(
-        resolution=ours.generator.resolution,
-        stages={name: loop_of("stages", name, stage_seconds[name]) for name in names},
-        loops={n: loop_of("loops", n, v) for n, v in seconds.items()},
-        encoder=passes,
-        peaks=peaks.rates,
-        machine=machine,
-        compiling=compiling,
-    )
+def _append(into: dict[str, list[float]], values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        into.setdefault(name, []).append(value)
 
 
 def _whole(loop: RealLoop, clock: Clock) -> float:
