@@ -154,26 +154,27 @@ class Objective:
                 found[name] = cached[name]
                 continue
             self._on_stage(name)
-            value = term(image, targets, step)
-            pull = torch.autograd.grad(self.weights[name] * value.sum(), image)[0]
-            found[name] = CachedTerm(value.detach(), pull)
+            loss = term(image, targets, step)
+            pull = torch.autograd.grad(self.weights[name] * loss.sum(), image)[0]
+            found[name] = CachedTerm(loss.detach(), pull)
         terms = {name: one.value for name, one in found.items()}
         gradient = torch.zeros_like(codes)
         if found:
             if not keep_graph:
                 self._on_stage(AGAIN)
                 images = self._render(codes, targets)
-            pull = torch.stack([one.image_gradient for one in found.values()]).sum(dim=0)
             self._on_stage(BACKWARD)
+            pull = torch.stack([one.image_gradient for one in found.values()]).sum(dim=0)
             gradient += torch.autograd.grad(images, codes, pull)[0]
         for name, code_term in self._code_terms.items():
             self._on_stage(name)
-            value = code_term(codes)
-            gradient += torch.autograd.grad(self.weights[name] * value.sum(), codes)[0]
-            terms[name] = value.detach()
-        self._on_stage(None)
+            loss = code_term(codes)
+            gradient += torch.autograd.grad(self.weights[name] * loss.sum(), codes)[0]
+            terms[name] = loss.detach()
         kept = {name: one for name, one in found.items() if name in self.every}
-        return ObjectiveValue(terms, self._weighted(terms), image.detach(), gradient, kept)
+        value = ObjectiveValue(terms, self._weighted(terms), image.detach(), gradient, kept)
+        self._on_stage(None)
+        return value
 
     def total(self, codes: torch.Tensor, targets: Targets, max_batch: int) -> torch.Tensor:
         """The weighted sum alone, (N,), at `codes` (N, num_ws, w_dim), in pieces of `max_batch`."""
