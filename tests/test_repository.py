@@ -100,6 +100,25 @@ def test_imports_point_to_lower_layers(path: Path) -> None:
     assert upward == [], f"{own} imports {upward}, which lie no lower"
 
 
+def test_the_architecture_page_draws_the_tree_as_it_is() -> None:
+    """Packages whose files the page lists, and the folder of the nodes."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", page, flags=re.DOTALL)
+    assert tree is not None
+    here: set[str] = set()
+    listed: dict[str, set[str]] = {}
+    for line in tree[1].splitlines():
+        if match := re.match(r" *(\w+)/ ", line):
+            here = listed.setdefault(match[1], set())
+        here |= set(re.findall(r"\w+\.py", line))
+    layers = "\n".join(line for line in page.splitlines() if re.match(r"\| \d+ \|", line))
+    assert re.findall(r"`(\w+)`", layers) == [name for names in LAYERS[:-1] for name in names]
+    for folder in [*(ROOT / "fice_core").rglob("*/"), ROOT / "nodes"]:
+        found = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+        if len(listed.get(folder.name, ())) > 1 and folder.name != "commands":
+            assert listed[folder.name] == found, folder
+
+
 def test_modules_form_no_circle() -> None:
     """Within a package too, where layers say nothing. Imports for type checkers count."""
     package = ROOT / "fice_core"
