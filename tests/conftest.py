@@ -52,14 +52,14 @@ def parity_network(module: object, cls: type[nn.Module], name: str) -> nn.Module
 
 @pytest.fixture(scope="session")
 def golden() -> dict[str, Tensor]:
-    """The authors' results, float32; pictures and maps thinned by `compact.subset`."""
+    """The authors' results, float32; images and maps thinned by `compact.subset`."""
     with np.load(compact.FILE) as file:
         return {key: torch.from_numpy(file[key]) for key in file.files}
 
 
 @pytest.fixture(scope="session")
 def parity_images() -> Tensor:
-    """The two input pictures, (2, 3, 256, 256) in [0, 1]."""
+    """The two input images, (2, 3, 256, 256) in [0, 1]."""
     return torch.from_numpy(make_checkpoints.test_images())
 
 

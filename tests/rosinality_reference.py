@@ -82,7 +82,7 @@ def map_z(state: dict[str, torch.Tensor], z: Array) -> Array:
 
 
 def render(state: dict[str, torch.Tensor], w_plus: Array) -> Array:
-    """One code (num_ws, d) -> its picture (3, H, W), about [-1, 1]."""
+    """One code (num_ws, d) -> its image (3, H, W), about [-1, 1]."""
     x = _array(state, "input.input")[0]
     x = _styled(state, "conv1", x, w_plus[0], "noises.noise_0", up=False)
     picture = _colour(state, "to_rgb1", x, w_plus[1])

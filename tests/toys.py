@@ -40,13 +40,13 @@ def _random(*shape: int, seed: int) -> torch.Tensor:
 
 
 class ToyGenerator(nn.Module):
-    """Linear: every layer's w adds its own picture to a grey one. Full column rank."""
+    """Linear: every layer's w adds its own image to a grey one. Full column rank."""
 
     def __init__(self, seed: int = 0, poison: float = float("inf")) -> None:
         super().__init__()
         self.resolution, self.num_ws, self.w_dim, self.z_dim = (SIZE, SIZE), LAYERS, WIDTH, 5
         self.basis = nn.Parameter(_random(LAYERS * WIDTH, 3 * SIZE * SIZE, seed=seed) * 0.05)
-        self.synthesis = nn.ParameterList([self.basis])  # all that makes the picture
+        self.synthesis = nn.ParameterList([self.basis])  # all that makes the image
         self.projection = nn.Parameter(_random(self.z_dim, WIDTH, seed=seed + 1))
         self.poison = poison
 
@@ -82,7 +82,7 @@ class ToyEncoder(nn.Module):
 
 
 class ToyClip(nn.Module):
-    """Nonlinear features of the picture; a text's features follow from its letters."""
+    """Nonlinear features of the image; a text's features follow from its letters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class ToyClip(nn.Module):
 
 class ToyDensePose(nn.Module):
     """A fixed person: torso in the middle columns, arms beside it, head above; plus a little of the
-    picture, so that there is a gradient."""
+    image, so that there is a gradient."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         layout = torch.zeros(14, SIZE, SIZE)
@@ -143,7 +143,7 @@ def toy_models(generator: ToyGenerator | None = None) -> Models:
 
 
 def toy_targets(count: int, models: Models, seed: int = 7) -> Targets:
-    """Targets for `count` random pictures, with every field given."""
+    """Targets for `count` random images, with every field given."""
     images = 0.5 + 0.2 * _random(count, 3, SIZE, SIZE, seed=seed)
     with torch.no_grad():
         regions = models.segmenter(images)

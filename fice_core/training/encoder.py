@@ -17,7 +17,7 @@ from ..demo.attributes import sample_attributes
 from ..networks.e4e import Encoder
 from ..networks.stylegan2 import Generator
 from .fakes import Fakes
-from .generator import codes_to_w_plus, picture_loss
+from .generator import codes_to_w_plus, reconstruction_loss
 from .loop import Schedule, Weights, fast_bf16, fit
 from .pool import Pool
 from .wardrobe import AttributeMapping
@@ -80,11 +80,11 @@ def train(
             drawn = target_network.synthesize(w_plus).float()
         code = ((w_plus - known) / spread).square().mean()
         offset = ((w_plus[:, 1:] - w_plus[:, :1]) / spread).square().mean()
-        picture = picture_loss(drawn, images)
-        loss = 0.3 * code + 2.0 * picture + 0.002 * offset
+        pixels = reconstruction_loss(drawn, images)
+        loss = 0.3 * code + 2.0 * pixels + 0.002 * offset
         return loss, {
             "code": code.detach(),
-            "picture": picture.detach(),
+            "pixels": pixels.detach(),
             "l1": F.l1_loss(drawn, images).detach(),
         }
 

@@ -53,7 +53,7 @@ def codes_to_w_plus(
     return spread_over_layers(coarse, fine, num_ws)
 
 
-def picture_loss(output: Tensor, target: Tensor, importance: Tensor | None = None) -> Tensor:
+def reconstruction_loss(output: Tensor, target: Tensor, importance: Tensor | None = None) -> Tensor:
     """Loss of pixels, of finite differences (edges) and of two coarser scales.
 
     Errors up to `_SMALL` are squared, larger ones count by their absolute value. With absolute values
@@ -141,7 +141,7 @@ def rehearse(
     with torch.autocast(w_plus.device.type, dtype=torch.bfloat16, enabled=half):
         output = network.synthesize(w_plus).float()
     target = figures.images.to(output)
-    return output, target, picture_loss(output, target, importance(figures).to(output))
+    return output, target, reconstruction_loss(output, target, importance(figures).to(output))
 
 
 def taught(wardrobe: AttributeMapping, figures: Batch, network: Generator) -> Tensor:

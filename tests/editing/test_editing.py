@@ -40,7 +40,7 @@ def test_the_edit_changes_the_mask_and_nothing_else(outer, size):
     assert result.warnings == ()
 
 
-def test_inside_the_mask_is_the_generated_picture_at_its_own_size():
+def test_inside_the_mask_is_the_generated_image_at_its_own_size():
     images = photos(1, SIZE * 2, SIZE * 2)
     result = edit(toy_models(), images, "a red shirt", FAST)
     full = (result.edit_mask == 1).expand_as(images)
@@ -50,24 +50,24 @@ def test_inside_the_mask_is_the_generated_picture_at_its_own_size():
 
 
 @pytest.mark.parametrize(
-    ("pictures", "prompts", "pairs"),
+    ("count", "prompts", "pairs"),
     [
         (2, ["one"], [(0, 0), (1, 0)]),
         (1, ["one", "two"], [(0, 0), (0, 1)]),
         (2, ["one", "two"], [(0, 0), (1, 1)]),
     ],
 )
-def test_pictures_and_prompts_pair_up(pictures, prompts, pairs):
-    models, images = toy_models(), photos(pictures)
+def test_photos_and_prompts_pair_up(count, prompts, pairs):
+    models, images = toy_models(), photos(count)
     together = edit(models, images, prompts, FAST)
     assert len(together.images) == len(pairs)
-    for row, (picture, prompt) in enumerate(pairs):
-        alone = edit(models, images[picture : picture + 1], prompts[prompt], FAST)
+    for row, (photo, prompt) in enumerate(pairs):
+        alone = edit(models, images[photo : photo + 1], prompts[prompt], FAST)
         torch.testing.assert_close(together.images[row], alone.images[0])
 
 
 @pytest.mark.parametrize(
-    ("pictures", "prompts", "message"),
+    ("count", "prompts", "message"),
     [
         (2, ["a", "b", "c"], "2 images and 3 prompts do not pair up"),
         (3, ["a", "b"], "3 images and 2 prompts do not pair up"),
@@ -76,18 +76,18 @@ def test_pictures_and_prompts_pair_up(pictures, prompts, pairs):
         (2, ["a shirt", "  "], "the prompt is empty"),
     ],
 )
-def test_prompts_that_do_not_fit(pictures, prompts, message):
+def test_prompts_that_do_not_fit(count, prompts, message):
     with pytest.raises(FiceError, match=message):
-        edit(toy_models(), photos(pictures), prompts, FAST)
+        edit(toy_models(), photos(count), prompts, FAST)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (10, 10_000), (15, 15)])
-def test_pictures_that_cannot_show_a_person(height, width):
+def test_images_that_cannot_show_a_person(height, width):
     with pytest.raises(FiceError, match=f"the image is {width} x {height} pixels"):
         edit(toy_models(), torch.zeros(1, 3, height, width), "a shirt", FAST)
 
 
-def test_no_pictures_and_wrong_layouts():
+def test_no_images_and_wrong_layouts():
     with pytest.raises(FiceError, match="no image"):
         edit(toy_models(), torch.zeros(0, 3, 24, 24), "a shirt", FAST)
     with pytest.raises(ValueError, match="must be"):
@@ -138,7 +138,7 @@ def test_the_papers_stitch_brings_back_the_head_alone():
     torch.testing.assert_close(result.edit_mask, 1 - head)
 
 
-def test_without_a_stitch_the_generated_picture_is_returned():
+def test_without_a_stitch_the_generated_image_is_returned():
     result = edit(toy_models(), photos(1), "a red shirt", replace(FAST, stitch="none"))
     assert (result.edit_mask == 1).all()
 

@@ -52,7 +52,7 @@ def test_a_photograph_of_a_real_person(
     ("size", "place"),
     [
         ((700, 1100), (600, 100, 560)),  # off centre
-        ((800, 600), (-150, 250, 520)),  # partly out of the picture
+        ((800, 600), (-150, 250, 520)),  # partly out of the image
         ((1500, 1900), (900, 700, 400)),  # small
     ],
 )

@@ -80,7 +80,7 @@ def test_a_seam_is_the_gradient_that_neither_source_has():
     flat = torch.full_like(original, grey[60])
     seam = metrics.seam_visibility(images, (original, flat), mask)
     assert seam.item() == pytest.approx(2.5, abs=0.01)
-    # an edge of the photo, or of the generated picture, is no seam, nor is a weaker one than theirs
+    # an edge of the photo, or of the generated image, is no seam, nor is a weaker one than theirs
     assert metrics.seam_visibility(images, (images, flat), mask).item() == 0
     assert metrics.seam_visibility(images, (original, images), mask).item() == 0
     assert metrics.seam_visibility(original, (images, flat), mask).item() == 0

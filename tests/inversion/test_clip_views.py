@@ -1,4 +1,4 @@
-"""What CLIP is shown of a picture."""
+"""What CLIP is shown of an image."""
 
 import torch
 

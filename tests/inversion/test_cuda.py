@@ -69,7 +69,7 @@ def test_steps_are_those_of_the_cpu(models, figure):
         )
 
 
-def test_pictures_that_are_finished_do_not_change(models, figure):
+def test_images_that_are_finished_do_not_change(models, figure):
     """They go on in the graph, where nobody looks at them."""
     settings = replace(GRAPH, steps=40, plateau_patience=3)
     both = edited(models, figure, settings, 2)
@@ -101,7 +101,7 @@ def test_no_step_waits_for_the_device(models, settings):
             torch.cuda.set_sync_debug_mode("default")
         return len(found)
 
-    # every tenth step it is asked which pictures are finished
+    # every tenth step it is asked which images are finished
     assert run(29) - run(21) == 0
     assert run(31) > run(29)
 

@@ -40,7 +40,7 @@ def an_objective(models, settings=SETTINGS):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with a C++ compiler")
-def test_a_compiled_generator_makes_the_same_picture_and_gradient():
+def test_a_compiled_generator_makes_the_same_image_and_gradient():
     torch.manual_seed(0)
     generator = Generator((8, 8), 8, 8, channel_base=64, channel_max=8)
     generator.requires_grad_(False)
@@ -144,7 +144,7 @@ class NothingFromTheHost(TorchDispatchMode):
     ],
 )
 def test_a_step_asks_nothing_of_the_host(settings, records):
-    # A meta tensor has no numbers: whoever wants to know one fails.
+    # A meta tensor has no numbers: reading one fails.
     models = load_models("demo")
     targets, known = make_targets(models, 2).to("meta"), latent_statistics(models.generator)
     networks = [each.to("meta") for each in (models.clip, models.densepose, models.segmenter)]

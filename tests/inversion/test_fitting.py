@@ -56,7 +56,7 @@ def tune(images, w_plus, steps, generator=None, **kwargs):
 
 
 @pytest.mark.parametrize("perceptual", [0.0, 1.0])
-def test_refinement_finds_the_code_of_a_picture_that_the_generator_can_make(perceptual):
+def test_refinement_finds_the_code_of_a_image_that_the_generator_can_make(perceptual):
     generator = toy_generator()
     wanted, start = generator.synthesize(codes(2)), codes(2, seed=9)
     weights = replace(PIXELS, perceptual=perceptual)
@@ -128,7 +128,7 @@ def test_a_refinement_that_leaves_the_domain_keeps_the_last_good_code():
     start = codes(1).clamp(-1, 1).repeat(2, 1, 1)
     result = refine(images, start, 60, generator, weights=PIXELS, learning_rate=0.3)
     assert len(result.warnings) == 1
-    assert result.warnings[0].startswith("refining the code of picture 2: the losses became NaN")
+    assert result.warnings[0].startswith("refining the code of image 2: the losses became NaN")
     assert result.w_plus.isfinite().all()
     assert generator.synthesize(result.w_plus).isfinite().all()
     assert result.trace.kept_step[1] > 0
@@ -257,7 +257,7 @@ def test_the_same_seed_tunes_to_the_same_bytes():
     assert first != other
 
 
-def test_locality_protects_the_pictures_of_other_codes():
+def test_locality_protects_the_images_of_other_codes():
     generator = tiny_generator()
     pivot = generator.map(torch.ones(1, 4))
     others = generator.map(torch.randn(16, 4, generator=torch.Generator().manual_seed(0)))
@@ -309,7 +309,7 @@ def test_one_photo_at_a_time_is_tuned(count, steps):
 FAST = replace(BLIND, steps=3)
 
 
-def pictures(count: int) -> torch.Tensor:
+def random_images(count: int) -> torch.Tensor:
     """Photos that the toy generator can nearly make."""
     clear = toy_generator().synthesize(codes(count, seed=2)).clamp(0, 1)
     return torch.nn.functional.interpolate(clear, (2 * SIZE, 2 * SIZE))
@@ -329,7 +329,7 @@ def error(result, images) -> torch.Tensor:
 
 
 def test_the_edit_begins_with_what_was_fitted():
-    models, images = fallible_models(), pictures(2)
+    models, images = fallible_models(), random_images(2)
     before = stored(models.generator)
     plain = edit(models, images, "a shirt", FAST)
     refined = edit(models, images, "a shirt", replace(FAST, refine_steps=20))
@@ -348,7 +348,7 @@ def test_the_edit_begins_with_what_was_fitted():
 
 @pytest.mark.parametrize("tune_steps", [0, 3])
 def test_fitted_photos_do_not_influence_one_another(tune_steps):
-    models, images = toy_models(), pictures(3)
+    models, images = toy_models(), random_images(3)
     settings = replace(FAST, refine_steps=4, tune_steps=tune_steps)
     together = edit(models, images, ["one", "two", "three"], settings)
     again = edit(models, images, ["one", "two", "three"], settings)
@@ -361,7 +361,7 @@ def test_fitted_photos_do_not_influence_one_another(tune_steps):
 
 
 def test_all_prompts_of_a_photo_share_what_was_fitted():
-    models, images = toy_models(), pictures(1)
+    models, images = toy_models(), random_images(1)
     settings = replace(FAST, refine_steps=4, tune_steps=5)
     counted = []
     result = edit(
@@ -390,7 +390,7 @@ def test_fitting_within_an_edit_can_be_cancelled(stage):
 
     settings = replace(FAST, refine_steps=4, tune_steps=5, start_candidates=0)
     with pytest.raises(RuntimeError, match="cancelled"):
-        edit(toy_models(), pictures(1), "one", settings, **{stage: cancel})
+        edit(toy_models(), random_images(1), "one", settings, **{stage: cancel})
     assert len(calls) == 6
 
 
@@ -399,7 +399,9 @@ def test_ctrl_c_while_the_code_is_refined_ends_the_edit():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        edit(toy_models(), pictures(1), "one", replace(FAST, refine_steps=4), on_step=interrupt)
+        edit(
+            toy_models(), random_images(1), "one", replace(FAST, refine_steps=4), on_step=interrupt
+        )
 
 
 @pytest.mark.parametrize("where", ["tuning", "edit"])
@@ -412,7 +414,7 @@ def test_ctrl_c_at_the_second_photo_leaves_all_of_them(where):
         if calls[step.phase] == last.get(step.phase):
             raise KeyboardInterrupt
 
-    models, images = toy_models(), pictures(3)
+    models, images = toy_models(), random_images(3)
     settings = replace(FAST, tune_steps=4)
     whole = edit(models, images, "one", settings)
     with pytest.raises(EditInterrupted) as caught:
@@ -436,7 +438,7 @@ def test_a_stop_asked_for_ends_all_photos():
             step.stop()
 
     settings = replace(FAST, tune_steps=4)
-    result = edit(toy_models(), pictures(3), "one", settings, on_step=stop)
+    result = edit(toy_models(), random_images(3), "one", settings, on_step=stop)
     assert phases == ["tune"] * 4 + ["edit"]
     assert result.stopped == "request"
     assert result.trace.total.isfinite().sum(dim=0).tolist() == [1, 0, 0]
@@ -452,14 +454,14 @@ def test_a_stop_asked_for_in_a_fit_ends_that_fit_alone():
             step.stop()
 
     settings = replace(FAST, refine_steps=4, tune_steps=4)
-    result = edit(toy_models(), pictures(1), "one", settings, on_step=stop)
+    result = edit(toy_models(), random_images(1), "one", settings, on_step=stop)
     assert phases == ["refine", "tune"] + ["edit"] * settings.steps
     assert result.stopped == "steps"
 
 
 def test_warnings_name_the_photo():
     models = toy_models(toy_generator(poison=0.0))
-    result = edit(models, pictures(2), "one", replace(FAST, tune_steps=2))
+    result = edit(models, random_images(2), "one", replace(FAST, tune_steps=2))
     named = [line.split(":")[0] for line in result.warnings if "NaN" in line]
     assert named == [
         "tuning the generator to image 1", "image 1",
@@ -504,7 +506,7 @@ def test_records_side_by_side():
 
 
 def test_the_report_and_the_plot_tell_of_it():
-    models, images = fallible_models(), pictures(2)
+    models, images = fallible_models(), random_images(2)
     plain = edit(models, images, "a shirt", FAST)
     fitted = edit(models, images, "a shirt", replace(FAST, refine_steps=4, tune_steps=5))
     names = (["a.png", "b.png"], ["a shirt"] * 2, ["c.png", "d.png"])

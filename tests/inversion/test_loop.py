@@ -72,7 +72,7 @@ def test_paper_loop_equals_the_plain_formulation():
     codes, totals = reference_loop(models, targets, PLAIN)
     result = run(models, targets, replace(PLAIN, max_batch=2))
     torch.testing.assert_close(result.trace.total, totals, rtol=1e-5, atol=1e-6)
-    # The picture before the last update, as the authors return it.
+    # The image before the last update, as the authors return it.
     torch.testing.assert_close(result.w_plus, codes[-1], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
         result.images, models.generator.synthesize(codes[-1]), rtol=1e-4, atol=1e-5
@@ -148,7 +148,7 @@ def test_rendering_twice_to_save_memory_changes_nothing(monkeypatch):
     assert torch.equal(once.trace.total, twice.trace.total)
 
 
-def test_no_more_pictures_at_once_than_are_rendered_once(monkeypatch):
+def test_no_more_images_at_once_than_are_rendered_once(monkeypatch):
     models = toy_models()
     targets = toy_targets(5, models)
     sizes = []
@@ -230,7 +230,7 @@ def test_a_view_is_the_box_it_says():
     assert (boxes[:, 1:].abs() + boxes[:, :1]).max() <= 1.1 + 1e-6
 
 
-def test_trace_holds_every_term_of_every_picture():
+def test_trace_holds_every_term_of_every_image():
     models = toy_models()
     trace = run(models, toy_targets(2, models), PLAIN).trace
     assert list(trace.terms) == ["clip", "pose", "head", "image", "latent"]
@@ -241,7 +241,7 @@ def test_trace_holds_every_term_of_every_picture():
     assert trace.as_dict()["terms"]["pose"][0][1] == pytest.approx(trace.terms["pose"][0, 1].item())
 
 
-def test_it_finds_the_code_of_a_picture_the_generator_can_make():
+def test_it_finds_the_code_of_a_image_the_generator_can_make():
     models = toy_models()
     targets = toy_targets(2, models)
     wanted = targets.w_plus.flip(0)
@@ -291,7 +291,7 @@ def test_a_term_that_is_not_due_is_what_it_last_was():
         torch.testing.assert_close(of_head, wanted.evaluate(goal.w_plus, goal).gradient)
 
 
-def test_the_head_is_judged_in_smaller_pictures():
+def test_the_head_is_judged_in_smaller_images():
     models = toy_models()
     targets = toy_targets(1, models)
     seen = []
@@ -336,11 +336,11 @@ def test_what_follows_from_the_photo_alone_is_computed_once():
     models.segmenter.features = lambda images, count: calls.append(1) or features(images, count)
     weights = LossWeights(clip=0, pose=0, head=0, image=0, latent=0, perceptual=1)
     trace = run(models, targets, replace(PLAIN, steps=4, weights=weights, max_batch=2)).trace
-    assert len(calls) == 2 * (1 + 4)  # two pieces: the photos once, the pictures at every step
+    assert len(calls) == 2 * (1 + 4)  # two pieces: the photos once, the images at every step
     assert trace.total.isfinite().all()
 
 
-def test_held_pictures_change_only_where_they_may():
+def test_held_images_change_only_where_they_may():
     models = toy_models()
     targets = toy_targets(2, models)
     targets = replace(targets, keep_mask=(targets.keep_mask > 0.5).float())
@@ -420,11 +420,11 @@ def test_best_beats_last_when_the_rate_is_too_high():
     assert torch.equal(best.trace.kept_step, step)
     assert (lowest <= last.trace.total[-1]).all()
     assert (lowest < last.trace.total[-1] - 0.05).any()
-    # The picture and the code that are returned belong to that step.
+    # The image and the code that are returned belong to that step.
     torch.testing.assert_close(models.generator.synthesize(best.w_plus), best.images)
 
 
-def test_plateau_stops_every_picture_by_itself():
+def test_plateau_stops_every_image_by_itself():
     models = toy_models()
     targets = toy_targets(2, models)
     done = replace(targets, images=targets.images.clone(), w_plus=targets.w_plus.clone())
@@ -441,13 +441,13 @@ def test_plateau_stops_every_picture_by_itself():
     assert alone.trace.steps == 6
 
 
-def test_a_bad_picture_is_frozen_at_its_best_and_the_others_go_on():
+def test_a_bad_image_is_frozen_at_its_best_and_the_others_go_on():
     poisoned = toy_models(toy_generator(poison=3.0))
     healthy = toy_models()
     targets = toy_targets(2, healthy)
     targets = replace(targets, w_plus=targets.w_plus.clamp(-2.5, 2.5))
     goal = targets.w_plus.clone()
-    goal[0] += 2.0 * goal[0].sign()  # beyond the poison: on the way there the picture turns NaN
+    goal[0] += 2.0 * goal[0].sign()  # beyond the poison: on the way there the image turns NaN
     targets = replace(
         targets,
         images=healthy.generator.synthesize(goal),
@@ -475,7 +475,7 @@ def test_bad_from_the_start_returns_the_start():
     assert len(result.warnings) == 1
 
 
-def test_callback_sees_losses_and_pictures_and_can_stop():
+def test_callback_sees_losses_and_images_and_can_stop():
     models = toy_models()
     seen = []
 
@@ -567,7 +567,7 @@ def test_seed_matters_only_with_start_noise():
     torch.testing.assert_close(alone[0], first[0])
 
 
-def test_clamped_pictures_stay_in_range():
+def test_clamped_images_stay_in_range():
     models = toy_models()
     targets = toy_targets(1, models)
     loud = replace(targets, w_plus=targets.w_plus * 10)

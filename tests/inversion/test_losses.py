@@ -36,7 +36,7 @@ def test_image_loss_counts_masked_pixels_in_the_mean():
     assert losses.image_loss(images, target, keep).item() == pytest.approx(1.25 / 4)
 
 
-def test_image_loss_equals_the_papers_masked_pictures():
+def test_image_loss_equals_the_papers_masked_images():
     rng = torch.Generator().manual_seed(0)
     images, target = torch.rand(2, 2, 3, 4, 4, generator=rng)
     keep = torch.rand(2, 1, 4, 4, generator=rng)

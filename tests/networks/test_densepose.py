@@ -38,7 +38,7 @@ def tiny(seed=0, **kwargs) -> DensePose:
     return network.eval()
 
 
-def pictures(*shape, seed=1) -> torch.Tensor:
+def random_images(*shape, seed=1) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -46,13 +46,13 @@ def pictures(*shape, seed=1) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bins", [4, 14, 28])
-@pytest.mark.parametrize("picture", [(256, 256), (96, 64), (50, 70), (32, 32)])
+@pytest.mark.parametrize("size", [(256, 256), (96, 64), (50, 70), (32, 32)])
 @pytest.mark.parametrize("level", [2, 4])
-def test_pooling_equals_torchvision(bins, picture, level):
+def test_pooling_equals_torchvision(bins, size, level):
     scale = 2**level
-    padded = [-(-side // 32) * 32 // scale for side in picture]
+    padded = [-(-side // 32) * 32 // scale for side in size]
     features = torch.randn(2, 3, *padded, generator=torch.Generator().manual_seed(0)).double()
-    height, width = (float(side) for side in picture)
+    height, width = (float(side) for side in size)
     box = torch.tensor([[0.0, 0.0, width, height]], dtype=torch.float64)
     expected = roi_align(features, [box, box], bins, 1 / scale, sampling_ratio=2, aligned=False)
     pooled = pool_box(features, (height / scale, width / scale), bins)
@@ -78,7 +78,7 @@ def test_bin_weights_average(size, bins, fraction):
 
 def test_bottleneck_strides_in_its_first_convolution():
     block = StridedBottleneck(4, 2, stride=2).eval()
-    x = pictures(1, 4, 9, 9)
+    x = random_images(1, 4, 9, 9)
     # A pixel that the 1x1 convolution with stride 2 skips does not affect the output.
     changed = x.clone()
     changed[:, :, 1::2] += 1
@@ -89,7 +89,7 @@ def test_bottleneck_strides_in_its_first_convolution():
 
 def test_pyramid_shapes():
     network = tiny()
-    pyramid = network.backbone(pictures(2, 3, 64, 96))
+    pyramid = network.backbone(random_images(2, 3, 64, 96))
     shapes = {level: tuple(x.shape) for level, x in pyramid.items()}
     assert shapes == {k: (2, 4, 64 // 2**k, 96 // 2**k) for k in (2, 3, 4, 5)}
     assert network.roi_heads.decoder(pyramid).shape == (2, 4, 16, 24)
@@ -115,7 +115,7 @@ def test_input_is_blue_green_red_of_255_less_the_mean(monkeypatch):
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 3, 40, 70)])
 def test_parts_are_probabilities(variant, shape):
-    parts = tiny(**VARIANTS[variant])(pictures(*shape))
+    parts = tiny(**VARIANTS[variant])(random_images(*shape))
     assert parts.shape == (shape[0], 14, 16, 16)
     assert (parts >= 0).all()
     assert (parts.sum(1) <= 1).all()
@@ -123,7 +123,7 @@ def test_parts_are_probabilities(variant, shape):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parts_follow_from_the_charts(variant):
-    network, images = tiny(**VARIANTS[variant]), pictures(2, 3, 64, 64)
+    network, images = tiny(**VARIANTS[variant]), random_images(2, 3, 64, 64)
     charts = network.predict_charts(images)
     coarse, fine = charts.coarse.exp(), charts.fine.exp()
     person = 1 - coarse[:, :1] / coarse.sum(1, keepdim=True)
@@ -142,7 +142,7 @@ def test_charts_are_not_computed_for_parts(monkeypatch):
 
     monkeypatch.setattr(network.roi_heads.densepose_predictor.u_lowres, "forward", fail)
     monkeypatch.setattr(network.roi_heads.densepose_predictor.v_lowres, "forward", fail)
-    network(pictures(1, 3, 64, 64))
+    network(random_images(1, 3, 64, 64))
 
 
 def test_published_output_size():
@@ -157,7 +157,7 @@ def test_published_output_size():
 @pytest.mark.parametrize(("size", "level"), [(64, 2), (128, 3), (256, 4), (448, 5), (800, 5)])
 def test_without_decoder_the_size_chooses_the_level(size, level):
     network = tiny(decoder_channels=0)
-    images = pictures(1, 3, size, size)
+    images = random_images(1, 3, size, size)
     x = images.flip(1) * 255 - network.mean
     features = network.backbone(x)[level]
     expected = pool_box(features, (size / 2**level, size / 2**level), 4)
@@ -166,7 +166,7 @@ def test_without_decoder_the_size_chooses_the_level(size, level):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_samples_do_not_influence_each_other(variant):
-    network, images = tiny(**VARIANTS[variant]), pictures(3, 3, 64, 64)
+    network, images = tiny(**VARIANTS[variant]), random_images(3, 3, 64, 64)
     alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(network(images), alone)
 
@@ -174,14 +174,14 @@ def test_samples_do_not_influence_each_other(variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradients(variant):
     network = tiny(**VARIANTS[variant]).double()
-    images = pictures(1, 3, 32, 32).double().requires_grad_()
+    images = random_images(1, 3, 32, 32).double().requires_grad_()
     assert torch.autograd.gradcheck(network, images, fast_mode=True, eps=1e-7, rtol=1e-3)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_parameter_in_use_can_learn(variant):
     network = tiny(**VARIANTS[variant]).train()
-    charts = network.predict_charts(pictures(4, 3, 224, 224))
+    charts = network.predict_charts(random_images(4, 3, 224, 224))
     sum(map.square().sum() for map in charts).backward()
     silent = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
     if variant == "legacy":  # pooled from level 4: the finer outputs stay out of it
@@ -190,7 +190,7 @@ def test_every_parameter_in_use_can_learn(variant):
 
 
 def test_inference_mode():
-    network, images = tiny(), pictures(1, 3, 64, 64)
+    network, images = tiny(), random_images(1, 3, 64, 64)
     with torch.inference_mode():
         parts = network(images)
     torch.testing.assert_close(parts, network(images))
@@ -198,7 +198,7 @@ def test_inference_mode():
 
 def test_doubling_is_bilinear_between_pixel_centres():
     predictor = tiny().roi_heads.densepose_predictor
-    x = pictures(1, 8, 4, 4)
+    x = random_images(1, 8, 4, 4)
     (fine,) = predictor(x, ["index_uv"])
     low = predictor.index_uv_lowres(x)
     expected = F.interpolate(low, (16, 16), mode="bilinear", align_corners=False)

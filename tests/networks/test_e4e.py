@@ -30,7 +30,7 @@ def tiny(seed=0, **kwargs) -> Encoder:
     return network.eval()
 
 
-def pictures(*shape, seed=1) -> torch.Tensor:
+def random_images(*shape, seed=1) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -59,7 +59,7 @@ def test_scaled_linear_by_hand():
 def test_body_block_without_residual_is_its_shortcut(channels, stride):
     block = BodyBlock(3, channels, stride).eval()
     torch.nn.init.zeros_(block.res_layer[3].weight)  # zero, and stays so through norm and gate
-    x = pictures(2, 3, 9, 8)
+    x = random_images(2, 3, 9, 8)
     if channels == 3:
         expected = F.max_pool2d(x, 1, stride)
     else:
@@ -69,7 +69,7 @@ def test_body_block_without_residual_is_its_shortcut(channels, stride):
 
 def test_body_block_adds_residual_and_shortcut():
     block = BodyBlock(3, 3, 1).eval()
-    x = pictures(2, 3, 8, 8)
+    x = random_images(2, 3, 8, 8)
     torch.testing.assert_close(block(x), x + block.res_layer(x))
 
 
@@ -89,7 +89,7 @@ def test_style_head_has_a_small_negative_slope():
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (20, 20), (50, 31), (64, 32), (32, 16)])
 def test_shapes(batch, size):
-    assert tiny()(pictures(batch, 3, *size)).shape == (batch, 9, 6)
+    assert tiny()(random_images(batch, 3, *size)).shape == (batch, 9, 6)
 
 
 def test_published_settings():
@@ -102,12 +102,12 @@ def test_published_settings():
 
 
 def test_other_sizes_are_averaged_over_areas():
-    network, images = tiny(), pictures(2, 3, 64, 64)
+    network, images = tiny(), random_images(2, 3, 64, 64)
     torch.testing.assert_close(network(images), network(F.avg_pool2d(images, 2)))
 
 
 def test_half_wide_images_keep_their_aspect_ratio():
-    network, images = tiny(), pictures(1, 3, 64, 32)
+    network, images = tiny(), random_images(1, 3, 64, 32)
     torch.testing.assert_close(network(images), network(F.avg_pool2d(images, 2)))
     squeezed = F.interpolate(images, (32, 32), mode="area")
     assert not torch.allclose(network(images), network(squeezed))
@@ -115,7 +115,7 @@ def test_half_wide_images_keep_their_aspect_ratio():
 
 def test_output_is_average_plus_first_style_plus_difference():
     """With all heads but one set to zero, only the style of that one differs from the average."""
-    network, images = tiny(), pictures(1, 3, 32, 32)
+    network, images = tiny(), random_images(1, 3, 32, 32)
     for i in (0, 2, 5, 8):
         silenced = tiny()
         for j, head in enumerate(silenced.styles):
@@ -130,7 +130,7 @@ def test_output_is_average_plus_first_style_plus_difference():
 
 def test_heads_use_their_own_level():
     """Styles 0-2 do not depend on the finer lateral layers, 3-6 on latlayer1 only, 7-8 on both."""
-    images = pictures(1, 3, 32, 32)
+    images = random_images(1, 3, 32, 32)
     before = tiny()(images)[0]
     for layer, unchanged in (("latlayer1", 3), ("latlayer2", 7)):
         network = tiny()
@@ -140,26 +140,26 @@ def test_heads_use_their_own_level():
 
 
 def test_samples_do_not_influence_each_other():
-    network, images = tiny(), pictures(3, 3, 32, 32)
+    network, images = tiny(), random_images(3, 3, 32, 32)
     alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(network(images), alone)
 
 
 def test_gradients():
     network = tiny(num_styles=8, style_dim=2).double()
-    images = pictures(1, 3, 32, 32).double().requires_grad_()
+    images = random_images(1, 3, 32, 32).double().requires_grad_()
     assert torch.autograd.gradcheck(network, images, fast_mode=True)
 
 
 def test_every_parameter_can_learn():
     network = tiny().train()
-    network(pictures(4, 3, 32, 32)).square().sum().backward()
+    network(random_images(4, 3, 32, 32)).square().sum().backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 
 
 def test_inference_mode():
-    network, images = tiny(), pictures(1, 3, 32, 32)
+    network, images = tiny(), random_images(1, 3, 32, 32)
     with torch.inference_mode():
         w_plus = network(images)
     torch.testing.assert_close(w_plus, network(images))

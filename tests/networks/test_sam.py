@@ -16,7 +16,7 @@ from fice_core.errors import FiceError
 from fice_core.networks.sam import Prompts, Sam, infer_config
 
 
-def pictures(*shape: int, seed: int = 1) -> torch.Tensor:
+def random_images(*shape: int, seed: int = 1) -> torch.Tensor:
     levels = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed))
     return levels / 255
 
@@ -67,7 +67,7 @@ def tensors(points=POINTS, labels=LABELS, box=BOX, **others) -> Prompts:
 @pytest.mark.parametrize("size", [(40, 41), (64, 48), (200, 90)])
 @pytest.mark.parametrize("given", ["points", "box", "both"])
 def test_equals_the_predictor(sam, size, given):
-    image = pictures(3, *size)
+    image = random_images(3, *size)
     points, labels = (None, None) if given == "box" else (POINTS, LABELS)
     box = None if given == "points" else BOX
     expected, _ = predicted(
@@ -88,7 +88,7 @@ def test_equals_the_predictor(sam, size, given):
 def test_equals_the_predictor_on_8_bit_images(sam):
     """Bit by bit without resizing; with resizing up to the rounding by Pillow."""
     for size, tolerance in (((64, 50), 1e-5), ((130, 100), 0.02)):
-        image = pictures(3, *size)
+        image = random_images(3, *size)
         expected, _ = predicted(sam, image, box=BOX, multimask_output=False)
         found = sam(image[None], tensors(None, None))
         assert (found[0] - expected).abs().max() < tolerance
@@ -96,7 +96,7 @@ def test_equals_the_predictor_on_8_bit_images(sam):
 
 def test_a_mask_prompt_has_the_layout_that_the_network_expects(sam):
     """An image of 64 x 32: its mask fills the left half of the 32 x 32 logits."""
-    image, mask = pictures(3, 64, 32), torch.zeros(1, 1, 64, 32)
+    image, mask = random_images(3, 64, 32), torch.zeros(1, 1, 64, 32)
     mask[..., 16:48, 8:24] = 1
     logits = np.full((1, 32, 32), -10.0)
     logits[:, 8:24, 4:12] = 10
@@ -111,7 +111,7 @@ def test_a_mask_prompt_has_the_layout_that_the_network_expects(sam):
 
 
 def test_a_single_point_gets_the_best_of_three_masks(sam):
-    image = pictures(3, 50, 64)
+    image = random_images(3, 50, 64)
     masks, quality = predicted(
         sam, image, exact=True, point_coords=POINTS[:1], point_labels=LABELS[:1]
     )
@@ -121,7 +121,7 @@ def test_a_single_point_gets_the_best_of_three_masks(sam):
 
 
 def test_of_four_masks_the_one_most_like_a_rough_mask_is_returned(sam):
-    image = pictures(3, 64, 64)
+    image = random_images(3, 64, 64)
     prompts = {"point_coords": POINTS, "point_labels": LABELS}
     three, _ = predicted(sam, image, exact=True, **prompts)
     one, _ = predicted(sam, image, exact=True, **prompts, multimask_output=False)
@@ -131,7 +131,7 @@ def test_of_four_masks_the_one_most_like_a_rough_mask_is_returned(sam):
 
 
 def test_images_of_a_batch_have_their_own_prompts(sam):
-    images = pictures(2, 3, 40, 48)
+    images = random_images(2, 3, 40, 48)
     points = torch.tensor([[[5.0, 6], [20, 20]], [[30, 8], [0, 0]]])
     labels = torch.tensor([[1, 0], [1, -1]])
     boxes = torch.tensor([[2.0, 2, 30, 30], [float("nan")] * 4])
@@ -143,13 +143,13 @@ def test_images_of_a_batch_have_their_own_prompts(sam):
 
 def test_nothing_is_found_without_a_prompt(sam):
     nothing = Prompts(torch.zeros(1, 3, 2), torch.full((1, 3), -1), torch.full((1, 4), torch.nan))
-    assert not sam(pictures(1, 3, 32, 40), nothing).any()
+    assert not sam(random_images(1, 3, 32, 40), nothing).any()
 
 
 def test_runs_inside_inference_mode(sam):
     with torch.inference_mode():
-        inside = sam(pictures(1, 3, 40, 40), tensors())
-    torch.testing.assert_close(inside, sam(pictures(1, 3, 40, 40), tensors()))
+        inside = sam(random_images(1, 3, 40, 40), tensors())
+    torch.testing.assert_close(inside, sam(random_images(1, 3, 40, 40), tensors()))
 
 
 def test_wrong_shapes_are_refused(sam):
@@ -162,9 +162,9 @@ def test_wrong_shapes_are_refused(sam):
     with pytest.raises(ValueError, match="masks must be"):
         Prompts(masks=torch.zeros(2, 4, 4))
     with pytest.raises(ValueError, match=r"images must be \(2, 3"):
-        sam(pictures(1, 3, 32, 32), Prompts(boxes=torch.zeros(2, 4)))
+        sam(random_images(1, 3, 32, 32), Prompts(boxes=torch.zeros(2, 4)))
     with pytest.raises(ValueError, match="like must be"):
-        sam(pictures(1, 3, 32, 32), tensors(), like=torch.zeros(1, 4, 4))
+        sam(random_images(1, 3, 32, 32), tensors(), like=torch.zeros(1, 4, 4))
 
 
 # Settings and files
@@ -238,7 +238,7 @@ def test_a_published_file_is_read(published, sam):
     loaded = checkpoints.load_sam(published)
     assert loaded.config == sam.config
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
-    image = pictures(1, 3, 40, 41)
+    image = random_images(1, 3, 40, 41)
     assert torch.equal(loaded(image, tensors()), sam(image, tensors()))
     key = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
     assert torch.equal(loaded.model.state_dict()[key], sam.model.state_dict()[key])
@@ -252,7 +252,7 @@ def test_a_converted_file_is_the_same_network(published, tmp_path, sam):
     assert said.startswith(
         "sam.safetensors is a Segment Anything model (ViT, 64 px, 3 blocks of 16)"
     )
-    image = pictures(1, 3, 40, 41)
+    image = random_images(1, 3, 40, 41)
     again = checkpoints.load_sam(out)(image, tensors())
     assert torch.equal(again, sam(image, tensors()))
 

@@ -22,7 +22,7 @@ def tiny(seed=0, **kwargs) -> Segmenter:
     return network.eval()
 
 
-def pictures(*shape, seed=1) -> torch.Tensor:
+def random_images(*shape, seed=1) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -44,7 +44,7 @@ def reference():
 def test_equals_torchvision(reference, size):
     network = Segmenter(**infer_config(reference.state_dict())).eval()
     network.load_state_dict(reference.state_dict())
-    images = pictures(2, 3, *size)
+    images = random_images(2, 3, *size)
     with torch.inference_mode():
         expected = reference(images)["out"]
         logits = network.logits(images)
@@ -57,7 +57,7 @@ def test_equals_torchvision(reference, size):
 
 def test_features_are_the_intermediate_results_of_the_regions():
     network = tiny()
-    images = pictures(2, 3, 32, 24)
+    images = random_images(2, 3, 32, 24)
     with torch.inference_mode():
         maps = network.features(images, 5)
         assert [tuple(x.shape[1:]) for x in maps] == [
@@ -73,7 +73,7 @@ def test_features_are_the_intermediate_results_of_the_regions():
 def test_later_features_are_not_computed():
     network = tiny()
     network.backbone.layer3 = network.backbone.layer4 = None
-    assert len(network.features(pictures(1, 3, 16, 16), 3)) == 3
+    assert len(network.features(random_images(1, 3, 16, 16), 3)) == 3
 
 
 def test_keys_are_torchvisions():
@@ -86,7 +86,7 @@ def test_keys_are_torchvisions():
 
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 3, 33, 50)])
 def test_regions_are_a_partition(shape):
-    regions = tiny()(pictures(*shape))
+    regions = tiny()(random_images(*shape))
     assert all(m.shape == (shape[0], 1, *shape[2:]) for m in regions)
     assert all((m >= 0).all() for m in regions)
     torch.testing.assert_close(sum(regions), torch.ones(shape[0], 1, *shape[2:]))
@@ -94,7 +94,7 @@ def test_regions_are_a_partition(shape):
 
 def test_class_order_permutes_the_channels():
     usual, swapped = tiny(), tiny(class_order=("background", "head", "body"))
-    images = pictures(1, 3, 32, 32)
+    images = random_images(1, 3, 32, 32)
     a, b = usual(images), swapped(images)
     assert torch.equal(a.background, b.background)
     assert torch.equal(a.body, b.head)
@@ -109,7 +109,7 @@ def test_wrong_class_order_is_refused(order):
 
 
 def test_samples_do_not_influence_each_other():
-    network, images = tiny(), pictures(3, 3, 40, 40)
+    network, images = tiny(), random_images(3, 3, 40, 40)
     together = torch.cat(network(images), 1)
     alone = torch.cat([torch.cat(network(image[None]), 1) for image in images])
     torch.testing.assert_close(together, alone)
@@ -117,19 +117,19 @@ def test_samples_do_not_influence_each_other():
 
 def test_gradients():
     network = tiny(width=1, stem_channels=2, blocks=(1, 1, 1, 1), aspp_channels=2).double()
-    images = pictures(1, 3, 16, 16).double().requires_grad_()
+    images = random_images(1, 3, 16, 16).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: torch.cat(network(x), 1), images, fast_mode=True)
 
 
 def test_every_parameter_can_learn():
     network = tiny().train()
-    torch.cat(network(pictures(3, 3, 64, 64)), 1).square().sum().backward()
+    torch.cat(network(random_images(3, 3, 64, 64)), 1).square().sum().backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 
 
 def test_inference_mode():
-    network, images = tiny(), pictures(1, 3, 32, 32)
+    network, images = tiny(), random_images(1, 3, 32, 32)
     with torch.inference_mode():
         regions = network(images)
     torch.testing.assert_close(tuple(regions), tuple(network(images)))
@@ -147,7 +147,7 @@ def test_settings_are_inferred(stem, width, blocks, aspp):
     rebuilt = Segmenter(**infer_config(network.state_dict())).eval()
     rebuilt.load_state_dict(network.state_dict())
     assert rebuilt.config == network.config
-    images = pictures(1, 3, 16, 16)
+    images = random_images(1, 3, 16, 16)
     assert torch.equal(rebuilt.logits(images), network.logits(images))
 
 

@@ -1,4 +1,4 @@
-"""Every network against the authors' program on the same weights and pictures."""
+"""Every network against the authors' program on the same weights and images."""
 
 import compact
 import pytest
@@ -17,7 +17,7 @@ def relative_error(value: Tensor, reference: Tensor) -> float:
 
 @pytest.fixture(scope="module")
 def generated(parity_generator: nn.Module, golden: dict[str, Tensor]) -> Tensor:
-    """The picture of the reference's own W+, whole."""
+    """The image of the reference's own W+, whole."""
     with torch.inference_mode():
         return parity_generator.synthesize(golden["w_init"])
 

@@ -12,14 +12,14 @@ from fice_core.settings import StitchMode, StitchSettings
 from fice_core.stitching.composite import blend_into_photo, stitch_head
 
 
-def pictures(seed: int = 0, count: int = 2, size: int = 6) -> torch.Tensor:
+def random_images(seed: int = 0, count: int = 2, size: int = 6) -> torch.Tensor:
     return torch.rand(2, count, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_stitch_keeps_the_original_bit_for_bit(seed, threshold):
-    generated, original = pictures(seed)
+    generated, original = random_images(seed)
     rng = torch.Generator().manual_seed(seed)
     mask = torch.rand(2, 1, 6, 6, generator=rng)
     mask = torch.where(mask < threshold, 0.0, mask)
@@ -37,7 +37,7 @@ def test_stitch_blends_linearly():
 
 
 def test_a_full_mask_gives_the_generated_image_bit_for_bit():
-    generated, original = pictures()
+    generated, original = random_images()
     assert torch.equal(stitch(generated, original, torch.ones(2, 1, 6, 6)), generated)
 
 
@@ -55,7 +55,7 @@ def test_stitch_head_does_not_clamp():
 
 
 def test_sizes_must_agree():
-    generated, original = pictures()
+    generated, original = random_images()
     with pytest.raises(ValueError, match="must have one size"):
         stitch(generated, original, torch.ones(2, 1, 5, 6))
     with pytest.raises(ValueError, match="must have one size"):

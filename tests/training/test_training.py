@@ -19,7 +19,7 @@ from fice_core.training.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
     jitter,
-    picture_loss,
+    reconstruction_loss,
     spread_over_layers,
 )
 from fice_core.training.loop import Average, Schedule, Stage, cosine
@@ -57,21 +57,21 @@ def test_contrastive_loss_ignores_undecided_pairs() -> None:
 
 def test_image_loss_is_zero_only_for_the_same_image() -> None:
     a = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    assert float(picture_loss(a, a)) == 0
+    assert float(reconstruction_loss(a, a)) == 0
     # a constant offset costs nothing in the differences; what is beyond each scale's small error
     # (0.1, 0.1 / 4, 0.1 / 16) costs its size less half of that
     small = 0.1 + 0.1 / 4 + 0.1 / 16
-    assert float(picture_loss(a + 0.2, a)) == pytest.approx(0.6 - small / 2, rel=1e-4)
+    assert float(reconstruction_loss(a + 0.2, a)) == pytest.approx(0.6 - small / 2, rel=1e-4)
     # and a small one its square: 0.01^2 / 0.2 for pixels, 0.01^2 / 0.05 for fours
     pixels, fours, sixteens = 0.01**2 / 0.2, 0.01**2 / 0.05, 0.01 - 0.1 / 32
-    assert float(picture_loss(a + 0.01, a)) == pytest.approx(pixels + fours + sixteens, rel=1e-3)
+    assert float(reconstruction_loss(a + 0.01, a)) == pytest.approx(pixels + fours + sixteens, rel=1e-3)
 
 
 def test_pixels_without_importance_have_no_loss() -> None:
     a, b = torch.rand(2, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     weight = torch.zeros(2, 1, 16, 16)
-    assert float(picture_loss(a, b, weight)) == 0
-    assert float(picture_loss(a, b, weight + 1)) == pytest.approx(float(picture_loss(a, b)))
+    assert float(reconstruction_loss(a, b, weight)) == 0
+    assert float(reconstruction_loss(a, b, weight + 1)) == pytest.approx(float(reconstruction_loss(a, b)))
 
 
 def test_mixtures_split_the_layers() -> None:
