@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 @click.option("--report", metavar="FILE.json", help="Write every figure here.")
 @click.option("--bare", is_flag=True, help="Only edits from long sleeves to short ones or none.")
 @click.option("--masks", is_flag=True, help="Measure the masks instead of the edits.")
-@click.option("--pictures", metavar="DIR", help="Write a sheet of all edits of every variant here.")
+@click.option(
+    "--images",
+    "--pictures",
+    "images",
+    metavar="DIR",
+    help="Write a sheet of all edits of every variant here.",
+)
 def command(
     count: int,
     variants: tuple[str, ...],
@@ -47,7 +53,7 @@ def command(
     report: str | None,
     bare: bool,
     masks: bool,
-    pictures: str | None,
+    images: str | None,
 ) -> None:
     """Measure edits of drawn figures that no network was trained on.
 
@@ -58,14 +64,14 @@ def command(
     from .. import evaluation
     from ..files import check_writable, make_folder, write_json
 
-    if masks and (variants or pictures or bare or steps is not None):
+    if masks and (variants or images or bare or steps is not None):
         raise FiceError(
-            "--masks edits nothing: leave out --variant, --steps, --bare and --pictures, or --masks"
+            "--masks edits nothing: leave out --variant, --steps, --bare and --images, or --masks"
         )
     settings = settings_of("default", steps=steps)
     if report:
         check_writable(report)
-    folder = make_folder(pictures) if pictures else None
+    folder = make_folder(images) if images else None
     models = models_of(source, None, device)
     if masks:
         _evaluate_masks(models, count, seed, report)

@@ -64,14 +64,18 @@ def test_image_loss_is_zero_only_for_the_same_image() -> None:
     assert float(reconstruction_loss(a + 0.2, a)) == pytest.approx(0.6 - small / 2, rel=1e-4)
     # and a small one its square: 0.01^2 / 0.2 for pixels, 0.01^2 / 0.05 for fours
     pixels, fours, sixteens = 0.01**2 / 0.2, 0.01**2 / 0.05, 0.01 - 0.1 / 32
-    assert float(reconstruction_loss(a + 0.01, a)) == pytest.approx(pixels + fours + sixteens, rel=1e-3)
+    assert float(reconstruction_loss(a + 0.01, a)) == pytest.approx(
+        pixels + fours + sixteens, rel=1e-3
+    )
 
 
 def test_pixels_without_importance_have_no_loss() -> None:
     a, b = torch.rand(2, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     weight = torch.zeros(2, 1, 16, 16)
     assert float(reconstruction_loss(a, b, weight)) == 0
-    assert float(reconstruction_loss(a, b, weight + 1)) == pytest.approx(float(reconstruction_loss(a, b)))
+    assert float(reconstruction_loss(a, b, weight + 1)) == pytest.approx(
+        float(reconstruction_loss(a, b))
+    )
 
 
 def test_mixtures_split_the_layers() -> None:
