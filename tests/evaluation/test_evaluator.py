@@ -21,7 +21,7 @@ def test_cases_ask_for_a_change_and_repeat() -> None:
     assert all(a != b for a, b in zip(worn, first.colours, strict=True))
     assert len(set(first.patterns)) == 5 and len(set(first.sleeves)) == 3
     assert cases(40, seed=1).prompts != first.prompts
-    with pytest.raises(FiceError, match="at least one"):
+    with pytest.raises(FiceError, match="at least 1"):
         cases(0)
 
 

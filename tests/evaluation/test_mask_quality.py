@@ -50,7 +50,7 @@ def test_refined_masks_of_the_demonstration_are_exact(report):
 
 def test_wrong_arguments_are_refused():
     models = load_models("demo")
-    with pytest.raises(FiceError, match="at least one"):
+    with pytest.raises(FiceError, match="at least 1"):
         measure_masks(models, 0)
     with pytest.raises(FiceError, match="scale is 1"):
         measure_masks(models, 1, scale=1)
