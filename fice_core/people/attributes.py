@@ -233,14 +233,14 @@ def _body(code: Array) -> Body:
         changes |= {side + name: value for side in sides}
     e = Reader.of(code, "expression")
     smile = e.ramp((0.0, 0.05), (0.6, 0.35), (1.0, 0.75))
-    lids = e.uniform(0.06, 0.20)
+    lids = e.uniform(0.0, 0.08)
     brows = e.uniform(-0.15, 0.2)
     actions = {"browInnerUp": max(brows, 0.0), "jawOpen": 0.0}
     for side in ("Left", "Right"):
         actions |= {
             f"mouthSmile{side}": smile,
             f"cheekSquint{side}": 0.3 * smile,
-            f"eyeSquint{side}": 0.15 + 0.25 * smile,
+            f"eyeSquint{side}": 0.05 + 0.2 * smile,
             f"eyeBlink{side}": lids,
             f"browDown{side}": max(-brows, 0.0),
             f"mouthPress{side}": 0.15,
@@ -282,7 +282,7 @@ def _look(code: Array, body: Body) -> Look:
         lips=palette(lip_hue, ((0.60, 0.20, 0.22), (0.66, 0.32, 0.33), (0.55, 0.16, 0.24))),
         lip_paint=paint,
         stubble=stubble,
-        brow=0.75 + 0.5 * (1 - feminine),
+        brow=1.0 + 0.45 * (1 - feminine),
         brow_height=0.0,
         lines=float(np.clip((age - 0.74) / 0.19, 0, 1)),
         freckles=float(np.clip(1 - darkness * 3, 0, 1)) * 0.5,

@@ -149,7 +149,7 @@ def paint(look: Look, hair: Array, hair_length: float) -> Array:
     for side in SIDES:
         x = (f.x - f.eye[side][0]) * SIGN[side]
         hairs = 0.75 + 0.25 * np.sin((x * 1.4 + f.z) * 2 * np.pi / 0.0035)
-        cover(brow_density(f, side, look) * hairs, linear(np.minimum(hair * 0.8, 0.30)), 0.72)
+        cover(brow_density(f, side, look) * hairs, linear(np.minimum(hair * 0.75, 0.26)), 0.90)
     if look.stubble > 0:
         _paint_stubble(f, look, tint)
     under = smoothstep(f.scalp, -0.004, 0.010 + 0.004 * uneven)
@@ -171,10 +171,10 @@ def _paint_eyes(f: FaceMap, look: Look, tint: object) -> None:
         paint_tint(under, (0.84, 0.74, 0.76), 0.45 + 0.4 * look.lines)
         crease = f.stroke(side, ((-0.014, 0.0065), (0, 0.0105), (0.016, 0.0065)), 0.0018)
         paint_tint(crease, (0.55, 0.45, 0.42), 0.5)
-        line = f.stroke(side, ((-0.013, 0.0015), (-0.003, 0.0058), (0.008, 0.0056), (0.017, 0.0008)), 0.0020)
-        paint_tint(line, (0.10, 0.08, 0.08), 0.45 + 0.5 * look.makeup)
-        lower = f.stroke(side, ((-0.012, -0.0035), (0.002, -0.0062), (0.015, -0.002)), 0.0016)
-        paint_tint(lower, (0.45, 0.36, 0.34), 0.35 + 0.25 * look.makeup)
+        line = f.stroke(side, ((-0.013, 0.0015), (-0.003, 0.0058), (0.008, 0.0056), (0.017, 0.0008)), 0.0013)
+        paint_tint(line, (0.14, 0.11, 0.10), 0.35 + 0.45 * look.makeup)
+        lower = f.stroke(side, ((-0.012, -0.0035), (0.002, -0.0062), (0.015, -0.002)), 0.0012)
+        paint_tint(lower, (0.55, 0.45, 0.43), 0.25 + 0.2 * look.makeup)
         shadow = f.stroke(side, ((-0.014, 0.006), (0, 0.0085), (0.018, 0.006)), 0.0040)
         paint_tint(shadow, (0.62, 0.52, 0.52), 0.5 * look.makeup)
 
@@ -190,7 +190,7 @@ def _paint_mouth(f: FaceMap, look: Look, tint: object, cover: object, skin: Arra
     x = np.abs(f.x)
     tint(f.seam * (f.lips > 0.1), (0.34, 0.22, 0.22), 0.85)
     corner = f.spots(np.array([0.0255, f.mouth[1] + 0.010, f.mouth[2] + 0.0005]), (0.005, 0.02, 0.004))
-    tint(corner, (0.62, 0.50, 0.48), 0.6)
+    tint(corner, (0.72, 0.60, 0.58), 0.4)
     below = np.exp(-(((f.z - f.mouth[2] + 0.0155) / 0.004) ** 2) - (x / 0.014) ** 2) * (f.y < f.mouth[1] + 0.02)
     tint(below * (f.head > 0.5), (0.82, 0.75, 0.73), 0.5)
     philtrum = f.spot(np.array([0, f.mouth[1] + 0.004, f.mouth[2] + 0.016]), (0.004, 0.02, 0.006))

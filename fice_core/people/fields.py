@@ -15,11 +15,11 @@ WAIST = 0.125  # metres above the hip joint
 def neck_field(shared: Assets, top: Top) -> Array:
     """Metres below the neckline (V,): a tilted plane, cut out in front by the blend of the necklines."""
     x, y, z = shared.template.T
-    rise = 0.020 * top.collar + 0.010 * top.knit
-    plane = shared.neck - 0.022 + rise - min(top.width, 0.008) * 0.5 + (0.02 + y) * 0.27
+    rise = 0.003 + 0.008 * top.collar + 0.004 * top.knit
+    plane = shared.neck + rise - 0.5 * max(top.width, 0) + (0.02 + y) * 0.27
     front = smoothstep(-y, 0.0, 0.05)
     bare = float(np.clip(1 - top.sleeve / 0.16, 0, 1))
-    half = (0.088 + 0.5 * max(top.width, 0)) * (1 - bare) + (0.076 + 0.4 * top.width) * bare
+    half = (0.080 + 0.5 * max(top.width, 0)) * (1 - bare) + (0.074 + 0.4 * top.width) * bare
     across = np.clip(np.abs(x) / half, 0, 1)
     v = 1 - across
     round_ = np.clip(1 - across**3, 0, 1) ** 0.6

@@ -33,6 +33,8 @@ def _roots() -> tuple[Array, Array, Array]:
     corners = shared.template[faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     density = np.clip(height[faces].mean(1) / 0.010, 0, 1) * (height[faces].min(1) > -0.004)
+    front = smoothstep(-shared.template[faces].mean(1)[:, 1], 0.06, 0.13)
+    density = density * (1 + 2.0 * front)
     chosen = rng.choice(len(faces), STRANDS, p=area * density / (area * density).sum())
     bary = rng.random((STRANDS, 2))
     bary = np.where(bary.sum(1, keepdims=True) > 1, 1 - bary, bary)
@@ -71,9 +73,11 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     length, long = hair.length, float(smoothstep(hair.length, 0.08, 0.17))
     loose = 1 - hair.tied
     # short hair is shorter towards its edges: a fade
-    fade = np.clip(0.30 + height / 0.075, 0.22, 1.0)
+    length = length + (min(length, 0.055 + 0.05 * hair.volume) - length) * hair.curl
+    fade = np.clip(0.12 + height / 0.07, 0.12, 1.0)
     own = length * (1 + 0.10 * noise[:, 0].clip(-2, 2)) * (fade * (1 - long) + long)
-    own = own * loose + (0.11 + 0 * own) * hair.tied
+    knot = pivot + axes @ (eye + np.array([0.0, 0.205, 0.03]))
+    own = own * loose + (np.linalg.norm(root - knot, axis=1) * 1.08) * hair.tied
     comb = unit(_comb(hair, rest, eye, long) @ axes.T)
     curl = hair.curl
     lift = (0.10 + 0.25 * hair.volume * (1 - long)) * loose
@@ -87,18 +91,19 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     clump_way = rng.standard_normal((CLUMPS, 3))[clump]
     layer = (0.004 + 0.016 * hair.volume * (1 - 0.5 * hair.tied)) * (0.5 + 0.25 * noise[:, 4].clip(-1.8, 1.8))
     layer = layer + 0.0012
-    gravity = 0.55 * long * loose * (1 - curl) + 0.05 * (1 - long)
+    gravity = 0.95 * long * loose * (1 - 0.9 * curl) + 0.05 * (1 - long)
     hug = (0.30 + 0.25 * long + 0.45 * hair.tied) * (1 - curl * loose)
     points, at = [root], root.copy()
     step = (own / (POINTS - 1))[:, None]
     for k in range(1, POINTS):
         s = k / (POINTS - 1)
-        stray = noise[:, 5 + k % 6 : 8 + k % 6] * 0.010
+        stray = noise[:, 5 + k % 6 : 8 + k % 6] * (0.010 + 0.55 * curl)
+        direction = unit(direction * loose + unit(knot - at) * hair.tied)
         direction = unit(direction + DOWN * gravity * (0.35 + 1.1 * s) + clump_way * 0.03 + stray)
         at = at + direction * step
         if curl < 0.5 and long > 0:
             at = _off_the_face(at, hair, axes, pivot, eye, long)
-        pull = hug * np.exp(-((s * own / (0.10 + 0.6 * hair.tied)) ** 2))
+        pull = hug * np.exp(-((s * own / (0.16 + 0.6 * hair.tied)) ** 2))
         at = cover.push_out(at, layer * min(1.0, 0.25 + 2.0 * s), 0.08, pull)
         points.append(at.copy())
         direction = unit(direction * 0.5 + unit(at - points[-2]) * 0.5)
@@ -106,10 +111,12 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     strands = _clumped(strands, leader, noise, hair, long)
     strands = _waved(strands, own, clump, noise, hair, long)
     strands[:, 1:] = cover.push_out(strands[:, 1:].reshape(-1, 3), 0.0015, 0.04).reshape(-1, POINTS - 1, 3)
+    kept = _clear_of_face(strands, axes, pivot, eye)
     s = np.linspace(0, 1, POINTS)
     thick = 0.00050 + 0.00012 * curl - 0.00008 * long
     radius = thick * (1 - 0.55 * s**3) * (1 + 0.15 * noise[:, 22:23].clip(-2, 2))
-    return strands, radius
+    shown = strands[:, :1] + (strands - strands[:, :1]) * kept[:, None, None]
+    return shown, radius * np.maximum(kept, 0.02)[:, None]
 
 
 def _comb(hair: Hair, rest: Array, eye: Array, long: float) -> Array:
@@ -142,10 +149,19 @@ def _off_the_face(at: Array, hair: Hair, axes: Array, pivot: Array, eye: Array, 
     return np.asarray(local @ axes.T + pivot)
 
 
+def _clear_of_face(strands: Array, axes: Array, pivot: Array, eye: Array) -> Array:
+    """1 for strands (N,) that stay off the face, 0 for those that cross it."""
+    local = (strands - pivot) @ axes
+    inside = smoothstep(0.062 - np.abs(local[..., 0]), 0, 0.01)
+    inside = inside * smoothstep(eye[1] + 0.04 - local[..., 1], 0, 0.01)
+    inside = inside * smoothstep(eye[2] + 0.040 - local[..., 2], 0, 0.01)
+    return np.asarray(1 - inside.max(1))
+
+
 def _clumped(strands: Array, leader: Array, noise: Array, hair: Hair, long: float) -> Array:
     """Strands draw towards their clump's leader along their length."""
     s = np.linspace(0, 1, POINTS)[None, :, None]
-    strength = (0.35 + 0.30 * long + 0.15 * hair.curl) * s**1.2
+    strength = (0.35 + 0.30 * long - 0.2 * hair.curl) * s**1.2
     gap = strands[:, :1] - strands[leader][:, :1]
     near = smoothstep(0.03 - np.linalg.norm(gap, axis=2, keepdims=True), 0, 0.012)
     led = strands[leader] + gap * 0.4 + noise[:, None, 12:15] * 0.0012 * s
@@ -155,8 +171,8 @@ def _clumped(strands: Array, leader: Array, noise: Array, hair: Hair, long: floa
 def _waved(strands: Array, own: Array, clump: Array, noise: Array, hair: Hair, long: float) -> Array:
     """Waves and coils that clumps share."""
     s = np.linspace(0, 1, POINTS)[None, :, None]
-    size = 0.0045 * hair.wave * long * (1 - hair.tied) * (1 - hair.curl) + 0.0065 * hair.curl
-    turns = 1.0 + 0.8 * hair.wave + 4.0 * hair.curl
+    size = 0.0045 * hair.wave * long * (1 - hair.tied) * (1 - hair.curl) + 0.0035 * hair.curl
+    turns = 1.0 + 0.8 * hair.wave + 3.0 * hair.curl
     rng = np.random.default_rng(20)
     phase = rng.uniform(0, 6.28, CLUMPS)[clump] + noise[:, 16] * (0.25 + 0.9 * hair.curl)
     along = unit(strands[:, -1] - strands[:, 0])

@@ -167,9 +167,9 @@ class Posed:
         bone, sign = self.shared.bone, SIGN[side]
         finger = {k: self.rest_joints[bone(f"finger{k}-1.{side}")] for k in (2, 3, 5)}
         fingers = unit(finger[3] - w0)
-        palm = sign * np.cross(finger[2] - w0, finger[5] - w0)
+        palm = sign * np.cross(finger[5] - w0, finger[2] - w0)
         pelvis = rotation(Z, self._pose.turn)
-        hanging = (unit(forearm + 0.10 * -Y * 0), pelvis @ np.array([-sign * 0.95, 0.30, 0.0]))
+        hanging = (forearm, pelvis @ np.array([-sign * 0.95, 0.30, 0.0]))
         on_hip = (pelvis @ unit(np.array([-sign * 0.35, -0.80, -0.45])), pelvis @ np.array([-sign, 0.1, 0.1]))
         behind = (pelvis @ unit(np.array([-sign * 0.9, -0.1, -0.3])), pelvis @ np.array([0, 1.0, 0.0]))
         k = smoothstep(hip, 0.2, 0.95) - smoothstep(back, 0.2, 0.95)
@@ -187,7 +187,7 @@ class Posed:
         hand = hand * (1 - k) + flat * k
         wrist = self.rest_joints[bone(f"wrist.{side}")]
         first = {f: self.rest_joints[bone(f"finger{f}-1.{side}")] for f in (2, 5)}
-        palm = unit(sign * np.cross(first[2] - wrist, first[5] - wrist))
+        palm = unit(sign * np.cross(first[5] - wrist, first[2] - wrist))
         for finger in range(1, 6):
             for joint in range(3):
                 me = bone(f"finger{finger}-{joint + 1}.{side}")
@@ -203,6 +203,6 @@ class Posed:
                 turn = rotation(np.cross(along, palm), bend)
                 if joint == 0 and finger > 1:
                     gather = (0.10, 0.02, -0.07, -0.16)[finger - 2] * (1 - 2.0 * hand[5])
-                    turn = rotation(palm, sign * gather) @ turn
+                    turn = rotation(palm, -sign * gather) @ turn
                 self.local[me] = turn
                 self._place(me)

@@ -147,7 +147,7 @@ def build(
         "body": mesh(
             vertices,
             fine.faces[seen],
-            surface(roughness=0.46, specular=0.40, flatness=0.5, clearcoat=0.10, clearcoat_gloss=0.5),
+            surface(roughness=0.52, specular=0.32, flatness=0.5),
             colour,
             normals(vertices, fine.faces),
         ),
@@ -158,7 +158,7 @@ def build(
             np.concatenate([v for v, _ in lashes]),
             np.concatenate([f + o for (_, f), o in zip(lashes, offsets, strict=False)]),
             surface(roughness=0.9, specular=0.1),
-            np.full(3, 0.012),
+            np.full(3, 0.02),
         ),
         "hair": strands(hair[0::2], radius[0::2], dark),
         "hair2": strands(hair[1::2], radius[1::2], bright),

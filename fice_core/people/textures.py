@@ -119,9 +119,9 @@ def print_(u: Array, v: Array, scale: float, motif: float) -> Array:
 
 def melange(u: Array, v: Array, scale: float, motif: float) -> Array:
     """Mottled yarn."""
-    fine = noise(u, v * 0.35, 0.0035 * scale, 11)
-    coarse = noise(u, v * 0.6, 0.016, 12)
-    return np.asarray(np.clip(0.55 * fine + 0.25 * coarse - 0.05 + 0.1 * motif, 0, 1) * 0.75)
+    fine = noise(u, v * 0.6, 0.0022 * scale, 11)
+    coarse = noise(u, v * 0.7, 0.012, 12)
+    return np.asarray(np.clip(0.35 * fine + 0.15 * coarse + 0.1 * motif, 0, 1))
 
 
 DRAWN = (None, stripes, pinstripes, dots, checks, floral, print_, melange)
