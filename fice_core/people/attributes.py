@@ -232,7 +232,7 @@ def _body(code: Array) -> Body:
         sides = ("l-", "r-") if name.startswith(PAIRED) else ("",)
         changes |= {side + name: value for side in sides}
     e = Reader.of(code, "expression")
-    smile = e.ramp((0.0, 0.05), (0.6, 0.35), (1.0, 0.75))
+    smile = e.ramp((0.0, 0.15), (0.5, 0.45), (1.0, 0.9))
     lids = e.uniform(0.0, 0.08)
     brows = e.uniform(-0.15, 0.2)
     actions = {"browInnerUp": max(brows, 0.0), "jawOpen": 0.0}
@@ -321,7 +321,7 @@ def _hair(code: Array, body: Body) -> Hair:
 def _pose(code: Array, feminine: float) -> Pose:
     r = Reader.of(code, "pose")
     turn = Reader.of(code, "turn").uniform(-0.42, 0.42)
-    behind = 0.10
+    behind = 0.06
     arms = tuple(
         r.ramp((behind, -1.0), (behind + 0.06, 0.0), (0.72, 0.12), (0.79, 1.0)) for _ in range(2)
     )
@@ -370,14 +370,14 @@ def _top(code: Array, feminine: float) -> tuple[Top, Texture]:
     closure = collar * ramp(closure_u, ((0.22, 0.45), (0.30, 1.0)))
     long = float(np.clip((sleeve - 0.55) / 0.3, 0, 1))
     c = Reader.of(code, "cut")
-    dress = c.ramp((0.80, 0.0), (0.86, 1.0)) * float(np.clip(feminine * 2 - 1, 0, 1))
+    dress = c.ramp((0.74, 0.0), (0.80, 1.0)) * float(np.clip(feminine * 2 - 1, 0, 1))
     dress *= 1 - 0.98 * min(closure * 2, 1)
     fit, hem, waist, hood_u = c.uniform(), c.uniform(), c.uniform(), c.uniform()
     f = Reader.of(code, "fabric")
     knit = f.ramp((0.50, 0.0), (0.58, 1.0)) * long * (1 - collar) * (1 - dress)
-    gloss = f.ramp((0.86, 0.0), (0.95, 1.0)) * (1 - knit) * (0.3 + 0.7 * feminine)
+    gloss = f.ramp((0.88, 0.0), (0.96, 1.0)) * (1 - knit) * (0.3 + 0.7 * feminine)
     weight = f.uniform()
-    hood = ramp(hood_u, ((0.80, 0.0), (0.86, 1.0))) * knit * float(np.clip(neckline[0] * 3 - 1, 0, 1))
+    hood = ramp(hood_u, ((0.55, 0.0), (0.63, 1.0))) * knit * float(np.clip(neckline[0] * 3 - 1, 0, 1))
     slim = 0.012 * (1 - fit) + 0.030 * fit
     ease = slim * (1 - 0.55 * dress) * (1 - 0.35 * gloss) + 0.010 * knit + 0.003 * collar
     ease *= 0.6 + 0.4 * covered

@@ -5,6 +5,9 @@ Needs numpy alone: neither Mitsuba nor anny.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from .attributes import Person, Texture, person_from_code
@@ -27,15 +30,24 @@ def tone(light: Array) -> Array:
     return np.clip(y + CONTRAST * (y - 0.5) * 4 * y * (1 - y), 0, 1)
 
 
-def mean_albedo(record: Record, top: Texture, bottom: Texture) -> Array:
+#: linear colours (N, 3) of cloth at garment coordinates (N, 2), metres, on panels (N,)
+Paint = Callable[[Array, Array], Array]
+
+
+def painted(texture: Texture) -> Paint:
+    """The paint of a texture."""
+    return partial(albedo, texture)
+
+
+def mean_albedo(record: Record, top: Paint, bottom: Paint) -> Array:
     """The mean albedo (S, S, 3) of the cloth in each pixel; 0 where there is none.
 
     Pixels that only the light's own rays found on cloth take the albedo of their neighbours.
     """
     low = record.panel >= 128
     colours = np.empty((len(record.panel), 3), np.float32)
-    for mask, texture in ((~low, top), (low, bottom)):
-        colours[mask] = albedo(texture, record.uv[mask], record.panel[mask])
+    for mask, paint in ((~low, top), (low, bottom)):
+        colours[mask] = paint(record.uv[mask], record.panel[mask])
     s = record.size
     row, column = np.nonzero(record.cloth)
     pixel = (row // SUBSAMPLES) * s + column // SUBSAMPLES
@@ -63,12 +75,18 @@ def _from_neighbours(values: Array, known: Array) -> Array:
     return np.where(count[..., None] > 0, total / np.maximum(count, 1)[..., None], overall)
 
 
-def compose(record: Record, top: Texture, bottom: Texture, rng: np.random.Generator | None = None) -> Array:
+def compose(
+    record: Record,
+    top: Texture | Paint,
+    bottom: Texture | Paint,
+    rng: np.random.Generator | None = None,
+) -> Array:
     """The image (S, S, 3), sRGB float32 in [0, 1], of the person in garments of these textures.
 
     `rng` adds the camera's grain.
     """
-    light = record.rest + mean_albedo(record, top, bottom) * record.light
+    paints = [painted(t) if isinstance(t, Texture) else t for t in (top, bottom)]
+    light = record.rest + mean_albedo(record, *paints) * record.light
     image = tone(light)
     if rng is not None:
         image = np.clip(image + rng.normal(0, GRAIN, image.shape), 0, 1)

@@ -12,8 +12,10 @@ from .cloth import Obstacle, Stuff, relax
 from .maths import Array
 from .pose import Posed
 from .topology import Sheet, SubMesh, loop_matrix, normals, smoothed
+from .unfold import unfolded
 
 MARGIN = 0.02  # metres of cloth simulated beyond the cut line
+CHEST_RADIUS = 0.145  # metres: what an angle around the trunk is multiplied with
 SKIN_GAP = 0.0025  # metres between cloth and body after the last refinement
 
 
@@ -23,7 +25,8 @@ class Cut:
 
     `ease` is the distance of the rest shape from the body; `pinned` > 0 fixes a vertex to the skinned body;
     `hold` draws it to its start as a share a frame; `slack` (V, 3) is extra length as a share;
-    `smooth` rounds of smoothing take the body's detail away; `shaped` may change the rest shape.
+    `smooth` rounds of smoothing take the body's detail away; `shaped` may change the rest shape;
+    `carried` fields come along but do not bound the sheet; `unfold` asks for trunk coordinates `uv`.
     """
 
     mesh: SubMesh
@@ -36,6 +39,8 @@ class Cut:
     hold: Array | None = None
     slack: Array | None = None
     shaped: Callable[[Array], Array] | None = None
+    carried: dict[str, Array] | None = None
+    unfold: bool = False
 
 
 def drape(posed: Posed, cut: Cut, obstacle: Obstacle) -> Sheet:
@@ -85,15 +90,30 @@ def drape(posed: Posed, cut: Cut, obstacle: Obstacle) -> Sheet:
     )
     finer, fine_faces = loop_matrix(faces, len(settled))
     position = obstacle.push_out(finer @ settled, SKIN_GAP, 0.03)
+    fields = {**cut.fields, **(cut.carried or {})}
     values = {
         "p": position,
         "n": normals(position, fine_faces),
         "rest": finer @ rest,
         **{s: finer @ fine(shared.arm_weight[s]) for s in SIDES},
         **{f"arm{s}": finer @ fine(shared.arm[s]) for s in SIDES},
-        **{f"f_{k}": finer @ fine(f) for k, f in cut.fields.items()},
+        **{f"f_{k}": finer @ fine(f) for k, f in fields.items()},
     }
+    if cut.unfold:
+        trunk = 1 - np.clip(fine(shared.arms), 0, 1)
+        values["uv"] = finer @ unfolded(_cylinder(posed, rest), shape, faces, trunk)
     return Sheet(fine_faces, values)
+
+
+def _cylinder(posed: Posed, rest: Array) -> Array:
+    """Around the trunk (0 at the front's middle) and above the hip joint, in metres."""
+    hip = posed.rest_joints[posed.shared.bone("upperleg01.L")][2]
+    return np.stack([around_trunk(rest), rest[:, 2] - hip], 1)
+
+
+def around_trunk(rest: Array, radius: float | Array = CHEST_RADIUS) -> Array:
+    """Angle around the trunk times `radius`: 0 at the front's middle, positive to the person's left."""
+    return np.asarray(np.arctan2(rest[:, 0], -rest[:, 1]) * radius)
 
 
 def sculpted(sheet: Sheet, height: Array) -> Sheet:

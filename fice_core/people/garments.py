@@ -9,18 +9,18 @@ import numpy as np
 from .assets import SIDES, SIGN
 from .attributes import Person, Top
 from .cloth import Obstacle, Stuff
-from .drape import Cut, drape, sculpted
+from .drape import CHEST_RADIUS, Cut, around_trunk, drape, sculpted
 from .fields import WAIST, hidden_by, skirt_fields, top_fields, trouser_fields
 from .folds import Scatter, skirt_folds, sleeve_folds, torso_folds, trouser_folds
 from .maths import Array, smoothstep, unit
 from .pose import Posed
-from .topology import Sheet, triangles
+from .topology import Sheet, normals, triangles
 
 #: pieces with coordinates of their own
 PANELS = ("torso", "left sleeve", "right sleeve", "trim", "skirt", "left leg", "right leg")
 TORSO, LEFT_SLEEVE, RIGHT_SLEEVE, TRIM, SKIRT, LEFT_LEG, RIGHT_LEG = range(len(PANELS))
-CHEST_RADIUS = 0.145  # metres: what an angle around the trunk is multiplied with
 SLEEVE_RADIUS = 0.055
+CLEAR = 0.003  # metres between an upper garment and what it lies on, after folding
 HEM_DEPTH = 0.0035  # metres that an edge is folded in, so that cloth has a thickness
 
 
@@ -80,11 +80,6 @@ class Mesh:
         """Arrays `vertices`, `faces`, `normals`, `uv`, `panel`, `tone`."""
         names = ("vertices", "faces", "normals", "uv", "panel", "tone")
         return {k: np.concatenate(getattr(self, k)) for k in names}
-
-
-def around_trunk(rest: Array, radius: float | Array = CHEST_RADIUS) -> Array:
-    """Angle around the trunk times `radius`: 0 at the front's middle, positive to the person's left."""
-    return np.asarray(np.arctan2(rest[:, 0], -rest[:, 1]) * radius)
 
 
 def sleeve_coordinates(posed: Posed, rest: Array, side: str, along: Array) -> Array:
@@ -162,6 +157,7 @@ class Wardrobe:
                 stuff=Stuff(bend=0.25, frames=26),
                 smooth=6,
                 pinned=(waist - z < 0.03).astype(float),
+                carried={"under": self._under_top()},
             ),
             body,
         )
@@ -174,7 +170,12 @@ class Wardrobe:
         angle = np.arctan2(x - side * 0.09, -sheet["rest"][:, 1])
         sheet = sheet.with_values(uv=np.stack([angle * 0.09 + side * 0.1, height], 1))
         self.hidden |= (waist - 0.02 - z > 0) & (fields["low"] > 0.05) & (shared.arms < 0.1)
-        return sheet.clip_at("f_waist").clip_at("f_low")
+        return sheet.clip_at("f_waist").clip_at("f_low").clip_at("f_under")
+
+    def _under_top(self) -> Array:
+        """Metres (V,) below the height from which the upper garment hides the lower one for sure."""
+        top, z = self.person.top, self.posed.shared.template[:, 2]
+        return np.asarray(self.posed.shared.hip + top.hem + 0.035 + 0.2 * top.dress - z)
 
     def _skirt(self, body: Obstacle) -> Sheet:
         posed, shared, bottom = self.posed, self.posed.shared, self.person.bottom
@@ -198,6 +199,7 @@ class Wardrobe:
                 smooth=3,
                 pinned=(fields["waist"] < 0.05).astype(float),
                 shaped=flared,
+                carried={"under": self._under_top()},
             ),
             body,
         )
@@ -209,16 +211,16 @@ class Wardrobe:
         sheet = sculpted(sheet, skirt_folds(uv, bottom.flare, rng)).with_values(uv=uv)
         worn = (fields["waist"] > 0.03) & (fields["low"] > 0.10) & (shared.arms < 0.1)
         self.hidden |= worn
-        return sheet.clip_at("f_waist").clip_at("f_low")
+        return sheet.clip_at("f_waist").clip_at("f_low").clip_at("f_under")
 
     def _top_sheet(self, under: Obstacle) -> Sheet:
         """The upper garment, sculpted and with coordinates of the trunk, clipped at its edges."""
         posed, shared, top = self.posed, self.posed.shared, self.person.top
         fields = top_fields(shared, top)
         sheet = drape(posed, self._top_cut(fields), under)
-        hip = posed.rest_joints[shared.bone("upperleg01.L")][2]
-        uv = np.stack([around_trunk(sheet["rest"]), sheet["rest"][:, 2] - hip], 1)
-        sheet = sculpted(sheet, self._top_folds(sheet, uv)).with_values(uv=uv)
+        sheet = sculpted(sheet, self._top_folds(sheet, sheet["uv"]))
+        position = under.push_out(sheet["p"], CLEAR, 0.03)
+        sheet = sheet.with_values(p=position, n=normals(position, sheet.faces))
         self.hidden |= hidden_by(fields, 0.03)
         for name in ("neck", "L", "R", "hem"):
             sheet = sheet.clip_at(f"f_{name}")
@@ -231,6 +233,7 @@ class Wardrobe:
         sleeve_ease = top.ease * (0.55 + 0.2 * top.knit) + 0.003
         ease = top.ease + (sleeve_ease - top.ease) * smoothstep(arms, 0.3, 0.7)
         ease = ease * (1 - 0.5 * top.waist * np.exp(-(((z - waist - 0.06) / 0.09) ** 2)))
+        ease = ease * (1 - 0.9 * top.dress * np.exp(-(((z - waist) / 0.06) ** 2)))
         ease = ease * (0.12 + 0.88 * smoothstep(fields["neck"], 0.0, 0.10))
         for side in SIDES:
             cap = 0.35 + 0.65 * smoothstep(shared.arm[side], 0.02, 0.22)
@@ -265,6 +268,7 @@ class Wardrobe:
             smooth=12,
             hold=hold,
             slack=slack,
+            unfold=True,
         )
 
     def _top_folds(self, sheet: Sheet, uv: Array) -> Array:

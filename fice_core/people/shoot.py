@@ -34,8 +34,8 @@ def layers(studio: Studio, person: Person, samples: int, seed: int) -> Array:
     tracer.set_person(
         *numbers,
         sheen=(top.sheen, LOWER_SHEEN),
-        gloss=(0.9 * top.gloss, 0.9 * top.gloss * top.dress),
-        roughness=(0.42, 0.42),
+        gloss=(0.5 * top.gloss, 0.5 * top.gloss * top.dress),
+        roughness=(0.52, 0.52),
     )
     image = mitsuba().render(studio.scene, integrator=tracer, spp=samples, seed=seed)
     return np.array(image, np.float32)

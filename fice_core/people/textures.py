@@ -104,7 +104,9 @@ def print_(u: Array, v: Array, scale: float, motif: float) -> Array:
     for k in range(3):
         lines = np.maximum(lines, _edge(0.004 - np.abs(y + 0.016 + 0.016 * k)) * (np.abs(x) < 0.075))
     sun = np.maximum(_edge(0.062 - r) * _edge(y + 0.004), lines)
-    star = _edge(0.080 * (0.55 + 0.45 * np.cos(5 * (angle - np.pi / 2))) - r)
+    sector = np.pi / 5
+    turned = np.abs((angle - np.pi / 2 + sector) % (2 * sector) - sector)
+    star = _edge(0.030 - r * np.cos(turned - 2 * sector))
     ring = np.maximum(_edge(0.010 - np.abs(r - 0.062)), _edge(0.032 - r))
     row, column = np.floor(y / 0.034), np.floor(x / 0.022)
     stroke = np.minimum(_wave(x + 0.011, 0.022), 0.011)
