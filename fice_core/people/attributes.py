@@ -435,7 +435,7 @@ def _bottom(code: Array, feminine: float, top: Top, texture: Texture) -> tuple[B
     r = Reader.of(code, "lower")
     skirt_u = r.uniform() * feminine
     skirt = max(ramp(skirt_u, ((0.70, 0.0), (0.74, 1.0))), top.dress)
-    legs = min(1 - ramp(skirt_u, ((0.74, 0.0), (0.78, 1.0))), 1 - top.dress)
+    legs = min(1 - ramp(skirt_u, ((0.74, 0.0), (0.78, 1.0))), max(1 - 2 * top.dress, 0.0))
     denim = r.ramp((0.52, 0.0), (0.58, 1.0)) * (1 - skirt)
     cloth = palette(r.uniform(), BOTTOM)
     jeans = palette(r.uniform(), DENIM)

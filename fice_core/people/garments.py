@@ -139,7 +139,14 @@ class Wardrobe:
         if bottom.legs > 0.02:
             sheets["trousers"] = self._trousers(body)
         if bottom.skirt > 0.02:
-            sheets["skirt"] = self._skirt(body)
+            beneath = body
+            if "trousers" in sheets:
+                legs = sheets["trousers"]
+                beneath = Obstacle(
+                    np.concatenate([self.posed.vertices, legs["p"]]),
+                    np.concatenate([self._skin_faces, legs.faces + len(self.posed.vertices)]),
+                )
+            sheets["skirt"] = self._skirt(beneath)
         return sheets
 
     def _trousers(self, body: Obstacle) -> Sheet:

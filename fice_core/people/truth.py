@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import drjit as dr
 import numpy as np
 from scipy import ndimage
 
-from .assets import assets
+from .assets import PARTS, assets
 from .classes import (
     ARMS,
     BACKGROUND,
@@ -103,11 +104,12 @@ def _face_number(studio: Studio) -> Array:
     return np.asarray(order[np.searchsorted(key, wanted, sorter=order)])
 
 
+@cache
 def _face_parts() -> Array:
-    """The part of each fine face: that of the coarse face's first corner."""
+    """The part of each fine face: what most of its smoothed corners are."""
     shared = assets()
-    coarse = shared.parts[shared.body_faces[:, 0]]
-    return np.tile(coarse, 4)
+    share = shared.body_fine.fine(np.eye(PARTS + 1)[shared.parts])
+    return np.asarray(share[shared.body_fine.faces].sum(1).argmax(1))
 
 
 def _undressed_parts(studio: Studio, ray: Any) -> Array:
