@@ -153,7 +153,7 @@ def build(
         ),
         "upper": garment_mesh(up, BOUNCE if upper is None else upper),
         "lower": garment_mesh(low, BOUNCE if lower is None else lower),
-        "eyes": mesh(*eye_arrays(posed, person), ),
+        "eyes": mesh(*eye_arrays(posed, person)),
         "lashes": mesh(
             np.concatenate([v for v, _ in lashes]),
             np.concatenate([f + o for (_, f), o in zip(lashes, offsets, strict=False)]),
@@ -185,7 +185,8 @@ def build(
             },
             **_lamps(person, camera.z),
             "camera": _sensor(camera, person.studio.tilt, size, samples),
-        }
+        },
+        parallel=False,  # in parallel the lamps' order, and with it the noise, is a matter of luck
     )
     return Studio(scene, shapes, camera, posed, wardrobe, up, low, (vertices, fine.faces[seen], fine.faces))
 
