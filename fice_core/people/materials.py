@@ -66,12 +66,14 @@ def strands(points: Array, radius: Array, bsdf: dict[str, Any]) -> Any:
         Path(name).unlink()
 
 
-def lamp(position: Array, target: Array, width: float, height: float, radiance: Array) -> dict[str, Any]:
-    """A rectangular area light that looks at `target`."""
+def lamp(
+    name: str, position: Array, target: Array, width: float, height: float, radiance: Array
+) -> dict[str, Any]:
+    """A rectangular area light called `name` that looks at `target`."""
     t = mitsuba().ScalarTransform4f
     pose = t().look_at(origin=[float(v) for v in position], target=[float(v) for v in target], up=[0, 0, 1])
     return {
         "type": "rectangle",
         "to_world": pose @ t().scale([width / 2, height / 2, 1]),
-        "emitter": {"type": "area", "radiance": rgb(radiance)},
+        "emitter": {"type": "area", "id": f"{name} light", "radiance": rgb(radiance)},
     }

@@ -75,10 +75,10 @@ def _lamps(person: Person, z: float) -> dict[str, Any]:
     aim = np.array([0, 0, z + 0.15])
     area = 1 / soft**2
     return {
-        "key": lamp(key, aim, 0.9 * soft, 1.2 * soft, warm * 21.0 * studio.key * area),
-        "fill": lamp(np.array([2.3, -2.0, z + 0.3]), aim, 1.6, 2.2, warm[::-1] * 1.75 * studio.fill),
-        "rim": lamp(np.array([1.9, 0.35, z + 1.2]), aim, 0.7, 1.2, warm * 4.5),
-        "back": lamp(np.array([-0.5, -0.35, z + 2.4]), np.array([-0.2, 0.6, z]), 2.2, 0.8, warm * 2.2),
+        "key": lamp("key", key, aim, 0.9 * soft, 1.2 * soft, warm * 21.0 * studio.key * area),
+        "fill": lamp("fill", np.array([2.3, -2.0, z + 0.3]), aim, 1.6, 2.2, warm[::-1] * 1.75 * studio.fill),
+        "rim": lamp("rim", np.array([1.9, 0.35, z + 1.2]), aim, 0.7, 1.2, warm * 4.5),
+        "back": lamp("back", np.array([-0.5, -0.35, z + 2.4]), np.array([-0.2, 0.6, z]), 2.2, 0.8, warm * 2.2),
         "sky": {"type": "constant", "radiance": rgb(0.16)},
     }
 
@@ -186,7 +186,7 @@ def build(
             **_lamps(person, camera.z),
             "camera": _sensor(camera, person.studio.tilt, size, samples),
         },
-        parallel=False,  # in parallel the lamps' order, and with it the noise, is a matter of luck
+        parallel=False,
     )
     return Studio(scene, shapes, camera, posed, wardrobe, up, low, (vertices, fine.faces[seen], fine.faces))
 

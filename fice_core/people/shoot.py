@@ -37,6 +37,7 @@ def layers(studio: Studio, person: Person, samples: int, seed: int) -> Array:
         gloss=(0.5 * top.gloss, 0.5 * top.gloss * top.dress),
         roughness=(0.52, 0.52),
     )
+    tracer.set_lamps(studio.scene)
     image = mitsuba().render(studio.scene, integrator=tracer, spp=samples, seed=seed)
     return np.array(image, np.float32)
 

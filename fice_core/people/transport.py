@@ -52,6 +52,24 @@ class TwoLayers(mi.SamplingIntegrator):  # type: ignore[name-defined]
         self.gloss = [dr.opaque(mi.Float, v) for v in gloss]
         self.alpha = [dr.opaque(mi.Float, v * v) for v in roughness]
 
+    def set_lamps(self, scene: Any) -> None:
+        """The scene's lamps, in the order of their names: the scene's own order changes from run to run."""
+        lamps = sorted(scene.emitters(), key=lambda lamp: lamp.id())
+        numbers = [int(dr.reinterpret_array(mi.UInt32, mi.EmitterPtr(lamp))[0]) for lamp in lamps]
+        self.lamps = mi.UInt32(numbers)
+        self.lamp_count = len(lamps)
+
+    def _lamp_light(self, scene: Any, si: Any, choice: Any, where: Any, active: Any) -> Any:
+        """A direction towards one lamp, drawn evenly, and what arrives from it over the density."""
+        n = self.lamp_count
+        index = dr.minimum(mi.UInt32(choice * n), n - 1)
+        lamp = dr.reinterpret_array(mi.EmitterPtr, dr.gather(mi.UInt32, self.lamps, index, active))
+        ds, light = lamp.sample_direction(si, where, active)
+        ds.pdf /= n
+        light *= n
+        hidden = scene.ray_test(si.spawn_ray_to(ds.p), active & (ds.pdf != 0.0))
+        return ds, dr.select(hidden, 0.0, light)
+
     def aov_names(self) -> list[str]:
         return list(AOVS)
 
@@ -92,13 +110,13 @@ class TwoLayers(mi.SamplingIntegrator):  # type: ignore[name-defined]
             facing = dr.abs(dr.dot(si.sh_frame.n, -ray.d))
             sheen = dr.select(upper, self.sheen[0], self.sheen[1])
             weight *= dr.select(garment, (1 + sheen * (1 - facing) ** 3) / BOUNCE, 1.0)
-            if dr.hint(starts, mode="evaluated" if False else "symbolic"):
+            if dr.hint(starts, mode="symbolic"):
                 colour = bsdf.eval_diffuse_reflectance(si, active)
                 albedo = dr.select(garment, mi.Spectrum(0.0), colour)
                 normal = mi.Normal3f(si.sh_frame.n)
             # light from the lamps
             again = active & (depth + 1 < self.depth)
-            ds2, radiance = scene.sample_emitter_direction(si, sampler.next_2d(), True, again)
+            ds2, radiance = self._lamp_light(scene, si, sampler.next_1d(again), sampler.next_2d(again), again)
             lit = again & (ds2.pdf != 0.0)
             wo = si.to_local(ds2.d)
             value, pdf = bsdf.eval_pdf(context, si, wo, lit)
