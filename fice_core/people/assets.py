@@ -114,7 +114,9 @@ class Assets:
         quads = [self.groups[g] for g in ("body", "helper-tights", "helper-skirt")]
         normal = normals(self.template, triangles(np.concatenate(quads)))
         front, left = normal[:, 1] < 0, self.template[:, 0] > 0
-        inward = np.where(left[:, None], unit(np.array([-1.0, 0, -0.9])), unit(np.array([1.0, 0, -0.9])))
+        inward = np.where(
+            left[:, None], unit(np.array([-1.0, 0, -0.9])), unit(np.array([1.0, 0, -0.9]))
+        )
         inner = (normal * inward).sum(1) > 0
         # right before left; the leg's back before its front; the arm's inner before its outer side
         side = left.astype(int)

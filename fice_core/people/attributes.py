@@ -297,7 +297,9 @@ def _hair(code: Array, body: Body) -> Hair:
     r = Reader.of(code, "hair")
     u = r.uniform()
     his = ramp(u, ((0.0, 0.008), (0.25, 0.016), (0.85, 0.065), (0.93, 0.10), (1.0, 0.24)))
-    hers = ramp(u, ((0.0, 0.05), (0.1, 0.10), (0.18, 0.18), (0.45, 0.26), (0.55, 0.34), (1.0, 0.50)))
+    hers = ramp(
+        u, ((0.0, 0.05), (0.1, 0.10), (0.18, 0.18), (0.45, 0.26), (0.55, 0.34), (1.0, 0.50))
+    )
     curl_u = r.uniform() + 0.9 * african - 0.45 * asian
     light = r.ramp((0.0, 0.0), (0.35, 0.35), (1.0, 1.0)) * (0.04 + 0.96 * caucasian**1.2)
     grey = float(np.clip((body.phenotype["age"] - 0.80) / 0.12, 0, 1)) * 0.8
@@ -377,11 +379,15 @@ def _top(code: Array, feminine: float) -> tuple[Top, Texture]:
     knit = f.ramp((0.50, 0.0), (0.58, 1.0)) * long * (1 - collar) * (1 - dress)
     gloss = f.ramp((0.88, 0.0), (0.96, 1.0)) * (1 - knit) * (0.3 + 0.7 * feminine)
     weight = f.uniform()
-    hood = ramp(hood_u, ((0.55, 0.0), (0.63, 1.0))) * knit * float(np.clip(neckline[0] * 3 - 1, 0, 1))
+    hood = (
+        ramp(hood_u, ((0.55, 0.0), (0.63, 1.0))) * knit * float(np.clip(neckline[0] * 3 - 1, 0, 1))
+    )
     slim = 0.012 * (1 - fit) + 0.030 * fit
     ease = slim * (1 - 0.55 * dress) * (1 - 0.35 * gloss) + 0.010 * knit + 0.003 * collar
     ease *= 0.6 + 0.4 * covered
-    shape = np.array([0.012 + 0.010 * depth_u, 0.055 + 0.065 * depth_u, 0.03 + 0.055 * depth_u, 0.06])
+    shape = np.array(
+        [0.012 + 0.010 * depth_u, 0.055 + 0.065 * depth_u, 0.03 + 0.055 * depth_u, 0.06]
+    )
     folds = code[slices()["folds"]]
     top = Top(
         sleeve=sleeve,

@@ -55,7 +55,9 @@ def _between(value: float, low: float = 0.15, high: float = 0.75) -> bool | None
 
 
 def _sleeve(length: float) -> str | None:
-    for name, low, high in zip(w.SLEEVES, (-1, 0.15, 0.56, 0.90), (0.06, 0.46, 0.75, 2), strict=True):
+    for name, low, high in zip(
+        w.SLEEVES, (-1, 0.15, 0.56, 0.90), (0.06, 0.46, 0.75, 2), strict=True
+    ):
         if low <= length <= high:
             return name
     return None
@@ -75,10 +77,26 @@ def facts(person: Person) -> Facts:
     feminine = _between(person.body.feminine, 0.1, 0.9)
     gender = None if feminine is None else int(feminine)
     satin, knit = _between(top.gloss), _between(top.knit)
-    fabric = "satin" if satin else "knit" if knit else None if satin is None or knit is None else "cotton"
+    fabric = (
+        "satin"
+        if satin
+        else "knit"
+        if knit
+        else None
+        if satin is None or knit is None
+        else "cotton"
+    )
     bottom = person.bottom
     skirt, denim = _between(bottom.skirt), _between(bottom.denim)
-    lower = "skirt" if skirt else None if skirt is None or denim is None else "jeans" if denim else "trousers"
+    lower = (
+        "skirt"
+        if skirt
+        else None
+        if skirt is None or denim is None
+        else "jeans"
+        if denim
+        else "trousers"
+    )
     kind = _kind(person, sleeve, gender)
     return Facts(
         colour=_clear_colour(texture.colour),
@@ -124,7 +142,9 @@ class _Dice:
 
 def _implied(kind: str, sleeve: str | None) -> bool:
     """Whether the kind's words already tell the sleeve."""
-    return kind in ("tank top", "t-shirt", "top") or (kind in ("sweater", "hoodie") and sleeve == "long")
+    return kind in ("tank top", "t-shirt", "top") or (
+        kind in ("sweater", "hoodie") and sleeve == "long"
+    )
 
 
 def caption(known: Facts, rng: np.random.Generator) -> str:
@@ -171,7 +191,11 @@ def _lower_words(known: Facts, dice: _Dice) -> str:
     assert known.lower is not None
     words = dice.one(w.LOWERS[known.lower])
     if known.lower_colour and dice.chance(0.6):
-        words = f"a {known.lower_colour} skirt" if known.lower == "skirt" else f"{known.lower_colour} {words}"
+        words = (
+            f"a {known.lower_colour} skirt"
+            if known.lower == "skirt"
+            else f"{known.lower_colour} {words}"
+        )
     return words
 
 
@@ -189,7 +213,14 @@ def vocabulary() -> tuple[str, ...]:
         w.FABRICS, w.LOWERS,
     )  # fmt: skip
     phrases = [p for table in tables for options in table.values() for p in options]
-    for group in (*w.SLEEVE_BEFORE, *w.SLEEVE_AFTER, *w.GENDERED, w.OPENINGS, w.ANY_KIND, tuple(COLOURS)):
+    for group in (
+        *w.SLEEVE_BEFORE,
+        *w.SLEEVE_AFTER,
+        *w.GENDERED,
+        w.OPENINGS,
+        w.ANY_KIND,
+        tuple(COLOURS),
+    ):
         phrases += group
     phrases += ["an", "and", "a skirt"]
     return tuple(sorted({word for phrase in phrases for word in re.findall(r"[a-z]+", phrase)}))

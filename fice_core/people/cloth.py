@@ -3,7 +3,7 @@
 The kernels run serially there, so that constraints are solved one after the other in place (Gauss-Seidel).
 Source: Mueller et al., "Position Based Dynamics" (2007).
 """
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, type-arg, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, type-arg, untyped-decorator, valid-type"
 
 from __future__ import annotations
 

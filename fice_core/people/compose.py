@@ -27,7 +27,7 @@ def tone(light: Array) -> Array:
     x = light * EXPOSURE
     high = SHOULDER + (1 - np.exp(-(x - SHOULDER) / SOFTNESS)) * SOFTNESS
     y = encoded(np.where(x < SHOULDER, x, high))
-    return np.clip(y + CONTRAST * (y - 0.5) * 4 * y * (1 - y), 0, 1)
+    return np.asarray(np.clip(y + CONTRAST * (y - 0.5) * 4 * y * (1 - y), 0, 1))
 
 
 #: linear colours (N, 3) of cloth at garment coordinates (N, 2), metres, on panels (N,)

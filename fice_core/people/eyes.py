@@ -45,7 +45,9 @@ def _colours(angle: Array, around: Array, look: Look) -> Array:
     """Linear colours by the angle from the pupil (degrees): pupil, iris with a dark rim, sclera."""
     iris = linear(look.iris)
     fibres = 1 + 0.12 * np.sin(around * 17) + 0.08 * np.sin(around * 31 + 1)
-    inside = (0.75 + 0.6 * smoothstep(angle, 11, 22)) * (1 - 0.6 * smoothstep(angle, 22.5, 28)) * fibres
+    inside = (
+        (0.75 + 0.6 * smoothstep(angle, 11, 22)) * (1 - 0.6 * smoothstep(angle, 22.5, 28)) * fibres
+    )
     colour = iris * inside[:, None]
     white = smoothstep(angle, 27.0, 30.5)[:, None]
     red = smoothstep(angle, 45, 75)[:, None] * np.array([0.0, -0.12, -0.12])

@@ -56,7 +56,9 @@ class FaceMap:
         x = (self.x - self.eye[side][0]) * SIGN[side]
         z = self.z - self.eye[side][2]
         xs, zs = np.array(points).T
-        inside = smoothstep(x, xs[0] - 0.002, xs[0] + 0.003) * smoothstep(-x, -xs[-1] - 0.002, -xs[-1] + 0.003)
+        inside = smoothstep(x, xs[0] - 0.002, xs[0] + 0.003) * smoothstep(
+            -x, -xs[-1] - 0.002, -xs[-1] + 0.003
+        )
         front = (self.y < self.eye[side][1] + 0.012) & (self.head > 0.5)
         return np.asarray(np.exp(-(((z - np.interp(x, xs, zs)) / width) ** 2)) * inside * front)
 
@@ -155,7 +157,7 @@ def paint(look: Look, hair: Array, hair_length: float) -> Array:
     under = smoothstep(f.scalp, -0.004, 0.010 + 0.004 * uneven)
     short = float(np.clip(1 - hair_length / 0.02, 0, 1))
     cover(under, linear(hair) * 0.7 * (1 - 0.4 * short) + skin * 0.25 * short, 0.92)
-    return np.clip(colour, 0.002, 0.95)
+    return np.asarray(np.clip(colour, 0.002, 0.95))
 
 
 def _paint_eyes(f: FaceMap, look: Look, tint: object) -> None:
@@ -171,7 +173,9 @@ def _paint_eyes(f: FaceMap, look: Look, tint: object) -> None:
         paint_tint(under, (0.84, 0.74, 0.76), 0.45 + 0.4 * look.lines)
         crease = f.stroke(side, ((-0.014, 0.0065), (0, 0.0105), (0.016, 0.0065)), 0.0018)
         paint_tint(crease, (0.55, 0.45, 0.42), 0.5)
-        line = f.stroke(side, ((-0.013, 0.0015), (-0.003, 0.0058), (0.008, 0.0056), (0.017, 0.0008)), 0.0013)
+        line = f.stroke(
+            side, ((-0.013, 0.0015), (-0.003, 0.0058), (0.008, 0.0056), (0.017, 0.0008)), 0.0013
+        )
         paint_tint(line, (0.14, 0.11, 0.10), 0.35 + 0.45 * look.makeup)
         lower = f.stroke(side, ((-0.012, -0.0035), (0.002, -0.0062), (0.015, -0.002)), 0.0012)
         paint_tint(lower, (0.55, 0.45, 0.43), 0.25 + 0.2 * look.makeup)
@@ -189,13 +193,19 @@ def _paint_mouth(f: FaceMap, look: Look, tint: object, cover: object, skin: Arra
     cover(f.lower_lip, lip * 1.06, amount)
     x = np.abs(f.x)
     tint(f.seam * (f.lips > 0.1), (0.34, 0.22, 0.22), 0.85)
-    corner = f.spots(np.array([0.0255, f.mouth[1] + 0.010, f.mouth[2] + 0.0005]), (0.005, 0.02, 0.004))
+    corner = f.spots(
+        np.array([0.0255, f.mouth[1] + 0.010, f.mouth[2] + 0.0005]), (0.005, 0.02, 0.004)
+    )
     tint(corner, (0.72, 0.60, 0.58), 0.4)
-    below = np.exp(-(((f.z - f.mouth[2] + 0.0155) / 0.004) ** 2) - (x / 0.014) ** 2) * (f.y < f.mouth[1] + 0.02)
+    below = np.exp(-(((f.z - f.mouth[2] + 0.0155) / 0.004) ** 2) - (x / 0.014) ** 2) * (
+        f.y < f.mouth[1] + 0.02
+    )
     tint(below * (f.head > 0.5), (0.82, 0.75, 0.73), 0.5)
     philtrum = f.spot(np.array([0, f.mouth[1] + 0.004, f.mouth[2] + 0.016]), (0.004, 0.02, 0.006))
     tint(philtrum, (0.88, 0.82, 0.80), 0.4)
-    nostril = f.spots(np.array([0.0085, f.mouth[1] + 0.002, f.mouth[2] + 0.0262]), (0.0050, 0.014, 0.0030))
+    nostril = f.spots(
+        np.array([0.0085, f.mouth[1] + 0.002, f.mouth[2] + 0.0262]), (0.0050, 0.014, 0.0030)
+    )
     tint(nostril, (0.30, 0.20, 0.18), 0.75)
     wing = f.spots(np.array([0.0175, f.mouth[1] + 0.006, f.mouth[2] + 0.031]), (0.004, 0.02, 0.009))
     tint(wing, (0.80, 0.70, 0.67), 0.5)
@@ -205,12 +215,20 @@ def _paint_lines(f: FaceMap, look: Look, tint: object) -> None:
     assert callable(tint)
     m = f.mouth
     x, z = np.abs(f.x), f.z - m[2]
-    fold = np.exp(-(((x - np.interp(z, (-0.012, 0.012, 0.034), (0.034, 0.030, 0.019))) / 0.0028) ** 2))
+    fold = np.exp(
+        -(((x - np.interp(z, (-0.012, 0.012, 0.034), (0.034, 0.030, 0.019))) / 0.0028) ** 2)
+    )
     fold *= smoothstep(z, -0.012, 0.0) * smoothstep(-z, -0.036, -0.026) * (f.y < m[1] + 0.035)
     tint(fold * (f.head > 0.5), (0.78, 0.70, 0.68), 0.25 + 0.55 * look.lines)
     forehead = np.abs(np.sin((f.z - f.eyes[2]) * np.pi / 0.011)) ** 6
-    forehead *= smoothstep(f.z - f.eyes[2], 0.03, 0.04) * smoothstep(f.eyes[2] + 0.066 - f.z, 0, 0.01)
-    tint(forehead * (f.head > 0.5) * smoothstep(0.05 - x, 0, 0.02), (0.86, 0.80, 0.78), 0.35 * look.lines)
+    forehead *= smoothstep(f.z - f.eyes[2], 0.03, 0.04) * smoothstep(
+        f.eyes[2] + 0.066 - f.z, 0, 0.01
+    )
+    tint(
+        forehead * (f.head > 0.5) * smoothstep(0.05 - x, 0, 0.02),
+        (0.86, 0.80, 0.78),
+        0.35 * look.lines,
+    )
 
 
 def _paint_stubble(f: FaceMap, look: Look, tint: object) -> None:

@@ -94,7 +94,12 @@ def sleeve_folds(uv: Array, length: float, rng: Scatter) -> Array:
     """
     height = np.zeros(len(uv))
     places = [(0.10, 0.06, 4, 0.8), (0.24, 0.06, 3, 0.6)]
-    places += [(0.48, 0.07, 7, 1.2), (0.62, 0.08, 4, 0.9), (0.78, 0.08, 4, 0.9), (0.92, 0.04, 5, 1.0)]
+    places += [
+        (0.48, 0.07, 7, 1.2),
+        (0.62, 0.08, 4, 0.9),
+        (0.78, 0.08, 4, 0.9),
+        (0.92, 0.04, 5, 1.0),
+    ]
     for centre, spread, count, size in places:
         there = float(np.clip((length - centre) / 0.1, 0, 1))
         for _ in range(count):
@@ -124,7 +129,9 @@ def trouser_folds(uv: Array, rng: Scatter) -> Array:
             z = rng.uniform(-0.32, -0.08)
             end = (sign * 0.17, z + rng.uniform(-0.06, 0.06))
             height += ridge(uv, (sign * 0.03, z), end, rng.uniform(0.001, 0.003), 0.007, 0.016)
-        pocket = ridge(uv, (sign * 0.105, 0.105), (sign * 0.165, 0.03), 0.0030, 0.003, 0.003, 0.012 * sign)
+        pocket = ridge(
+            uv, (sign * 0.105, 0.105), (sign * 0.165, 0.03), 0.0030, 0.003, 0.003, 0.012 * sign
+        )
         height -= pocket
     height += ridge(uv, (0.012, 0.11), (0.006, -0.03), 0.0022, 0.003, 0.010)
     return height
@@ -136,7 +143,10 @@ def skirt_folds(uv: Array, flare: float, rng: Scatter) -> Array:
     for k in range(13):
         u = -0.36 + 0.06 * k + rng.uniform(-0.02, 0.02)
         size = rng.uniform(0.001, 0.004) + flare * rng.uniform(0.002, 0.012)
-        start, end = (u, 0.06 + rng.uniform(-0.04, 0.04)), (u * 1.2 + rng.uniform(-0.02, 0.02), -0.55)
+        start, end = (
+            (u, 0.06 + rng.uniform(-0.04, 0.04)),
+            (u * 1.2 + rng.uniform(-0.02, 0.02), -0.55),
+        )
         width = rng.uniform(0.010, 0.018)
         grow = np.clip((0.10 - uv[:, 1]) / 0.45, 0, 1)
         height += grow * ridge(uv, start, end, size, width, 1.5 * width, rng.uniform(-0.02, 0.02))

@@ -37,7 +37,13 @@ class Mesh:
     count: int = 0
 
     def add(
-        self, vertices: Array, faces: Array, normal: Array, uv: Array, panel: int, tone: float | Array = 1.0
+        self,
+        vertices: Array,
+        faces: Array,
+        normal: Array,
+        uv: Array,
+        panel: int,
+        tone: float | Array = 1.0,
     ) -> None:
         """Append a piece."""
         n = len(vertices)
@@ -49,7 +55,9 @@ class Mesh:
         self.tone.append(np.broadcast_to(np.asarray(tone, float), (n,)).copy())
         self.count += n
 
-    def add_sheet(self, sheet: Sheet, panel: int, tone: float | Array = 1.0, fold: bool = True) -> None:
+    def add_sheet(
+        self, sheet: Sheet, panel: int, tone: float | Array = 1.0, fold: bool = True
+    ) -> None:
         """Append a clipped sheet (values p, n, uv), its open edges folded in."""
         if not len(sheet):
             return
@@ -66,7 +74,7 @@ class Mesh:
         i, j, m = index[edge[:, 0]], index[edge[:, 1]], len(rim)
         outer, normal = sheet["p"][rim], sheet["n"][rim]
         faces = np.concatenate([np.stack([i, j, m + j], 1), np.stack([i, m + j, m + i], 1)])
-        shade = tone if np.isscalar(tone) else np.tile(np.asarray(tone)[rim], 2)
+        shade = np.tile(np.broadcast_to(np.asarray(tone, float), (n,))[rim], 2)
         self.add(
             np.concatenate([outer, outer - normal * HEM_DEPTH]),
             faces,
@@ -153,7 +161,9 @@ class Wardrobe:
         posed, shared, bottom = self.posed, self.posed.shared, self.person.bottom
         z, waist = shared.template[:, 2], shared.hip + WAIST
         fields = trouser_fields(shared, bottom)
-        loose = bottom.ease + (0.008 + 0.010 * bottom.flare) * smoothstep(shared.hip - 0.03 - z, 0, 0.2)
+        loose = bottom.ease + (0.008 + 0.010 * bottom.flare) * smoothstep(
+            shared.hip - 0.03 - z, 0, 0.2
+        )
         sheet = drape(
             posed,
             Cut(

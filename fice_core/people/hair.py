@@ -31,7 +31,9 @@ def _roots() -> tuple[Array, Array, Array]:
     head = shared.weights[:, [shared.bone(b) for b in ("head", "neck03", "neck02")]].sum(1)
     height = face.height_over_hairline(shared.template, head)
     corners = shared.template[faces]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    area = np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    )
     density = np.clip(height[faces].mean(1) / 0.010, 0, 1) * (height[faces].min(1) > -0.004)
     front = smoothstep(-shared.template[faces].mean(1)[:, 1], 0.06, 0.13)
     density = density * (1 + 2.0 * front)
@@ -73,7 +75,7 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     length, long = hair.length, float(smoothstep(hair.length, 0.08, 0.17))
     loose = 1 - hair.tied
     # short hair is shorter towards its edges: a fade
-    length = length + (min(length, 0.055 + 0.05 * hair.volume) - length) * hair.curl
+    length += (min(length, 0.055 + 0.05 * hair.volume) - length) * hair.curl
     fade = np.clip(0.12 + height / 0.07, 0.12, 1.0)
     own = length * (1 + 0.10 * noise[:, 0].clip(-2, 2)) * (fade * (1 - long) + long)
     knot = pivot + axes @ (eye + np.array([0.0, 0.205, 0.03]))
@@ -89,7 +91,9 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     clump, leader = _clumps()
     rng = np.random.default_rng(19)
     clump_way = rng.standard_normal((CLUMPS, 3))[clump]
-    layer = (0.004 + 0.016 * hair.volume * (1 - 0.5 * hair.tied)) * (0.5 + 0.25 * noise[:, 4].clip(-1.8, 1.8))
+    layer = (0.004 + 0.016 * hair.volume * (1 - 0.5 * hair.tied)) * (
+        0.5 + 0.25 * noise[:, 4].clip(-1.8, 1.8)
+    )
     layer = layer + 0.0012
     gravity = 0.95 * long * loose * (1 - 0.9 * curl) + 0.05 * (1 - long)
     hug = (0.30 + 0.25 * long + 0.45 * hair.tied) * (1 - curl * loose)
@@ -110,7 +114,9 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     strands = np.stack(points, 1)
     strands = _clumped(strands, leader, noise, hair, long)
     strands = _waved(strands, own, clump, noise, hair, long)
-    strands[:, 1:] = cover.push_out(strands[:, 1:].reshape(-1, 3), 0.0015, 0.04).reshape(-1, POINTS - 1, 3)
+    strands[:, 1:] = cover.push_out(strands[:, 1:].reshape(-1, 3), 0.0015, 0.04).reshape(
+        -1, POINTS - 1, 3
+    )
     kept = _clear_of_face(strands, axes, pivot, eye)
     s = np.linspace(0, 1, POINTS)
     thick = 0.00050 + 0.00012 * curl - 0.00008 * long
@@ -130,16 +136,22 @@ def _comb(hair: Hair, rest: Array, eye: Array, long: float) -> Array:
     swept = 0.35 * side * 0.4 + hair.sweep * top * 0.9
     back = 0.45 + 0.45 * top * np.tanh(2 * (hair.part + 0.03) / 0.03)
     short = np.stack([swept, back * (1 - 1.2 * hair.fringe * front), np.full_like(side, -0.5)], 1)
-    fall = np.stack([side * (0.55 + 0.65 * front), 0.55 * front + 0.25, -0.55 * (1 - top) - 0.15], 1)
+    fall = np.stack(
+        [side * (0.55 + 0.65 * front), 0.55 * front + 0.25, -0.55 * (1 - top) - 0.15], 1
+    )
     fall[:, 1] += 1.4 * hair.tied
     fall[:, 2] += 1.4 * hair.tied * (1 - smoothstep(rest[:, 2] - eyes[2], -0.06, 0.03))
     return np.asarray(unit(short) * (1 - long) + unit(fall) * long)
 
 
-def _off_the_face(at: Array, hair: Hair, axes: Array, pivot: Array, eye: Array, long: float) -> Array:
+def _off_the_face(
+    at: Array, hair: Hair, axes: Array, pivot: Array, eye: Array, long: float
+) -> Array:
     """Strands in front of the temples and below the hairline move to the side and back."""
     local = (at - pivot) @ axes
-    before = smoothstep(eye[1] + 0.060 - local[:, 1], 0, 0.012) * smoothstep(eye[2] + 0.050 - local[:, 2], 0, 0.02)
+    before = smoothstep(eye[1] + 0.060 - local[:, 1], 0, 0.012) * smoothstep(
+        eye[2] + 0.050 - local[:, 2], 0, 0.02
+    )
     below = np.clip((eye[2] - local[:, 2]) / 0.12, 0, 1)
     width = 0.064 + 0.016 * below * hair.tuck
     sign = np.where(local[:, 0] < 0, -1.0, 1.0)
@@ -168,7 +180,9 @@ def _clumped(strands: Array, leader: Array, noise: Array, hair: Hair, long: floa
     return np.asarray(strands * (1 - strength * near) + led * strength * near)
 
 
-def _waved(strands: Array, own: Array, clump: Array, noise: Array, hair: Hair, long: float) -> Array:
+def _waved(
+    strands: Array, own: Array, clump: Array, noise: Array, hair: Hair, long: float
+) -> Array:
     """Waves and coils that clumps share."""
     s = np.linspace(0, 1, POINTS)[None, :, None]
     size = 0.0045 * hair.wave * long * (1 - hair.tied) * (1 - hair.curl) + 0.0035 * hair.curl

@@ -23,7 +23,11 @@ def rgb(value: Any) -> dict[str, Any]:
 
 def surface(**settings: float) -> dict[str, Any]:
     """A principled surface that takes its colour from the mesh."""
-    return {"type": "principled", "base_color": {"type": "mesh_attribute", "name": COLOUR}, **settings}
+    return {
+        "type": "principled",
+        "base_color": {"type": "mesh_attribute", "name": COLOUR},
+        **settings,
+    }
 
 
 def cloth() -> dict[str, Any]:
@@ -71,7 +75,9 @@ def lamp(
 ) -> dict[str, Any]:
     """A rectangular area light called `name` that looks at `target`."""
     t = mitsuba().ScalarTransform4f
-    pose = t().look_at(origin=[float(v) for v in position], target=[float(v) for v in target], up=[0, 0, 1])
+    pose = t().look_at(
+        origin=[float(v) for v in position], target=[float(v) for v in target], up=[0, 0, 1]
+    )
     return {
         "type": "rectangle",
         "to_world": pose @ t().scale([width / 2, height / 2, 1]),

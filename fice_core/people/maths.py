@@ -15,7 +15,7 @@ def unit(v: Array) -> Array:
     return np.asarray(v / np.maximum(length, 1e-12))
 
 
-def smoothstep(x: Any, low: float, high: float) -> Array:
+def smoothstep(x: Any, low: Any, high: Any) -> Array:
     """0 below `low`, 1 above `high`, a cubic with level ends between."""
     t = np.clip((np.asarray(x) - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))

@@ -48,7 +48,9 @@ class Pool:
             )
         self._open: dict[tuple[int, Path], zipfile.ZipFile] = {}
         self._where = [
-            (shard, name) for shard in sorted(self.folder.glob("people-*.zip")) for name in people_in(shard)
+            (shard, name)
+            for shard in sorted(self.folder.glob("people-*.zip"))
+            for name in people_in(shard)
         ]
 
     def __len__(self) -> int:
@@ -89,4 +91,6 @@ def write_shard(path: Path, people: dict[str, dict[str, bytes]]) -> None:
         for name, blobs in people.items():
             for blob in BLOBS:
                 # a fixed date: the same people give the same bytes
-                archive.writestr(zipfile.ZipInfo(f"{name}/{blob}", (2020, 1, 1, 0, 0, 0)), blobs[blob])
+                archive.writestr(
+                    zipfile.ZipInfo(f"{name}/{blob}", (2020, 1, 1, 0, 0, 0)), blobs[blob]
+                )

@@ -23,7 +23,9 @@ class Posed:
     to posed space. `clearance` keeps the hands off the garment, in metres.
     """
 
-    def __init__(self, shared: Assets, rest: Array, joints: Array, pose: Pose, clearance: float) -> None:
+    def __init__(
+        self, shared: Assets, rest: Array, joints: Array, pose: Pose, clearance: float
+    ) -> None:
         self.shared = shared
         self.rest, self.rest_joints = rest, joints
         self._pose, self._clearance = pose, clearance
@@ -56,7 +58,7 @@ class Posed:
 
     def head_axes(self) -> Array:
         """The head's rotation (3, 3), from rest to posed space."""
-        return self._at(self.shared.bone("head"))[:3, :3]
+        return np.asarray(self._at(self.shared.bone("head"))[:3, :3])
 
     def _at(self, bone: int) -> Array:
         transform = self._transforms[bone]
@@ -76,9 +78,9 @@ class Posed:
         for name in SPINE:
             turn = rotation(Z, p.twist / 5) @ rotation(Y, (p.lean - 1.2 * p.sway) / 5)
             self.local[bone(name)] = turn @ rotation(X, p.bow / 5)
-        turn, tilt, nod = p.head
+        aside, tilt, nod = p.head
         for name in NECK:
-            parts = rotation(Z, turn / 4) @ rotation(Y, tilt / 4) @ rotation(X, nod / 4)
+            parts = rotation(Z, aside / 4) @ rotation(Y, tilt / 4) @ rotation(X, nod / 4)
             self.local[bone(name)] = parts
         for side in SIDES:
             sign = SIGN[side]
@@ -122,7 +124,9 @@ class Posed:
 
     def _bend_arm(self, index: int, side: str) -> None:
         p, bone, sign = self._pose, self.shared.bone, SIGN[side]
-        chain = [bone(f"{b}.{side}") for b in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02")]
+        chain = [
+            bone(f"{b}.{side}") for b in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02")
+        ]
         wrist = bone(f"wrist.{side}")
         s0, e0, w0 = (self.rest_joints[j] for j in (chain[0], chain[2], wrist))
         parent = self._at(self.shared.skeleton.parents[chain[0]])
@@ -162,7 +166,9 @@ class Posed:
         self._place(wrist)
         self._bend_fingers(index, side, hip)
 
-    def _hand_rotation(self, side: str, forearm: Array, hip: float, back: float, w0: Array) -> Array:
+    def _hand_rotation(
+        self, side: str, forearm: Array, hip: float, back: float, w0: Array
+    ) -> Array:
         """The hand's rotation from rest to posed space: where the fingers point, where the palm looks."""
         bone, sign = self.shared.bone, SIGN[side]
         finger = {k: self.rest_joints[bone(f"finger{k}-1.{side}")] for k in (2, 3, 5)}
@@ -170,8 +176,14 @@ class Posed:
         palm = sign * np.cross(finger[5] - w0, finger[2] - w0)
         pelvis = rotation(Z, self._pose.turn)
         hanging = (forearm, pelvis @ np.array([-sign * 0.95, 0.30, 0.0]))
-        on_hip = (pelvis @ unit(np.array([-sign * 0.35, -0.80, -0.45])), pelvis @ np.array([-sign, 0.1, 0.1]))
-        behind = (pelvis @ unit(np.array([-sign * 0.9, -0.1, -0.3])), pelvis @ np.array([0, 1.0, 0.0]))
+        on_hip = (
+            pelvis @ unit(np.array([-sign * 0.35, -0.80, -0.45])),
+            pelvis @ np.array([-sign, 0.1, 0.1]),
+        )
+        behind = (
+            pelvis @ unit(np.array([-sign * 0.9, -0.1, -0.3])),
+            pelvis @ np.array([0, 1.0, 0.0]),
+        )
         k = smoothstep(hip, 0.2, 0.95) - smoothstep(back, 0.2, 0.95)
         goal = on_hip if k > 0 else behind
         a = float(abs(k))

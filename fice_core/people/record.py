@@ -111,5 +111,3 @@ def from_bytes(blobs: Mapping[str, bytes]) -> Record:
         joints=np.frombuffer(zlib.decompress(blobs["joints.z"]), "<f4").reshape(-1, 2),
         code=np.frombuffer(zlib.decompress(blobs["code.z"]), "<f4"),
     )
-
-

@@ -42,12 +42,16 @@ def check_settings(folder: Path, settings: dict[str, int]) -> None:
         different = {k: (earlier.get(k), v) for k, v in settings.items() if earlier.get(k) != v}
         if different:
             what = ", ".join(f"{k} {a} (asked: {b})" for k, (a, b) in different.items())
-            raise FiceError(f"{folder} was begun with {what}; use the same settings or another folder")
+            raise FiceError(
+                f"{folder} was begun with {what}; use the same settings or another folder"
+            )
     else:
         write_bytes(path, json.dumps(settings, indent=1).encode())
 
 
-def render_shard(seed: int, index: int, count: int, size: int, samples: int) -> dict[str, dict[str, bytes]]:
+def render_shard(
+    seed: int, index: int, count: int, size: int, samples: int
+) -> dict[str, dict[str, bytes]]:
     """The first `count` people of a shard, by name, as bytes."""
     from .shoot import shoot
 
@@ -63,7 +67,9 @@ def render_shard(seed: int, index: int, count: int, size: int, samples: int) -> 
 @click.option("--count", default=SHARD, show_default=True, help="People in all.")
 @click.option("--size", default=256, show_default=True, help="Pixels along each side.")
 @click.option("--seed", default=0, show_default=True, help="Of the codes.")
-@click.option("--samples", default=16, show_default=True, help="Camera rays a pixel before denoising.")
+@click.option(
+    "--samples", default=16, show_default=True, help="Camera rays a pixel before denoising."
+)
 @click.option("--threads", default=0, show_default=True, help="0: all cores.")
 def main(out: Path, count: int, size: int, seed: int, samples: int, threads: int) -> None:
     """Render COUNT people into shards in the folder OUT; run it again to go on."""

@@ -9,13 +9,13 @@ import numpy as np
 
 from .attributes import Person
 from .body import posed_body
-from .eyes import eye_meshes
 from .extra import mitsuba
+from .eyes import eye_meshes
 from .face import paint
 from .garments import Wardrobe
 from .hair import grow
-from .maths import Array, linear
 from .materials import cloth, lamp, mesh, rgb, strands, surface
+from .maths import Array, linear
 from .pose import Posed
 from .topology import normals
 from .transport import BOUNCE
@@ -39,7 +39,11 @@ class Camera:
         """Points (N, 3) in metres -> pixel coordinates (N, 2) in an image of `size` pixels."""
         scale = size / self.height * DISTANCE / (points[:, 1] + DISTANCE)
         return np.stack(
-            [size / 2 + (points[:, 0] - self.x) * scale, size / 2 - (points[:, 2] - self.z) * scale], 1
+            [
+                size / 2 + (points[:, 0] - self.x) * scale,
+                size / 2 - (points[:, 2] - self.z) * scale,
+            ],
+            1,
         )
 
 
@@ -76,9 +80,13 @@ def _lamps(person: Person, z: float) -> dict[str, Any]:
     area = 1 / soft**2
     return {
         "key": lamp("key", key, aim, 0.9 * soft, 1.2 * soft, warm * 21.0 * studio.key * area),
-        "fill": lamp("fill", np.array([2.3, -2.0, z + 0.3]), aim, 1.6, 2.2, warm[::-1] * 1.75 * studio.fill),
+        "fill": lamp(
+            "fill", np.array([2.3, -2.0, z + 0.3]), aim, 1.6, 2.2, warm[::-1] * 1.75 * studio.fill
+        ),
         "rim": lamp("rim", np.array([1.9, 0.35, z + 1.2]), aim, 0.7, 1.2, warm * 4.5),
-        "back": lamp("back", np.array([-0.5, -0.35, z + 2.4]), np.array([-0.2, 0.6, z]), 2.2, 0.8, warm * 2.2),
+        "back": lamp(
+            "back", np.array([-0.5, -0.35, z + 2.4]), np.array([-0.2, 0.6, z]), 2.2, 0.8, warm * 2.2
+        ),
         "sky": {"type": "constant", "radiance": rgb(0.16)},
     }
 
@@ -99,7 +107,11 @@ def garment_mesh(mesh_arrays: dict[str, Array], albedo: Array | float = BOUNCE) 
     """The Mitsuba mesh of a garment with the given albedo, times its trims' tone."""
     colour = np.broadcast_to(albedo, (len(mesh_arrays["tone"]), 3)) * mesh_arrays["tone"][:, None]
     return mesh(
-        mesh_arrays["vertices"], mesh_arrays["faces"], cloth(), np.clip(colour, 0, 1), mesh_arrays["normals"]
+        mesh_arrays["vertices"],
+        mesh_arrays["faces"],
+        cloth(),
+        np.clip(colour, 0, 1),
+        mesh_arrays["normals"],
     )
 
 
@@ -188,7 +200,9 @@ def build(
         },
         parallel=False,
     )
-    return Studio(scene, shapes, camera, posed, wardrobe, up, low, (vertices, fine.faces[seen], fine.faces))
+    return Studio(
+        scene, shapes, camera, posed, wardrobe, up, low, (vertices, fine.faces[seen], fine.faces)
+    )
 
 
 def eye_arrays(posed: Posed, person: Person) -> tuple[Array, Array, dict[str, Any], Array]:

@@ -28,7 +28,9 @@ def _wave(x: Array, period: float) -> Array:
 
 def _hash(i: Array, j: Array, salt: int) -> Array:
     """Numbers in [0, 1) that look random for integer cells, the same on every machine."""
-    n = (i.astype(np.int64) * 374761393 + j.astype(np.int64) * 668265263 + salt * 2147483647) & 0x7FFFFFFF
+    n = (
+        i.astype(np.int64) * 374761393 + j.astype(np.int64) * 668265263 + salt * 2147483647
+    ) & 0x7FFFFFFF
     n = ((n ^ (n >> 13)) * 1274126177) & 0x7FFFFFFF
     return np.asarray(((n ^ (n >> 16)) & 0xFFFFFF) / 0x1000000)
 
@@ -90,7 +92,11 @@ def floral(u: Array, v: Array, scale: float, motif: float) -> Array:
             r = np.hypot(x, y)
             petals = size * (0.68 + 0.32 * np.cos(5 * angle))
             flower = _edge(petals - r) - 0.75 * _edge(0.22 * size - r)
-            leaf = 0.45 * _edge(size * 1.35 * np.clip(np.cos(2 * angle + 1.0), 0, 1) ** 4 - r) * (r > petals)
+            leaf = (
+                0.45
+                * _edge(size * 1.35 * np.clip(np.cos(2 * angle + 1.0), 0, 1) ** 4 - r)
+                * (r > petals)
+            )
             result = np.maximum(result, np.maximum(flower, leaf))
     return result
 
@@ -102,7 +108,9 @@ def print_(u: Array, v: Array, scale: float, motif: float) -> Array:
     r, angle = np.hypot(x, y), np.arctan2(y, x)
     lines = np.zeros(len(u))
     for k in range(3):
-        lines = np.maximum(lines, _edge(0.004 - np.abs(y + 0.016 + 0.016 * k)) * (np.abs(x) < 0.075))
+        lines = np.maximum(
+            lines, _edge(0.004 - np.abs(y + 0.016 + 0.016 * k)) * (np.abs(x) < 0.075)
+        )
     sun = np.maximum(_edge(0.062 - r) * _edge(y + 0.004), lines)
     sector = np.pi / 5
     turned = np.abs((angle - np.pi / 2 + sector) % (2 * sector) - sector)
@@ -110,7 +118,9 @@ def print_(u: Array, v: Array, scale: float, motif: float) -> Array:
     ring = np.maximum(_edge(0.010 - np.abs(r - 0.062)), _edge(0.032 - r))
     row, column = np.floor(y / 0.034), np.floor(x / 0.022)
     stroke = np.minimum(_wave(x + 0.011, 0.022), 0.011)
-    letters = _edge(stroke - 0.0030 - 0.003 * _hash(column, row, 7)) * _edge(0.013 - np.abs(_wave(y, 0.034) - 0.017) + 0)
+    letters = _edge(stroke - 0.0030 - 0.003 * _hash(column, row, 7)) * _edge(
+        0.013 - np.abs(_wave(y, 0.034) - 0.017) + 0
+    )
     letters = letters * (np.abs(x) < 0.088) * (np.abs(y) < 0.051)
     shapes = (sun, star, ring, letters)
     position = motif * len(shapes)
@@ -142,7 +152,9 @@ def albedo(texture: Texture, uv: Array, panel: Array) -> Array:
         if draw is None or strength <= 0.004:
             continue
         if name == "print":
-            amount = np.maximum(amount, strength * draw(u, v, texture.scale, texture.motif) * (panel % 128 == 0))
+            amount = np.maximum(
+                amount, strength * draw(u, v, texture.scale, texture.motif) * (panel % 128 == 0)
+            )
         else:
             amount = np.maximum(amount, strength * draw(*shifted, texture.scale, texture.motif))
     ground, ink = linear(texture.colour), linear(texture.ink)

@@ -53,7 +53,9 @@ def edges(faces: Array) -> tuple[Array, Array]:
     """Unique edges (E, 2) and the edges of each face (F, 3), in the order 01, 12, 20."""
     pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
     size = int(pairs.max()) + 1
-    keys, inverse = np.unique(pairs[:, 0].astype(np.int64) * size + pairs[:, 1], return_inverse=True)
+    keys, inverse = np.unique(
+        pairs[:, 0].astype(np.int64) * size + pairs[:, 1], return_inverse=True
+    )
     unique = np.stack([keys // size, keys % size], 1)
     return unique, inverse.reshape(3, -1).T
 
@@ -228,4 +230,4 @@ class Sheet:
 
 def _extended(x: Array, low: Array, high: Array, share: Array) -> Array:
     t = share.reshape((-1,) + (1,) * (x.ndim - 1))
-    return np.concatenate([x, x[low] * (1 - t) + x[high] * t])
+    return np.asarray(np.concatenate([x, x[low] * (1 - t) + x[high] * t]))

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import drjit as dr
-
-from .extra import mitsuba
+from .extra import mitsuba, need
 
 mi: Any = mitsuba()
+dr: Any = need("drjit")
 BOUNCE = 0.5  # albedo of garments as seen by indirect light
 AOVS = ("light.R", "light.G", "light.B", "albedo.R", "albedo.G", "albedo.B", "n.X", "n.Y", "n.Z")
 
@@ -25,7 +24,7 @@ def shape_id(shape: Any) -> Any:
     return dr.reinterpret_array(mi.UInt32, mi.ShapePtr(shape))
 
 
-class TwoLayers(mi.SamplingIntegrator):  # type: ignore[name-defined]
+class TwoLayers(mi.SamplingIntegrator):
     """Path tracing with next-event estimation and multiple importance sampling, in two layers.
 
     The image's channels are rest (R, G, B), then `AOVS`. Properties that change between people are opaque to
@@ -116,7 +115,9 @@ class TwoLayers(mi.SamplingIntegrator):  # type: ignore[name-defined]
                 normal = mi.Normal3f(si.sh_frame.n)
             # light from the lamps
             again = active & (depth + 1 < self.depth)
-            ds2, radiance = self._lamp_light(scene, si, sampler.next_1d(again), sampler.next_2d(again), again)
+            ds2, radiance = self._lamp_light(
+                scene, si, sampler.next_1d(again), sampler.next_2d(again), again
+            )
             lit = again & (ds2.pdf != 0.0)
             wo = si.to_local(ds2.d)
             value, pdf = bsdf.eval_pdf(context, si, wo, lit)
@@ -140,7 +141,17 @@ class TwoLayers(mi.SamplingIntegrator):  # type: ignore[name-defined]
             depth += 1
             first = mi.Bool(False)
             active = again & (dr.max(weight) > 1e-4)
-        aovs = [light.x, light.y, light.z, albedo.x, albedo.y, albedo.z, normal.x, normal.y, normal.z]
+        aovs = [
+            light.x,
+            light.y,
+            light.z,
+            albedo.x,
+            albedo.y,
+            albedo.z,
+            normal.x,
+            normal.y,
+            normal.z,
+        ]
         return rest, mi.Bool(True), aovs
 
 

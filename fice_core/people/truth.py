@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import drjit as dr
 import numpy as np
 from scipy import ndimage
 
@@ -24,7 +23,7 @@ from .classes import (
     SUBSAMPLES,
     UPPER,
 )
-from .extra import mitsuba
+from .extra import mitsuba, need
 from .face import face_map
 from .garments import is_dress
 from .materials import mesh, surface
@@ -68,7 +67,7 @@ def measure(studio: Studio, size: int) -> Truth:
     n = size * SUBSAMPLES
     ray = _rays(studio.scene.sensors()[0], n)
     hit = studio.scene.ray_intersect_preliminary(ray, coherent=True)
-    shape = np.array(dr.reinterpret_array(mitsuba().UInt32, hit.shape))
+    shape = np.array(need("drjit").reinterpret_array(mitsuba().UInt32, hit.shape))
     prim, bary = np.array(hit.prim_index), np.array(hit.prim_uv).T
     at = {k: shape == int(np.array(shape_id(s))[0]) for k, s in studio.shapes.items()}
     part = _undressed_parts(studio, ray)
@@ -89,7 +88,9 @@ def measure(studio: Studio, size: int) -> Truth:
     panel, uv = _coordinates(studio, at, prim, bary)
     parts = _filled_parts(studio, part.reshape(n, n), classes.reshape(n, n), size)
     joints = studio.camera.project(studio.posed.joints, size)
-    return Truth(classes.reshape(n, n), cloth.reshape(n, n), parts, panel, uv, joints.astype(np.float32))
+    return Truth(
+        classes.reshape(n, n), cloth.reshape(n, n), parts, panel, uv, joints.astype(np.float32)
+    )
 
 
 def _face_number(studio: Studio) -> Array:
@@ -117,7 +118,9 @@ def _undressed_parts(studio: Studio, ray: Any) -> Array:
     mi = mitsuba()
     vertices, _, faces = studio.body
     skin = mesh(vertices, faces, surface(), np.full(3, 0.5))
-    hit = mi.load_dict({"type": "scene", "body": skin}).ray_intersect_preliminary(ray, coherent=True)
+    hit = mi.load_dict({"type": "scene", "body": skin}).ray_intersect_preliminary(
+        ray, coherent=True
+    )
     found = np.array(hit.is_valid()).astype(bool)
     prim = np.where(found, np.array(hit.prim_index), 0)
     return np.where(found, _face_parts()[prim], 0)
@@ -152,5 +155,3 @@ def _filled_parts(studio: Studio, part: Array, classes: Array, size: int) -> Arr
     filled = np.where(classes == BACKGROUND, 0, filled)
     middle = SUBSAMPLES // 2
     return filled[middle::SUBSAMPLES, middle::SUBSAMPLES][:size, :size].astype(np.uint8)
-
-
