@@ -130,7 +130,7 @@ class Assets:
             "head": 23 + side,
             "torso": np.where(front, 2, 1),
         }
-        return np.choose(kind, [table[k] for k in kinds])
+        return np.asarray(np.choose(kind, [table[k] for k in kinds]))
 
 
 def _kind(bone: str) -> str:

@@ -53,12 +53,12 @@ def _stretch(
     s = w[i] + w[j]
     if s > 0.0:
         d = p[j] - p[i]
-        l = wp.length(d)
-        if l > 1.0e-7:
+        now = wp.length(d)
+        if now > 1.0e-7:
             k = pull[e]
-            if l < length[e]:
+            if now < length[e]:
                 k = push[e]
-            c = d * (k * (l - length[e]) / l / s)
+            c = d * (k * (now - length[e]) / now / s)
             p[i] = p[i] + c * w[i]
             p[j] = p[j] - c * w[j]
 
@@ -89,9 +89,9 @@ def _finish(
 ):  # fmt: skip
     i = wp.tid()
     u = (p[i] - x[i]) / dt
-    l = wp.length(u)
-    if l > fastest:
-        u = u * (fastest / l)
+    speed = wp.length(u)
+    if speed > fastest:
+        u = u * (fastest / speed)
     v[i] = u
     x[i] = p[i]
 
@@ -131,7 +131,7 @@ class Obstacle:
     def push_out(
         self, points: Array, gap: Array | float, reach: float = 0.1, pull: Array | float = 0.0
     ) -> Array:
-        """`points` (N, 3) at least `gap` metres outside; those farther out are drawn in by the share `pull`."""
+        """`points` (N, 3) at least `gap` metres outside; farther ones are drawn in by the share `pull`."""
         n = len(points)
         p = _to(points, wp.vec3)
         gaps, pulls = (_to(np.broadcast_to(a, n), float) for a in (gap, pull))

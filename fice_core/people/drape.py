@@ -46,8 +46,8 @@ class Cut:
 def drape(posed: Posed, cut: Cut, obstacle: Obstacle) -> Sheet:
     """The settled sheet, not yet clipped.
 
-    Values: `p` position, `n` normal, `rest` the body's rest position below, `L`/`R` arm weights, `armL`/`armR`
-    places along the arms, and every field under its name with the prefix `f_`.
+    Values: `p` position, `n` normal, `rest` the body's rest position below, `L`/`R` arm weights,
+    `armL`/`armR` places along the arms, and every field under its name with the prefix `f_`.
     """
     shared, mesh = posed.shared, cut.mesh
     inside = mesh.fine(np.min(np.stack(list(cut.fields.values())), 0))
@@ -58,7 +58,7 @@ def drape(posed: Posed, cut: Cut, obstacle: Obstacle) -> Sheet:
     faces = index[mesh.faces[wanted]]
 
     def fine(values: Array) -> Array:
-        return mesh.fine(values)[used]
+        return np.asarray(mesh.fine(values)[used])
 
     rest = fine(posed.rest)
     weights = fine(shared.weights)

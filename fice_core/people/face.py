@@ -151,12 +151,14 @@ def paint(look: Look, hair: Array, hair_length: float) -> Array:
     for side in SIDES:
         x = (f.x - f.eye[side][0]) * SIGN[side]
         hairs = 0.75 + 0.25 * np.sin((x * 1.4 + f.z) * 2 * np.pi / 0.0035)
-        cover(brow_density(f, side, look) * hairs, linear(np.minimum(hair * 0.75, 0.26)), 0.90)
+        cover(
+            brow_density(f, side, look) ** 0.7 * hairs, linear(np.minimum(hair * 0.75, 0.26)), 0.90
+        )
     if look.stubble > 0:
         _paint_stubble(f, look, tint)
     under = smoothstep(f.scalp, -0.004, 0.010 + 0.004 * uneven)
     short = float(np.clip(1 - hair_length / 0.02, 0, 1))
-    cover(under, linear(hair) * 0.7 * (1 - 0.4 * short) + skin * 0.25 * short, 0.92)
+    cover(under, linear(hair) * 0.5 * (1 - 0.3 * short) + skin * 0.25 * short, 0.92)
     return np.asarray(np.clip(colour, 0.002, 0.95))
 
 

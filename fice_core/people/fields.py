@@ -1,4 +1,4 @@
-"""Where garments end: scalar fields over the base vertices, in metres inside the garment, in template space."""
+"""Where garments end: scalar fields over the base vertices, metres inside the garment, in template space."""
 
 from __future__ import annotations
 

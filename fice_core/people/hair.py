@@ -77,14 +77,19 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     # short hair is shorter towards its edges: a fade
     length += (min(length, 0.055 + 0.05 * hair.volume) - length) * hair.curl
     fade = np.clip(0.12 + height / 0.07, 0.12, 1.0)
+    level = 0.15 + 0.85 * smoothstep(rest[:, 2] - face.eyes[2], -0.03, 0.06)
+    fade = np.minimum(fade, level)
     own = length * (1 + 0.10 * noise[:, 0].clip(-2, 2)) * (fade * (1 - long) + long)
     knot = pivot + axes @ (eye + np.array([0.0, 0.205, 0.03]))
     own = own * loose + (np.linalg.norm(root - knot, axis=1) * 1.08) * hair.tied
     comb = unit(_comb(hair, rest, eye, long) @ axes.T)
     curl = hair.curl
     lift = (0.10 + 0.25 * hair.volume * (1 - long)) * loose
+    before = smoothstep(-rest[:, 1], 0.05, 0.11) * smoothstep(rest[:, 2], 0.93, 0.97)
+    lift = lift + 0.25 * before * long * loose
     lift = lift + (0.93 - lift) * curl * loose
     mess = 0.07 + 0.05 * (1 - long)
+    lift = np.broadcast_to(lift, len(rest))[:, None]
     direction = unit(comb * (1 - lift) + outward * lift + noise[:, 1:4] * mess * 0.5)
     out = (direction * outward).sum(1)
     direction = unit(direction - np.minimum(out - 0.08, 0)[:, None] * outward)
@@ -100,15 +105,15 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     points, at = [root], root.copy()
     step = (own / (POINTS - 1))[:, None]
     for k in range(1, POINTS):
-        s = k / (POINTS - 1)
+        t = k / (POINTS - 1)
         stray = noise[:, 5 + k % 6 : 8 + k % 6] * (0.010 + 0.55 * curl)
         direction = unit(direction * loose + unit(knot - at) * hair.tied)
-        direction = unit(direction + DOWN * gravity * (0.35 + 1.1 * s) + clump_way * 0.03 + stray)
+        direction = unit(direction + DOWN * gravity * (0.35 + 1.1 * t) + clump_way * 0.03 + stray)
         at = at + direction * step
         if curl < 0.5 and long > 0:
             at = _off_the_face(at, hair, axes, pivot, eye, long)
-        pull = hug * np.exp(-((s * own / (0.16 + 0.6 * hair.tied)) ** 2))
-        at = cover.push_out(at, layer * min(1.0, 0.25 + 2.0 * s), 0.08, pull)
+        pull = hug * np.exp(-((t * own / (0.16 + 0.6 * hair.tied)) ** 2))
+        at = cover.push_out(at, layer * min(1.0, 0.25 + 2.0 * t), 0.08, pull)
         points.append(at.copy())
         direction = unit(direction * 0.5 + unit(at - points[-2]) * 0.5)
     strands = np.stack(points, 1)

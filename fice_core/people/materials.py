@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .extra import mitsuba
-from .maths import Array
+from .maths import Array, unit
 from .topology import normals as vertex_normals
+from .topology import triangles
 
 COLOUR = "vertex_color"
 
@@ -56,18 +54,23 @@ def mesh(
     return shape
 
 
-def strands(points: Array, radius: Array, bsdf: dict[str, Any]) -> Any:
-    """Cubic B-spline hairs: control points (N, K, 3) and radii (N, K)."""
+def ribbons(points: Array, radius: Array, eye: Array) -> tuple[Array, Array, Array]:
+    """Strands (N, K, 3) with radii (N, K) as ribbons that face `eye`: vertices, faces and normals.
+
+    The normals turn across a ribbon as on a round hair, so that it is shaded like one. The vertices of
+    strand n at point k have the numbers 2 (n K + k) and one more.
+    """
     n, k, _ = points.shape
-    rows = np.concatenate([points, radius[..., None]], 2).reshape(n, -1)
-    line = "%.5f %.5f %.5f %.6f\n" * k + "\n"
-    handle, name = tempfile.mkstemp(".txt")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write("".join(line % tuple(row) for row in rows))
-        return mitsuba().load_dict({"type": "bsplinecurve", "filename": name, "bsdf": bsdf})
-    finally:
-        Path(name).unlink()
+    along = unit(np.gradient(points, axis=1))
+    towards = unit(eye - points)
+    side = unit(np.cross(along, towards))
+    facing = np.cross(side, along)
+    offset = side * radius[..., None]
+    vertices = np.stack([points - offset, points + offset], 2).reshape(-1, 3)
+    normal = unit(np.stack([facing - 1.2 * side, facing + 1.2 * side], 2)).reshape(-1, 3)
+    start = 2 * (np.arange(n)[:, None] * k + np.arange(k - 1)[None]).ravel()
+    quads = np.stack([start, start + 1, start + 3, start + 2], 1)
+    return vertices, triangles(quads), normal
 
 
 def lamp(

@@ -49,7 +49,7 @@ class Posed:
     def skin(self, points: Array, weights: Array) -> Array:
         """Linear blend skinning of rest points (N, 3) with weights (N, B)."""
         matrices = np.tensordot(weights, self.transforms[:, :3, :].astype(np.float32), 1)
-        return np.einsum("vab,vb->va", matrices[:, :, :3], points) + matrices[:, :, 3]
+        return np.asarray(np.einsum("vab,vb->va", matrices[:, :, :3], points) + matrices[:, :, 3])
 
     def point(self, bone: int, rest_point: Array) -> Array:
         """A rest point moved with one bone."""

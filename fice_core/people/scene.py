@@ -14,7 +14,7 @@ from .eyes import eye_meshes
 from .face import paint
 from .garments import Wardrobe
 from .hair import grow
-from .materials import cloth, lamp, mesh, rgb, strands, surface
+from .materials import cloth, lamp, mesh, rgb, ribbons, surface
 from .maths import Array, linear
 from .pose import Posed
 from .topology import normals
@@ -24,7 +24,7 @@ from .trims import button_mesh
 DISTANCE = 3.4  # metres from the camera to the person
 WALL = 0.62  # metres from the person to the wall
 #: shapes in the scene, in the order of their class in `truth`
-SHAPES = ("body", "upper", "lower", "buttons", "eyes", "lashes", "hair", "hair2")
+SHAPES = ("body", "upper", "lower", "buttons", "eyes", "lashes", "hair")
 
 
 @dataclass
@@ -147,10 +147,6 @@ def build(
     seen = ~(fine.fine(wardrobe.hidden.astype(float)) > 0.99)[fine.faces].all(1)
     colour = paint(person.look, person.hair.colour, person.hair.length)
     hair, radius = grow(posed, person.hair, wardrobe.cover)
-    tone = linear(person.hair.colour)
-    sheen = {"roughness": 0.36, "specular": 0.5}
-    dark = {"type": "principled", "base_color": rgb(tone * 0.9), **sheen}
-    bright = {"type": "principled", "base_color": rgb(tone * 1.3 + 0.003), **sheen}
     pale = float(person.top_texture.colour.mean()) < 0.6
     button = linear(np.array([0.75, 0.73, 0.70] if pale else [0.38, 0.33, 0.29]))
     lashes = [(m.fine(posed.vertices), m.faces) for m in shared.lashes]
@@ -170,10 +166,9 @@ def build(
             np.concatenate([v for v, _ in lashes]),
             np.concatenate([f + o for (_, f), o in zip(lashes, offsets, strict=False)]),
             surface(roughness=0.9, specular=0.1),
-            np.full(3, 0.02),
+            _lash_colour(person),
         ),
-        "hair": strands(hair[0::2], radius[0::2], dark),
-        "hair2": strands(hair[1::2], radius[1::2], bright),
+        "hair": _hair_mesh(person, hair, radius),
     }
     v, f, c = _buttons(wardrobe, button)
     shapes["buttons"] = mesh(v, f, surface(roughness=0.25, specular=0.5), c)
@@ -203,6 +198,24 @@ def build(
     return Studio(
         scene, shapes, camera, posed, wardrobe, up, low, (vertices, fine.faces[seen], fine.faces)
     )
+
+
+def _hair_mesh(person: Person, strands: Array, radius: Array) -> Any:
+    """All strands as one mesh; each has a shade of its own, and roots are darker than tips."""
+    n, k, _ = strands.shape
+    eye = np.array([0.0, -DISTANCE, float(strands[..., 2].mean())])
+    vertices, faces, normal = ribbons(strands, radius, eye)
+    shade = 1.05 + 0.22 * np.random.default_rng(23).standard_normal(n).clip(-2, 2)
+    along = 0.85 + 0.30 * np.linspace(0, 1, k)
+    colour = linear(person.hair.colour) * (shade[:, None] * along)[..., None] + 0.002
+    glossy = {"type": "twosided", "b": surface(roughness=0.36, specular=0.5)}
+    return mesh(vertices, faces, glossy, np.repeat(colour.reshape(-1, 3), 2, axis=0), normal)
+
+
+def _lash_colour(person: Person) -> Array:
+    """Lashes are as dark as they are made up; bare ones let the skin through."""
+    k = 0.45 + 0.55 * person.look.makeup
+    return np.asarray(0.015 * k + 0.30 * linear(person.look.skin) * (1 - k))
 
 
 def eye_arrays(posed: Posed, person: Person) -> tuple[Array, Array, dict[str, Any], Array]:

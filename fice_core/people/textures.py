@@ -1,4 +1,4 @@
-"""Colour and pattern of cloth as a function of garment coordinates, with no bitmap: (u, v) in metres -> colour.
+"""Colour and pattern of cloth as a function of garment coordinates (u, v) in metres, with no bitmap.
 
 Everything is analytic with soft edges a millimetre wide, so that a few points a pixel give clean images, and
 continuous in the texture's numbers.

@@ -225,7 +225,7 @@ class Sheet:
     def border(self) -> Array:
         """Edges (B, 2) that only one face uses."""
         edge, face_edges = edges(self.faces)
-        return edge[np.bincount(face_edges.ravel(), minlength=len(edge)) == 1]
+        return np.asarray(edge[np.bincount(face_edges.ravel(), minlength=len(edge)) == 1])
 
 
 def _extended(x: Array, low: Array, high: Array, share: Array) -> Array:

@@ -85,7 +85,7 @@ def _edges(wardrobe: Wardrobe, sheet: Sheet) -> None:
 
 
 def neck_loop(sheet: Sheet, centre: Array, n: int = 160) -> tuple[Array, Array, Array]:
-    """The neckline as n points in order of their angle from the front: angles (n,), points and rest (n, 3)."""
+    """The neckline as n points in the order of their angle from the front: angles, points and rest."""
     edge = sheet.border()
     edge = edge[(np.abs(sheet["f_neck"][edge]) < 1e-4).all(1)]
     points = np.unique(edge)

@@ -42,7 +42,8 @@ SKIN_CLASS = np.array(
 class Truth:
     """For an image of S pixels: `classes` (3S, 3S) of `classes.CLASSES`; `parts` (S, S) of DensePose;
     `cloth` (3S, 3S) where cloth is hit (buttons are not);
-    `panel` (N,) and `uv` (N, 2), metres, of the garment's subsamples in raster order; `joints` (B, 2) pixels."""
+    `panel` (N,) and `uv` (N, 2), metres, of the cloth's subsamples in raster order; `joints` (B, 2) pixels.
+    """
 
     classes: Array
     cloth: Array
@@ -80,7 +81,7 @@ def measure(studio: Studio, size: int) -> Truth:
     scalp = face_map().scalp[body_faces[prim[on_body]]].min(1) > 0.002
     classes[np.flatnonzero(on_body)[scalp]] = HAIR
     classes[at["eyes"] | at["lashes"]] = FACE
-    classes[at["hair"] | at["hair2"]] = HAIR
+    classes[at["hair"]] = HAIR
     worn = DRESS if is_dress(studio.wardrobe.person.top) else UPPER
     classes[at["upper"] | at["buttons"]] = worn
     classes[at["lower"]] = LOWER

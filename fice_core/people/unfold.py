@@ -1,4 +1,4 @@
-"""Garment coordinates without stretch: a trunk's cylinder map relaxed until lengths in it match the cloth's."""
+"""Garment coordinates without stretch: a cylinder map relaxed until its lengths match the cloth's."""
 
 from __future__ import annotations
 

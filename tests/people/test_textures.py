@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,4 +66,4 @@ def test_the_motif_changes_a_print_continuously() -> None:
     rng = np.random.default_rng(0)
     u, v = rng.uniform(-0.08, 0.08, 800), PRINT_HEIGHT + rng.uniform(-0.08, 0.08, 800)
     drawn = [print_(u, v, 1.0, m) for m in np.linspace(0, 0.999, 400)]
-    assert max(np.abs(a - b).max() for a, b in zip(drawn, drawn[1:], strict=False)) < 0.2
+    assert max(np.abs(a - b).max() for a, b in pairwise(drawn)) < 0.2
