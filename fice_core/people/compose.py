@@ -10,10 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from .attributes import Person, Texture, person_from_code
+from .attributes import Person, Texture
 from .classes import SUBSAMPLES
 from .maths import Array, encoded
 from .record import Record
+from .sampling import person_from_code
 from .textures import albedo
 
 EXPOSURE = 1.14

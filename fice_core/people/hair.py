@@ -84,12 +84,8 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     own = own * loose + (np.linalg.norm(root - knot, axis=1) * 1.08) * hair.tied
     comb = unit(_comb(hair, rest, eye, long) @ axes.T)
     curl = hair.curl
-    lift = (0.10 + 0.25 * hair.volume * (1 - long)) * loose
-    before = smoothstep(-rest[:, 1], 0.05, 0.11) * smoothstep(rest[:, 2], 0.93, 0.97)
-    lift = lift + 0.25 * before * long * loose
-    lift = lift + (0.93 - lift) * curl * loose
+    lift = _lift(hair, rest, long)
     mess = 0.07 + 0.05 * (1 - long)
-    lift = np.broadcast_to(lift, len(rest))[:, None]
     direction = unit(comb * (1 - lift) + outward * lift + noise[:, 1:4] * mess * 0.5)
     out = (direction * outward).sum(1)
     direction = unit(direction - np.minimum(out - 0.08, 0)[:, None] * outward)
@@ -128,6 +124,14 @@ def grow(posed: Posed, hair: Hair, cover: Obstacle) -> tuple[Array, Array]:
     radius = thick * (1 - 0.55 * s**3) * (1 + 0.15 * noise[:, 22:23].clip(-2, 2))
     shown = strands[:, :1] + (strands - strands[:, :1]) * kept[:, None, None]
     return shown, radius * np.maximum(kept, 0.02)[:, None]
+
+
+def _lift(hair: Hair, rest: Array, long: float) -> Array:
+    """How far hair leaves the scalp at its root (N, 1): 0 along it, 1 straight out."""
+    loose = 1 - hair.tied
+    before = smoothstep(-rest[:, 1], 0.05, 0.11) * smoothstep(rest[:, 2], 0.93, 0.97)
+    flat = (0.10 + 0.25 * hair.volume * (1 - long) + 0.25 * before * long) * loose
+    return np.asarray(flat + (0.93 - flat) * hair.curl * loose)[:, None]
 
 
 def _comb(hair: Hair, rest: Array, eye: Array, long: float) -> Array:

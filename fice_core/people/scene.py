@@ -205,7 +205,7 @@ def _hair_mesh(person: Person, strands: Array, radius: Array) -> Any:
     n, k, _ = strands.shape
     eye = np.array([0.0, -DISTANCE, float(strands[..., 2].mean())])
     vertices, faces, normal = ribbons(strands, radius, eye)
-    shade = 1.05 + 0.22 * np.random.default_rng(23).standard_normal(n).clip(-2, 2)
+    shade = 1.05 + 0.22 * np.clip(np.random.default_rng(23).standard_normal(n), -2, 2)
     along = 0.85 + 0.30 * np.linspace(0, 1, k)
     colour = linear(person.hair.colour) * (shade[:, None] * along)[..., None] + 0.002
     glossy = {"type": "twosided", "b": surface(roughness=0.36, specular=0.5)}

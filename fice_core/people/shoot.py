@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .attributes import Person, person_from_code
+from .attributes import Person
 from .classes import SUBSAMPLES
 from .extra import mitsuba, need
 from .maths import Array
 from .record import Record
+from .sampling import person_from_code
 from .scene import Studio, build
 from .transport import TwoLayers, shape_id
 from .truth import Truth, measure

@@ -9,17 +9,9 @@ from scipy import ndimage
 
 from .assets import SIDES
 from .cloth import Obstacle
-from .garments import (
-    LEFT_LEG,
-    LEFT_SLEEVE,
-    RIGHT_LEG,
-    RIGHT_SLEEVE,
-    SKIRT,
-    TORSO,
-    TRIM,
-    sleeve_coordinates,
-)
+from .garments import sleeve_coordinates
 from .maths import Array, rotation_between, smoothstep, unit
+from .pieces import LEFT_LEG, LEFT_SLEEVE, RIGHT_LEG, RIGHT_SLEEVE, SKIRT, TORSO, TRIM
 from .topology import Sheet, loop_matrix, normals, triangles
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fice_core.people.anny_model import YOUNGEST
-from fice_core.people.attributes import PATTERNS, person_from_code
+from fice_core.people.attributes import PATTERNS
 from fice_core.people.code import (
     CODE_DIM,
     COMPONENTS,
@@ -21,6 +21,7 @@ from fice_core.people.code import (
 )
 from fice_core.people.colours import COLOURS, garment_colour, icosahedron, ink_for, palette
 from fice_core.people.maths import Array
+from fice_core.people.sampling import person_from_code
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -66,7 +67,7 @@ def test_directions_spread_evenly() -> None:
     points = spread_directions(6)  # repulsion makes an octahedron of six
     products = np.sort(points @ points.T, axis=1)
     assert products[:, 0] == pytest.approx(-1, abs=0.05)
-    assert products[:, 1:5] == pytest.approx(0, abs=0.2)
+    assert products[:, 1:5] == pytest.approx(0, abs=0.25)
 
 
 def test_strength_begins_at_a_half() -> None:

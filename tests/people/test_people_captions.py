@@ -3,10 +3,10 @@ import re
 import numpy as np
 import pytest
 
-from fice_core.people.attributes import person_from_code
 from fice_core.people.captions import Facts, caption, captions, colour_name, facts, vocabulary
 from fice_core.people.colours import COLOURS
 from fice_core.people.maths import Array
+from fice_core.people.sampling import person_from_code
 
 SWEATER = Facts("red", "stripes", "long", "v", "sweater", "knit", "jeans", "blue", 1)
 
