@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from fice_core.errors import FiceError
+from fice_core.people import render
 from fice_core.people.attributes import Texture
 from fice_core.people.classes import CLASSES, FACE, GROUPS, LOWER, UPPER
 from fice_core.people.compose import compose, mean_albedo, painted, tone
@@ -135,6 +137,38 @@ def test_a_folder_keeps_its_settings(tmp_path: Path) -> None:
     check_settings(tmp_path, {"size": 256, "seed": 0})
     with pytest.raises(FiceError, match=r"size 256 \(asked: 128\)"):
         check_settings(tmp_path, {"size": 128, "seed": 0})
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[tuple[int, int]] = []
+
+    def shard(
+        seed: int, index: int, count: int, size: int, samples: int
+    ) -> dict[str, dict[str, bytes]]:
+        rendered.append((index, count))
+        if len(rendered) == 2:
+            raise KeyboardInterrupt
+        return {f"{index}-{i:03d}": to_bytes(drawn_record()) for i in range(count)}
+
+    monkeypatch.setattr(render, "render_shard", shard)
+    monkeypatch.setattr(render, "mitsuba", lambda: None)
+    runner = CliRunner()
+    arguments = [str(tmp_path), "--count", str(2 * render.SHARD + 1), "--size", "2"]
+    assert runner.invoke(render.main, arguments).exit_code != 0
+    assert len(Pool(tmp_path)) == render.SHARD
+    assert runner.invoke(render.main, arguments).exit_code == 0
+    assert rendered == [(0, 64), (1, 64), (1, 64), (2, 1)]
+    assert len(Pool(tmp_path)) == 2 * render.SHARD + 1
+    # more people than before: the last, partial shard is completed
+    assert (
+        runner.invoke(
+            render.main, [*arguments[:2], str(2 * render.SHARD + 3), *arguments[3:]]
+        ).exit_code
+        == 0
+    )
+    assert rendered[4:] == [(2, 3)]
+    other = runner.invoke(render.main, [*arguments, "--seed", "5"])
+    assert other.exit_code == 2 and "was begun with seed 0" in other.output
 
 
 def test_shards_have_codes_of_their_own() -> None:
