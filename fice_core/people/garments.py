@@ -7,7 +7,7 @@ import numpy as np
 from .assets import SIDES, SIGN
 from .attributes import Person, Top
 from .cloth import Obstacle, Stuff
-from .drape import CHEST_RADIUS, Cut, around_trunk, drape, sculpted
+from .drape import Cut, drape, sculpted
 from .fields import WAIST, hidden_by, skirt_fields, top_fields, trouser_fields
 from .folds import Scatter, skirt_folds, sleeve_folds, torso_folds, trouser_folds
 from .maths import Array, smoothstep, unit
@@ -145,16 +145,14 @@ class Wardrobe:
                 smooth=3,
                 pinned=(fields["waist"] < 0.05).astype(float),
                 shaped=flared,
+                unfold=True,
                 carried={"under": self._under_top()},
             ),
             body,
         )
-        rest = sheet["rest"]
-        height = rest[:, 2] - hip
-        radius = CHEST_RADIUS * (1 + np.clip((0.11 - height) / 0.4, 0, 1) * bottom.flare)
-        uv = np.stack([around_trunk(rest, radius), height], 1)
+        uv = sheet["uv"]
         rng = Scatter(self.person.top.folds, 22)
-        sheet = sculpted(sheet, skirt_folds(uv, bottom.flare, rng)).with_values(uv=uv)
+        sheet = sculpted(sheet, skirt_folds(uv, bottom.flare, rng))
         worn = (fields["waist"] > 0.03) & (fields["low"] > 0.10) & (shared.arms < 0.1)
         self.hidden |= worn
         return sheet.clip_at("f_waist").clip_at("f_low").clip_at("f_under")

@@ -173,7 +173,7 @@ def _pose(code: Array, feminine: float) -> Pose:
     turn = Reader.of(code, "turn").uniform(-0.42, 0.42)
     behind = 0.06
     arms = tuple(
-        r.ramp((behind, -1.0), (behind + 0.06, 0.0), (0.72, 0.12), (0.79, 1.0)) for _ in range(2)
+        r.ramp((behind, -1.0), (behind + 0.06, 0.0), (0.76, 0.12), (0.83, 1.0)) for _ in range(2)
     )
     h = Reader.of(code, "hands")
     hands = []

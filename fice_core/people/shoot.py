@@ -6,15 +6,15 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from .attributes import Person
-from .classes import SUBSAMPLES
 from .extra import mitsuba, need
 from .maths import Array
 from .record import Record
 from .sampling import person_from_code
 from .scene import Studio, build
-from .transport import TwoLayers, shape_id
+from .transport import BOUNCE, TwoLayers, shape_id
 from .truth import Truth, measure
 
 SAMPLES = 16  # camera rays a pixel
@@ -28,7 +28,7 @@ def integrator() -> Any:
 
 
 def layers(studio: Studio, person: Person, samples: int, seed: int) -> Array:
-    """The raw render (S, S, 12): rest, light, albedo, normal; not denoised."""
+    """The raw render (S, S, 13): rest, light, albedo, normal, cover; not denoised."""
     top = person.top
     numbers = [int(np.array(shape_id(studio.shapes[k]))[0]) for k in ("upper", "lower")]
     tracer = integrator()
@@ -54,20 +54,36 @@ def denoised(colour: Array, albedo: Array, normal: Array) -> Array:
     return np.maximum(np.asarray(result, np.float32), 0)
 
 
-def record_of(studio: Studio, truth: Truth, raw: Array, code: Array, size: int) -> Record:
-    """The record of a render and its truth."""
-    cloth = truth.cloth
-    share = cloth.reshape(size, SUBSAMPLES, size, SUBSAMPLES).mean((1, 3), dtype=np.float32)
-    normal = raw[..., 9:12]
-    garment = np.repeat(share[..., None], 3, 2)
-    light = denoised(raw[..., 3:6], garment, normal)
-    light[raw[..., 3:6].max(-1) == 0] = 0
+def denoised_layers(raw: Array, glossy: bool) -> tuple[Array, Array]:
+    """Rest and light (S, S, 3) of a raw render, without noise.
+
+    Denoising each layer by itself darkens the garment's edges: the denoiser makes both fall too steeply. So
+    the light is denoised as it is on the cloth, beyond its edges too, and covers a pixel as far as the cloth
+    does; the rest is what is missing to the denoised image of a grey garment.
+    """
+    rest, light, albedo, normal = raw[..., :3], raw[..., 3:6], raw[..., 6:9], raw[..., 9:12]
+    cover = raw[..., 12:13]
+    grey = denoised(rest + BOUNCE * light, albedo + BOUNCE * cover, normal)
+    sure = cover[..., 0] >= 0.25
+    if not sure.any():
+        return grey, np.zeros_like(grey)
+    nearest = ndimage.distance_transform_edt(~sure, return_distances=False, return_indices=True)
+    whole = (light / np.maximum(cover, 1e-6))[nearest[0], nearest[1]]
+    around = normal[nearest[0], nearest[1]]
+    clean = cover * denoised(whole, np.ones_like(whole), around)
+    left = np.maximum(grey - BOUNCE * clean, 0)
+    return (left if glossy else np.where(cover < 1, left, 0)), clean
+
+
+def record_of(truth: Truth, raw: Array, code: Array, glossy: bool = True) -> Record:
+    """The record of a raw render and its truth; `glossy` tells that garments reflect light as they are."""
+    rest, light = denoised_layers(raw, glossy)
     return Record(
-        rest=denoised(raw[..., :3], raw[..., 6:9], normal),
+        rest=rest,
         light=light,
         classes=truth.classes,
         parts=truth.parts,
-        cloth=cloth,
+        cloth=truth.cloth,
         panel=truth.panel,
         uv=truth.uv,
         joints=truth.joints,
@@ -87,4 +103,4 @@ def shoot(code: Array, size: int = 256, samples: int = SAMPLES, seed: int = 0) -
     person = person_from_code(code)
     studio = build(person, size, samples)
     raw = layers(studio, person, samples, seed)
-    return record_of(studio, measure(studio, size), raw, code, size)
+    return record_of(measure(studio, size), raw, code, person.top.gloss > 0)

@@ -16,7 +16,10 @@ from .extra import mitsuba, need
 mi: Any = mitsuba()
 dr: Any = need("drjit")
 BOUNCE = 0.5  # albedo of garments as seen by indirect light
-AOVS = ("light.R", "light.G", "light.B", "albedo.R", "albedo.G", "albedo.B", "n.X", "n.Y", "n.Z")
+AOVS = (
+    *("light.R", "light.G", "light.B", "albedo.R", "albedo.G", "albedo.B"),
+    *("n.X", "n.Y", "n.Z", "cover.Y"),
+)
 
 
 def shape_id(shape: Any) -> Any:
@@ -27,8 +30,9 @@ def shape_id(shape: Any) -> Any:
 class TwoLayers(mi.SamplingIntegrator):
     """Path tracing with next-event estimation and multiple importance sampling, in two layers.
 
-    The image's channels are rest (R, G, B), then `AOVS`. Properties that change between people are opaque to
-    the compiler, so that its kernel is compiled once.
+    The image's channels are rest (R, G, B), then `AOVS`: `cover` is the share of rays that met a garment
+    first. Properties that change between people are opaque to the compiler, so that its kernel is compiled
+    once.
     """
 
     def __init__(self, props: Any = None) -> None:
@@ -81,6 +85,7 @@ class TwoLayers(mi.SamplingIntegrator):
         light = mi.Spectrum(0.0)
         albedo = mi.Spectrum(0.0)
         normal = mi.Normal3f(0.0)
+        cover = mi.Float(0.0)
         on_garment = mi.Bool(False)
         depth = mi.UInt32(0)
         prev_si = dr.zeros(mi.SurfaceInteraction3f)
@@ -106,6 +111,7 @@ class TwoLayers(mi.SamplingIntegrator):
             starts = first & active
             garment = starts & (upper | lower)
             on_garment |= garment
+            cover = dr.select(garment, 1.0, cover)
             facing = dr.abs(dr.dot(si.sh_frame.n, -ray.d))
             sheen = dr.select(upper, self.sheen[0], self.sheen[1])
             weight *= dr.select(garment, (1 + sheen * (1 - facing) ** 3) / BOUNCE, 1.0)
@@ -141,17 +147,7 @@ class TwoLayers(mi.SamplingIntegrator):
             depth += 1
             first = mi.Bool(False)
             active = again & (dr.max(weight) > 1e-4)
-        aovs = [
-            light.x,
-            light.y,
-            light.z,
-            albedo.x,
-            albedo.y,
-            albedo.z,
-            normal.x,
-            normal.y,
-            normal.z,
-        ]
+        aovs = [*light, *albedo, *normal, cover]
         return rest, mi.Bool(True), aovs
 
 

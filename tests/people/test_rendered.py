@@ -135,7 +135,7 @@ def test_recoloured_equals_rendered(renderer: None, codes: Array) -> None:
     person = person_from_code(codes[0])
     studio = build(person, SIZE, 16)
     raw = layers(studio, person, 256, 0)
-    record = record_of(studio, measure(studio, SIZE), raw, codes[0], SIZE)
+    record = record_of(measure(studio, SIZE), raw, codes[0])
     for paint in (red, wavy):
         composed = tone(raw[..., :3] + mean_albedo(record, paint, red) * raw[..., 3:6])
         upper, lower = (paint(m["uv"], m["panel"]) for m in (studio.upper, studio.lower))
