@@ -11,12 +11,12 @@ from .attributes import Person
 from .body import posed_body
 from .extra import mitsuba
 from .eyes import eye_meshes
-from .face import paint
 from .garments import Wardrobe
 from .hair import grow
 from .materials import cloth, lamp, mesh, rgb, ribbons, surface
 from .maths import Array, linear
 from .pose import Posed
+from .skin import paint
 from .topology import normals
 from .transport import BOUNCE
 from .trims import button_mesh
