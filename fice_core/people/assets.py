@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from .anny_model import TEMPLATE, anny_model
 from .maths import Array, smoothstep, unit
-from .topology import SubMesh, normals, read_groups, triangles
+from .topology import SubMesh, edges, normals, read_groups, triangles
 
 SIDES = ("L", "R")
 SIGN = {"L": 1.0, "R": -1.0}
@@ -65,8 +65,6 @@ class Assets:
         coarse = SubMesh(quads, 0)
         uv = self.uv[coarse.vertices]
         # the fine vertices' coordinates: edge midpoints, not Loop's averages
-        from .topology import edges
-
         edge, _ = edges(coarse.faces)
         uv = np.concatenate([uv, (uv[edge[:, 0]] + uv[edge[:, 1]]) / 2])
         height, width = table.shape

@@ -9,13 +9,14 @@ import numpy as np
 
 from .assets import SIDES
 from .cloth import Obstacle, Stuff, relax
-from .maths import Array
+from .maths import Array, smoothstep, unit
 from .pose import Posed
 from .topology import Sheet, SubMesh, loop_matrix, normals, smoothed
 from .unfold import unfolded
 
 MARGIN = 0.02  # metres of cloth simulated beyond the cut line
 CHEST_RADIUS = 0.145  # metres: what an angle around the trunk is multiplied with
+SLEEVE_RADIUS = 0.055
 SKIN_GAP = 0.0025  # metres between cloth and body after the last refinement
 
 
@@ -114,6 +115,24 @@ def _cylinder(posed: Posed, rest: Array) -> Array:
 def around_trunk(rest: Array, radius: float | Array = CHEST_RADIUS) -> Array:
     """Angle around the trunk times `radius`: 0 at the front's middle, positive to the person's left."""
     return np.asarray(np.arctan2(rest[:, 0], -rest[:, 1]) * radius)
+
+
+def sleeve_coordinates(posed: Posed, rest: Array, side: str, along: Array) -> Array:
+    """Sleeve coordinates (N, 2): around the arm, and -0.5 times the place along it, in metres."""
+    bone = posed.shared.bone
+    shoulder, elbow, wrist = (
+        posed.rest_joints[bone(f"{b}.{side}")] for b in ("upperarm01", "lowerarm01", "wrist")
+    )
+    axis = unit(wrist - shoulder)
+    first = unit(np.cross(axis, [0, -1.0, 0]))
+    second = np.cross(axis, first)
+    upper, lower = unit(elbow - shoulder), unit(wrist - elbow)
+    on_upper = shoulder + ((rest - shoulder) @ upper)[:, None] * upper
+    on_lower = elbow + ((rest - elbow) @ lower)[:, None] * lower
+    below = smoothstep(along, 0.4, 0.6)[:, None]
+    off = rest - (on_upper * (1 - below) + on_lower * below)
+    angle = np.arctan2(off @ first, off @ -second)
+    return np.stack([angle * SLEEVE_RADIUS, -0.5 * along], 1)
 
 
 def sculpted(sheet: Sheet, height: Array) -> Sheet:

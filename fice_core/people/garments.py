@@ -7,34 +7,16 @@ import numpy as np
 from .assets import SIDES, SIGN
 from .attributes import Person, Top
 from .cloth import Obstacle, Stuff
-from .drape import Cut, drape, sculpted
+from .drape import Cut, drape, sculpted, sleeve_coordinates
 from .fields import WAIST, hidden_by, skirt_fields, top_fields, trouser_fields
 from .folds import Scatter, skirt_folds, sleeve_folds, torso_folds, trouser_folds
 from .maths import Array, smoothstep, unit
 from .pieces import Mesh
 from .pose import Posed
 from .topology import Sheet, normals, triangles
+from .trims import finish_lower, finish_top
 
-SLEEVE_RADIUS = 0.055
 CLEAR = 0.003  # metres between an upper garment and what it lies on, after folding
-
-
-def sleeve_coordinates(posed: Posed, rest: Array, side: str, along: Array) -> Array:
-    """Sleeve coordinates (N, 2): around the arm, and -0.5 times the place along it, in metres."""
-    bone = posed.shared.bone
-    shoulder, elbow, wrist = (
-        posed.rest_joints[bone(f"{b}.{side}")] for b in ("upperarm01", "lowerarm01", "wrist")
-    )
-    axis = unit(wrist - shoulder)
-    first = unit(np.cross(axis, [0, -1.0, 0]))
-    second = np.cross(axis, first)
-    upper, lower = unit(elbow - shoulder), unit(wrist - elbow)
-    on_upper = shoulder + ((rest - shoulder) @ upper)[:, None] * upper
-    on_lower = elbow + ((rest - elbow) @ lower)[:, None] * lower
-    below = smoothstep(along, 0.4, 0.6)[:, None]
-    off = rest - (on_upper * (1 - below) + on_lower * below)
-    angle = np.arctan2(off @ first, off @ -second)
-    return np.stack([angle * SLEEVE_RADIUS, -0.5 * along], 1)
 
 
 class Wardrobe:
@@ -44,8 +26,6 @@ class Wardrobe:
     """
 
     def __init__(self, posed: Posed, person: Person) -> None:
-        from .trims import finish_lower, finish_top
-
         self.posed, self.person = posed, person
         self.upper, self.lower = Mesh(), Mesh()
         self.buttons: list[tuple[Array, Array]] = []

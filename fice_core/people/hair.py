@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from scipy.spatial import cKDTree
 
+from .assets import assets
 from .attributes import Hair
 from .cloth import Obstacle
 from .face import face_map
@@ -22,8 +24,6 @@ DOWN = np.array([0.0, 0.0, -1.0])
 @cache
 def _roots() -> tuple[Array, Array, Array]:
     """Faces and barycentric coordinates of all roots on the body mesh, and strand noise; always the same."""
-    from .assets import assets
-
     shared = assets()
     rng = np.random.default_rng(17)
     faces = shared.body_faces
@@ -52,10 +52,6 @@ def _at_roots(values: Array) -> Array:
 @cache
 def _clumps() -> tuple[Array, Array]:
     """The clump of each strand (N,) and the strand that leads it (N,): nearest of evenly drawn leaders."""
-    from scipy.spatial import cKDTree
-
-    from .assets import assets
-
     roots = _at_roots(assets().template)
     leaders = np.random.default_rng(18).choice(len(roots), CLUMPS, replace=False)
     near = cKDTree(roots[leaders]).query(roots)[1]
@@ -136,8 +132,6 @@ def _lift(hair: Hair, rest: Array, long: float) -> Array:
 
 def _comb(hair: Hair, rest: Array, eye: Array, long: float) -> Array:
     """The direction (N, 3) that hair is combed in, in the head's axes."""
-    from .face import face_map
-
     eyes = face_map().eyes
     side = np.tanh((rest[:, 0] - hair.part) / 0.012)
     front = smoothstep(-(rest[:, 1] + 0.03), -0.02, 0.07)

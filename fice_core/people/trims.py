@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from .assets import SIDES
 from .cloth import Obstacle
-from .garments import sleeve_coordinates
+from .drape import sleeve_coordinates
 from .maths import Array, rotation_between, smoothstep, unit
 from .pieces import LEFT_LEG, LEFT_SLEEVE, RIGHT_LEG, RIGHT_SLEEVE, SKIRT, TORSO, TRIM
 from .topology import Sheet, loop_matrix, normals, triangles
