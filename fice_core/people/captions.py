@@ -1,0 +1,226 @@
+"""English captions for people, true to them and in varied wording."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from skimage.color import rgb2lab
+
+from . import wording as w
+from .attributes import NECKLINES, PATTERNS, Person
+from .colours import COLOURS
+from .maths import Array
+
+CLEAR = 4.0  # CIELAB units by which a colour's name must be nearer than the next one
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What can be said of a person's garments; None where it is between two kinds."""
+
+    colour: str | None
+    pattern: str | None
+    sleeve: str | None
+    neckline: str | None
+    kind: str | None
+    fabric: str | None
+    lower: str | None
+    lower_colour: str | None
+    gender: int | None
+
+
+@cache
+def _table() -> Array:
+    return np.asarray(rgb2lab(np.array(list(COLOURS.values()))))
+
+
+def colour_name(rgb: Array) -> tuple[str, float]:
+    """The nearest of the twelve colours in CIELAB to an sRGB colour, and by how much it is nearer."""
+    distance = np.linalg.norm(_table() - rgb2lab(np.asarray(rgb, float)[None]), axis=1)
+    order = np.argsort(distance)
+    return list(COLOURS)[int(order[0])], float(distance[order[1]] - distance[order[0]])
+
+
+def _clear_colour(rgb: Array) -> str | None:
+    name, margin = colour_name(rgb)
+    return name if margin > CLEAR else None
+
+
+def _between(value: float, low: float = 0.15, high: float = 0.75) -> bool | None:
+    """False below `low`, True above `high`, None between."""
+    return True if value > high else False if value < low else None
+
+
+def _sleeve(length: float) -> str | None:
+    for name, low, high in zip(
+        w.SLEEVES, (-1, 0.15, 0.56, 0.90), (0.06, 0.46, 0.75, 2), strict=True
+    ):
+        if low <= length <= high:
+            return name
+    return None
+
+
+def facts(person: Person) -> Facts:
+    """What is plainly true of a person."""
+    top, texture = person.top, person.top_texture
+    strongest = int(texture.pattern.argmax())
+    present = _between(float(texture.pattern[strongest]), 0.08, 0.75)
+    pattern = None if present is None else PATTERNS[strongest] if present else "plain"
+    sleeve = _sleeve(top.sleeve)
+    best = int(top.neckline.argmax())
+    neckline = NECKLINES[best] if top.neckline[best] > 0.75 else None
+    if neckline == "collar" and top.collar < 0.75:
+        neckline = None
+    feminine = _between(person.body.feminine, 0.1, 0.9)
+    gender = None if feminine is None else int(feminine)
+    satin, knit = _between(top.gloss), _between(top.knit)
+    fabric = (
+        "satin"
+        if satin
+        else "knit"
+        if knit
+        else None
+        if satin is None or knit is None
+        else "cotton"
+    )
+    bottom = person.bottom
+    skirt, denim = _between(bottom.skirt), _between(bottom.denim)
+    lower = (
+        "skirt"
+        if skirt
+        else None
+        if skirt is None or denim is None
+        else "jeans"
+        if denim
+        else "trousers"
+    )
+    kind = _kind(person, sleeve, gender)
+    return Facts(
+        colour=_clear_colour(texture.colour),
+        pattern=pattern,
+        sleeve=sleeve,
+        neckline=neckline,
+        kind=kind,
+        fabric=fabric,
+        lower=None if kind == "dress" or top.dress > 0.1 else lower,
+        lower_colour=_clear_colour(person.bottom_texture.colour) if lower != "jeans" else "blue",
+        gender=gender,
+    )
+
+
+def _kind(person: Person, sleeve: str | None, gender: int | None) -> str | None:
+    top = person.top
+    dress, collar, knit = _between(top.dress), _between(top.collar), _between(top.knit)
+    if dress or dress is None:
+        return "dress" if dress else None
+    if collar is None or knit is None:
+        return None
+    if collar:
+        polo = _between(1 - top.closure, 0.1, 0.4)
+        if polo is None:
+            return None
+        return "polo" if polo else "blouse" if gender == 1 else "shirt"
+    if knit:
+        hood = _between(top.hood)
+        return None if hood is None else "hoodie" if hood else "sweater"
+    return {"sleeveless": "tank top", "short": "t-shirt", "long": "top"}.get(sleeve or "")
+
+
+class _Dice:
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def one(self, options: tuple[str, ...]) -> str:
+        return options[int(self.rng.integers(len(options)))]
+
+    def chance(self, p: float) -> bool:
+        return float(self.rng.random()) < p
+
+
+def _implied(kind: str, sleeve: str | None) -> bool:
+    """Whether the kind's words already tell the sleeve."""
+    return kind in ("tank top", "t-shirt", "top") or (
+        kind in ("sweater", "hoodie") and sleeve == "long"
+    )
+
+
+def caption(known: Facts, rng: np.random.Generator) -> str:
+    """One caption; each fact is told or left out by chance."""
+    dice = _Dice(rng)
+    before: list[str] = []
+    after: list[str] = []
+    kind = known.kind if known.kind is not None and dice.chance(0.88) else None
+    noun = dice.one(w.KINDS[kind] if kind else w.ANY_KIND)
+    if known.kind == "dress" and kind is None:
+        noun = "garment"
+    if known.colour and dice.chance(0.92):
+        before.append(dice.one(w.COLOUR_WORDS[known.colour]) if dice.chance(0.4) else known.colour)
+    if known.pattern and dice.chance(0.9):
+        if dice.chance(0.65):
+            before.append(dice.one(w.PATTERN_BEFORE[known.pattern]))
+        else:
+            after.append(dice.one(w.PATTERN_AFTER[known.pattern]))
+    if known.sleeve and not (kind and _implied(kind, known.sleeve)) and dice.chance(0.6):
+        index = w.SLEEVES.index(known.sleeve)
+        if dice.chance(0.5):
+            before.append(dice.one(w.SLEEVE_BEFORE[index]))
+        else:
+            after.append(dice.one(w.SLEEVE_AFTER[index]))
+    if known.neckline and kind not in ("hoodie", "shirt", "blouse", "polo") and dice.chance(0.35):
+        if dice.chance(0.5):
+            before.append(dice.one(w.NECK_BEFORE[known.neckline]))
+        else:
+            after.append(dice.one(w.NECK_AFTER[known.neckline]))
+    if known.fabric and dice.chance(0.3) and "knit" not in noun:
+        before.append(dice.one(w.FABRICS[known.fabric]))
+    if known.lower and dice.chance(0.25):
+        after.append("and " + _lower_words(known, dice))
+    if dice.chance(0.2):
+        before.reverse()
+    opening = dice.one(w.OPENINGS)
+    if known.gender is not None and dice.chance(0.25):
+        opening = dice.one(w.GENDERED[known.gender])
+    text = " ".join(word for word in (opening, *before, noun, *after) if word)
+    return re.sub(r"\ba (?=[aeiou])", "an ", text)
+
+
+def _lower_words(known: Facts, dice: _Dice) -> str:
+    assert known.lower is not None
+    words = dice.one(w.LOWERS[known.lower])
+    if known.lower_colour and dice.chance(0.6):
+        words = (
+            f"a {known.lower_colour} skirt"
+            if known.lower == "skirt"
+            else f"{known.lower_colour} {words}"
+        )
+    return words
+
+
+def captions(person: Person, rng: np.random.Generator, each: int = 1) -> list[str]:
+    """`each` captions of a person, true to it: what is only half there is not mentioned."""
+    known = facts(person)
+    return [caption(known, rng) for _ in range(each)]
+
+
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """Every word that captions are made of, lower case, sorted."""
+    tables = (
+        w.COLOUR_WORDS, w.PATTERN_BEFORE, w.PATTERN_AFTER, w.KINDS, w.NECK_BEFORE, w.NECK_AFTER,
+        w.FABRICS, w.LOWERS,
+    )  # fmt: skip
+    phrases = [p for table in tables for options in table.values() for p in options]
+    for group in (
+        *w.SLEEVE_BEFORE,
+        *w.SLEEVE_AFTER,
+        *w.GENDERED,
+        w.OPENINGS,
+        w.ANY_KIND,
+        tuple(COLOURS),
+    ):
+        phrases += group
+    phrases += ["an", "and", "a skirt"]
+    return tuple(sorted({word for phrase in phrases for word in re.findall(r"[a-z]+", phrase)}))
