@@ -58,7 +58,7 @@ LAYERS = (
     ("settings", "files"),
     ("ops", "images"),
     ("networks", "framing"),
-    ("acceleration", "checkpoints", "extraction", "latents", "demo"),
+    ("acceleration", "checkpoints", "extraction", "latents", "demo", "people"),
     ("models", "persons", "masks", "inversion"),
     ("stitching",),
     ("editing",),
@@ -257,8 +257,11 @@ def test_every_third_party_import_is_required() -> None:
         "skimage": "scikit-image",
         "open_clip": "open_clip_torch",
         "segment_anything": "segment-anything",
+        "drjit": "mitsuba",
+        "warp": "warp-lang",
     }
-    lines = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["ray"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    lines = PROJECT["project"]["dependencies"] + extras["ray"] + extras["people"]
     names = {re.split(r"[>=]", line)[0] for line in lines}
     for path in SOURCES:
         for level, module in imports(path):

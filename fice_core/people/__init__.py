@@ -12,5 +12,5 @@ milliseconds, and `captions` say what is there.
     from fice_core.people.compose import own_image
     image, person = own_image(Pool("people")[0])             # needs numpy and Pillow alone
 
-Only rendering needs the extra `people` (anny, mitsuba, pyoidn, warp, scipy).
+Only rendering needs the extra `people` (anny, mitsuba, pyoidn, warp, scipy). May import `errors` and `files`.
 """

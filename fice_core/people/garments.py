@@ -11,7 +11,7 @@ from .drape import Cut, drape, sculpted, sleeve_coordinates
 from .fields import WAIST, hidden_by, skirt_fields, top_fields, trouser_fields
 from .folds import Scatter, skirt_folds, sleeve_folds, torso_folds, trouser_folds
 from .maths import Array, smoothstep, unit
-from .pieces import Mesh
+from .pieces import Outfit
 from .pose import Posed
 from .topology import Sheet, normals, triangles
 from .trims import finish_lower, finish_top
@@ -19,16 +19,14 @@ from .trims import finish_lower, finish_top
 CLEAR = 0.003  # metres between an upper garment and what it lies on, after folding
 
 
-class Wardrobe:
+class Wardrobe(Outfit):
     """The dressed person: `upper` and `lower` meshes, buttons, and which body vertices are out of sight.
 
     `cover` is the obstacle that hair lies on: body and upper garment.
     """
 
     def __init__(self, posed: Posed, person: Person) -> None:
-        self.posed, self.person = posed, person
-        self.upper, self.lower = Mesh(), Mesh()
-        self.buttons: list[tuple[Array, Array]] = []
+        super().__init__(posed, person)
         self.hidden = np.zeros(len(posed.rest), bool)
         shared = posed.shared
         self._skin_faces = triangles(shared.groups["body"])

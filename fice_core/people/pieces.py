@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .attributes import Person
 from .maths import Array
+from .pose import Posed
 from .topology import Sheet
 
 #: pieces with coordinates of their own
@@ -79,3 +81,14 @@ class Mesh:
         """Arrays `vertices`, `faces`, `normals`, `uv`, `panel`, `tone`."""
         names = ("vertices", "faces", "normals", "uv", "panel", "tone")
         return {k: np.concatenate(getattr(self, k)) for k in names}
+
+
+@dataclass
+class Outfit:
+    """What is sewn for one person: the meshes of the upper and the lower garment, and the buttons."""
+
+    posed: Posed
+    person: Person
+    upper: Mesh = field(default_factory=Mesh)
+    lower: Mesh = field(default_factory=Mesh)
+    buttons: list[tuple[Array, Array]] = field(default_factory=list)

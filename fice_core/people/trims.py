@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy import ndimage
 
@@ -11,11 +9,8 @@ from .assets import SIDES
 from .cloth import Obstacle
 from .drape import sleeve_coordinates
 from .maths import Array, rotation_between, smoothstep, unit
-from .pieces import LEFT_LEG, LEFT_SLEEVE, RIGHT_LEG, RIGHT_SLEEVE, SKIRT, TORSO, TRIM
+from .pieces import LEFT_LEG, LEFT_SLEEVE, RIGHT_LEG, RIGHT_SLEEVE, SKIRT, TORSO, TRIM, Outfit
 from .topology import Sheet, loop_matrix, normals, triangles
-
-if TYPE_CHECKING:
-    from .garments import Wardrobe
 
 SEAM = 0.5  # arm weight at which sleeve and trunk meet
 SLEEVES = {"L": LEFT_SLEEVE, "R": RIGHT_SLEEVE}
@@ -26,37 +21,37 @@ def _raised(sheet: Sheet, height: float) -> Sheet:
     return sheet.with_values(p=sheet["p"] + sheet["n"] * height)
 
 
-def finish_top(wardrobe: Wardrobe, sheet: Sheet, body: Obstacle) -> None:
+def finish_top(outfit: Outfit, sheet: Sheet, body: Obstacle) -> None:
     """Add the upper garment's panels and trims to its mesh."""
-    top, mesh = wardrobe.person.top, wardrobe.upper
+    top, mesh = outfit.person.top, outfit.upper
     arms = sheet["L"] + sheet["R"]
     mesh.add_sheet(sheet.clip(SEAM - arms), TORSO)
     if top.sleeve > 0.02:
         for side in SIDES:
             piece = sheet.clip(np.minimum(arms - SEAM, sheet[side] - 0.25))
-            mesh.add_sheet(_on_sleeve(wardrobe, piece, side), SLEEVES[side])
+            mesh.add_sheet(_on_sleeve(outfit, piece, side), SLEEVES[side])
     plain = 1 - max(top.collar, top.dress * 0.5)
     rib = 0.015 + 0.012 * top.knit
     if plain > 0.05:
         band = sheet.clip(rib * min(plain * 2, 1) - sheet["f_neck"])
         mesh.add_sheet(_raised(band, 0.0014), TORSO, 0.97 - 0.03 * top.knit)
-    _edges(wardrobe, sheet)
+    _edges(outfit, sheet)
     if top.collar > 0.05:
-        collar(wardrobe, sheet, body)
+        collar(outfit, sheet, body)
     if top.closure > 0.05:
-        placket(wardrobe, sheet)
+        placket(outfit, sheet)
     if top.hood > 0.05:
-        hood(wardrobe, sheet, body)
+        hood(outfit, sheet, body)
 
 
-def _on_sleeve(wardrobe: Wardrobe, piece: Sheet, side: str) -> Sheet:
-    uv = sleeve_coordinates(wardrobe.posed, piece["rest"], side, piece[f"arm{side}"])
+def _on_sleeve(outfit: Outfit, piece: Sheet, side: str) -> Sheet:
+    uv = sleeve_coordinates(outfit.posed, piece["rest"], side, piece[f"arm{side}"])
     return piece.with_values(uv=uv)
 
 
-def _edges(wardrobe: Wardrobe, sheet: Sheet) -> None:
+def _edges(outfit: Outfit, sheet: Sheet) -> None:
     """Knitted cuffs and hem, or stitched lines."""
-    top, mesh = wardrobe.person.top, wardrobe.upper
+    top, mesh = outfit.person.top, outfit.upper
     for name in ("hem", *SIDES):
         if name == "hem" and top.dress > 0.5:
             continue
@@ -67,12 +62,12 @@ def _edges(wardrobe: Wardrobe, sheet: Sheet) -> None:
         if top.knit > 0.05:
             piece = sheet.clip(0.05 * top.knit - field)
             if name != "hem":
-                piece = _on_sleeve(wardrobe, piece, name)
+                piece = _on_sleeve(outfit, piece, name)
             mesh.add_sheet(_raised(piece, 0.0016), panel, 0.95)
         else:
             piece = sheet.clip(0.0011 - np.abs(field - 0.021))
             if name != "hem":
-                piece = _on_sleeve(wardrobe, piece, name)
+                piece = _on_sleeve(outfit, piece, name)
             mesh.add_sheet(_raised(piece, 0.0006), panel, 0.72, fold=False)
 
 
@@ -93,9 +88,9 @@ def neck_loop(sheet: Sheet, centre: Array, n: int = 160) -> tuple[Array, Array, 
     return at, sampled(sheet["p"]), sampled(sheet["rest"])
 
 
-def collar(wardrobe: Wardrobe, sheet: Sheet, body: Obstacle) -> None:
+def collar(outfit: Outfit, sheet: Sheet, body: Obstacle) -> None:
     """A stand and fall along the neckline, two wings apart in front; its size grows from nothing."""
-    posed, size = wardrobe.posed, wardrobe.person.top.collar
+    posed, size = outfit.posed, outfit.person.top.collar
     neck = posed.rest_joints[posed.shared.bone("neck01")] + np.array([0, -0.01, 0])
     angle, loop, _ = neck_loop(sheet, neck)
     up = unit(posed.transforms[posed.shared.bone("spine01")][:3, :3] @ np.array([0, 0.12, 1.0]))
@@ -129,10 +124,10 @@ def collar(wardrobe: Wardrobe, sheet: Sheet, body: Obstacle) -> None:
     grid = ndimage.gaussian_filter1d(flat.reshape(rings, n, 3), 1.0, axis=0)
     for sign in (-1, 1):
         chosen = np.flatnonzero(sign * angle >= 0)
-        _add_grid(wardrobe, grid[:, chosen], angle[chosen] * 0.07, np.arange(rings) * 0.009)
+        _add_grid(outfit, grid[:, chosen], angle[chosen] * 0.07, np.arange(rings) * 0.009)
 
 
-def _add_grid(wardrobe: Wardrobe, grid: Array, u: Array, v: Array, tone: float = 1.0) -> None:
+def _add_grid(outfit: Outfit, grid: Array, u: Array, v: Array, tone: float = 1.0) -> None:
     """Add a grid of points (K, N, 3) as one refined piece of trim."""
     rings, n, _ = grid.shape
     index = np.arange(rings * n).reshape(rings, n)
@@ -143,12 +138,12 @@ def _add_grid(wardrobe: Wardrobe, grid: Array, u: Array, v: Array, tone: float =
     finer, faces = loop_matrix(faces, len(points))
     points = finer @ points
     sheet = Sheet(faces, {"p": points, "n": normals(points, faces), "uv": finer @ uv})
-    wardrobe.upper.add_sheet(sheet, TRIM, tone)
+    outfit.upper.add_sheet(sheet, TRIM, tone)
 
 
-def placket(wardrobe: Wardrobe, sheet: Sheet) -> None:
+def placket(outfit: Outfit, sheet: Sheet) -> None:
     """A raised strip with buttons down the front, as long as the closure says."""
-    top, mesh = wardrobe.person.top, wardrobe.upper
+    top, mesh = outfit.person.top, outfit.upper
     u, v = sheet["uv"].T
     in_front = sheet["rest"][:, 1] < 0
     high = float(v[(np.abs(sheet["f_neck"]) < 1e-4) & in_front].min())
@@ -162,13 +157,13 @@ def placket(wardrobe: Wardrobe, sheet: Sheet) -> None:
         distance = np.hypot(u, v - at) + np.where(in_front, 0, 9)
         k = int(distance.argmin())
         if distance[k] < 0.02:
-            wardrobe.buttons.append((sheet["p"][k] + sheet["n"][k] * 0.0022, sheet["n"][k]))
+            outfit.buttons.append((sheet["p"][k] + sheet["n"][k] * 0.0022, sheet["n"][k]))
         at -= step
 
 
-def hood(wardrobe: Wardrobe, sheet: Sheet, body: Obstacle) -> None:
+def hood(outfit: Outfit, sheet: Sheet, body: Obstacle) -> None:
     """A hood that lies on the back and frames the neck; it grows from the neckline."""
-    posed, size = wardrobe.posed, wardrobe.person.top.hood
+    posed, size = outfit.posed, outfit.person.top.hood
     neck = posed.rest_joints[posed.shared.bone("neck01")] + np.array([0, -0.01, 0])
     angle, loop, _ = neck_loop(sheet, neck)
     spine = posed.transforms[posed.shared.bone("spine01")][:3, :3]
@@ -190,7 +185,7 @@ def hood(wardrobe: Wardrobe, sheet: Sheet, body: Obstacle) -> None:
     below = Obstacle(sheet["p"], sheet.faces)
     grid = below.push_out(grid.reshape(-1, 3), 0.005, 0.03).reshape(rings, n, 3)
     grid = ndimage.gaussian_filter1d(grid, 0.8, axis=0)
-    _add_grid(wardrobe, grid, angle * 0.09, np.arange(rings) * 0.012)
+    _add_grid(outfit, grid, angle * 0.09, np.arange(rings) * 0.012)
 
 
 def button_mesh(position: Array, normal: Array) -> tuple[Array, Array]:
@@ -207,14 +202,14 @@ def button_mesh(position: Array, normal: Array) -> tuple[Array, Array]:
     return points, np.concatenate(faces)
 
 
-def finish_lower(wardrobe: Wardrobe, name: str, sheet: Sheet) -> None:
+def finish_lower(outfit: Outfit, name: str, sheet: Sheet) -> None:
     """Add trousers or skirt to the lower mesh (a dress's skirt to the upper one), with a waistband."""
-    dress = wardrobe.person.top.dress > 0.5
+    dress = outfit.person.top.dress > 0.5
     if name == "skirt":
-        mesh = wardrobe.upper if dress else wardrobe.lower
+        mesh = outfit.upper if dress else outfit.lower
         mesh.add_sheet(sheet, SKIRT)
     else:
-        mesh = wardrobe.lower
+        mesh = outfit.lower
         x = sheet["rest"][:, 0]
         mesh.add_sheet(sheet.clip(x), LEFT_LEG, fold=False)
         mesh.add_sheet(sheet.clip(-x), RIGHT_LEG, fold=False)

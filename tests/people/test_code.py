@@ -114,8 +114,9 @@ def test_attributes_stay_in_their_ranges(seed: int) -> None:
     assert 0 <= person.top.sleeve <= 1
     assert person.top.neckline.sum() == pytest.approx(1)
     assert person.top_texture.pattern.shape == (len(PATTERNS),)
-    # one pattern at most is there
-    assert (person.top_texture.pattern > 0.01).sum() <= 1
+    # one pattern, or two that fade into each other
+    assert (person.top_texture.pattern > 0).sum() <= 2
+    assert person.top_texture.pattern.sum() <= 1
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
