@@ -1,7 +1,7 @@
 """Everything that controls an edit, as frozen dataclasses. Imports no torch, so that `fice --help` is fast.
 
-Each group belongs to one stage. `EditSettings` is all of them in one flat object; a function asks for the
-group that it reads, and an `EditSettings` is one.
+Each group belongs to one stage. `EditSettings` inherits from all groups, so one flat object holds every
+setting. A function takes the group that it reads, and accepts an `EditSettings` too.
 """
 
 from __future__ import annotations
@@ -119,11 +119,11 @@ class OptimizerSettings(_Seeded):
     Attributes:
         steps: optimisation steps, >= 1.
         coordinates: the coordinates of Adam's steps. "w": the components of w, as in the paper.
-            "whitened": units of the spread of W, so that codes move along the directions in which W
-            varies, and hardly along those in which no plausible image differs.
-        layer_freedom: with whitened coordinates a step has a part that all layers share and a part of
-            each layer; this is the size of the second relative to the first. Unused with "w", where
-            layers move independently.
+            "whitened": units of the spread of W, so that codes move mostly along the directions in
+            which plausible images differ.
+        layer_freedom: with whitened coordinates, all layers share one step and each layer adds a step of
+            its own. This is the size of the own step relative to the shared one. Unused with "w",
+            where layers move independently.
         learning_rate: of Adam, > 0, in units of w or of its spread; the peak of the schedule.
         schedule: "constant", or "cosine": linear warm-up, then half a cosine down to 0.
         warmup: fraction of the steps, [0, 1), in which "cosine" rises to the peak.
@@ -202,13 +202,13 @@ class ObjectiveSettings(_Checked):
     Attributes:
         weights: factors of the loss terms.
         clip_views: random crops that CLIP sees at every step beside the whole image.
-        hold: generate only what the edit may change; everywhere else the generator's features stay those
-            of the photo's code, so that the text cannot change trousers or background. The image is then
-            not that of its code alone. Costs one rendering without gradient at every step.
-        head_every, pose_every: compute the term at every so many steps; its last value and its last
-            gradient at the image stand in between.
-        head_scale: scale of the images in which the segmenter sees the head, in (0, 1]: half the side
-            costs a quarter.
+        hold: generate only the area that may change. Everywhere else the generator keeps the features of
+            the photo's code, so that the text cannot change trousers or background. The image then
+            depends on both codes. Costs one rendering without gradient at every step.
+        head_every, pose_every: compute the term only every so many steps. In between, its last value and
+            its last gradient with respect to the image are used.
+        head_scale: scale of the images in which the segmenter sees the head, in (0, 1]. Half the side
+            takes a quarter of the time.
         clamp: clamp generated images to [0, 1] before the critics see them and before the stitch.
     """
 
@@ -241,15 +241,15 @@ class ObjectiveSettings(_Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeSettings(_Checked):
-    """Settings of how it is computed.
+    """Settings of how an edit is computed.
 
     Attributes:
-        max_batch: images on the device's graph at once. Bounds memory, does not change the result.
+        max_batch: number of images computed at once. Limits memory and does not change the result.
         mixed_precision: CLIP, DensePose and segmenter multiply in bfloat16 where the device has the
-            instructions; codes, losses, generator and optimiser stay float32. Elsewhere without effect.
+            instructions; codes, losses, generator and optimiser stay float32. Elsewhere it has no effect.
         execution: "eager": operation by operation. "graph": steps as CUDA graphs; not with `clip_views`.
-            "auto": "graph" where that works, else "eager". "compile": as "auto", with the generator, and
-            CLIP in bfloat16, compiled by `torch.compile`, which first takes a minute or more.
+            "auto": "graph" where that works, else "eager". "compile": as "auto", but `torch.compile`
+            first compiles the generator, and CLIP in bfloat16, which takes a minute or more.
     """
 
     max_batch: int = 8
@@ -280,13 +280,13 @@ class InversionSettings(OptimizerSettings, StartSettings, ObjectiveSettings, Com
         return self.coordinates == "whitened" or prior or self.start_noise > 0
 
     def uses_graphs_on(self, device: str) -> bool:
-        """Whether steps become CUDA graphs on a device type, as "cpu" or "cuda"."""
+        """Whether steps become CUDA graphs on a device type, such as "cpu" or "cuda"."""
         return device == "cuda" and self.execution != "eager" and not self.clip_views
 
 
 @dataclass(frozen=True, kw_only=True)
 class FramingSettings(_Checked):
-    """Settings of what the networks see of a photo.
+    """Settings of which part of a photo the networks see, and before which background.
 
     Attributes:
         framing: "whole": the whole photo. "person": the largest person. "auto": the whole photo if a
@@ -335,11 +335,13 @@ class StitchSettings(_Seeded):
     """Settings of how the generated garment joins the photo.
 
     Attributes:
-        stitch: "mask", "pyramid" and "gradient" change only the garment and leave every other pixel
-            bit-equal: with a soft border, by a Laplacian pyramid, or in the gradient domain. "head"
-            brings only the head back from the photo (the paper), "none" returns the generated image.
-        match_colour, match_grain, match_skin: bring the garment's colours to the photo's light, give it
-            the photo's grain, and newly bare skin the person's own tone.
+        stitch: "mask", "pyramid" and "gradient" change only the garment and leave every other pixel as it
+            was, bit for bit. "mask" blends with a soft border, "pyramid" by a Laplacian pyramid, "gradient"
+            in the gradient domain. "head" brings only the head back from the photo, as in the paper.
+            "none" returns the generated image.
+        match_colour: adapt the garment's colours to the photo's light.
+        match_grain: add the photo's grain to the garment.
+        match_skin: give newly bare skin the person's own tone.
     """
 
     stitch: StitchMode = "mask"
@@ -358,9 +360,9 @@ class StitchSettings(_Seeded):
 
 @dataclass(frozen=True, kw_only=True)
 class EditSettings(InversionSettings, FramingSettings, MaskSettings, StitchSettings):
-    """Everything that controls an edit. The fields are those of the groups; their pages explain them.
+    """Everything that controls an edit. The groups explain the fields.
 
-    The default is ours, `draft()` a quick look, `paper()` the authors' loop.
+    `EditSettings()` is the project's default, `draft()` a quick look, `paper()` the authors' loop.
 
     Raises:
         FiceError: a value is out of range; the message names the field.
@@ -398,7 +400,7 @@ class EditSettings(InversionSettings, FramingSettings, MaskSettings, StitchSetti
 
     @classmethod
     def draft(cls) -> EditSettings:
-        """A first look in fewer steps. What it costs in quality: docs/defaults.md."""
+        """A first look in fewer steps. Its quality: docs/performance.md."""
         return cls(steps=40, beta1=0.7, beta2=0.9)
 
     @classmethod
@@ -418,7 +420,7 @@ class EditSettings(InversionSettings, FramingSettings, MaskSettings, StitchSetti
 
 
 def group_values(settings: _Group, group: type[_Group]) -> dict[str, Any]:
-    """The fields of one group by name, to `replace` those of other settings with."""
+    """The fields of one group by name, as arguments of `dataclasses.replace`."""
     return {item.name: getattr(settings, item.name) for item in fields(group)}
 
 

@@ -27,7 +27,7 @@ def run(
         groups: in the same order in every run, because the journal holds their numbers.
         journal: open.
         hire: makes a worker.
-        workers: how many work at once.
+        workers: the number of workers.
         on_done: called after each group with its number of jobs.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Edits a group of jobs at once; for workers from bytes to bytes, so that no disk is shared."""
+"""Edits a group of jobs at once. Workers get and return the bytes of files, so no disk is shared."""
 
 import traceback
 from collections.abc import Callable, Sequence

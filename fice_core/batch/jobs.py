@@ -22,7 +22,7 @@ class Job:
         person: which person in the photo, 0 for the largest; None for the settings' framing.
         box: (left, top, right, bottom) in pixels, what the generator sees.
         person_mask: an image file that is white on the person.
-        place: how a message about the job begins, as in "jobs.csv row 3"; not part of the edit.
+        place: how a message about the job begins, such as "jobs.csv row 3"; not part of the edit.
     """
 
     photo: str

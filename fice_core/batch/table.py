@@ -1,4 +1,4 @@
-"""A table of edits: a CSV file with one edit a row."""
+"""A table of edits: a CSV file with one edit per row."""
 
 import csv
 from pathlib import Path

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figures:
-    """Pictures (N, 3, S, S) in [0, 1], and for each the garment to dress it in."""
+    """Images (N, 3, S, S) in [0, 1], and for each the garment to dress it in."""
 
     images: Tensor
     prompts: list[str]
 
 
 _UNSEEN = 2_000_003  # seeds from here on are not those of training
-#: seeds of the figures that visitors see, and what they shall wear
+#: seeds of the bundled figures, and the prompt for each
 _CAST = (
     (101, "a red striped long sleeve shirt"),
     (102, "a blue polka dot t-shirt"),
@@ -41,7 +41,7 @@ def figures(size: int = 128) -> Figures:
 
 
 def figure(seed: int, size: int = 128) -> tuple[Tensor, str]:
-    """One figure, never seen in training: picture (1, 3, size, size) in [0, 1], and what it wears."""
+    """One figure, never seen in training: image (1, 3, size, size) in [0, 1], and what it wears."""
     import torch
 
     from .attributes import sample_attributes

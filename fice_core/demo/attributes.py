@@ -84,7 +84,7 @@ class Attributes:
     scale: Tensor
     body_width: Tensor
     waist: Tensor
-    arm_angle: Tensor  # (N, 2): person's right (left in the picture), left; 0 hangs down
+    arm_angle: Tensor  # (N, 2): person's right (left in the image), left; 0 hangs down
     elbow_angle: Tensor  # (N, 2): bend towards the body
     head_tilt: Tensor
     hair_length: Tensor

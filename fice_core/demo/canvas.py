@@ -1,6 +1,6 @@
 """Signed-distance drawing, vectorised over a batch of figures.
 
-Distances are in figure units (the whole figure is about one unit tall; the picture shows 1/ZOOM of
+Distances are in figure units (the whole figure is about one unit tall; the image shows 1/ZOOM of
 it), positive inside; a shape's edge is anti-aliased over one pixel. All maps are (N, H, W),
 parameters (N,) or floats.
 """
@@ -13,12 +13,12 @@ from typing import overload
 import torch
 from torch import Tensor
 
-#: how much of the figure the picture shows: pixel = figure * ZOOM, measured from (MIDDLE, TOP)
+#: how much of the figure the image shows: pixel = figure * ZOOM, measured from (MIDDLE, TOP)
 ZOOM, MIDDLE, TOP = 1.18, 0.5, 0.012
 
 
 def to_picture(point: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Figure units -> fractions of the picture, both (x, y)."""
+    """Figure units -> fractions of the image, both (x, y)."""
     x, y = point
     return (x - MIDDLE) * ZOOM + 0.5, (y - TOP) * ZOOM
 
@@ -28,12 +28,12 @@ def column(value: Tensor) -> Tensor: ...
 @overload
 def column(value: float) -> float: ...
 def column(value: Tensor | float) -> Tensor | float:
-    """(N,) -> (N, 1, 1), so that a parameter broadcasts over the picture."""
+    """(N,) -> (N, 1, 1), so that a parameter broadcasts over the image."""
     return value[:, None, None] if isinstance(value, Tensor) and value.ndim == 1 else value
 
 
 class Canvas:
-    """A picture under construction, with the label and region of every pixel beside its colour."""
+    """An image under construction, with the label and region of every pixel beside its colour."""
 
     def __init__(self, n: int, size: int, background: Tensor) -> None:
         self.n, self.size = n, size
@@ -61,7 +61,7 @@ class Canvas:
         label: int | Tensor | None = None,
         region: str | None = None,
     ) -> None:
-        """Lay a shape over the picture: colour (N, 3) or (N, 3, H, W), times shade."""
+        """Lay a shape over the image: colour (N, 3) or (N, 3, H, W), times shade."""
         paint = colour[:, :, None, None] if colour.ndim == 2 else colour
         if isinstance(shade, Tensor):
             shade = shade[:, None]
@@ -78,7 +78,7 @@ class Canvas:
             self.masks[region] = below + alpha * (1 - below)
 
     def darken(self, amount: Tensor) -> None:
-        """Multiply the picture by 1 - amount (N, H, W): shadows and creases."""
+        """Multiply the image by 1 - amount (N, H, W): shadows and creases."""
         self.rgb = self.rgb * (1 - amount[:, None])
 
     def ellipse(

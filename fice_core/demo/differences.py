@@ -19,7 +19,7 @@ def drift(generated: Tensor, truth: Rendering, figures: Attributes) -> tuple[Ten
     covers has not drifted.
 
     Args:
-        generated: the generator's pictures, (N, 3, S, S).
+        generated: the generator's images, (N, 3, S, S).
         truth: the photos that were edited.
         figures: who is in them.
     """
@@ -35,7 +35,7 @@ def drift(generated: Tensor, truth: Rendering, figures: Attributes) -> tuple[Ten
 
 
 def becomes_bare(figures: Attributes, wished: list[str]) -> list[bool]:
-    """Whether arms in long sleeves shall be bare from the elbow on."""
+    """Whether arms in long sleeves are to be bare from the elbow down."""
     worn = sleeve_class(figures).tolist()
     long = SLEEVES.index("long")
     return [old == long and new != "long" for old, new in zip(worn, wished, strict=True)]
@@ -44,7 +44,8 @@ def becomes_bare(figures: Attributes, wished: list[str]) -> list[bool]:
 def bare_skin(edited: Tensor, figures: Attributes) -> Tensor:
     """CIELAB distance of the lower arms from the person's own bare ones, (N,).
 
-    Between the median colours; the person's own are drawn. NaN where no lower arm is in the picture.
+    The distance of the median colours; the person's own bare arms are drawn. NaN if no lower arm is in the
+    image.
 
     Args:
         edited: (N, 3, S, S) in [0, 1].

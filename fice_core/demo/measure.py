@@ -1,4 +1,4 @@
-"""What a picture of a known figure shows, by plain measurement: colour, pattern and sleeves.
+"""What an image of a known figure shows, measured on its pixels: colour, pattern and sleeves.
 
 No network takes part. The renderer says where the torso and the arms of the figure are and what its
 skin looks like; the rest is colour differences in CIELAB and correlation with the pattern's geometry.

@@ -17,7 +17,7 @@ from ..networks.densepose import UPPER_BODY_LABELS
 from .attributes import Attributes
 from .canvas import Canvas, bump, column, knots
 
-#: DensePose labels (0 background, 1..24) used here; the person's right side is left in the picture.
+#: DensePose labels (0 background, 1..24) used here; the person's right side is left in the image.
 TORSO, RIGHT_HAND, LEFT_HAND = 2, 3, 4
 RIGHT_LEG, LEFT_LEG = 9, 10
 UPPER_ARM = {"left": (15, 17), "right": (16, 18)}
@@ -57,7 +57,7 @@ class Arm:
 
 
 def arm(attributes: Attributes, side: str) -> Arm:
-    """Where the joints of the `left` or `right` arm are (the person's left is right in the picture)."""
+    """Where the joints of the `left` or `right` arm are (the person's left is right in the image)."""
     a = attributes
     i, sign = (0, -1.0) if side == "right" else (1, 1.0)
     k = a.scale

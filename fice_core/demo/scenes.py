@@ -1,4 +1,4 @@
-"""Large pictures with demonstration figures somewhere in them, and where: stand-ins for photographs."""
+"""Large images with demonstration figures at known places: stand-ins for photos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BACKDROP = 512  # pixels a side at which the scenery is painted
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture (1, 3, H, W) in [0, 1] and its truth: soft masks (1, 1, H, W) of garments, bodies and
+    """An image (1, 3, H, W) in [0, 1] and its truth: soft masks (1, 1, H, W) of garments, bodies and
     heads, and for each figure its attributes' row and the square (left, top, right, bottom) it fills."""
 
     image: Tensor

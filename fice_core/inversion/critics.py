@@ -1,4 +1,4 @@
-"""The networks that the loss terms ask: in bfloat16, compiled, or plain, as the settings say."""
+"""The networks that the loss terms use: in bfloat16, compiled, or plain, as the settings say."""
 
 from collections.abc import Callable
 from functools import cache, cached_property

@@ -1,6 +1,6 @@
 """The loss terms of constrained GAN inversion (FICE, arXiv 2301.02110, section 3.3), unweighted.
 
-Every function returns one value a sample, shape (N,). The authors sum them over the batch, so that the
+Every function returns one value per sample, shape (N,). The authors sum them over the batch, so that the
 gradient of a sample does not depend on the rest of its batch.
 """
 

@@ -201,7 +201,7 @@ class Objective:
 
 
 def rendered_at_once(generator: Generator) -> int:
-    """For how many images, 0 too, the generator's graph stays in memory beside a critic's.
+    """For how many images the generator's graph stays in memory beside a critic's; it may be 0.
 
     The critic's graph takes 0.3 GB for a full-size image. More images, and a single larger one, are
     rendered twice instead, which takes up to a third more time.

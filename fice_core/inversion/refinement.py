@@ -51,7 +51,7 @@ def refine_latent(
         weights: of the terms; those of text, pose and head must be 0.
         learning_rate: Adam's peak, in units of the spread of W.
         layer_freedom: see `OptimizerSettings`.
-        max_batch: photos on the device's graph at once; does not change the result.
+        max_batch: photos computed at once; does not change the result.
         mask: 1 where the photo must be reproduced, (N, 1, H, W) in [0, 1]; None for everywhere.
         statistics: of W; estimated if None.
         on_step: see `invert`.

@@ -1,4 +1,4 @@
-"""The result of an inversion, and what its callback sees of a step."""
+"""The result of an inversion, and a step as its callback sees it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class InversionResult:
 
 
 class InversionInterrupted(KeyboardInterrupt):
-    """Ctrl-C in the loop. `result` is the best so far; uncaught it acts as any KeyboardInterrupt."""
+    """Ctrl-C in the loop. `result` is the best so far. If not caught, it acts like any KeyboardInterrupt."""
 
     def __init__(self, result: InversionResult) -> None:
         super().__init__("interrupted")

@@ -1,4 +1,4 @@
-"""The registry of loss terms: what each one needs, and how it is built.
+"""The registry of loss terms: what each term needs, and how it is built.
 
 A new term is a function in `losses.py`, a builder and an entry in `TERMS` here, a weight in
 `settings.LossWeights`, and a tooltip in `nodes/settings.py`.

@@ -1,4 +1,4 @@
-"""Stage 2 with a tuned generator for every photo, see `pivotal_tuning.tune_generator`."""
+"""Stage 2 with a generator tuned to each photo, see `pivotal_tuning.tune_generator`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Matches the colours of the generated image to the photo, by pixels that both show."""
+"""Matches the colours of the generated image to the photo, measured where both show the same."""
 
 import torch
 import torch.nn.functional as F

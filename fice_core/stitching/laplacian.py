@@ -1,6 +1,6 @@
 """Multi-band blending of the generated image and the photo, by Laplacian pyramids.
 
-As every stitch mode, it takes images (N, 3, H, W) at the photo's resolution and a mask (N, 1, H, W) in
+Like every stitch mode, it takes images (N, 3, H, W) at the photo's resolution and a mask (N, 1, H, W) in
 [0, 1], 1 for the generated image. It returns the photo bit for bit where the mask is 0.
 """
 
