@@ -270,7 +270,7 @@ class InversionSettings(OptimizerSettings, StartSettings, ObjectiveSettings, Com
             self.execution != "graph" or self.clip_views == 0,
             "clip_views",
             self.clip_views,
-            "0 if execution is 'graph', which draws nothing anew at a step",
+            "0 if execution is 'graph', because CUDA graphs cannot draw new random crops",
         )
 
     @property
