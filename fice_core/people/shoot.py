@@ -14,11 +14,12 @@ from .maths import Array
 from .record import Record
 from .sampling import person_from_code
 from .scene import Studio, build
-from .transport import BOUNCE, TwoLayers, shape_id
+from .transport import TwoLayers, shape_id
 from .truth import Truth, measure
 
 SAMPLES = 16  # camera rays a pixel
 LOWER_SHEEN = 0.2
+SURE = 0.25  # share of a pixel from which a layer's colour in it is trusted
 
 
 @cache
@@ -28,7 +29,7 @@ def integrator() -> Any:
 
 
 def layers(studio: Studio, person: Person, samples: int, seed: int) -> Array:
-    """The raw render (S, S, 13): rest, light, albedo, normal, cover; not denoised."""
+    """The raw render (S, S, 16): rest, light, albedo, normal, cover, gloss; not denoised."""
     top = person.top
     numbers = [int(np.array(shape_id(studio.shapes[k]))[0]) for k in ("upper", "lower")]
     tracer = integrator()
@@ -54,30 +55,37 @@ def denoised(colour: Array, albedo: Array, normal: Array) -> Array:
     return np.maximum(np.asarray(result, np.float32), 0)
 
 
-def denoised_layers(raw: Array, glossy: bool) -> tuple[Array, Array]:
-    """Rest and light (S, S, 3) of a raw render, without noise.
+def denoised_share(layer: Array, share: Array, albedo: Array, normal: Array) -> Array:
+    """A layer (S, S, 3) that covers the share (S, S, 1) of each pixel, without noise.
 
-    Denoising each layer by itself darkens the garment's edges: the denoiser makes both fall too steeply. So
-    the light is denoised as it is on the cloth, beyond its edges too, and covers a pixel as far as the cloth
-    does; the rest is what is missing to the denoised image of a grey garment.
+    Denoising it as it is would draw its edges too steeply, and leave a dark line between two layers. So it is
+    denoised as it looks where it is, continued beyond its edges, and cut to its share again.
     """
-    rest, light, albedo, normal = raw[..., :3], raw[..., 3:6], raw[..., 6:9], raw[..., 9:12]
-    cover = raw[..., 12:13]
-    grey = denoised(rest + BOUNCE * light, albedo + BOUNCE * cover, normal)
-    sure = cover[..., 0] >= 0.25
+    sure = share[..., 0] >= SURE
     if not sure.any():
-        return grey, np.zeros_like(grey)
+        return np.zeros_like(layer)
     nearest = ndimage.distance_transform_edt(~sure, return_distances=False, return_indices=True)
-    whole = (light / np.maximum(cover, 1e-6))[nearest[0], nearest[1]]
+
+    def whole(values: Array) -> Array:
+        return np.asarray((values / np.maximum(share, 1e-6))[nearest[0], nearest[1]])
+
     around = normal[nearest[0], nearest[1]]
-    clean = cover * denoised(whole, np.ones_like(whole), around)
-    left = np.maximum(grey - BOUNCE * clean, 0)
-    return (left if glossy else np.where(cover < 1, left, 0)), clean
+    return np.asarray(share * denoised(whole(layer), whole(albedo), around))
 
 
-def record_of(truth: Truth, raw: Array, code: Array, glossy: bool = True) -> Record:
-    """The record of a raw render and its truth; `glossy` tells that garments reflect light as they are."""
-    rest, light = denoised_layers(raw, glossy)
+def denoised_layers(raw: Array) -> tuple[Array, Array]:
+    """Rest with the garments' gloss, and light, both (S, S, 3), of a raw render, without noise."""
+    normal, cover, gloss = raw[..., 9:12], raw[..., 12:13], raw[..., 13:16]
+    garment = np.repeat(cover, 3, 2)
+    rest = denoised_share(raw[..., :3], 1 - cover, raw[..., 6:9], normal)
+    if gloss.any():
+        rest = rest + denoised_share(gloss, cover, garment, normal)
+    return rest, denoised_share(raw[..., 3:6], cover, garment, normal)
+
+
+def record_of(truth: Truth, raw: Array, code: Array) -> Record:
+    """The record of a raw render and its truth."""
+    rest, light = denoised_layers(raw)
     return Record(
         rest=rest,
         light=light,
@@ -103,4 +111,4 @@ def shoot(code: Array, size: int = 256, samples: int = SAMPLES, seed: int = 0) -
     person = person_from_code(code)
     studio = build(person, size, samples)
     raw = layers(studio, person, samples, seed)
-    return record_of(measure(studio, size), raw, code, person.top.gloss > 0)
+    return record_of(measure(studio, size), raw, code)

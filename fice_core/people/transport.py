@@ -1,9 +1,9 @@
 """Light transport in two layers: a path tracer that keeps the light on the garment apart from its colour.
 
 For every camera ray that first meets a garment, all light that the garment scatters diffusely towards the
-camera goes to `light`, over the garment's albedo; its gloss, and everything that the ray meets first
-elsewhere, goes to the image itself. So image = rest + albedo * light for any albedo, but for what a garment
-reflects onto its surroundings: that is computed with the albedo `BOUNCE`.
+camera goes to `light`, over the garment's albedo; its gloss goes to `gloss`. Everything that rays meet first
+elsewhere goes to the image itself, `rest`. So image = rest + gloss + albedo * light for any albedo, but for
+what a garment reflects onto its surroundings: that is computed with the albedo `BOUNCE`.
 """
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator"
 
@@ -18,7 +18,7 @@ dr: Any = need("drjit")
 BOUNCE = 0.5  # albedo of garments as seen by indirect light
 AOVS = (
     *("light.R", "light.G", "light.B", "albedo.R", "albedo.G", "albedo.B"),
-    *("n.X", "n.Y", "n.Z", "cover.Y"),
+    *("n.X", "n.Y", "n.Z", "cover.Y", "gloss.R", "gloss.G", "gloss.B"),
 )
 
 
@@ -86,6 +86,7 @@ class TwoLayers(mi.SamplingIntegrator):
         albedo = mi.Spectrum(0.0)
         normal = mi.Normal3f(0.0)
         cover = mi.Float(0.0)
+        glow = mi.Spectrum(0.0)
         on_garment = mi.Bool(False)
         depth = mi.UInt32(0)
         prev_si = dr.zeros(mi.SurfaceInteraction3f)
@@ -135,7 +136,7 @@ class TwoLayers(mi.SamplingIntegrator):
             alpha = dr.select(upper, self.alpha[0], self.alpha[1])
             gloss = dr.select(upper, self.gloss[0], self.gloss[1])
             shine = gloss * _gloss(si.wi, wo, alpha) * radiance
-            rest += dr.select(garment & lit & (gloss > 0), shine, 0.0)
+            glow += dr.select(garment & lit & (gloss > 0), shine, 0.0)
             # onwards
             bs, factor = bsdf.sample(
                 context, si, sampler.next_1d(again), sampler.next_2d(again), again
@@ -147,7 +148,7 @@ class TwoLayers(mi.SamplingIntegrator):
             depth += 1
             first = mi.Bool(False)
             active = again & (dr.max(weight) > 1e-4)
-        aovs = [*light, *albedo, *normal, cover]
+        aovs = [*light, *albedo, *normal, cover, *glow]
         return rest, mi.Bool(True), aovs
 
 

@@ -117,6 +117,7 @@ def test_attributes_stay_in_their_ranges(seed: int) -> None:
     # one pattern, or two that fade into each other
     assert (person.top_texture.pattern > 0).sum() <= 2
     assert person.top_texture.pattern.sum() <= 1
+    assert (person.top_texture.pattern > 0.5).sum() <= 1
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
