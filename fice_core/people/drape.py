@@ -102,7 +102,7 @@ def drape(posed: Posed, cut: Cut, obstacle: Obstacle) -> Sheet:
     }
     if cut.unfold:
         trunk = 1 - np.clip(fine(shared.arms), 0, 1)
-        values["uv"] = finer @ unfolded(_cylinder(posed, rest), shape, faces, trunk)
+        values["uv"] = finer @ unfolded(_cylinder(posed, rest), settled, faces, trunk)
     return Sheet(fine_faces, values)
 
 

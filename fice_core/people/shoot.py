@@ -67,7 +67,11 @@ def denoised_share(layer: Array, share: Array, albedo: Array, normal: Array) -> 
     nearest = ndimage.distance_transform_edt(~sure, return_distances=False, return_indices=True)
 
     def whole(values: Array) -> Array:
-        return np.asarray((values / np.maximum(share, 1e-6))[nearest[0], nearest[1]])
+        # where few rays met the layer, its colour is taken with the neighbours'
+        near, weight = (ndimage.uniform_filter(v, (3, 3, 1)) for v in (values, share))
+        own = values / np.maximum(share, 1e-6)
+        mixed = share * own + (1 - share) * near / np.maximum(weight, 1e-6)
+        return np.asarray(mixed[nearest[0], nearest[1]])
 
     around = normal[nearest[0], nearest[1]]
     return np.asarray(share * denoised(whole(layer), whole(albedo), around))
