@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from ..errors import FiceError
-from ..files import make_folder, replacing, write_bytes
+from ..files import make_folder, replacing, write_json
 from .code import CODE_DIM, sample_codes
 from .extra import mitsuba, need
 from .maths import Array
@@ -46,7 +46,7 @@ def check_settings(folder: Path, settings: dict[str, int]) -> None:
                 f"{folder} was begun with {what}; use the same settings or another folder"
             )
     else:
-        write_bytes(path, json.dumps(settings, indent=1).encode())
+        write_json(path, settings)
 
 
 def render_shard(

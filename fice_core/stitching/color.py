@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from ..ops.morphology import max_filter
 from ..ops.patches import check_same_size
 from ..ops.resize import resize
-from .grain import _MAD
+from ..ops.robust import STD_PER_MAD
 
 _RING_SIDE = 512  # the ring is computed on a mask of at most this size
 _FIT_SIDE = 256  # colours are compared on images of at most this size, which averages pixels
@@ -102,7 +102,7 @@ def _fit(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch
     offset = (after - before).median(dim=1, keepdim=True).values
     for minimum in torch.logspace(*_SPREADS, _ROUNDS):
         residual = (after - gain * before - offset).norm(dim=0)
-        spread = (_MAD * residual.median()).clamp_min(float(minimum))
+        spread = (STD_PER_MAD * residual.median()).clamp_min(float(minimum))
         weight = (1 - (residual / (_TUKEY * spread)) ** 2).clamp_min(0) ** 2
         weight = weight / weight.sum()
         x, y = ((weight * values).sum(dim=1, keepdim=True) for values in (before, after))

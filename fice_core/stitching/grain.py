@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from ..ops.patches import check_same_size, edit_boxes
 from ..ops.pyramid import smooth
+from ..ops.robust import STD_PER_MAD
 
 _BANDS = 2  # octaves
 _FLAT_SHARE = 0.4  # grain is measured in this share of the pixels, those with the least structure
@@ -12,7 +13,6 @@ _MIN_FLAT = 400  # pixels
 _TILE, _TILES = 64, 8  # side of a tile in pixels, and the largest number of tiles a side
 _CLIPPED = 0.02  # RGB; closer to black or white, grain is clipped
 _MIN_GRAIN = 0.0015  # RGB; less is the effect of rounding to 8 bits
-_MAD = 1.4826  # standard deviation of a normal distribution per median absolute deviation
 
 
 def match_grain(
@@ -106,7 +106,7 @@ def _grain(images: torch.Tensor, area: torch.Tensor, basis: torch.Tensor) -> tor
     flat = structure <= structure.kthvalue(rank).values
     values = torch.stack([basis @ band.transpose(0, 1)[:, area][:, flat] for band in bands])
     deviation = (values - values.median(dim=2, keepdim=True).values).abs()
-    grain = _MAD * deviation.median(dim=2).values
+    grain = STD_PER_MAD * deviation.median(dim=2).values
     return torch.where(grain > _MIN_GRAIN, grain, 0.0)
 
 

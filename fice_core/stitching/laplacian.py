@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from ..ops.patches import check_same_size, edit_boxes
 from ..ops.pyramid import expand, laplacian_pyramid, reduce
+from ..ops.robust import STD_PER_MAD
 
 _COARSEST = 32  # shorter side of the edit in pixels at the coarsest level
 _REACH = 4  # radius in pixels of a level within which reduction and expansion have an effect
@@ -94,7 +95,7 @@ def usual_range(differences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     The limit is a few robust standard deviations. Larger deviations are differences in content.
     """
     median = differences.median(dim=1, keepdim=True).values
-    spread = 1.4826 * (differences - median).abs().median(dim=1, keepdim=True).values
+    spread = STD_PER_MAD * (differences - median).abs().median(dim=1, keepdim=True).values
     return median, (_OUTLIER * spread).clamp_min(_MIN_LIMIT)
 
 

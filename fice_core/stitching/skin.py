@@ -10,6 +10,7 @@ from ..extraction.anatomy import HANDS, HEAD
 from ..ops.color import to_lab
 from ..ops.patches import check_same_size, edit_boxes
 from ..ops.resize import resize
+from ..ops.robust import STD_PER_MAD
 
 _SIDE = 512  # tones are measured on images of at most this size
 _MIN_PIXELS = 12
@@ -19,7 +20,6 @@ _ONE_COLOUR = 15.0  # CIELAB distance; two closer clusters are one skin in light
 _MIN_SPREAD = (8.0, 3.0, 4.0)  # CIELAB; light varies more over a body than over the hands
 _WIDTH = 3.0  # spreads; at this distance from the tone, the likelihood of skin is exp(-1/2)
 _BRIGHTENING = (0.5, 2.0)  # limits of the factor
-_MAD = 1.4826  # standard deviation of a normal distribution per median absolute deviation
 
 
 class SkinTone(NamedTuple):
@@ -215,7 +215,7 @@ def _statistics(candidates: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     for colours in candidates:
         if len(colours) >= _MIN_PIXELS:
             median = np.median(colours, axis=0)
-            return median, _MAD * np.median(np.abs(colours - median), axis=0)
+            return median, STD_PER_MAD * np.median(np.abs(colours - median), axis=0)
     return np.full(3, np.nan), np.full(3, np.nan)
 
 
