@@ -18,7 +18,7 @@ import torch
 from fice_core import EditSettings
 from fice_core.demo.renderer import render
 from fice_core.editing.prepare import PromptFeatures, prepare
-from fice_core.evaluation.evaluator import cases
+from fice_core.evaluation.drawn import cases
 from fice_core.inversion.loop import invert
 from fice_core.inversion.objective import Objective
 from fice_core.inversion.result import Step

@@ -10,7 +10,7 @@ import torch
 
 from fice_core import EditSettings, edit, load_models
 from fice_core.demo.renderer import render
-from fice_core.evaluation.evaluator import cases
+from fice_core.evaluation.drawn import cases
 from fice_core.evaluation.metrics import seam_visibility
 from fice_core.extraction.extractors import segment_regions
 from fice_core.ops.autograd import without_grad

@@ -1,4 +1,4 @@
-"""`fice evaluate`: the quality of edits of drawn figures, whose true attributes are known."""
+"""`fice evaluate`: the quality of edits of people whose true attributes are known."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from .options import device_option, models_of, models_option, settings_of, steps
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..evaluation.cases import Person
     from ..models import Models
 
 
 @click.command("evaluate")
 @click.option(
-    "--count", type=int, default=64, show_default=True, help="Pairs of figure and prompt."
+    "--count", type=int, default=64, show_default=True, help="Pairs of person and prompt."
 )
 @click.option(
     "--variant",
@@ -37,6 +38,20 @@ if TYPE_CHECKING:
 @click.option("--bare", is_flag=True, help="Only edits from long sleeves to short ones or none.")
 @click.option("--masks", is_flag=True, help="Measure the masks instead of the edits.")
 @click.option(
+    "--people",
+    "extra",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Render so many people beside the gallery's, none of them in a training set. Needs the extra "
+    "'people'.",
+)
+@click.option(
+    "--renders",
+    metavar="DIR",
+    help="Where rendered people are kept.  [default: FICE_PEOPLE, else the user's cache]",
+)
+@click.option(
     "--images",
     "--pictures",
     "images",
@@ -53,9 +68,11 @@ def command(
     report: str | None,
     bare: bool,
     masks: bool,
+    extra: int,
+    renders: str | None,
     images: str | None,
 ) -> None:
-    """Measure edits of drawn figures that no network was trained on.
+    """Measure edits of people that no network was trained on.
 
     Prints two tables with a row for each variant of the method: how well the text is followed, and what
     changed around the garment. With --masks, prints one table with a row for each mask, before and after
@@ -64,10 +81,12 @@ def command(
     from .. import evaluation
     from ..files import check_writable, make_folder, write_json
 
-    if masks and (variants or images or bare or steps is not None):
+    if masks and (variants or images or bare or extra or steps is not None):
         raise FiceError(
-            "--masks edits nothing: leave out --variant, --steps, --bare and --images, or --masks"
+            "--masks edits nothing: leave out --variant, --steps, --bare, --people and --images, or --masks"
         )
+    if extra < 0:
+        raise FiceError(f"--people is {extra}, but must be at least 0")
     settings = settings_of("default", steps=steps)
     if report:
         check_writable(report)
@@ -76,10 +95,12 @@ def command(
     if masks:
         _evaluate_masks(models, count, seed, report)
         return
-    edits: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    people = _people(extra, renders) if extra else None
+    edits: dict[str, list[tuple[str, tuple[Tensor, Tensor]]]] = {}
 
-    def keep(variant: str, originals: Tensor, edited: Tensor) -> None:
-        edits.setdefault(variant, []).extend(zip(originals, edited, strict=True))
+    def keep(variant: str, prompts: list[str], originals: Tensor, edited: Tensor) -> None:
+        pairs = zip(originals, edited, strict=True)
+        edits.setdefault(variant, []).extend(zip(prompts, pairs, strict=True))
 
     with bar("evaluating", count, unit="edit") as progress:
 
@@ -96,6 +117,8 @@ def command(
             seed=seed,
             keep=keep if folder else None,
             bare=bare,
+            people=people,
+            judge=_judge(source),
         )
     say(found.table())
     say("")
@@ -106,7 +129,7 @@ def command(
     if folder:
         for variant, pairs in edits.items():
             sheet = folder / f"{variant.replace(' ', '-')}.png"
-            _write_sheet(sheet, evaluation.cases(count, seed, bare).prompts, pairs)
+            _write_sheet(sheet, pairs)
             say(f"{sheet}: the edits of {variant!r}")
 
 
@@ -125,10 +148,24 @@ def _evaluate_masks(models: Models, count: int, seed: int, report: str | None) -
         say(f"{report}: every figure")
 
 
-def _write_sheet(path: Path, prompts: list[str], pairs: list[tuple[Tensor, Tensor]]) -> None:
+def _people(extra: int, renders: str | None) -> list[Person]:
+    """The gallery's people, and so many rendered ones."""
+    from ..demo.gallery import gallery
+    from ..evaluation.held_out import held_out_people
+
+    return [*gallery(), *held_out_people(extra, Path(renders) if renders else None)]
+
+
+def _judge(source: str) -> Path | None:
+    """The judge that lies with the models; None for the bundled one."""
+    path = Path(source) / "judge.safetensors"
+    return path if source != "demo" and path.exists() else None
+
+
+def _write_sheet(path: Path, pairs: list[tuple[str, tuple[Tensor, Tensor]]]) -> None:
     """Write an image of every original beside its edit."""
     from ..reporting import plots
 
-    rows = [plots.Row(prompt, pair) for prompt, pair in zip(prompts, pairs, strict=True)]
+    rows = [plots.Row(prompt, pair) for prompt, pair in pairs]
     columns = ("original", "edited")
     plots.write_plot(path, plots.comparison(columns, rows, height=192, blocks=min(len(rows), 6)))

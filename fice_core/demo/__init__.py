@@ -1,53 +1,32 @@
-"""The demonstration domain: drawn figures with known truth, and the models trained on them.
+"""The demonstration domain: people with known truth, and the models trained on them.
 
-May import `networks`, `ops` and what lies below them.
+`gallery` reads the bundled people, `people` gives them as tensors. `figure` and `figures` are those that the
+bundled networks know: drawn ones, until networks of people are bundled.
+
+May import `people`, `networks`, `ops` and what lies below them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .people import Figures
 
-@dataclass(frozen=True)
-class Figures:
-    """Images (N, 3, S, S) in [0, 1], and for each the garment to dress it in."""
-
-    images: Tensor
-    prompts: list[str]
+SIZE = 128  # pixels at which the bundled networks work
 
 
-_UNSEEN = 2_000_003  # seeds from here on are not those of training
-#: seeds of the bundled figures, and the prompt for each
-_CAST = (
-    (101, "a red striped long sleeve shirt"),
-    (102, "a blue polka dot t-shirt"),
-    (103, "a green checked tank top"),
-    (104, "a yellow sweater"),
-    (105, "a black t-shirt with a graphic print"),
-    (106, "a purple polka dot tank top"),
-)
+def figures(size: int = SIZE) -> Figures:
+    """The bundled figures, in no training set, and a prompt for each."""
+    from . import drawn as domain  # torch is imported when it is needed
+
+    return domain.figures(size)
 
 
-def figures(size: int = 128) -> Figures:
-    """The bundled figures: none of them was seen in training."""
-    import torch
+def figure(seed: int, size: int = SIZE) -> tuple[Tensor, str]:
+    """One figure, in no training set: image (1, 3, size, size) in [0, 1], and what it wears."""
+    from . import drawn as domain
 
-    drawn = [figure(seed, size)[0] for seed, _ in _CAST]
-    return Figures(torch.cat(drawn), [text for _, text in _CAST])
-
-
-def figure(seed: int, size: int = 128) -> tuple[Tensor, str]:
-    """One figure, never seen in training: image (1, 3, size, size) in [0, 1], and what it wears."""
-    import torch
-
-    from .attributes import sample_attributes
-    from .captions import captions
-    from .renderer import render
-
-    generator = torch.Generator().manual_seed(_UNSEEN + seed)
-    attributes = sample_attributes(1, generator)
-    return render(attributes, size).images, captions(attributes, generator)[0][0]
+    return domain.figure(seed, size)

@@ -1,102 +1,53 @@
-"""Scores of edits on drawn figures, whose truth is known.
+"""Scores of edits of people whose truth is known.
 
-The cases come from a seed that no training uses. Colour, pattern and sleeves are measured on the image
-by `demo.measure`, without a network. The pose is measured by a separate part network, the judge, which
-steers no edit, against the renderer's part map of the source figure.
+The people come from seeds that no training uses. Colour, pattern and sleeves are measured on the image,
+without a network. The pose is measured by a separate part network, the judge, which steers no edit, against
+the true part map of the source.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..checkpoints import load_densepose
-from ..demo.attributes import (
-    COLOURS,
-    PATTERNS,
-    SLEEVES,
-    Attributes,
-    sample_attributes,
-    sleeve_class,
-)
-from ..demo.captions import nearest_colour, prompt
-from ..demo.differences import bare_skin, becomes_bare, drift
-from ..demo.measure import measure
-from ..demo.renderer import render
 from ..editing.pipeline import edit
 from ..errors import FiceError
 from ..extraction.extractors import extract_pose
 from ..models import DEMO_WEIGHTS, Models
 from ..networks.densepose import DensePose
-from ..ops.color import to_lab
 from ..ops.overlap import soft_iou
 from ..settings import EditSettings
+from . import drawn
+from .case import Cases
+from .cases import Person, cases
 from .metrics import mean_difference, seam_visibility, unchanged_outside
 from .tables import ScoreTable, Tally
 
-HELD_OUT_SEED = 1_000_003
 _BATCH = 8
-#: CIELAB distance from which cloth and skin on an arm are told apart by colour
-_TELLABLE = 32.0
+#: pixels a side up to which a generator is taken for one of drawn figures
+_DRAWN_SIZE = 128
 
 
-@dataclass(frozen=True)
-class Cases:
-    """n figures, and the colour, pattern and sleeves that are asked of each."""
-
-    figures: Attributes
-    colours: list[str]
-    patterns: list[str]
-    sleeves: list[str]
-
-    @property
-    def prompts(self) -> list[str]:
-        """One sentence a case."""
-        return [
-            prompt(*wanted)
-            for wanted in zip(self.colours, self.patterns, self.sleeves, strict=True)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.colours)
-
-
-def cases(count: int, seed: int = 0, bare: bool = False) -> Cases:
-    """Held-out cases. Every case asks for another colour than the figure wears, and for one that differs
-    from its skin.
-
-    With `bare`, all figures wear long sleeves and all cases ask for short ones or none.
+def cases_for(
+    models: Models,
+    count: int,
+    seed: int = 0,
+    bare: bool = False,
+    people: Sequence[Person] | None = None,
+) -> Cases:
+    """The cases that suit a set of networks: rendered people, or drawn figures for a generator of theirs.
 
     Raises:
-        FiceError: fewer than one case.
+        FiceError: fewer than one case; the generator's images are not square.
     """
-    if count < 1:
-        raise FiceError(f"count is {count}, but must be at least 1")
-    generator = torch.Generator().manual_seed(HELD_OUT_SEED + seed)
-    figures = sample_attributes((16 if bare else 4) * count + 64, generator)
-    worn_sleeves = sleeve_class(figures)
-    fit = worn_sleeves == SLEEVES.index("long") if bare else worn_sleeves >= 0
-    kept = fit.nonzero().flatten()[:count]
-    figures = figures[kept]
-    worn, _ = nearest_colour(figures.colour)
-    table = torch.from_numpy(to_lab(torch.tensor(list(COLOURS.values())).double().numpy()))
-    skin = torch.from_numpy(to_lab(figures.skin.double().numpy()))
-    distance = torch.cdist(skin, table)
-    colours = []
-    for i, name in enumerate(worn):
-        options = [c for k, c in enumerate(COLOURS) if c != name and distance[i, k] > _TELLABLE]
-        colours.append(options[int(torch.randint(len(options), (), generator=generator))])
-    patterns = [
-        PATTERNS[int(k)] for k in torch.randint(len(PATTERNS), (count,), generator=generator)
-    ]
-    lengths = [name for name in SLEEVES if not (bare and name == "long")]
-    sleeves = [lengths[int(k)] for k in torch.randint(len(lengths), (count,), generator=generator)]
-    return Cases(figures, colours, patterns, sleeves)
+    if side_of(models) <= _DRAWN_SIZE:
+        return drawn.cases(count, seed, bare)
+    return cases(count, seed, bare, people)
 
 
 def variants(settings: EditSettings) -> dict[str, EditSettings]:
@@ -139,45 +90,65 @@ def evaluate(
     variants: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
-    keep: Callable[[str, Tensor, Tensor], None] | None = None,
+    keep: Callable[[str, list[str], Tensor, Tensor], None] | None = None,
     bare: bool = False,
+    people: Sequence[Person] | None = None,
+    judge: Path | None = None,
 ) -> ScoreTable:
-    """Edit `count` held-out pairs in every variant and measure the results.
+    """Edit `count` held-out pairs of person and prompt in every variant and measure the results.
 
     Args:
-        models: the demonstration set, or another set for its figures.
-        count: pairs of figure and prompt.
+        models: the demonstration set, or another set for its people.
+        count: pairs of person and prompt.
         settings: of the row "default".
         variants: names of rows; None for all.
         progress: called with the number of edits done, and of all.
         seed: of the cases.
-        keep: called with the variant, the source images and the edited images of every batch.
+        keep: called with the variant, the prompts, the source images and the edited images of every batch.
         bare: see `cases`.
+        people: who is edited; None for the gallery's.
+        judge: file of the part network that measures poses; None for the bundled one.
 
     Raises:
         FiceError: an unknown variant, count below one.
     """
     rows = _chosen(settings or EditSettings(), variants)
-    todo = cases(count, seed, bare)
-    judge = load_judge()
-    height, width = models.generator.resolution
-    if height != width:
-        raise FiceError(
-            "the evaluation draws square figures, but the images of this generator are not square: use "
-            "the demonstration set"
-        )
+    todo = cases_for(models, count, seed, bare, people)
+    network = load_judge(judge)
     result = []
     for number, (name, chosen) in enumerate(rows.items()):
         tally = Tally()
         for start in range(0, count, _BATCH):
             span = slice(start, start + _BATCH)
-            _evaluate_batch(models, judge, todo, span, height, chosen, tally, name, keep)
+            _evaluate_batch(models, network, todo, span, chosen, tally, name, keep)
             if progress is not None:
                 progress(number * count + len(tally.hits), len(rows) * count)
         result.append(tally.row(name))
-    truth = render(todo.figures, height)
-    untouched = soft_iou(extract_pose(judge, truth.images), truth.parts()).mean()
-    return ScoreTable(count, float(untouched), result)
+    return ScoreTable(count, _untouched(network, todo, side_of(models)), result)
+
+
+def side_of(models: Models) -> int:
+    """The width and height of the generator's images.
+
+    Raises:
+        FiceError: they are not square.
+    """
+    height, width = models.generator.resolution
+    if height != width:
+        raise FiceError(
+            "the evaluation shows people in square images, but those of this generator are not square: use "
+            "the demonstration set"
+        )
+    return height
+
+
+def _untouched(judge: DensePose, todo: Cases, size: int) -> float:
+    """The judge's pose IoU of the photos before any edit: what it can reach."""
+    total = 0.0
+    for start in range(0, len(todo), _BATCH):
+        truth = todo.sitting(slice(start, start + _BATCH), size).truth
+        total += float(soft_iou(extract_pose(judge, truth.images), truth.parts()).sum())
+    return total / len(todo)
 
 
 def _chosen(settings: EditSettings, names: Sequence[str] | None) -> dict[str, EditSettings]:
@@ -193,38 +164,36 @@ def _evaluate_batch(
     judge: DensePose,
     todo: Cases,
     span: slice,
-    size: int,
     settings: EditSettings,
     tally: Tally,
     name: str,
-    keep: Callable[[str, Tensor, Tensor], None] | None,
+    keep: Callable[[str, list[str], Tensor, Tensor], None] | None,
 ) -> None:
-    figures = todo.figures[span]
-    truth = render(figures, size)
-    prompts = todo.prompts[span]
+    sitting = todo.sitting(span, side_of(models))
+    truth = sitting.truth
+    prompts, wanted = todo.prompts[span], todo.wanted[span]
     started = time.monotonic()
     result = edit(models, truth.images, prompts, settings)
     tally.seconds += time.monotonic() - started
     tally.steps.append(result.steps)
     images = result.images.clamp(0, 1)
     if keep is not None:
-        keep(name, truth.images, images)
-    asked = list(zip(todo.colours[span], todo.patterns[span], todo.sleeves[span], strict=True))
-    seen = measure(images, figures, todo.colours[span])
-    for wanted, sentence, what in zip(asked, prompts, seen, strict=True):
-        tally.judge(wanted, sentence, what)
+        keep(name, prompts, truth.images, images)
+    seen = sitting.measure(images)
+    for asked, sentence, what in zip(wanted, prompts, seen, strict=True):
+        tally.judge(asked, sentence, what)
     iou = soft_iou(extract_pose(judge, images), truth.parts())
     has_outside = (result.edit_mask == 0).flatten(1).any(dim=1)
     equal = unchanged_outside(result.images, truth.images, result.edit_mask)
     tally.equal += equal[has_outside].tolist()
     background = 255 * mean_difference(images, truth.images, (truth.background > 0.99).float())
     face = 255 * mean_difference(images, truth.images, (truth.head > 0.99).float())
-    trousers, backdrop = drift(result.generated, truth, figures)
+    lower, backdrop = sitting.drift(result.generated)
     seam = seam_visibility(images, (truth.images, result.generated), result.edit_mask)
-    columns = (iou, background, face, trousers, backdrop, seam)
+    columns = (iou, background, face, lower, backdrop, seam)
     tally.numbers += [tuple(float(c[i]) for c in columns) for i in range(len(prompts))]
-    skin = bare_skin(images, figures)
-    for i, bare in enumerate(becomes_bare(figures, todo.sleeves[span])):
+    skin = sitting.bare_skin(images)
+    for i, bare in enumerate(sitting.becomes_bare()):
         if bare:
-            sleeves = todo.sleeves[span][i]
+            sleeves = wanted[i][2]
             tally.bare.append((sleeves, seen[i].sleeve == sleeves, float(skin[i])))

@@ -1,6 +1,6 @@
-"""Scores of masks on drawn figures, whose truth is known at any size.
+"""Scores of masks on people whose truth is known.
 
-A figure is drawn larger than the generator's image and shrunk to its size. The masks that the networks
+A person is shown larger than the generator's image and shrunk to its size. The masks that the networks
 find there are enlarged, once by interpolation and once by `refine_mask` with the large image, and
 compared with the truth at the large size. The same is done with the truth shrunk to 112 pixels and to
 the generator's size, which shows the error of the refinement alone.
@@ -16,8 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..demo.attributes import COLOURS
-from ..demo.renderer import Rendering, render
 from ..errors import FiceError
 from ..extraction.anatomy import ARMS, TORSO, find_body_regions
 from ..extraction.extractors import extract_body_regions, extract_pose, segment_regions
@@ -27,16 +25,18 @@ from ..models import Models
 from ..networks.densepose import UPPER_BODY_LABELS
 from ..ops.resize import resize
 from ..settings import MaskSettings
-from .evaluator import cases
+from .case import Truth
+from .evaluator import cases_for, side_of
 from .metrics import mask_iou
 
 _BATCH = 4
 _POSE_SIDE = 112
+_LARGE = 512
 
 
 @dataclass(frozen=True)
 class MaskRow:
-    """Jaccard indices (intersection over union at level 0.5) of one kind of mask, means over figures.
+    """Jaccard indices (intersection over union at level 0.5) of one kind of mask, means over people.
 
     `worst` is the smallest of the refined ones.
     """
@@ -59,7 +59,7 @@ class MaskReport:
     def table(self) -> str:
         """The rows as a Markdown table."""
         lines = [
-            "| mask | found in | interpolated | refined | worst figure |",
+            "| mask | found in | interpolated | refined | worst person |",
             "|---|---|---|---|---|",
         ]
         lines += [
@@ -77,50 +77,46 @@ def measure_masks(
     models: Models,
     count: int = 24,
     seed: int = 0,
-    scale: int = 4,
+    scale: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MaskReport:
     """The scores of masks against the truth at `scale` times the generator's size.
 
     `body` and `head` are the segmenter's. `torso and arms` is the area that a garment may cover, from both
     networks (`extraction.find_body_regions`). `garment` is `masks.edit_mask` without its soft border,
-    between the figure and the same figure in another colour; it holds the torso, bare or not.
+    between the person and the same person in another colour; it holds the torso, bare or not.
 
     Args:
-        models: the demonstration set, or another set for its figures.
-        count: number of held-out figures.
-        seed: of the figures.
-        scale: size of the large images relative to the generator's, at least 2.
-        progress: called with the number of figures done, and of all.
+        models: the demonstration set, or another set for its people.
+        count: number of held-out people.
+        seed: of the people.
+        scale: size of the large images relative to the generator's, at least 2; None for 512 pixels, which
+            are the most that the gallery's people have.
+        progress: called with the number of people done, and of all.
 
     Raises:
         FiceError: count is below 1, scale below 2, or the images of the generator are not square.
     """
-    height, width = models.generator.resolution
-    if height != width:
-        raise FiceError(
-            "the evaluation draws square figures, but the images of this generator are not square: use "
-            "the demonstration set"
-        )
+    height = side_of(models)
+    if scale is None:
+        scale = max(2, _LARGE // height)
     if scale < 2:
         raise FiceError(f"scale is {scale}, but must be at least 2")
-    todo = cases(count, seed)
-    colours = torch.tensor([COLOURS[name] for name in todo.colours])
+    todo = cases_for(models, count, seed)
     found: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = {}
     for start in range(0, count, _BATCH):
         span = slice(start, start + _BATCH)
-        figures = todo.figures[span]
-        drawn = render(figures, scale * height)
-        other = render(figures.replace(colour=colours[span]), height).images
-        truth = _truth(drawn)
-        sources = {"networks": _found(models, resize(drawn.images, (height, height)), other)}
+        large = todo.sitting(span, scale * height).truth
+        truth = _truth(large)
+        recoloured = todo.recoloured(span, height)
+        sources = {"networks": _found(models, resize(large.images, (height, height)), recoloured)}
         for side in sorted({_POSE_SIDE, height}):
             shrunk = {name: resize(mask, (side, side)) for name, mask in truth.items()}
             sources[f"truth, {side} px"] = shrunk
         for source, masks in sources.items():
             for name, mask in masks.items():
                 found.setdefault((name, source), []).append(
-                    _compare(drawn.images, mask, truth[name])
+                    _compare(large.images, mask, truth[name])
                 )
         if progress is not None:
             progress(min(start + _BATCH, count), count)
@@ -133,15 +129,15 @@ def measure_masks(
     return MaskReport(count, scale * height, rows)
 
 
-def _truth(drawn: Rendering) -> dict[str, Tensor]:
+def _truth(shown: Truth) -> dict[str, Tensor]:
     clothed = [label for part in (TORSO, ARMS) for label in UPPER_BODY_LABELS[part]]
-    visible = torch.isin(drawn.labels, torch.tensor(clothed))[:, None].float()
-    torso = torch.isin(drawn.labels, torch.tensor(UPPER_BODY_LABELS[TORSO]))[:, None]
+    visible = torch.isin(shown.labels, torch.tensor(clothed))[:, None].float()
+    torso = torch.isin(shown.labels, torch.tensor(UPPER_BODY_LABELS[TORSO]))[:, None]
     return {
-        "body": drawn.body,
-        "head": drawn.head,
+        "body": shown.body,
+        "head": shown.head,
         "torso and arms": visible,
-        "garment": torch.maximum(drawn.garment, torso.float()),
+        "garment": torch.maximum(shown.garment, torso.float()),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..demo.measure import Measurement
+from .case import Measurement
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class VariantScores:
         steps, seconds: mean over the edits.
         failures: a line for every edit that misses what its prompt asks for.
         trousers_drift, background_drift: mean CIELAB difference of the generated image from the photo,
-            before stitching.
+            before stitching, where no garment can reach; None if there is no such place.
         seam: `metrics.seam_visibility` of the result.
         to_short, to_none: of the edits that ask to shorten long sleeves, or to remove them: how many
             succeed, and how many there are.
@@ -42,8 +42,8 @@ class VariantScores:
     steps: float
     seconds: float
     failures: list[str]
-    trousers_drift: float = 0.0
-    background_drift: float = 0.0
+    trousers_drift: float | None = 0.0
+    background_drift: float | None = 0.0
     seam: float = 0.0
     to_short: tuple[int, int] = (0, 0)
     to_none: tuple[int, int] = (0, 0)
@@ -94,10 +94,9 @@ class ScoreTable:
         lines = ["| " + " | ".join(names) + " |", "|---|" + "---:|" * 6]
         for row in self.rows:
             sleeves = " | ".join(f"{of[0]} of {of[1]}" for of in (row.to_short, row.to_none))
-            skin = "–" if row.bare_skin is None else f"{row.bare_skin:.1f}"
+            drifts = " | ".join(_number(v, 2) for v in (row.trousers_drift, row.background_drift))
             lines.append(
-                f"| {row.variant} | {row.trousers_drift:.2f} | {row.background_drift:.2f} | "
-                f"{row.seam:.2f} | {sleeves} | {skin} |"
+                f"| {row.variant} | {drifts} | {row.seam:.2f} | {sleeves} | {_number(row.bare_skin, 1)} |"
             )
         return "\n".join(lines)
 
@@ -131,9 +130,12 @@ class Tally:
         """The mean of every measurement."""
         count = len(self.hits)
         colour, sleeve, pattern = (sum(column) / count for column in zip(*self.hits, strict=True))
-        iou, background, face, trousers, backdrop, seam = (
-            sum(column) / count for column in zip(*self.numbers, strict=True)
-        )
+        means = [
+            _mean([value for value in column if math.isfinite(value)])
+            for column in zip(*self.numbers, strict=True)
+        ]
+        iou, background, face, seam = (means[k] or 0.0 for k in (0, 1, 2, 5))
+        trousers, backdrop = means[3], means[4]
         skins = [skin for _, success, skin in self.bare if success and math.isfinite(skin)]
         return VariantScores(
             name, colour, sleeve, pattern, iou, _mean(self.equal), background, face,
@@ -144,6 +146,10 @@ class Tally:
     def _bared(self, wanted: str) -> tuple[int, int]:
         hits = [success for sleeves, success, _ in self.bare if sleeves == wanted]
         return sum(hits), len(hits)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _mean(values: Sequence[float]) -> float | None:

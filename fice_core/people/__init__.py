@@ -12,5 +12,8 @@ milliseconds, and `captions` say what is there.
     from fice_core.people.compose import own_image
     image, person = own_image(Pool("people")[0])             # needs numpy and Pillow alone
 
+`cast` and `gallery` make the bundled gallery, `dressing` the same person in another garment, `portrait` and
+`compact` the truth at any size.
+
 Only rendering needs the extra `people` (anny, mitsuba, pyoidn, warp, scipy). May import `errors` and `files`.
 """

@@ -15,6 +15,7 @@ from .colours import COLOURS
 from .maths import Array
 
 CLEAR = 4.0  # CIELAB units by which a colour's name must be nearer than the next one
+FAINT = 0.015  # strength of a pattern below which it is not seen, even white on black
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def facts(person: Person) -> Facts:
     """What is plainly true of a person."""
     top, texture = person.top, person.top_texture
     strongest = int(texture.pattern.argmax())
-    present = _between(float(texture.pattern[strongest]), 0.08, 0.75)
+    present = _between(float(texture.pattern[strongest]), FAINT, 0.75)
     pattern = None if present is None else PATTERNS[strongest] if present else "plain"
     sleeve = _sleeve(top.sleeve)
     best = int(top.neckline.argmax())
@@ -203,6 +204,18 @@ def captions(person: Person, rng: np.random.Generator, each: int = 1) -> list[st
     """`each` captions of a person, true to it: what is only half there is not mentioned."""
     known = facts(person)
     return [caption(known, rng) for _ in range(each)]
+
+
+def prompt(colour: str, pattern: str, sleeve: str, dress: bool = False) -> str:
+    """The plain prompt for a wish: "a red striped long sleeve top"; `sleeve` is one of `wording.SLEEVES`."""
+    index = w.SLEEVES.index(sleeve)
+    name = {"sleeveless": "tank top", "short": "t-shirt", "long": "long sleeve top"}.get(
+        sleeve, f"{w.SLEEVE_BEFORE[index][0]} top"
+    )
+    noun = f"{w.SLEEVE_BEFORE[index][-1]} dress" if dress else name
+    adjective = "plain" if pattern == "plain" else w.PATTERN_BEFORE[pattern][0]
+    text = f"a {colour} {adjective} {noun}"
+    return re.sub(r"\ba (?=[aeiou])", "an ", text)
 
 
 @cache

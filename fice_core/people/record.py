@@ -50,11 +50,19 @@ class Record:
 
     def all_coverage(self) -> Array:
         """The share of each class (len(CLASSES), S, S); sums to one over the classes."""
-        return np.stack([self.coverage(k) for k in range(len(CLASSES))])
+        return all_coverage(self.classes)
 
     def region(self, name: str) -> Array:
         """The coverage (S, S) of a group: garment, skin, hair, head, body or background."""
         return self.coverage(*GROUPS[name])
+
+
+def all_coverage(classes: Array) -> Array:
+    """The share of each class in each pixel, (len(CLASSES), S, S), of classes at subsamples (3S, 3S)."""
+    s, k = len(classes) // SUBSAMPLES, SUBSAMPLES
+    cells = classes.reshape(s, k, s, k)
+    shares = [(cells == c).mean((1, 3), dtype=np.float32) for c in range(len(CLASSES))]
+    return np.stack(shares)
 
 
 def _png(array: Array) -> bytes:

@@ -23,6 +23,7 @@ from .pool import FORMAT, MANIFEST, people_in, shard_path, write_shard
 from .record import to_bytes
 
 SHARD = 64  # people a file
+SAMPLES = 16  # camera rays a pixel
 
 
 def codes_of_shard(seed: int, index: int) -> Array:
@@ -68,22 +69,26 @@ def render_shard(
 @click.option("--size", default=256, show_default=True, help="Pixels along each side.")
 @click.option("--seed", default=0, show_default=True, help="Of the codes.")
 @click.option(
-    "--samples", default=16, show_default=True, help="Camera rays a pixel before denoising."
+    "--samples", default=SAMPLES, show_default=True, help="Camera rays a pixel before denoising."
 )
 @click.option("--threads", default=0, show_default=True, help="0: all cores.")
 def main(out: Path, count: int, size: int, seed: int, samples: int, threads: int) -> None:
     """Render COUNT people into shards in the folder OUT; run it again to go on."""
     try:
-        _main(out, count, size, seed, samples, threads)
+        fill(out, count, size, seed, samples, threads)
     except FiceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
 
 
-def _main(out: Path, count: int, size: int, seed: int, samples: int, threads: int) -> None:
-    mitsuba()
-    if threads:
-        need("drjit").set_thread_count(threads)
+def fill(
+    out: Path, count: int, size: int, seed: int, samples: int = SAMPLES, threads: int = 0
+) -> None:
+    """Render the people that the folder `out` lacks of `count`, shard by shard.
+
+    Raises:
+        FiceError: the extra `people` is not installed; the folder was begun with other settings.
+    """
     folder = make_folder(out)
     settings = {"format": FORMAT, "size": size, "seed": seed, "samples": samples, "code": CODE_DIM}
     check_settings(folder, settings)
@@ -93,6 +98,9 @@ def _main(out: Path, count: int, size: int, seed: int, samples: int, threads: in
         wanted = min(SHARD, count - index * SHARD)
         if path.exists() and len(people_in(path)) >= wanted:
             continue
+        mitsuba()
+        if threads:
+            need("drjit").set_thread_count(threads)
         began = time.monotonic()
         people = render_shard(seed, index, wanted, size, samples)
         with replacing(path) as temporary:

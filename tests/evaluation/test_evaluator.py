@@ -8,7 +8,8 @@ import torch
 from fice_core.demo.attributes import sleeve_class
 from fice_core.demo.captions import nearest_colour
 from fice_core.errors import FiceError
-from fice_core.evaluation.evaluator import cases, variants
+from fice_core.evaluation.drawn import cases
+from fice_core.evaluation.evaluator import variants
 from fice_core.evaluation.tables import ScoreTable, Tally, VariantScores
 from fice_core.settings import EditSettings
 

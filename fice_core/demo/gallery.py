@@ -1,0 +1,148 @@
+"""The bundled gallery: rendered people at 512 pixels with everything known about them.
+
+Reading it needs numpy and Pillow, neither the renderer nor torch:
+
+    from fice_core.demo.gallery import gallery
+    person = gallery()[0]
+    person.image, person.captions, person.portrait(256).coverage
+
+`python -m fice_core.people.gallery` makes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import FiceError
+from ..people.captions import Facts
+from ..people.compact import HALF, Compact, from_bytes
+from ..people.maths import Array
+from ..people.portrait import Portrait, resampled, upper_panel
+from ..people.record import Record, all_coverage
+
+FOLDER = Path(__file__).parent / "gallery"
+LIST, TRUTH = "people.json", "truth.zip"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Sitter:
+    """One person of a gallery; images and truth are read when they are asked for."""
+
+    folder: Path
+    name: str
+    facts: Facts
+    captions: tuple[str, ...]
+
+    @cached_property
+    def image(self) -> Array:
+        """The photograph (S, S, 3), uint8 sRGB."""
+        try:
+            with Image.open(self.folder / f"{self.name}.jpg") as image:
+                return np.asarray(image.convert("RGB"))
+        except OSError as error:
+            raise _damaged(self.folder, error) from error
+
+    @cached_property
+    def compact(self) -> Compact:
+        """The truth as it is kept."""
+        try:
+            with zipfile.ZipFile(self.folder / TRUTH) as archive:
+                blobs = {
+                    name.partition("/")[2]: archive.read(name)
+                    for name in archive.namelist()
+                    if name.startswith(f"{self.name}/")
+                }
+            return from_bytes(blobs)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise _damaged(self.folder, error) from error
+
+    @property
+    def code(self) -> Array:
+        """The person's Gaussian code (CODE_DIM,) float64, see `people.sampling`."""
+        return np.asarray(self.compact.code, np.float64)
+
+    def record(self) -> Record:
+        """The person's record at half the photograph's size, to be composed with any texture."""
+        return self.compact.record()
+
+    def portrait(self, size: int | None = None) -> Portrait:
+        """The photograph and its truth at `size` x `size` pixels, by default the photograph's own."""
+        return self._portrait.at(size or len(self.image))
+
+    @cached_property
+    def _portrait(self) -> Portrait:
+        kept, size = self.compact, len(self.image)
+        twice = np.arange(size) // HALF
+        return Portrait(
+            image=self.image.astype(np.float32) / 255,
+            coverage=all_coverage(kept.classes),
+            parts=kept.parts,
+            joints=kept.joints,
+            panel=upper_panel(kept.panel)[twice[:, None], twice],
+            uv=kept.uv[twice[:, None], twice],
+            light=resampled(kept.light, size),
+            code=kept.code,
+        )
+
+
+class Gallery:
+    """The people in a folder that `python -m fice_core.people.gallery` filled.
+
+    `len(gallery)` people; `gallery[i]` is a `Sitter`.
+
+    Raises:
+        FiceError: the folder holds no gallery, or one of another format.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] = FOLDER) -> None:
+        self.folder = Path(folder)
+        try:
+            listed: dict[str, Any] = json.loads((self.folder / LIST).read_text(encoding="utf-8"))
+            if listed["format"] != FORMAT:
+                raise FiceError(
+                    f"{folder}: a gallery of format {listed['format']}, this version reads {FORMAT}; "
+                    "make it anew"
+                )
+            self._people = [
+                Sitter(self.folder, p["name"], Facts(**p["facts"]), tuple(p["captions"]))
+                for p in listed["people"]
+            ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(self.folder, error) from error
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def __getitem__(self, index: int) -> Sitter:
+        return self._people[index]
+
+    def __iter__(self) -> Iterator[Sitter]:
+        return iter(self._people)
+
+
+@cache
+def gallery() -> Gallery:
+    """The bundled gallery.
+
+    Raises:
+        FiceError: it is missing or damaged.
+    """
+    return Gallery()
+
+
+def _damaged(folder: Path, error: Exception) -> FiceError:
+    return FiceError(
+        f"{folder} holds no whole gallery ({error}); install the package again, or make one with "
+        "python -m fice_core.people.gallery"
+    )
