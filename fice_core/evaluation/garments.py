@@ -39,6 +39,7 @@ _EITHER_WAY = (
     "checks",
 )  # patterns whose ink and ground have the same shape
 _CLEARLY = 14.0  # CIELAB units by which one colour must fit better as ink than the other
+_BLURRED = (0.0, 0.1, 0.2, 0.3)  # shares of the ground that fine ink is mixed with
 _PURE = 0.1  # of ink: a place with less of it, or more than all but this, shows one colour
 _FEW = 12  # cells: fewer show no colour
 UPPER_ARMS = {"left": (15, 17), "right": (16, 18)}  # DensePose's parts
@@ -127,14 +128,16 @@ def _is_ink(colour: Array, other: Array, wished: str) -> bool:
 
 
 def _ink_distance(ground: Array, ink: Array) -> float:
-    """CIELAB distance of an ink from those that cloth of the ground's colour has."""
+    """CIELAB distance of an ink from those that cloth of the ground's colour has, or from blurred ones."""
     rgb = np.clip(lab2rgb(ground[:3]), 0, 1)
-    usual = to_lab(np.stack([ink_for(rgb, u) for u in np.linspace(0, 1, 7)]))
+    inks = linear(np.stack([ink_for(rgb, u) for u in np.linspace(0, 1, 7)]))
+    blurred = inks + np.array(_BLURRED)[:, None, None] * (linear(rgb) - inks)
+    usual = to_lab(encoded(blurred)).reshape(-1, 3)
     return float(np.linalg.norm(usual - ink[:3], axis=1).min())
 
 
 def _at(values: Array, ink: Array, amount: float) -> Array:
-    """The median of the `values` (N, C) where `ink` is about `amount`; by a line through all if it never is."""
+    """The median of `values` (N, C) where `ink` is about `amount`; by a line through all if it never is."""
     pure = values[np.abs(ink - amount) < _PURE]
     if len(pure) >= _FEW:
         return np.asarray(np.median(pure, axis=0))

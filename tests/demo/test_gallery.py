@@ -83,7 +83,7 @@ def test_coverage_and_labels_agree(portraits: list[Portrait]) -> None:
 def test_garment_coordinates_are_on_the_garment_alone(portraits: list[Portrait]) -> None:
     for who in portraits:
         worn = who.panel != 255
-        assert (who.region("garment")[worn] > 0).mean() > 0.99
+        assert (who.region("garment")[worn] > 0).mean() > 0.97  # kept at half the size
         trunk = (who.panel == 0) & (who.region("garment") > 0.99)
         u, v = who.uv[trunk].T
         column, row = np.nonzero(trunk)[::-1]

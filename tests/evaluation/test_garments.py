@@ -1,5 +1,7 @@
 """Colour, pattern and sleeves of people, measured on images whose truth is known."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -102,7 +104,7 @@ def test_painted_sleeves_are_measured(portraits: dict[int, Portrait]) -> None:
 
 def test_classes_of_sleeves() -> None:
     edges = [0.0, *SLEEVE_LIMITS, 1.0]
-    middles = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(edges)]
     assert [sleeve_of(x) for x in middles] == ["sleeveless", "short", "elbow", "long"]
     assert sleeve_of(float("nan")) is None
 
@@ -167,5 +169,5 @@ def test_a_chest_is_laid_flat_without_gaps() -> None:
         area = there.sum() * STEP**2
         assert area == pytest.approx(0.26 * 0.34, rel=0.12)
     row, column = np.nonzero(flat.weight > 0.9)
-    assert flat.values[row, column, 0] == pytest.approx(-0.26 + (column + 0.5) * STEP, abs=0.004)
-    assert flat.values[row, column, 1] == pytest.approx((row + 0.5) * STEP, abs=0.004)
+    assert flat.values[row, column, 0] == pytest.approx(-0.26 + (column + 0.5) * STEP, abs=0.006)
+    assert flat.values[row, column, 1] == pytest.approx((row + 0.5) * STEP, abs=0.006)

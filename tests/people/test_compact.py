@@ -52,11 +52,13 @@ def test_what_is_kept_composes_as_before() -> None:
     record = dressed_square()
     half = compacted(record).record()
     assert half.size == SIZE // 2
-    for top in (PLAIN, STRIPED):
-        before = resampled(compose(record, top, PLAIN), SIZE // 2)
-        after = compose(half, top, PLAIN)
-        inner = (slice(4, 10), slice(7, 13))
-        assert after[inner] == pytest.approx(before[inner], abs=0.02)
+    inner = (slice(4, 10), slice(7, 13))
+    for top, worst, mean in ((PLAIN, 0.02, 0.005), (STRIPED, 0.15, 0.03)):
+        before = resampled(compose(record, top, PLAIN), SIZE // 2)[inner]
+        after = compose(half, top, PLAIN)[inner]
+        # at the stripes' edges nine places a pixel stand for thirty-six
+        assert np.abs(after - before).max() < worst
+        assert np.abs(after - before).mean() < mean
     assert half.joints == pytest.approx(record.joints / 2)
 
 
