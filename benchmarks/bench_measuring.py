@@ -76,7 +76,7 @@ def rendered(folder: Path, count: int, size: int) -> Iterator[Case]:
             with zipfile.ZipFile(path) as archive:
                 records.append(from_bytes({n: archive.read(n) for n in archive.namelist()}))
         who = portrait(records[0]).at(size)
-        if shows_arms(who):
+        if shows_arms(who.parts, who.joints):
             yield (f"{k:03d}", who, *worn(records[1], other, size))
 
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from PIL import Image
 
 from ..errors import FiceError
 from ..people.captions import Facts
-from ..people.compact import HALF, Compact, from_bytes
+from ..people.compact import BLOBS, HALF, Compact, from_bytes, parts_and_joints
 from ..people.maths import Array
 from ..people.portrait import Portrait, resampled, upper_panel
 from ..people.record import Record, all_coverage
@@ -44,7 +44,7 @@ class Sitter:
     facts: Facts
     captions: tuple[str, ...]
 
-    @cached_property
+    @property
     def image(self) -> Array:
         """The photograph (S, S, 3), uint8 sRGB."""
         try:
@@ -53,19 +53,14 @@ class Sitter:
         except OSError as error:
             raise _damaged(self.folder, error) from error
 
-    @cached_property
+    @property
     def compact(self) -> Compact:
         """The truth as it is kept."""
-        try:
-            with zipfile.ZipFile(self.folder / TRUTH) as archive:
-                blobs = {
-                    name.partition("/")[2]: archive.read(name)
-                    for name in archive.namelist()
-                    if name.startswith(f"{self.name}/")
-                }
-            return from_bytes(blobs)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise _damaged(self.folder, error) from error
+        return _compact(self.folder, self.name)
+
+    def pose(self) -> tuple[Array, Array]:
+        """DensePose's parts (S, S), and the joints (B, 2) in pixels."""
+        return parts_and_joints(_blobs(self.folder, self.name, ("parts.webp", "joints.z")))
 
     @property
     def code(self) -> Array:
@@ -78,22 +73,19 @@ class Sitter:
 
     def portrait(self, size: int | None = None) -> Portrait:
         """The photograph and its truth at `size` x `size` pixels, by default the photograph's own."""
-        return self._portrait.at(size or len(self.image))
-
-    @cached_property
-    def _portrait(self) -> Portrait:
-        kept, size = self.compact, len(self.image)
-        twice = np.arange(size) // HALF
-        return Portrait(
-            image=self.image.astype(np.float32) / 255,
+        kept, image = self.compact, self.image
+        twice = np.arange(len(image)) // HALF
+        whole = Portrait(
+            image=image.astype(np.float32) / 255,
             coverage=all_coverage(kept.classes),
             parts=kept.parts,
             joints=kept.joints,
             panel=upper_panel(kept.panel)[twice[:, None], twice],
             uv=kept.uv[twice[:, None], twice],
-            light=resampled(kept.light, size),
+            light=resampled(kept.light, len(image)),
             code=kept.code,
         )
+        return whole.at(size or len(image))
 
 
 class Gallery:
@@ -139,6 +131,20 @@ def gallery() -> Gallery:
         FiceError: it is missing or damaged.
     """
     return Gallery()
+
+
+@lru_cache(maxsize=4)
+def _compact(folder: Path, name: str) -> Compact:
+    return from_bytes(_blobs(folder, name, BLOBS))
+
+
+def _blobs(folder: Path, name: str, wanted: Sequence[str]) -> dict[str, bytes]:
+    """What is kept of a person under some names."""
+    try:
+        with zipfile.ZipFile(folder / TRUTH) as archive:
+            return {blob: archive.read(f"{name}/{blob}") for blob in wanted}
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise _damaged(folder, error) from error
 
 
 def _damaged(folder: Path, error: Exception) -> FiceError:

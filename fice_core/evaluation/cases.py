@@ -32,7 +32,6 @@ PATTERNS = ("plain", "stripes", "pinstripes", "dots", "checks", "floral", "print
 SLEEVES = ("sleeveless", "short", "long")
 #: CIELAB distance from which cloth and skin on an arm are told apart by colour
 _TELLABLE = 32.0
-_LOOK = 256  # pixels at which it is seen whether the arms are in the image
 
 
 class Person(Protocol):
@@ -45,6 +44,9 @@ class Person(Protocol):
     @property
     def code(self) -> Array:
         """The person's Gaussian code (CODE_DIM,)."""
+
+    def pose(self) -> tuple[Array, Array]:
+        """DensePose's parts (S, S), and the joints (B, 2) in pixels."""
 
     def portrait(self, size: int) -> Portrait:
         """The person's image and its truth."""
@@ -69,6 +71,11 @@ class PoolPerson:
     def facts(self) -> Facts:
         """What the person wears."""
         return facts(person_from_code(self.code))
+
+    def pose(self) -> tuple[Array, Array]:
+        """Parts and joints."""
+        record = self.record()
+        return record.parts, record.joints
 
     def portrait(self, size: int) -> Portrait:
         """The person's image and its truth."""
@@ -171,9 +178,10 @@ def cases(
         # a dress has no print
         patterns = PATTERNS[:-1] if who.facts.kind == "dress" else PATTERNS
         options = _colours(who)
-        wanted.append(
-            tuple(names[int(rng.integers(len(names)))] for names in (options, patterns, lengths))
+        colour, pattern, sleeve = (
+            names[int(rng.integers(len(names)))] for names in (options, patterns, lengths)
         )
+        wanted.append((colour, pattern, sleeve))
     return PeopleCases(chosen, wanted)
 
 
@@ -181,7 +189,7 @@ def _is_fit(who: Person, bare: bool) -> bool:
     worn = who.facts.sleeve
     if worn is None or (bare and worn != "long"):
         return False
-    return shows_arms(who.portrait(_LOOK))
+    return shows_arms(*who.pose())
 
 
 def _colours(who: Person) -> list[str]:

@@ -19,7 +19,7 @@ from ..people.classes import ARMS, FACE, HANDS, NECK
 from ..people.colours import COLOURS, ink_for
 from ..people.compose import tone
 from ..people.maths import Array, encoded, linear
-from ..people.portrait import Portrait
+from ..people.portrait import JOINTS, Portrait
 from ..people.wording import SLEEVES
 from .case import Measurement
 from .patterns import find_pattern, flattened
@@ -154,19 +154,22 @@ def skin_of(who: Portrait) -> Array:
     return np.asarray(who.image[mask])
 
 
-def along_arms(who: Portrait) -> Array:
+def along_arms(parts: Array, joints: Array) -> Array:
     """How far along the arms a pixel lies (S, S): 0 at the shoulder, 0.5 at the elbow, 1 at the wrist.
 
+    `parts` (S, S) are DensePose's, `joints` (B, 2) in pixels, see `people.portrait.JOINTS`.
     NaN off the arms, and farther from their middle than the thinnest arm is wide.
     """
-    y, x = np.meshgrid(*[np.arange(who.size) + 0.5] * 2, indexing="ij")
-    result = np.full((who.size, who.size), np.nan)
+    y, x = np.meshgrid(*[np.arange(len(parts)) + 0.5] * 2, indexing="ij")
+    result = np.full(parts.shape, np.nan)
     for side in ("left", "right"):
-        shoulder, elbow, wrist = (who.joint(f"{side} {j}") for j in ("shoulder", "elbow", "wrist"))
+        shoulder, elbow, wrist = (
+            joints[JOINTS[f"{side} {name}"]] for name in ("shoulder", "elbow", "wrist")
+        )
         near = _THICKNESS * max(
             float(np.linalg.norm(elbow - shoulder)), float(np.linalg.norm(wrist - elbow))
         )
-        for start, end, parts, first in (
+        for start, end, kinds, first in (
             (shoulder, elbow, UPPER_ARMS[side], 0.0),
             (elbow, wrist, LOWER_ARMS[side], 0.5),
         ):
@@ -174,7 +177,7 @@ def along_arms(who: Portrait) -> Array:
             length = max(float(way @ way), 1e-6)
             t = ((x - start[0]) * way[0] + (y - start[1]) * way[1]) / length
             off = np.hypot(x - start[0] - t * way[0], y - start[1] - t * way[1])
-            here = np.isin(who.parts, parts) & (off < near) & (t > 0) & (t < 1)
+            here = np.isin(parts, kinds) & (off < near) & (t > 0) & (t < 1)
             result[here] = first + 0.5 * t[here]
     return result
 
@@ -185,9 +188,9 @@ def shown_along(along: Array) -> Array:
     return np.bincount(np.minimum((seen * _BINS).astype(int), _BINS - 1), minlength=_BINS)
 
 
-def shows_arms(who: Portrait) -> bool:
+def shows_arms(parts: Array, joints: Array) -> bool:
     """Whether enough of the arms is seen to tell how long the sleeves are."""
-    count = shown_along(along_arms(who))
+    count = shown_along(along_arms(parts, joints))
     return bool((count > 0).mean() >= _SEEN and (count[_BINS * 5 // 8 :] > 0).sum() >= _BINS // 8)
 
 
@@ -196,9 +199,9 @@ def _coverage(image: Array, who: Portrait, ground: Array, inked: Array) -> float
 
     Each pixel looks more like cloth or like skin; the share is where one cut divides them best.
     """
-    if not shows_arms(who):
+    if not shows_arms(who.parts, who.joints):
         return float("nan")
-    along = along_arms(who)
+    along = along_arms(who.parts, who.joints)
     seen = np.isfinite(along)
     bins = np.minimum((along[seen] * _BINS).astype(int), _BINS - 1)
     count = shown_along(along)
@@ -222,4 +225,5 @@ def _distance(lab: Array, colours: Array) -> Array:
     """The distance of pixels (N, 3) to the nearest of sRGB colours in any shade, in CIELAB."""
     light = linear(colours)[:, None] * _SHADES[None, :, None]
     shades = to_lab(encoded(light)).reshape(-1, 3)
-    return np.linalg.norm((lab[:, None] - shades[None]) * _WEIGHT, axis=-1).min(1)
+    distance = np.linalg.norm((lab[:, None] - shades[None]) * _WEIGHT, axis=-1)
+    return np.asarray(distance.min(1))

@@ -83,7 +83,7 @@ def bare_skin(edited: Tensor, people: Sequence[Portrait]) -> Tensor:
     """
     result = []
     for image, who in zip(as_arrays(edited), people, strict=True):
-        along = along_arms(who)
+        along = along_arms(who.parts, who.joints)
         arm = (along > _BELOW_ELBOW[0]) & (along < _BELOW_ELBOW[1])
         if arm.sum() < _FEW:
             result.append(float("nan"))

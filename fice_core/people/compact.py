@@ -20,6 +20,9 @@ from .portrait import LOWER_PANELS, NO_PANEL, cloth_coordinates, resampled
 from .record import LIGHT_MAX, REST_MAX, UV_STEP, Record
 
 HALF = 2
+BLOBS = (
+    "classes.webp", "parts.webp", "rest.webp", "light.webp", "panel.webp", "uv.z", "joints.z", "code.z",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,12 @@ def from_bytes(blobs: Mapping[str, bytes]) -> Compact:
         panel=panel,
         uv=uv,
     )
+
+
+def parts_and_joints(blobs: Mapping[str, bytes]) -> tuple[Array, Array]:
+    """Parts (S, S) and joints (B, 2) alone, of what `to_bytes` wrote."""
+    joints = np.frombuffer(zlib.decompress(blobs["joints.z"]), "<f4").reshape(-1, 2)
+    return _labels(blobs["parts.webp"]), joints
 
 
 def _webp(array: Array) -> bytes:

@@ -104,7 +104,8 @@ def main(out: Path, renders: Path, threads: int) -> None:
 
 
 def _main(out: Path, renders: Path, threads: int) -> None:
-    listed, truth = [], {}
+    listed: list[dict[str, Any]] = []
+    truth: dict[str, bytes] = {}
     for place, member in enumerate(CAST):
         record = member.dress(rendered(member, renders, threads))
         name = f"{place + 1:02d}"

@@ -113,7 +113,7 @@ def cloth_coordinates(record: Record, factor: int = 1) -> tuple[Array, Array]:
 
 def upper_panel(panel: Array) -> Array:
     """The panels of the upper garment alone: `NO_PANEL` on the lower one."""
-    return np.where(panel < LOWER_PANELS, panel, NO_PANEL).astype(np.uint8)
+    return np.asarray(np.where(panel < LOWER_PANELS, panel, NO_PANEL), np.uint8)
 
 
 def resampled(values: Array, size: int) -> Array:
@@ -141,11 +141,12 @@ def _linear(before: int, after: int) -> Array:
 
 def _centres(size: int, before: int) -> Array:
     """The old pixel (size,) in which each new pixel's centre lies."""
-    return np.minimum(((np.arange(size) + 0.5) * before / size).astype(int), before - 1)
+    places = ((np.arange(size) + 0.5) * before / size).astype(int)
+    return np.asarray(np.minimum(places, before - 1))
 
 
 def _commonest(labels: Array, size: int) -> Array:
     """Labels (S, S) at another size: the one with the largest area in a pixel, (size, size) uint8."""
     kinds = np.unique(labels)
     share = resampled((labels[..., None] == kinds).astype(np.float32), size)
-    return kinds[share.argmax(-1)].astype(np.uint8)
+    return np.asarray(kinds[share.argmax(-1)], np.uint8)

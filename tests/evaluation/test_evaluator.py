@@ -7,10 +7,13 @@ import torch
 
 from fice_core.demo.attributes import sleeve_class
 from fice_core.demo.captions import nearest_colour
+from fice_core.demo.gallery import gallery
 from fice_core.errors import FiceError
+from fice_core.evaluation import evaluator
 from fice_core.evaluation.drawn import cases
-from fice_core.evaluation.evaluator import variants
+from fice_core.evaluation.evaluator import evaluate, variants
 from fice_core.evaluation.tables import ScoreTable, Tally, VariantScores
+from fice_core.models import load_models
 from fice_core.settings import EditSettings
 
 
@@ -40,6 +43,37 @@ def test_bare_cases_go_from_long_sleeves_to_less() -> None:
     some = cases(12, bare=True)
     assert (sleeve_class(some.figures) == 2).all()
     assert set(some.sleeves) == {"short", "sleeveless"}
+
+
+def test_people_are_edited_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From people to the table, by networks that know drawn figures."""
+    monkeypatch.setattr(evaluator, "_DRAWN_SIZE", 0)
+    people = [gallery()[k] for k in (0, 4, 17)]
+    kept: list[tuple[str, list[str], torch.Size]] = []
+    table = evaluate(
+        load_models("demo"),
+        3,
+        EditSettings(steps=2),
+        ["default"],
+        keep=lambda name, texts, before, after: kept.append((name, texts, after.shape)),
+        people=people,
+    )
+    assert kept[0][0] == "default" and len(kept[0][1]) == 3 and kept[0][2] == (3, 3, 128, 128)
+    row = table.rows[0]
+    assert 0 <= row.pose_iou <= 1 and row.outside_equal == 1 and row.background_change >= 0
+    assert row.trousers_drift is not None and row.trousers_drift > 0
+    assert 0 < table.untouched_iou < 1
+    assert len(row.failures) <= 3
+
+
+def test_means_leave_out_what_is_not_there() -> None:
+    tally = Tally()
+    tally.hits, tally.steps = [(True, True, True)] * 2, [1]
+    nothing = float("nan")
+    tally.numbers = [(0.5, 1, 1, nothing, nothing, 0), (0.7, 1, 1, 4.0, nothing, 0)]
+    row = tally.row("default")
+    assert (row.trousers_drift, row.background_drift) == (4.0, None)
+    assert "| 4.00 | – |" in ScoreTable(2, 0.9, [row]).surroundings()
 
 
 def test_surroundings_have_a_line_for_every_variant() -> None:

@@ -92,7 +92,7 @@ def test_painted_sleeves_are_measured(portraits: dict[int, Portrait]) -> None:
     """Cloth painted down the bare arms to known places."""
     who = portraits[0]
     assert gallery()[0].facts.sleeve == "sleeveless"
-    along = along_arms(who)
+    along = along_arms(who.parts, who.joints)
     cloth = np.median(who.image[chest_of(who)], axis=0)
     for end, name in ((0.0, "sleeveless"), (0.35, "short"), (0.7, "elbow"), (1.0, "long")):
         image = who.image.copy()
@@ -112,7 +112,8 @@ def test_classes_of_sleeves() -> None:
 def test_arms_that_are_not_seen_have_no_sleeves(portraits: dict[int, Portrait]) -> None:
     who = portraits[0]
     hidden = Portrait(**{**vars(who), "parts": np.where(who.parts > 14, 0, who.parts)})
-    assert shows_arms(who) and not shows_arms(hidden)
+    assert shows_arms(who.parts, who.joints)
+    assert not shows_arms(hidden.parts, hidden.joints)
     seen = measure([who.image], [hidden], ["green"])[0]
     assert seen.sleeve is None and np.isnan(seen.coverage)
     assert seen.colour == "green"

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from fice_core.cli import main
 from fice_core.errors import FiceError
+from fice_core.evaluation import evaluator
 from fice_core.evaluation.mask_quality import MaskReport, MaskRow, measure_masks
 from fice_core.evaluation.metrics import mask_iou
 from fice_core.models import load_models
@@ -46,6 +47,16 @@ def test_refined_masks_of_the_demonstration_are_exact(report):
         assert rows[name, "networks"]["worst"] > 0.95
     for name in ("body", "head", "garment"):
         assert rows[name, "truth, 112 px"]["worst"] > 0.98
+
+
+def test_masks_of_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluator, "_DRAWN_SIZE", 0)
+    found = measure_masks(load_models("demo"), 1)
+    assert found.size == 512
+    rows = {(row.mask, row.source): row for row in found.rows}
+    for name in ("body", "head", "torso and arms", "garment"):
+        # the truth itself, shrunk and enlarged
+        assert rows[name, "truth, 128 px"].refined > 0.9
 
 
 def test_wrong_arguments_are_refused():

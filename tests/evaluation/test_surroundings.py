@@ -47,7 +47,7 @@ def test_a_garment_reaches_arms_and_hips_but_not_the_legs_or_the_wall(
     for who in people:
         clear = out_of_reach(who)
         assert not clear[chest_of(who)].any()
-        assert not clear[np.isfinite(along_arms(who))].any()
+        assert not clear[np.isfinite(along_arms(who.parts, who.joints))].any()
         assert clear[who.region("background") > 0.99].mean() > 0.5
     for who in people[:3]:
         assert out_of_reach(who)[who.coverage[LOWER] > 0.99].any()
@@ -66,7 +66,7 @@ def test_bare_arms_are_like_the_own_skin_and_sleeves_are_not(people: list[Portra
     found = bare_skin(photos, people)
     assert found[:2].max() < 10 and found[2] > 25
     painted = people[2].image.copy()
-    along = along_arms(people[2])
+    along = along_arms(people[2].parts, people[2].joints)
     hands = people[2].coverage[7] > 0.97
     painted[along > 0.5] = np.median(painted[hands], axis=0)
     assert bare_skin(as_images([painted]), [people[2]])[0] < 1
