@@ -25,7 +25,7 @@ from .case import Measurement
 from .patterns import find_pattern, flattened
 
 #: share of the arm under cloth at which one class of sleeves ends and the next begins
-SLEEVE_LIMITS = (0.11, 0.57, 0.83)
+SLEEVE_LIMITS = (0.11, 0.57, 0.87)
 FRONT = 2  # DensePose's part of the torso's front
 TRUNK = 0  # the panel of the garment's trunk
 #: part of the way from neck to hips that every garment covers
