@@ -17,8 +17,8 @@ _PERIODS = (0.032, 0.034)
 def numbers(person: Person) -> Array:
     """All attributes (F,) float32, always in the same order, and products that tell textures apart.
 
-    A pattern shows in proportion to its strength and to the contrast between ink and ground, and a shift by its
-    period changes nothing: both would be hard to learn from the attributes alone.
+    A pattern shows in proportion to its strength and to the contrast between ink and ground, and a shift by
+    its period changes nothing: both would be hard to learn from the attributes alone.
     """
     rows = [*_flat(person), *_woven(person.top_texture)]
     return np.array(rows, np.float32)

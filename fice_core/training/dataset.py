@@ -194,7 +194,7 @@ class People:
         return torch.from_numpy(np.stack(rows))
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """The images of these indices; `generator` chooses the other outfits, else the next ones are taken."""
+        """The images of these indices; `generator` chooses the other outfits, None takes the next ones."""
         people = (index // OUTFITS).tolist()
         outfit = (index % OUTFITS).tolist()
         if generator is None:
