@@ -64,8 +64,9 @@ def numbered(known: Sequence[Facts]) -> Tensor:
 def truth(told: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """Which captions are true of which people, by the facts that they tell and those that are known.
 
-    (M, 9) and (N, 9) as `numbered` gives them -> two (M, N) bool tensors: `true` where all that is told holds,
-    `false` where something told does not. Neither is set where a person is undecided in something told.
+    (M, 9) and (N, 9) as `numbered` gives them -> two (M, N) bool tensors: `true` where all that is told
+    holds, `false` where something told does not. Neither is set where a person is undecided in something
+    told.
     """
     said = told[:, None] >= 0
     same = told[:, None] == known[None]

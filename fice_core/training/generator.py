@@ -38,6 +38,7 @@ CONFIG: dict[str, Any] = {
     "mapping_layers": 8,
     "conv_clamp": None,  # useful in half precision only; it would take a seventh of a step's time
 }
+MAPPING_STEPS = 15_000
 #: sizes of the images, and the share of the steps and the batch of each
 GROWTH = ((64, 0.35, 16), (128, 0.30, 12), (256, 0.35, 8))
 
@@ -292,7 +293,6 @@ def teach_mapping(
     crowd: Crowd,
     folder: Path,
     seed: int,
-    steps: int = 15_000,
 ) -> None:
     """Train the mapping network to predict the teacher's w, and set w_avg; resumable as any stage."""
     generator = torch.Generator().manual_seed(seed + 3)
@@ -310,7 +310,7 @@ def teach_mapping(
     stage.resume()
 
     def step(i: int) -> dict[str, Tensor]:
-        set_rate(optimizer, cosine(i, steps, floor=0.01))
+        set_rate(optimizer, cosine(i, MAPPING_STEPS, floor=0.01))
         index = torch.randint(len(codes), (512,), generator=generator).to(device)
         loss = (mapping(codes[index]) - targets[index]).square().mean() / variance
         optimizer.zero_grad()
@@ -318,5 +318,5 @@ def teach_mapping(
         optimizer.step()
         return {"unexplained": loss.detach()}
 
-    stage.run(Schedule(steps, save_every=2500), step)
+    stage.run(Schedule(MAPPING_STEPS, save_every=2500), step)
     mapping.requires_grad_(False)
