@@ -83,9 +83,7 @@ def cover(studio: Studio, coarse: Array) -> Array:
     return result
 
 
-def denoised_share(
-    layer: Array, share: Array, albedo: Array, normal: Array, exact: Array
-) -> Array:
+def denoised_share(layer: Array, share: Array, albedo: Array, normal: Array, exact: Array) -> Array:
     """A layer (S, S, 3) that covers the share `exact` (S, S, 1) of each pixel, without noise.
 
     Denoising it as it is would draw its edges too steeply, and leave a dark line between two layers. So it is

@@ -2,8 +2,10 @@
 
 A rendered person is a continuous function of a Gaussian code, so every code has a target image. W is
 computed from the attributes (`wardrobe.py`): the coarse layers get the w of the person in other colours,
-the fine layers that of the person as shown. So colours and patterns live in the fine layers. The mapping
-network is trained afterwards to predict w from z. `adversarial.py` continues the training.
+the fine layers that of the person as shown. So colours and patterns live in the fine layers. W also has to
+tell where the joints of random people are, who need no rendering: far fewer people are rendered than it takes
+to learn anatomy. The mapping network is trained afterwards to predict w from z. `adversarial.py` continues
+the training.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ CONFIG: dict[str, Any] = {
     "conv_clamp": None,  # useful in half precision only; it would take a seventh of a step's time
 }
 MAPPING_STEPS = 15_000
+#: weight of the joints' loss, and the random people in each of its batches
+JOINTS, JOINTS_BATCH = 0.05, 64
 #: sizes of the images, and the share of the steps and the batch of each
 GROWTH = ((64, 0.35, 16), (128, 0.30, 12), (256, 0.35, 8))
 
@@ -124,6 +128,30 @@ def equalized_adam(network: nn.Module, rate: float, betas: tuple[float, float]) 
     return torch.optim.Adam(
         [{"params": p, "lr": rate * scale} for scale, p in groups.items()], betas=betas
     )
+
+
+class JointLoss(nn.Module):
+    """How badly the joints of random people can be read from their w, linearly."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, crowd: Crowd, w_dim: int) -> None:
+        super().__init__()
+        self.numbers, self.places = crowd.numbers[: len(crowd.joints)], crowd.joints
+        count = self.places.shape[1]
+        self.register_buffer("mean", self.places.mean(0) if count else torch.zeros(0))
+        self.register_buffer("std", self.places.std(0).clamp_min(1e-4) if count else torch.zeros(0))
+        self.reader = nn.Linear(w_dim, count) if count else None
+
+    def forward(self, wardrobe: AttributeMapping, generator: torch.Generator) -> Tensor:
+        """Mean square error in units of the variance; 0 if there are no joints."""
+        if self.reader is None:
+            return self.mean.new_zeros(())
+        index = torch.randint(len(self.places), (JOINTS_BATCH,), generator=generator)
+        found = self.reader(wardrobe(self.numbers[index].to(self.mean.device)))
+        true = (self.places[index].to(self.mean.device) - self.mean) / self.std
+        return F.mse_loss(found, true)
 
 
 def _soften(network: nn.Module) -> None:
@@ -224,7 +252,7 @@ def train(
         part = Schedule(max(1, round(share * schedule.steps)), schedule.minutes)
         rate = 1.0 if size == sizes[0][0] and start is None else 0.5
         network, wardrobe, finished = _fit(
-            network, wardrobe, people, folder, part, batch, seed + size, rate, half
+            network, wardrobe, people, crowd, folder, part, batch, seed + size, rate, half
         )
         if not finished:
             return network, wardrobe, False
@@ -237,6 +265,7 @@ def _fit(
     network: Generator,
     wardrobe: AttributeMapping,
     people: People,
+    crowd: Crowd,
     folder: Path,
     schedule: Schedule,
     batch: int,
@@ -249,11 +278,14 @@ def _fit(
     network.requires_grad_(False).synthesis.requires_grad_(True)
     wardrobe.requires_grad_(True)
     optimizer = equalized_adam(network.synthesis, 4e-3 * rate, (0.9, 0.99))
-    teacher_optimizer = torch.optim.Adam(wardrobe.parameters(), 1.5e-3 * rate, betas=(0.9, 0.99))
+    joints = JointLoss(crowd, network.w_dim).to(network.w_avg.device)
+    parameters = [*wardrobe.parameters(), *joints.parameters()]
+    teacher_optimizer = torch.optim.Adam(parameters, 1.5e-3 * rate, betas=(0.9, 0.99))
     average, teacher = Average(network, 0.998), Average(wardrobe, 0.998)
     state = {
         "network": network,
         "wardrobe": wardrobe,
+        "joints": joints,
         "average": average.network,
         "teacher": teacher.network,
         "optimizer": optimizer,
@@ -274,14 +306,15 @@ def _fit(
         shown = next(batches)
         w_plus = taught(wardrobe, shown, network.num_ws)
         *_, loss = rehearse(network, w_plus, shown, 0.08, generator, half)
+        lost = joints(wardrobe, generator)
         optimizer.zero_grad()
         teacher_optimizer.zero_grad()
-        loss.backward()
+        (loss + JOINTS * lost).backward()
         optimizer.step()
         teacher_optimizer.step()
         average.update(network, i)
         teacher.update(wardrobe, i)
-        return {"loss": loss.detach()}
+        return {"loss": loss.detach(), "joints": lost.detach()}
 
     finished = stage.run(schedule, step)
     return average.network, teacher.network, finished

@@ -30,6 +30,7 @@ SIZE = 256
 RENDERS = 3072  # people; each is composed in several sets of clothes
 RENDER_SEED = 1
 CROWD = 60_000
+SKELETONS = 4000  # people of the crowd whose joints are computed
 FAKES = 8000
 FAKES_FILE, CROWD_FILE = "fakes.npz", "crowd.npz"
 #: optimisation steps of every stage
@@ -65,7 +66,7 @@ class _Run:
 
     @cached_property
     def crowd(self) -> Crowd:
-        return crowd(CROWD, self.out / CROWD_FILE)
+        return crowd(CROWD, self.out / CROWD_FILE, SKELETONS)
 
     @property
     def weights(self) -> Path:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ..files import replacing
 from ..people.code import sample_codes
+from ..people.maths import Array
 from ..people.numbers import numbers
 from ..people.sampling import person_from_code
 from .dataset import dressed
@@ -30,23 +31,29 @@ class Crowd:
     """People of random codes, not rendered.
 
     `codes` (n, CODE_DIM); `numbers` (n, F), their attributes; `others` (n, F), the attributes of the same
-    people in the colours and patterns of the next code.
+    people in the colours and patterns of the next code; `joints` (m, J), coordinates of the joints of the
+    first m people in the image, as multiples of its size.
     """
 
     codes: Tensor
     numbers: Tensor
     others: Tensor
+    joints: Tensor
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def of(self, index: Tensor) -> Crowd:
-        """The people of these indices."""
-        return Crowd(self.codes[index], self.numbers[index], self.others[index])
+        """The people of these indices, without joints."""
+        rows = (x[index] for x in (self.codes, self.numbers, self.others))
+        return Crowd(*rows, self.joints[:0])
 
 
-def crowd(count: int, path: Path | None = None) -> Crowd:
-    """`count` people, or those that an earlier call has written to `path`."""
+def crowd(count: int, path: Path | None = None, skeletons: int = 0) -> Crowd:
+    """`count` people, or those that an earlier call has written to `path`.
+
+    The joints of the first `skeletons` are computed, which needs the extra `people`.
+    """
     if path is not None and path.exists():
         return Crowd(**{k: torch.from_numpy(v) for k, v in np.load(path).items()})
     codes = sample_codes(count, np.random.default_rng(SEED))
@@ -63,11 +70,21 @@ def crowd(count: int, path: Path | None = None) -> Crowd:
         "codes": codes.astype(np.float32),
         "numbers": np.stack(rows),
         "others": np.stack(others),
+        "joints": _joints(codes[:skeletons]),
     }
     if path is not None:
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)
     return Crowd(**{k: torch.from_numpy(v) for k, v in arrays.items()})
+
+
+def _joints(codes: Array) -> Array:
+    if not len(codes):
+        return np.zeros((0, 0), np.float32)
+    from ..people.skeleton import skeleton
+
+    bar = tqdm(codes, desc="joints of random people", disable=len(codes) < 1000)
+    return np.stack([skeleton(person_from_code(code)).ravel() for code in bar])
 
 
 class AttributeMapping(nn.Module):

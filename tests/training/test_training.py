@@ -28,6 +28,7 @@ from fice_core.training.fakes import make
 from fice_core.training.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
+    JointLoss,
     grown,
     jitter,
     reconstruction_loss,
@@ -229,6 +230,23 @@ def test_the_teacher_reads_every_attribute_that_varies(everybody: Crowd) -> None
         assert torch.equal(moved, everybody.numbers[:1]) or not torch.equal(
             wardrobe(moved), base
         ), k
+
+
+def test_joints_are_read_from_w(everybody: Crowd) -> None:
+    torch.manual_seed(0)
+    # places that a linear map of the attributes gives: what the teacher's straight part can learn
+    places = (everybody.numbers - everybody.numbers.mean(0)) @ torch.randn(239, 6)
+    known = replace(everybody, joints=places)
+    wardrobe, loss = AttributeMapping(16, everybody.numbers), JointLoss(known, 16)
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam([*wardrobe.parameters(), *loss.parameters()], 1e-2)
+    first = float(loss(wardrobe, generator))
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss(wardrobe, generator).backward()
+        optimizer.step()
+    assert float(loss(wardrobe, generator)) < 0.05 * first
+    assert float(JointLoss(everybody, 16)(wardrobe, generator)) == 0
 
 
 def test_small_images_are_means_of_large_ones(people: People) -> None:
