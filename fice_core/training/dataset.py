@@ -20,7 +20,7 @@ from ..people.code import CODE_DIM, slices
 from ..people.compose import compose
 from ..people.maths import Array
 from ..people.numbers import numbers
-from ..people.pool import Pool, people_in, shard_path
+from ..people.pool import Pool, people_in
 from ..people.record import Record
 from ..people.sampling import person_from_code
 
@@ -126,14 +126,11 @@ def compose_all(renders: Path, folder: Path, seed: int = 0) -> None:
         FiceError: `renders` holds no rendered people.
     """
     people = Pool(renders)
-    first = 0
-    shards = []
-    index = 0
-    while shard_path(renders, index).exists():
-        count = len(people_in(shard_path(renders, index)))
-        shards.append((folder / f"{index:05d}", range(first, first + count)))
+    shards, first = [], 0
+    for shard in people.shards:
+        count = len(people_in(shard))
+        shards.append((folder / shard.stem, range(first, first + count)))
         first += count
-        index += 1
     missing = [(path, span) for path, span in shards if not _complete(path, len(span))]
     for path, span in tqdm(missing, desc="compose people", unit="shard"):
         _compose_shard(people, span, path, seed)
