@@ -4,7 +4,7 @@ A rendered person is a continuous function of a Gaussian code, so every code has
 computed from the attributes (`wardrobe.py`): the coarse layers get the w of the person in other colours,
 the fine layers that of the person as shown. So colours and patterns live in the fine layers. W also has to
 tell where the joints of random people are, who need no rendering: far fewer people are rendered than it takes
-to learn anatomy. The mapping network is trained afterwards to predict w from z. `adversarial.py` continues
+to learn anatomy. The teacher learns this first. The mapping network is trained afterwards to predict w from z. `adversarial.py` continues
 the training.
 """
 
@@ -42,7 +42,8 @@ CONFIG: dict[str, Any] = {
 }
 MAPPING_STEPS = 15_000
 #: weight of the joints' loss, and the random people in each of its batches
-JOINTS, JOINTS_BATCH = 0.05, 64
+JOINTS, JOINTS_BATCH = 0.3, 128
+JOINTS_STEPS = 4000  # of the teacher alone, before it sees an image
 #: sizes of the images, and the share of the steps and the batch of each
 GROWTH = ((64, 0.35, 16), (128, 0.30, 12), (256, 0.35, 8))
 
@@ -239,9 +240,11 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         wardrobe = AttributeMapping(CONFIG["w_dim"], crowd.numbers[:4096]).to(device)
+        joints = JointLoss(crowd, CONFIG["w_dim"]).to(device)
     if start is None:
         sizes: tuple[tuple[int, float, int], ...] = GROWTH
         network = begin(sizes[0][0], seed).to(device)
+        teach_joints(wardrobe, joints, folder, seed)
     else:
         sizes = ((*GROWTH[-1][:1], 1.0, GROWTH[-1][2]),)
         network = load_generator(start / "generator.safetensors").to(device)
@@ -252,7 +255,7 @@ def train(
         part = Schedule(max(1, round(share * schedule.steps)), schedule.minutes)
         rate = 1.0 if size == sizes[0][0] and start is None else 0.5
         network, wardrobe, finished = _fit(
-            network, wardrobe, people, crowd, folder, part, batch, seed + size, rate, half
+            network, wardrobe, joints, people, folder, part, batch, seed + size, rate, half
         )
         if not finished:
             return network, wardrobe, False
@@ -264,8 +267,8 @@ def train(
 def _fit(
     network: Generator,
     wardrobe: AttributeMapping,
+    joints: JointLoss,
     people: People,
-    crowd: Crowd,
     folder: Path,
     schedule: Schedule,
     batch: int,
@@ -278,7 +281,6 @@ def _fit(
     network.requires_grad_(False).synthesis.requires_grad_(True)
     wardrobe.requires_grad_(True)
     optimizer = equalized_adam(network.synthesis, 4e-3 * rate, (0.9, 0.99))
-    joints = JointLoss(crowd, network.w_dim).to(network.w_avg.device)
     parameters = [*wardrobe.parameters(), *joints.parameters()]
     teacher_optimizer = torch.optim.Adam(parameters, 1.5e-3 * rate, betas=(0.9, 0.99))
     average, teacher = Average(network, 0.998), Average(wardrobe, 0.998)
@@ -318,6 +320,28 @@ def _fit(
 
     finished = stage.run(schedule, step)
     return average.network, teacher.network, finished
+
+
+def teach_joints(wardrobe: AttributeMapping, joints: JointLoss, folder: Path, seed: int) -> None:
+    """Train the teacher until the joints of random people can be read from w; resumable as any stage."""
+    if joints.reader is None:
+        return
+    generator = torch.Generator().manual_seed(seed + 4)
+    parameters = [*wardrobe.parameters(), *joints.parameters()]
+    optimizer = torch.optim.AdamW(parameters, 2e-3, weight_decay=0.5)
+    state = {"wardrobe": wardrobe, "joints": joints, "optimizer": optimizer}
+    stage = Stage("generator-joints", folder, dict(state), generator)
+    stage.resume()
+
+    def step(i: int) -> dict[str, Tensor]:
+        set_rate(optimizer, cosine(i, JOINTS_STEPS, floor=0.01))
+        loss = joints(wardrobe, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return {"joints": loss.detach()}
+
+    stage.run(Schedule(JOINTS_STEPS, save_every=JOINTS_STEPS), step)
 
 
 def teach_mapping(
