@@ -232,7 +232,8 @@ def train(
         folder: of checkpoints and samples.
         schedule: its steps are shared out by `GROWTH`; a time limit holds for each size.
         start: folder with `generator.safetensors` and `wardrobe.safetensors` of an earlier run, whose
-            weights are trained further at the full size with smaller steps; None starts from random weights.
+            weights are trained further with smaller steps, at their size and then at the larger ones; None
+            starts from random weights.
 
     Returns:
         The averaged generator, its teacher, and whether all steps are done.
@@ -242,18 +243,18 @@ def train(
         wardrobe = AttributeMapping(CONFIG["w_dim"], crowd.numbers[:4096]).to(device)
         joints = JointLoss(crowd, CONFIG["w_dim"]).to(device)
     if start is None:
-        sizes: tuple[tuple[int, float, int], ...] = GROWTH
-        network = begin(sizes[0][0], seed).to(device)
+        network = begin(GROWTH[0][0], seed).to(device)
         teach_joints(wardrobe, joints, folder, seed)
     else:
-        sizes = ((*GROWTH[-1][:1], 1.0, GROWTH[-1][2]),)
         network = load_generator(start / "generator.safetensors").to(device)
         wardrobe.load_state_dict(load_file(start / WARDROBE))
+    sizes = [row for row in GROWTH if row[0] >= network.resolution[0]]
+    whole = sum(share for _, share, _ in sizes)
     for size, share, batch in sizes:
         if network.resolution[0] != size:
             network = grown(network, size, seed + size)
-        part = Schedule(max(1, round(share * schedule.steps)), schedule.minutes)
-        rate = 1.0 if size == sizes[0][0] and start is None else 0.5
+        part = Schedule(max(1, round(share / whole * schedule.steps)), schedule.minutes)
+        rate = 1.0 if size == GROWTH[0][0] and start is None else 0.5
         network, wardrobe, finished = _fit(
             network, wardrobe, joints, people, folder, part, batch, seed + size, rate, half
         )

@@ -294,6 +294,16 @@ def test_the_generator_is_trained_in_growing_sizes(
     assert finished
     for name, value in again.state_dict().items():
         assert torch.equal(value, network.state_dict()[name]), name
+    # what was trained at a small size goes on there
+    checkpoints.save(generator_stage.begin(16, 0), tmp_path / "generator.safetensors")
+    grown_from, _, _ = generator_stage.train(
+        people, everybody, tmp_path / "more", Schedule(2), start=tmp_path
+    )
+    assert grown_from.resolution == (32, 32)
+    assert {p.name for p in (tmp_path / "more").glob("*.png")} == {
+        "generator-16-000001.png",
+        "generator-32-000001.png",
+    }
 
 
 def test_fakes_are_the_images_of_their_codes(everybody: Crowd, tmp_path: Path) -> None:
