@@ -281,9 +281,9 @@ def _fit(
     generator = torch.Generator().manual_seed(seed)
     network.requires_grad_(False).synthesis.requires_grad_(True)
     wardrobe.requires_grad_(True)
-    optimizer = equalized_adam(network.synthesis, 4e-3 * rate, (0.9, 0.99))
+    optimizer = equalized_adam(network.synthesis, 1.2e-2 * rate, (0.9, 0.99))
     parameters = [*wardrobe.parameters(), *joints.parameters()]
-    teacher_optimizer = torch.optim.Adam(parameters, 1.5e-3 * rate, betas=(0.9, 0.99))
+    teacher_optimizer = torch.optim.Adam(parameters, 3e-3 * rate, betas=(0.9, 0.99))
     average, teacher = Average(network, 0.998), Average(wardrobe, 0.998)
     state = {
         "network": network,
