@@ -26,7 +26,8 @@ def shard_path(folder: Path, index: int) -> Path:
 class Pool:
     """All people of a folder that `python -m fice_core.people.render` filled, finished or not.
 
-    `len(pool)` people; `pool[i]` reads one `Record`. Safe to use from forked workers.
+    `len(pool)` people; `pool[i]` reads one `Record`. `shards` are the files, in the order of their people.
+    Safe to use from forked workers.
 
     Raises:
         FiceError: the folder holds no rendered people, or of another format.
@@ -47,11 +48,8 @@ class Pool:
                 "render them anew"
             )
         self._open: dict[tuple[int, Path], zipfile.ZipFile] = {}
-        self._where = [
-            (shard, name)
-            for shard in sorted(self.folder.glob("people-*.zip"))
-            for name in people_in(shard)
-        ]
+        self.shards = sorted(self.folder.glob("people-*.zip"))
+        self._where = [(shard, name) for shard in self.shards for name in people_in(shard)]
 
     def __len__(self) -> int:
         return len(self._where)

@@ -66,25 +66,43 @@ def render_shard(
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--count", default=SHARD, show_default=True, help="People in all.")
+@click.option("--first", default=0, show_default=True, help="Leave out the shards before this one.")
 @click.option("--size", default=256, show_default=True, help="Pixels along each side.")
 @click.option("--seed", default=0, show_default=True, help="Of the codes.")
 @click.option(
     "--samples", default=SAMPLES, show_default=True, help="Camera rays a pixel before denoising."
 )
 @click.option("--threads", default=0, show_default=True, help="0: all cores.")
-def main(out: Path, count: int, size: int, seed: int, samples: int, threads: int) -> None:
-    """Render COUNT people into shards in the folder OUT; run it again to go on."""
+def main(
+    out: Path, count: int, first: int, size: int, seed: int, samples: int, threads: int
+) -> None:
+    """Render people up to COUNT into shards in the folder OUT; run it again to go on."""
     try:
-        fill(out, count, size, seed, samples, threads)
+        fill(out, count, size, seed, samples, threads, first)
     except FiceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
 
 
 def fill(
-    out: Path, count: int, size: int, seed: int, samples: int = SAMPLES, threads: int = 0
+    out: Path,
+    count: int,
+    size: int,
+    seed: int,
+    samples: int = SAMPLES,
+    threads: int = 0,
+    first: int = 0,
 ) -> None:
     """Render the people that the folder `out` lacks of `count`, shard by shard.
+
+    Args:
+        out: the folder.
+        count: people in all, those of the shards before `first` included.
+        size: pixels along each side.
+        seed: of the codes.
+        samples: camera rays a pixel before denoising.
+        threads: 0 for all cores.
+        first: number of the first shard: training goes on with other people than before.
 
     Raises:
         FiceError: the extra `people` is not installed; the folder was begun with other settings.
@@ -93,7 +111,7 @@ def fill(
     settings = {"format": FORMAT, "size": size, "seed": seed, "samples": samples, "code": CODE_DIM}
     check_settings(folder, settings)
     shards = -(-count // SHARD)
-    for index in range(shards):
+    for index in range(first, shards):
         path = shard_path(folder, index)
         wanted = min(SHARD, count - index * SHARD)
         if path.exists() and len(people_in(path)) >= wanted:

@@ -1,0 +1,223 @@
+"""Rendered people in several sets of clothes, composed once and read by every training stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import FiceError
+from ..files import make_folder
+from ..people.captions import Facts, facts
+from ..people.code import CODE_DIM, slices
+from ..people.compose import compose
+from ..people.maths import Array
+from ..people.numbers import numbers
+from ..people.pool import Pool, people_in
+from ..people.record import Record
+from ..people.sampling import person_from_code
+
+OUTFITS = 6  # images of each person
+#: what is kept of each person, one array a shard
+TRUTH = ("classes", "parts", "body", "head", "garment")
+_DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """n images of people.
+
+    Attributes:
+        index: of the images in the data set, (n,).
+        images: (n, 3, S, S) in [0, 1].
+        numbers: attributes of the person as shown, (n, F).
+        others: attributes of the same person in other colours and patterns, (n, F).
+        classes: index of the named class that covers most of a pixel, (n, S, S).
+        parts: DensePose's 24 parts, 0 for the background, (n, S, S).
+        body, head, garment: coverage, (n, 1, S, S) in [0, 1].
+    """
+
+    index: Tensor
+    images: Tensor
+    numbers: Tensor
+    others: Tensor
+    classes: Tensor
+    parts: Tensor
+    body: Tensor
+    head: Tensor
+    garment: Tensor
+
+
+def dressed(code: Array, other: Array) -> Array:
+    """`code` with the colours and patterns of the garments of `other`, both (CODE_DIM,).
+
+    Only the texture changes: the same light falls on the same cloth.
+    """
+    where = slices()
+    result = code.copy()
+    for name in ("colour", "pattern"):
+        result[where[name]] = other[where[name]]
+    lower = where["lower"].start
+    result[lower + 2 : lower + 4] = other[lower + 2 : lower + 4]  # colours of trousers and of jeans
+    return result
+
+
+def outfits(code: Array, seed: int) -> Array:
+    """The codes (OUTFITS, CODE_DIM) of a person in its own and in other colours and patterns."""
+    rng = np.random.default_rng([seed, *np.abs(code[:4] * 1e6).astype(np.int64)])
+    codes = [code, *(dressed(code, rng.standard_normal(CODE_DIM)) for _ in range(OUTFITS - 1))]
+    return np.stack(codes)
+
+
+def _bytes(share: Array) -> Array:
+    return np.asarray(np.rint(255 * share), np.uint8)
+
+
+def _composed(record: Record, seed: int) -> tuple[dict[str, Array], Array, Array]:
+    """Truth, images (OUTFITS, 3, S, S) uint8 and codes of a record."""
+    codes = outfits(np.asarray(record.code, np.float64), seed)
+    rng = np.random.default_rng([seed, 1])
+    images = []
+    for code in codes:
+        person = person_from_code(code)
+        image = compose(record, person.top_texture, person.bottom_texture, rng)
+        images.append(_bytes(image).transpose(2, 0, 1))
+    truth = {
+        "classes": record.all_coverage().argmax(0).astype(np.uint8),
+        "parts": record.parts,
+        "body": _bytes(record.region("body")),
+        "head": _bytes(record.region("head")),
+        "garment": _bytes(record.region("garment")),
+    }
+    return truth, np.stack(images), codes
+
+
+def _compose_shard(people: Pool, indices: range, folder: Path, seed: int) -> None:
+    truth: dict[str, list[Array]] = {name: [] for name in TRUTH}
+    images, codes = [], []
+    for index in indices:
+        one, shown, whose = _composed(people[index], seed)
+        for name in TRUTH:
+            truth[name].append(one[name])
+        images.append(shown)
+        codes.append(whose)
+    arrays = {name: np.stack(rows) for name, rows in truth.items()}
+    arrays |= {"images": np.stack(images), "codes": np.stack(codes).astype(np.float32)}
+    arrays["numbers"] = np.stack(
+        [[numbers(person_from_code(c)) for c in row] for row in np.stack(codes)]
+    )
+    make_folder(folder)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    (folder / _DONE).write_text(json.dumps({"people": len(indices)}))
+
+
+def compose_all(renders: Path, folder: Path, seed: int = 0) -> None:
+    """Compose every person of the folder `renders` that `folder` does not have yet.
+
+    Raises:
+        FiceError: `renders` holds no rendered people.
+    """
+    people = Pool(renders)
+    shards, first = [], 0
+    for shard in people.shards:
+        count = len(people_in(shard))
+        shards.append((folder / shard.stem, range(first, first + count)))
+        first += count
+    missing = [(path, span) for path, span in shards if not _complete(path, len(span))]
+    for path, span in tqdm(missing, desc="compose people", unit="shard"):
+        _compose_shard(people, span, path, seed)
+
+
+def _complete(path: Path, count: int) -> bool:
+    done = path / _DONE
+    return done.exists() and json.loads(done.read_text())["people"] == count
+
+
+class People:
+    """The composed people of a folder, read from disk as they are asked for.
+
+    `len(people)` images: `OUTFITS` of each person, one after the other.
+
+    Raises:
+        FiceError: the folder has none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        shards = sorted(path.parent for path in folder.glob(f"*/{_DONE}"))
+        if not shards:
+            raise FiceError(f"{folder} has no composed people: render some first")
+        self._arrays = [
+            {
+                name: np.load(shard / f"{name}.npy", mmap_mode="r")
+                for name in (*TRUTH, "images", "codes", "numbers")
+            }
+            for shard in shards
+        ]
+        lengths = [len(shard["images"]) for shard in self._arrays]
+        self._where = [(s, k) for s, n in enumerate(lengths) for k in range(n)]
+
+    def __len__(self) -> int:
+        return OUTFITS * len(self._where)
+
+    @property
+    def size(self) -> int:
+        """Width and height of the images in pixels."""
+        return int(self._arrays[0]["images"].shape[-1])
+
+    @cached_property
+    def numbers(self) -> Tensor:
+        """The attributes of all images, (len, F)."""
+        rows = [
+            torch.from_numpy(np.array(shard["numbers"])).flatten(0, 1) for shard in self._arrays
+        ]
+        return torch.cat(rows)
+
+    @cached_property
+    def facts(self) -> list[Facts]:
+        """What can be said of each image."""
+        rows = [np.array(shard["codes"]).reshape(-1, CODE_DIM) for shard in self._arrays]
+        return [facts(person_from_code(code.astype(np.float64))) for code in np.concatenate(rows)]
+
+    def _gather(self, name: str, people: list[int]) -> Tensor:
+        rows = [self._arrays[s][name][k] for s, k in (self._where[i] for i in people)]
+        return torch.from_numpy(np.stack(rows))
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """The images of these indices; `generator` chooses the other outfits, None takes the next ones."""
+        people = (index // OUTFITS).tolist()
+        outfit = (index % OUTFITS).tolist()
+        if generator is None:
+            turn = torch.ones(len(index), dtype=torch.long)
+        else:
+            turn = torch.randint(OUTFITS, (len(index),), generator=generator)
+        other = index - index % OUTFITS + (index + turn) % OUTFITS
+        images = [
+            self._arrays[s]["images"][k, o]
+            for (s, k), o in zip((self._where[i] for i in people), outfit, strict=True)
+        ]
+        soft = {
+            n: self._gather(n, people)[:, None].float() / 255 for n in ("body", "head", "garment")
+        }
+        hard = {n: self._gather(n, people).long() for n in ("classes", "parts")}
+        return Batch(
+            index=index,
+            images=torch.from_numpy(np.stack(images)).float() / 255,
+            numbers=self.numbers[index],
+            others=self.numbers[other],
+            **soft,
+            **hard,
+        )
+
+    def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield random batches without end."""
+        while True:
+            index = torch.randint(len(self), (size,), generator=generator)
+            yield self.batch(index, generator)
