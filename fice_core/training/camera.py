@@ -51,7 +51,7 @@ def photographed(images: Tensor, generator: torch.Generator, harm: float = 1.0) 
     noise = torch.randn(images.shape, generator=generator)
     coarse = blur(noise) * 2
     noise = torch.where(dice.chance(0.5), noise, coarse)
-    level = harm * 0.09 * dice.draw() ** 2.5
+    level = harm * 0.075 * dice.draw() ** 2.5
     images = (images + level * noise).clamp(0, 1)
     return _compressed(images, dice.draw().flatten().tolist(), harm)
 

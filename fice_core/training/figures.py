@@ -398,8 +398,9 @@ def add_bags(figures: Figures, dice: Dice) -> None:
     colour = street_colours((dice.count,), dice.generator)
     size = (figures.images.shape[-2], figures.images.shape[-1])
     shade = 1 + 0.2 * dice.draw(-1, 1) * (x - bx) / w + 0.12 * dice.field(20, size)
-    figures.paint(_soft(front), (colour * shade).clamp(0, 1), BACKGROUND)
-    figures.parts = torch.where(front, 0.0, figures.parts)
+    mask = _soft(front)
+    figures.paint(mask, (colour * shade).clamp(0, 1), BACKGROUND)
+    figures.parts = torch.where(mask > 0.5, 0.0, figures.parts)
 
 
 def dress(figures: Figures, dice: Dice) -> Figures:

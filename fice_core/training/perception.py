@@ -52,7 +52,7 @@ BACKGROUNDS = 600  # painted before the training begins
 #: share of the steps that see scenes of half the size, which cost a quarter
 COARSE = 0.6
 #: one person in the frame of an edit
-FRAMED = Mixture(studio=0.3, roaming=0.2, crowd=0.2, occluded=0.15, empty=0.0)
+FRAMED = Mixture(studio=0.3, roaming=0.2, crowd=0.2, occluded=0.15, empty=0.0, padded=0.06)
 
 
 def train_densepose(

@@ -14,8 +14,11 @@ from torch import Tensor
 
 from .camera import lit, photographed
 from .dataset import Batch
-from .figures import MIRRORED, TALL, Dice, Figures, cut_out, dress, blur, street_colours
+from .figures import MIRRORED, Dice, Figures, cut_out, dress, blur, street_colours
 from .scenery import Scenery
+
+
+FIGURE = 1.68  # height of a whole figure over the side of its render
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ class Mixture:
     """
 
     studio: float = 0.12
-    roaming: float = 0.65
+    roaming: float = 0.72
     crowd: float = 0.25
     occluded: float = 0.25
     empty: float = 0.03
+    padded: float = 0.12
     harm: float = 1.0
 
 
@@ -76,10 +80,10 @@ def stage(
         if len(rows):
             few = Dice(generator, len(rows))
             other = people[(rows + 1 + rank) % n]
-            behind = _placed(other, _anywhere(few, 0.15, 0.9), size)
+            behind = _placed(other, _anywhere(few), size)
             scene.put(rows, _over(behind, scene[rows]))
     roams = dice.chance(mixture.roaming)
-    where = torch.where(roams[..., 0], _anywhere(dice, 0.28, 1.5), _framed(dice))
+    where = torch.where(roams[..., 0], _anywhere(dice), _framed(dice))
     front = _placed(people, where, size)
     front.images = lit(front.images, dice, 0.5)
     front.cover = front.cover * ~dice.chance(mixture.empty)
@@ -95,7 +99,23 @@ def stage(
     images = torch.where(stays, studio, scene.images)
     classes = torch.where(stays, own.classes[..., :size, :], scene.classes)
     parts = torch.where(stays, own.parts[..., :size, :], scene.parts)
+    images, classes, parts = _padded(images, classes, parts, dice, mixture.padded)
     return Scene(images, classes[:, 0].long(), parts[:, 0].long(), mixture.harm)
+
+
+def _padded(
+    images: Tensor, classes: Tensor, parts: Tensor, dice: Dice, share: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same where a frame reaches beyond the photo: its border columns repeated, nobody in them."""
+    size = images.shape[-1]
+    x = torch.arange(size).expand(images.shape[0], 1, size, size)
+    there = dice.chance(share)
+    left = (size * 0.4 * dice.draw(-0.5, 1.0)).clamp_min(0).long() * there
+    right = size - 1 - (size * 0.4 * dice.draw(-0.5, 1.0)).clamp_min(0).long() * there
+    inside = (x >= left) & (x <= right)
+    nearest = torch.minimum(torch.maximum(x, left), right)
+    images = images.gather(3, nearest.expand_as(images))
+    return images, classes * inside, parts * inside
 
 
 def photographs(scene: Scene, generator: torch.Generator) -> Scene:
@@ -135,16 +155,16 @@ def _affine(dice: Dice, scale: Tensor, x: Tensor, y: Tensor, turn: Tensor, wide:
     return torch.cat([r.flatten(1) for r in rows], 1).view(-1, 2, 3)
 
 
-def _anywhere(dice: Dice, smallest: float, largest: float) -> Tensor:
-    """Placements of people of any size, whole or cut by any side of the image."""
-    ratio = largest / smallest
-    scale = smallest * ratio ** (dice.draw() ** 1.3)
-    # Most people stand within the image from head to foot, or from the head down; some anywhere.
-    head = -1 + scale * dice.draw(0.75, 1.15)
-    foot = 1 - scale * (2 * TALL - 1.05) + dice.draw(-0.05, 0.3)
-    y = torch.where(dice.chance(0.55), torch.where(foot > head, foot, head), head)
-    loose = dice.draw(-1.2, 1.2)
-    y = torch.where(dice.chance(0.15), loose, y)
+def _anywhere(dice: Dice) -> Tensor:
+    """Placements of people of any size: half of them whole, the others cut by any side of the image."""
+    whole = dice.chance(0.55)
+    tall = dice.draw(0.45, 1.05)  # height of the whole figure over that of the scene
+    scale = torch.where(whole, tall / FIGURE, 0.4 * 4 ** dice.draw())
+    above = -1 + scale * dice.draw(0.8, 1.15)  # the head is near the upper edge
+    room = (2 - 2 * tall).clamp_min(0.02)
+    standing = -1 + scale + room * dice.draw(0.1, 0.9)
+    anywhere = dice.draw(-1.2, 1.2)
+    y = torch.where(whole, standing, torch.where(dice.chance(0.7), above, anywhere))
     spread = torch.where(dice.chance(0.6), 0.25, 0.9)
     x = spread * dice.draw(-1, 1)
     return _affine(dice, scale, x, y, 0.12 * dice.draw(-1, 1), dice.draw(0.85, 1.15))

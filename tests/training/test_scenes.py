@@ -190,9 +190,23 @@ def test_scenes_without_a_person_have_no_truth(scenery: Scenery) -> None:
     assert not bool(scene.classes.any()) and not bool(scene.parts.any())
 
 
+def test_beyond_the_photo_its_border_is_repeated_and_nobody_stands() -> None:
+    batch = people(16)
+    truth = batch.classes[:, None].float(), batch.parts[:, None].float()
+    images, classes, parts = scenes._padded(batch.images, *truth, dice(16), 1.0)
+    kept = (images == batch.images).all(1).all(1)  # (n, S): columns of the photo
+    assert bool((~kept).any()) and bool(kept.any(1).all())
+    lost = ~kept[:, None, None, :].expand_as(classes)
+    assert not bool(classes[lost].any()) and not bool(parts[lost].any())
+    first = int(kept[:, 0].long().argmin())  # one that is padded on the left
+    edge = int(kept[first].long().argmax())
+    assert edge > 0
+    assert torch.equal(images[first, :, :, 0], images[first, :, :, edge])
+
+
 def test_studio_scenes_are_the_renders(scenery: Scenery) -> None:
     batch = people(3)
-    scene = stage(batch, scenery, torch.Generator().manual_seed(0), Mixture(studio=1.0), SIZE)
+    scene = stage(batch, scenery, torch.Generator().manual_seed(0), Mixture(studio=1.0, padded=0), SIZE)
     assert torch.equal(scene.images, batch.images)
     assert torch.equal(scene.classes, batch.classes) and torch.equal(scene.parts, batch.parts)
 
