@@ -33,6 +33,14 @@ def command() -> None:
     type=click.IntRange(min=1),
     help="Steps of every stage.  [default: each stage's own]",
 )
+@click.option(
+    "--renders",
+    metavar="DIR",
+    help="Folder of rendered people, filled by the stage 'render'.  [default: DIR of -o, /renders]",
+)
+@click.option(
+    "--people", type=click.IntRange(min=1), help="People to render in all.  [default: 3072]"
+)
 @click.option("--resume", is_flag=True, help="Continue the last run in DIR.")
 @click.option(
     "--start", metavar="DIR", help="Start from the networks in DIR.  [default: from nothing]"
@@ -43,13 +51,16 @@ def demo(
     stages: tuple[str, ...],
     minutes: float | None,
     steps: int | None,
+    renders: str | None,
+    people: int | None,
     resume: bool,
     start: str | None,
     device: str,
 ) -> None:
-    """Train the five demonstration networks from nothing.
+    """Train the demonstration networks from nothing.
 
-    Checkpoints, sample images and the finished set go to DIR.
+    People are rendered first (extra "people"). Checkpoints, sample images and the finished set go to DIR.
+    The same command with --resume goes on after a stop.
     """
     from ..files import make_folder
     from ..training import train_demo
@@ -63,4 +74,6 @@ def demo(
         device=device,
         start=None if start is None else Path(start),
         steps=steps,
+        renders=None if renders is None else Path(renders),
+        count=people or train_demo.RENDERS,
     )

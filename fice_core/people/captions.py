@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -30,6 +30,9 @@ class Facts:
     lower: str | None
     lower_colour: str | None
     gender: int | None
+
+
+NOTHING = Facts(*[None] * len(fields(Facts)))
 
 
 @cache
@@ -147,56 +150,82 @@ def _implied(kind: str, sleeve: str | None) -> bool:
     )
 
 
-def caption(known: Facts, rng: np.random.Generator) -> str:
-    """One caption; each fact is told or left out by chance."""
+def _noun(known: Facts, dice: _Dice, said: dict[str, str | int]) -> tuple[str, str | None]:
+    """A word for the garment, and the kind that its reader may take as known."""
+    if known.kind is None or not dice.chance(0.88):
+        return ("garment" if known.kind == "dress" else dice.one(w.ANY_KIND)), None
+    noun = dice.one(w.KINDS[known.kind])
+    if noun in w.LOOSE:
+        if sleeve := w.LOOSE[noun]:
+            said["sleeve"] = sleeve
+    else:
+        said["kind"] = known.kind
+    return noun, known.kind
+
+
+def told(known: Facts, rng: np.random.Generator) -> tuple[str, Facts]:
+    """One caption, and the facts that it tells; each fact is told or left out by chance."""
     dice = _Dice(rng)
+    said: dict[str, str | int] = {}
     before: list[str] = []
     after: list[str] = []
-    kind = known.kind if known.kind is not None and dice.chance(0.88) else None
-    noun = dice.one(w.KINDS[kind] if kind else w.ANY_KIND)
-    if known.kind == "dress" and kind is None:
-        noun = "garment"
+
+    def tell(field: str, words: str, place: list[str]) -> None:
+        if words:
+            place.append(words)
+            said[field] = getattr(known, field)
+
+    noun, kind = _noun(known, dice, said)
     if known.colour and dice.chance(0.92):
-        before.append(dice.one(w.COLOUR_WORDS[known.colour]) if dice.chance(0.4) else known.colour)
+        name = dice.one(w.COLOUR_WORDS[known.colour]) if dice.chance(0.4) else known.colour
+        tell("colour", name, before)
     if known.pattern and dice.chance(0.9):
         if dice.chance(0.65):
-            before.append(dice.one(w.PATTERN_BEFORE[known.pattern]))
+            tell("pattern", dice.one(w.PATTERN_BEFORE[known.pattern]), before)
         else:
-            after.append(dice.one(w.PATTERN_AFTER[known.pattern]))
+            tell("pattern", dice.one(w.PATTERN_AFTER[known.pattern]), after)
     if known.sleeve and not (kind and _implied(kind, known.sleeve)) and dice.chance(0.6):
         index = w.SLEEVES.index(known.sleeve)
         if dice.chance(0.5):
-            before.append(dice.one(w.SLEEVE_BEFORE[index]))
+            tell("sleeve", dice.one(w.SLEEVE_BEFORE[index]), before)
         else:
-            after.append(dice.one(w.SLEEVE_AFTER[index]))
+            tell("sleeve", dice.one(w.SLEEVE_AFTER[index]), after)
     if known.neckline and kind not in ("hoodie", "shirt", "blouse", "polo") and dice.chance(0.35):
         if dice.chance(0.5):
-            before.append(dice.one(w.NECK_BEFORE[known.neckline]))
+            tell("neckline", dice.one(w.NECK_BEFORE[known.neckline]), before)
         else:
-            after.append(dice.one(w.NECK_AFTER[known.neckline]))
+            tell("neckline", dice.one(w.NECK_AFTER[known.neckline]), after)
     if known.fabric and dice.chance(0.3) and "knit" not in noun:
-        before.append(dice.one(w.FABRICS[known.fabric]))
+        tell("fabric", dice.one(w.FABRICS[known.fabric]), before)
     if known.lower and dice.chance(0.25):
-        after.append("and " + _lower_words(known, dice))
+        words, coloured = _lower_words(known, dice)
+        tell("lower", "and " + words, after)
+        if coloured:
+            said["lower_colour"] = coloured
     if dice.chance(0.2):
         before.reverse()
     opening = dice.one(w.OPENINGS)
     if known.gender is not None and dice.chance(0.25):
         opening = dice.one(w.GENDERED[known.gender])
+        said["gender"] = known.gender
     text = " ".join(word for word in (opening, *before, noun, *after) if word)
-    return re.sub(r"\ba (?=[aeiou])", "an ", text)
+    return re.sub(r"\ba (?=[aeiou])", "an ", text), replace(NOTHING, **said)
 
 
-def _lower_words(known: Facts, dice: _Dice) -> str:
+def caption(known: Facts, rng: np.random.Generator) -> str:
+    """One caption; each fact is told or left out by chance."""
+    return told(known, rng)[0]
+
+
+def _lower_words(known: Facts, dice: _Dice) -> tuple[str, str | None]:
+    """Words for the lower garment, and its colour if they name it."""
     assert known.lower is not None
     words = dice.one(w.LOWERS[known.lower])
-    if known.lower_colour and dice.chance(0.6):
-        words = (
-            f"a {known.lower_colour} skirt"
-            if known.lower == "skirt"
-            else f"{known.lower_colour} {words}"
-        )
-    return words
+    if not known.lower_colour or not dice.chance(0.6):
+        return words, None
+    if known.lower == "skirt":
+        return f"a {known.lower_colour} skirt", known.lower_colour
+    return f"{known.lower_colour} {words}", known.lower_colour
 
 
 def captions(person: Person, rng: np.random.Generator, each: int = 1) -> list[str]:

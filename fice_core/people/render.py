@@ -74,13 +74,28 @@ def render_shard(
 def main(out: Path, count: int, size: int, seed: int, samples: int, threads: int) -> None:
     """Render COUNT people into shards in the folder OUT; run it again to go on."""
     try:
-        _main(out, count, size, seed, samples, threads)
+        render(out, count, size, seed, samples, threads)
     except FiceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
 
 
-def _main(out: Path, count: int, size: int, seed: int, samples: int, threads: int) -> None:
+def render(
+    out: Path, count: int, size: int = 256, seed: int = 0, samples: int = 16, threads: int = 0
+) -> None:
+    """Render `count` people into shards in `out`, or those of them that are missing.
+
+    Args:
+        out: the folder.
+        count: people in all.
+        size: pixels along each side.
+        seed: of the codes.
+        samples: camera rays a pixel before denoising.
+        threads: 0 for all cores.
+
+    Raises:
+        FiceError: the extra `people` is missing, or the folder was begun with other settings.
+    """
     mitsuba()
     if threads:
         need("drjit").set_thread_count(threads)

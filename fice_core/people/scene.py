@@ -61,7 +61,8 @@ class Studio:
     body: tuple[Array, Array, Array]  # vertices, faces in sight, faces of all
 
 
-def _camera(posed: Posed, hair_top: float, person: Person) -> Camera:
+def frame(posed: Posed, hair_top: float, person: Person) -> Camera:
+    """The image plane that shows a posed person whose hair ends at the height `hair_top`, metres."""
     shared, studio = posed.shared, person.studio
     top = max(float(posed.vertices[shared.body.vertices][:, 2].max()), hair_top)
     low = float(posed.joints[shared.bone("upperleg01.L")][2]) - studio.low
@@ -172,7 +173,7 @@ def build(
     }
     v, f, c = _buttons(wardrobe, button)
     shapes["buttons"] = mesh(v, f, surface(roughness=0.25, specular=0.5), c)
-    camera = _camera(posed, float(np.quantile(hair[..., 2], 0.995)), person)
+    camera = frame(posed, float(np.quantile(hair[..., 2], 0.995)), person)
     t = mi.ScalarTransform4f
     wall = t().translate([0, WALL, 0]) @ t().rotate([1, 0, 0], 90) @ t().scale([5, 5, 1])
     floor = t().translate([0, 0, float(posed.vertices[:, 2].min())]) @ t().scale([5, 5, 1])

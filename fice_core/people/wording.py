@@ -59,6 +59,14 @@ KINDS: dict[str, tuple[str, ...]] = {
     "dress": ("dress", "frock"),
 }
 ANY_KIND = ("top", "garment", "shirt")
+#: words for a kind that are said of others as well, and the sleeve that they tell all the same
+LOOSE: dict[str, str] = {
+    "shirt": "",
+    "sleeveless top": "sleeveless",
+    "short sleeve top": "short",
+    "long sleeve top": "long",
+    "long-sleeved top": "long",
+}
 NECK_BEFORE: dict[str, tuple[str, ...]] = {
     "crew": ("crew neck", "round neck"),
     "v": ("v-neck", "v neck"),

@@ -1,7 +1,7 @@
 """Adversarial training of the generator, which sharpens details that a pixel loss leaves blurred.
 
 Non-saturating loss, R1 penalty and a moving average of the weights (Karras et al. 2020). The supervised
-loss still ties each code to its figure, and the mapping network does not change. So codes keep their
+loss still ties each code to its person, and the mapping network does not change. So codes keep their
 meaning, and an encoder that was trained before stays valid.
 """
 
@@ -14,24 +14,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..networks.stylegan2 import Generator
+from .dataset import People
 from .discriminator import Discriminator
 from .generator import equalized_adam, rehearse, sample_sheet, taught
 from .loop import Average, Schedule, Stage, cosine, set_rate
-from .pool import Pool
 from .wardrobe import AttributeMapping
 
 SUPERVISED, FOOLED = 15.0, 0.25  # weights of the supervised and the adversarial loss
-# gamma of Karras et al. for 128 pixels and batches of 16, with pixels in [0, 1] instead of [-1, 1]
-R1_EVERY, R1_GAMMA = 16, 0.05
+# gamma of Karras et al. for 256 pixels and batches of 8, with pixels in [0, 1] instead of [-1, 1]
+R1_EVERY, R1_GAMMA = 16, 0.4
 
 
 def train(
     network: Generator,
     wardrobe: AttributeMapping,
-    pool: Pool,
+    people: People,
     folder: Path,
     schedule: Schedule,
-    batch: int = 16,
+    batch: int = 8,
     seed: int = 0,
     device: str = "cpu",
     half: bool = True,
@@ -42,7 +42,7 @@ def train(
     network.synthesis.requires_grad_(True)
     with torch.random.fork_rng():
         torch.manual_seed(seed + 2)
-        critic = Discriminator(pool.data["images"].shape[-1]).to(device)
+        critic = Discriminator(people.size).to(device)
     average = Average(network, 0.999)
     optimizer = equalized_adam(network.synthesis, 1e-3, (0.0, 0.99))
     # Without momentum, the first steps move every weight by the learning rate: a larger one is unstable.
@@ -59,17 +59,17 @@ def train(
         folder,
         state,
         generator,
-        lambda: sample_sheet(average.network, wardrobe, pool),
+        lambda: sample_sheet(average.network, wardrobe, people),
     )
     stage.resume()
-    batches = pool.batches(batch, generator)
+    batches = people.batches(batch, generator)
 
     def step(i: int) -> dict[str, Tensor]:
         set_rate(optimizer, cosine(i, schedule.steps, floor=0.05))
-        figures = next(batches)
+        shown = next(batches)
         with torch.no_grad():
-            w_plus = taught(wardrobe, figures, network)
-        fake, real, loss = rehearse(network, w_plus, figures, 0.15, generator, half)
+            w_plus = taught(wardrobe, shown, network.num_ws)
+        fake, real, loss = rehearse(network, w_plus, shown, 0.15, generator, half)
         critic.requires_grad_(False)
         with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
             fooled = F.softplus(-critic(fake).float()).mean()

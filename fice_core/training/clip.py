@@ -1,34 +1,77 @@
-"""Trains the demonstration CLIP on rendered and generated figures.
+"""Trains the demonstration CLIP on rendered and generated people.
 
-The contrastive loss knows which captions are true for which figures of the batch. A caption may be true
+The contrastive loss knows which captions are true for which people of the batch. A caption may be true
 for several images. Pairs that are neither true nor false are ignored.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..demo import captions
 from ..networks.clip import Clip
+from ..people import wording
+from ..people.attributes import NECKLINES, PATTERNS
+from ..people.captions import Facts, told, vocabulary
+from ..people.colours import COLOURS
+from .dataset import People
 from .fakes import Fakes
 from .loop import Schedule, Weights, fast_bf16, fit
-from .pool import Pool
 
+CONTEXT_LENGTH = 40
 CONFIG: dict[str, Any] = {
-    "embed_dim": 128,
-    "vision_cfg": {"layers": [1, 1, 2, 1], "width": 16, "head_width": 32, "image_size": 128},
-    "text_cfg": {"context_length": captions.CONTEXT_LENGTH, "width": 128, "heads": 4, "layers": 2},
+    "embed_dim": 160,
+    "vision_cfg": {"layers": [1, 1, 2, 1], "width": 16, "head_width": 32, "image_size": 192},
+    "text_cfg": {"context_length": CONTEXT_LENGTH, "width": 160, "heads": 4, "layers": 2},
     "quick_gelu": True,
+}
+#: the values of each fact, whose places in these lists are its numbers
+VALUES: dict[str, Sequence[str | int]] = {
+    "colour": list(COLOURS),
+    "pattern": PATTERNS,
+    "sleeve": wording.SLEEVES,
+    "neckline": NECKLINES,
+    "kind": list(wording.KINDS),
+    "fabric": list(wording.FABRICS),
+    "lower": list(wording.LOWERS),
+    "lower_colour": list(COLOURS),
+    "gender": (0, 1),
 }
 #: largest adversarial change of a pixel in training, in units of [0, 1]
 ATTACK = 6 / 255
+
+
+def numbered(known: Sequence[Facts]) -> Tensor:
+    """Facts as numbers, (n, 9) int64; -1 where nothing is known or told."""
+    names = [field.name for field in fields(Facts)]
+    rows = [[getattr(one, name) for name in names] for one in known]
+    return torch.tensor(
+        [
+            [-1 if v is None else VALUES[n].index(v) for n, v in zip(names, row, strict=True)]
+            for row in rows
+        ]
+    )
+
+
+def truth(told: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Which captions are true of which people, by the facts that they tell and those that are known.
+
+    (M, 9) and (N, 9) as `numbered` gives them -> two (M, N) bool tensors: `true` where all that is told
+    holds, `false` where something told does not. Neither is set where a person is undecided in something
+    told.
+    """
+    said = told[:, None] >= 0
+    same = told[:, None] == known[None]
+    undecided = known[None] < 0
+    return (same | ~said).all(-1), (said & ~same & ~undecided).any(-1)
 
 
 def contrastive_loss(
@@ -111,12 +154,12 @@ def attack(
 
 
 def train(
-    pool: Pool,
-    fakes: Fakes,
+    people: People,
+    fakes: Fakes | None,
     folder: Path,
     schedule: Schedule,
     start: Weights = None,
-    batch: int = 96,
+    batch: int = 64,
     seed: int = 0,
 ) -> tuple[Clip, bool]:
     """Train, or resume training; returns the averaged network, and whether all steps are done.
@@ -129,7 +172,7 @@ def train(
     generator = torch.Generator().manual_seed(seed + 20)
     with torch.random.fork_rng():
         torch.manual_seed(seed + 20)
-        network = Clip(**CONFIG, vocabulary=captions.vocabulary())
+        network = Clip(**CONFIG, vocabulary=vocabulary())
     if start is not None:
         network.load_state_dict(start)
     matrices = [p for p in network.parameters() if p.ndim > 1]
@@ -139,23 +182,31 @@ def train(
         lr=1.5e-3,
         betas=(0.9, 0.98),
     )
+    side = CONFIG["vision_cfg"]["image_size"]
+
+    def draw() -> tuple[Tensor, list[Facts]]:
+        count = batch if fakes is None else batch // 2
+        index = torch.randint(len(people), (count,), generator=generator)
+        real = people.batch(index)
+        person = (real.body + real.head).clamp(0, 1)
+        images = recolour(real.images, real.garment, person, generator)
+        known = [people.facts[i] for i in index.tolist()]
+        if fakes is not None:
+            index = torch.randint(len(fakes), (batch - count,), generator=generator)
+            images = torch.cat([images, fakes.batch(index)])
+            known += [fakes.facts[i] for i in index.tolist()]
+        images = augment(images, generator)
+        return F.interpolate(images, (side, side), mode="area"), known
 
     def objective() -> tuple[Tensor, dict[str, Tensor]]:
-        real = pool.batch(torch.randint(len(pool), (batch // 2,), generator=generator))
-        index = torch.randint(len(fakes), (batch // 2,), generator=generator)
-        drawn = recolour(real.images, real.garment, (real.body + real.head).clamp(0, 1), generator)
-        images = augment(torch.cat([drawn, fakes.batch(index)]), generator)
-        figures = [captions.classes(a) for a in (real.attributes(), fakes.attributes(index))]
-        words = [
-            captions.wording(a, generator) for a in (real.attributes(), fakes.attributes(index))
-        ]
-        wording = captions.Wording(
-            words[0].texts + words[1].texts, torch.cat([w.mentions for w in words])
-        )
-        true, false = wording.truth(torch.cat(figures))
+        images, known = draw()
+        # of the one generator that a checkpoint contains
+        rng = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
+        told_all = [told(one, rng) for one in known]
+        true, false = truth(numbered([said for _, said in told_all]), numbered(known))
         scale = network.model.logit_scale.exp().clamp(max=60)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
-            text = network.encode_text(wording.texts).float()
+            text = network.encode_text([text for text, _ in told_all]).float()
 
         def image_features(images: Tensor) -> Tensor:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):

@@ -1,4 +1,4 @@
-"""Trains the e4e encoder for a fixed generator, on generated and rendered figures with known codes.
+"""Trains the e4e encoder for a fixed generator, on generated and rendered people with known codes.
 
 The losses are those of e4e (Tov et al. 2021, section 5) that apply if the true code is known: the distance
 in W+, the distance of the reconstruction, and the offsets of the later styles from the first.
@@ -13,27 +13,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..demo.attributes import sample_attributes
 from ..networks.e4e import Encoder
 from ..networks.stylegan2 import Generator
+from .dataset import People
 from .fakes import Fakes
-from .generator import codes_to_w_plus, reconstruction_loss
+from .generator import reconstruction_loss, taught
 from .loop import Schedule, Weights, fast_bf16, fit
-from .pool import Pool
-from .wardrobe import AttributeMapping
+from .wardrobe import AttributeMapping, Crowd
 
-CONFIG: dict[str, Any] = {"stages": ((12, 1), (32, 2), (64, 2), (96, 2)), "head_channels": 64}
+CONFIG: dict[str, Any] = {
+    "stages": ((16, 1), (48, 2), (96, 2), (144, 2)),
+    "head_channels": 96,
+}
 
 
 def train(
     generator_network: Generator,
     wardrobe: AttributeMapping,
-    pool: Pool,
+    people: People,
+    crowd: Crowd,
     fakes: Fakes,
     folder: Path,
     schedule: Schedule,
     start: Weights = None,
-    batch: int = 16,
+    batch: int = 8,
     seed: int = 0,
 ) -> tuple[Encoder, bool]:
     """Train, or resume training; returns the averaged encoder, and whether all steps are done.
@@ -52,7 +55,7 @@ def train(
             **CONFIG,
         )
     with torch.no_grad():
-        w = wardrobe(sample_attributes(4096, generator))
+        w = wardrobe(crowd.numbers[:4096])
         network.latent_avg.copy_(w.mean(0).expand_as(network.latent_avg))
         spread = w.std(0).clamp_min(0.1 * w.std())
     if start is not None:
@@ -62,17 +65,11 @@ def train(
     )
 
     def objective() -> tuple[Tensor, dict[str, Tensor]]:
-        real = pool.batch(torch.randint(len(pool), (batch // 2,), generator=generator))
+        real = people.batch(torch.randint(len(people), (batch // 2,), generator=generator))
         index = torch.randint(len(fakes), (batch // 2,), generator=generator)
         with torch.no_grad():
-            known = torch.cat(
-                [
-                    codes_to_w_plus(
-                        wardrobe, real.geometry, real.appearance, target_network.num_ws
-                    ),
-                    fakes.w_plus[index],
-                ]
-            )
+            rendered = taught(wardrobe, real, target_network.num_ws)
+            known = torch.cat([rendered, fakes.w_plus[index]])
         images = torch.cat([real.images, fakes.batch(index)])
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
             w_plus = network(images).float()

@@ -7,6 +7,7 @@ images only, CLIP mistakes the generator's artefacts for clothes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,30 +15,29 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..demo.attributes import Attributes, attributes_from_code, mix, sample_attributes, sample_codes
 from ..files import replacing
 from ..networks.stylegan2 import Generator
-from .generator import codes_to_w_plus
-from .wardrobe import AttributeMapping
+from ..people.captions import Facts, facts
+from ..people.sampling import person_from_code
+from .generator import taught
+from .wardrobe import AttributeMapping, Crowd
 
 
 @dataclass(frozen=True)
 class Fakes:
-    """Generated images as bytes (n, 3, S, S), their w_plus, and the codes of their figures."""
+    """Generated images as bytes (n, 3, S, S), their w_plus, and the codes of their people (n, CODE_DIM)."""
 
     images: Tensor
     w_plus: Tensor
-    geometry: Tensor
-    appearance: Tensor
+    codes: Tensor
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def attributes(self, index: Tensor) -> Attributes:
-        """The attributes of the figures that were generated."""
-        return mix(
-            attributes_from_code(self.geometry[index]), attributes_from_code(self.appearance[index])
-        )
+    @cached_property
+    def facts(self) -> list[Facts]:
+        """What can be said of the people that were generated."""
+        return [facts(person_from_code(code)) for code in self.codes.double().numpy()]
 
     def batch(self, index: Tensor) -> Tensor:
         """The images of these indices, (n, 3, S, S) in [0, 1]."""
@@ -48,6 +48,7 @@ class Fakes:
 def make(
     network: Generator,
     wardrobe: AttributeMapping,
+    crowd: Crowd,
     path: Path,
     count: int,
     disturb: float = 0.5,
@@ -55,28 +56,28 @@ def make(
 ) -> Fakes:
     """`count` generated images, or those that an earlier call has written to `path`.
 
-    Noise is added to the w of every layer, up to `disturb` times the standard deviation of w.
+    Noise is added to the w of every layer, up to `disturb` times the standard deviation of w. A third of
+    the people have the same w in all layers.
     """
     if path.exists():
         return Fakes(**{k: torch.from_numpy(v) for k, v in np.load(path).items()})
     generator = torch.Generator().manual_seed(seed)
     device = network.w_avg.device
-    spread = wardrobe(sample_attributes(4096, generator)).std(0)
-    parts: dict[str, list[Tensor]] = {"images": [], "w_plus": [], "geometry": [], "appearance": []}
-    for chunk in tqdm(torch.arange(count).split(32), desc="draw fakes", unit="x32"):
-        n = len(chunk)
-        geometry, appearance = sample_codes(n, generator), sample_codes(n, generator)
-        appearance[: n // 3] = geometry[: n // 3]
-        codes = (geometry.to(device), appearance.to(device))
-        w_plus = codes_to_w_plus(wardrobe, *codes, network.num_ws)
-        amount = torch.rand(n, 1, 1, generator=generator).square() * disturb
+    spread = wardrobe(crowd.numbers[:4096].to(device)).std(0)
+    parts: dict[str, list[Tensor]] = {"images": [], "w_plus": [], "codes": []}
+    chosen = torch.randint(len(crowd), (count,), generator=generator)
+    for index in tqdm(chosen.split(16), desc="generate images", unit="x16"):
+        w_plus = taught(wardrobe, crowd.of(index), network.num_ws)
+        alike = torch.rand(len(index), 1, 1, generator=generator).to(device) < 1 / 3
+        w_plus = torch.where(alike, w_plus[:, -1:], w_plus)
+        amount = torch.rand(len(index), 1, 1, generator=generator).square() * disturb
         noise = torch.randn(w_plus.shape, generator=generator)
         w_plus = w_plus + (amount * noise).to(device) * spread
         with torch.autocast(device.type, dtype=torch.bfloat16):
             images = network.synthesize(w_plus).float()
         parts["images"].append((images.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu())
-        for name, value in (("w_plus", w_plus), ("geometry", geometry), ("appearance", appearance)):
-            parts[name].append(value.cpu())
+        parts["w_plus"].append(w_plus.cpu())
+        parts["codes"].append(crowd.codes[index])
     fakes = Fakes(**{k: torch.cat(v) for k, v in parts.items()})
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **{k: getattr(fakes, k).numpy() for k in parts})

@@ -1,13 +1,16 @@
-"""Trains the StyleGAN2 generator, supervised by the figures of its codes.
+"""Trains the StyleGAN2 generator, supervised by the people of its codes, from small images to large ones.
 
-The demonstration figures are a continuous function of a Gaussian code, so every code has a target image.
-For a mixture, the coarse layers get the w of its geometry and the fine layers the w of its appearance. W
-is computed from the attributes (`wardrobe.py`). The mapping network is trained afterwards to predict it
-from z. `adversarial.py` continues the training.
+A rendered person is a continuous function of a Gaussian code, so every code has a target image. W is
+computed from the attributes (`wardrobe.py`): the coarse layers get the w of the person in other colours,
+the fine layers that of the person as shown. So colours and patterns live in the fine layers. W also has to
+tell where the joints of random people are, who need no rendering: far fewer people are rendered than it takes
+to learn anatomy. The mapping network is trained afterwards to predict w from z. `adversarial.py` continues
+the training.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..checkpoints import load_generator
-from ..demo.attributes import CODE_DIM, attributes_from_code, sample_attributes, sample_codes
 from ..networks.stylegan2 import Generator
+from ..people.code import CODE_DIM
+from .dataset import Batch, People
 from .loop import Average, Schedule, Stage, cosine, set_rate
-from .pool import Batch, Pool
-from .wardrobe import AttributeMapping
+from .wardrobe import AttributeMapping, Crowd
 
-#: the first layer with the w of a mixture's appearance; from here on, layers have 32 x 32 pixels or more
+#: the first layer with the w of a person's colours; from here on, layers have 32 x 32 pixels or more
 APPEARANCE_LAYER = 5
 #: error of a pixel in units of [0, 1] where the loss changes from squared to absolute
 _SMALL = 0.1
@@ -31,25 +34,29 @@ _SMALL = 0.1
 WARDROBE = "wardrobe.safetensors"
 CONFIG: dict[str, Any] = {
     "z_dim": CODE_DIM,
-    "w_dim": 192,
-    "channel_base": 3072,
+    "w_dim": 256,
+    "channel_base": 4096,
     "channel_max": 256,
     "mapping_layers": 8,
     "conv_clamp": None,  # useful in half precision only; it would take a seventh of a step's time
 }
+MAPPING_STEPS = 15_000
+#: weight of the joints' loss, and the random people in each of its batches
+JOINTS, JOINTS_BATCH = 0.05, 64
+#: sizes of the images, and the share of the steps and the batch of each
+GROWTH = ((64, 0.35, 16), (128, 0.30, 12), (256, 0.35, 8))
 
 
-def spread_over_layers(geometry: Tensor, appearance: Tensor, num_ws: int) -> Tensor:
-    """The two w (N, w_dim) of a mixture -> w_plus (N, num_ws, w_dim)."""
-    coarse = geometry[:, None].expand(-1, APPEARANCE_LAYER, -1)
-    return torch.cat([coarse, appearance[:, None].expand(-1, num_ws - APPEARANCE_LAYER, -1)], 1)
+def spread_over_layers(coarse: Tensor, fine: Tensor, num_ws: int) -> Tensor:
+    """The two w (N, w_dim) of a person -> w_plus (N, num_ws, w_dim)."""
+    low = coarse[:, None].expand(-1, APPEARANCE_LAYER, -1)
+    return torch.cat([low, fine[:, None].expand(-1, num_ws - APPEARANCE_LAYER, -1)], 1)
 
 
-def codes_to_w_plus(
-    wardrobe: AttributeMapping, geometry: Tensor, appearance: Tensor, num_ws: int
-) -> Tensor:
-    """The two codes (N, CODE_DIM) of a mixture -> w_plus (N, num_ws, w_dim), by their attributes."""
-    coarse, fine = (wardrobe(attributes_from_code(code)) for code in (geometry, appearance))
+def taught(wardrobe: AttributeMapping, people: Batch | Crowd, num_ws: int) -> Tensor:
+    """The codes (N, num_ws, w_dim) of these people by the teacher."""
+    device = wardrobe.mean.device
+    coarse, fine = (wardrobe(x.to(device)) for x in (people.others, people.numbers))
     return spread_over_layers(coarse, fine, num_ws)
 
 
@@ -78,14 +85,23 @@ def _robust(error: Tensor, small: float) -> Tensor:
     return F.smooth_l1_loss(error, torch.zeros_like(error), beta=small)
 
 
-def importance(figures: Batch) -> Tensor:
-    """Weights of the pixels of figures, (N, 1, S, S), about 1 on average.
+def importance(people: Batch) -> Tensor:
+    """Weights of the pixels of people, (N, 1, S, S), about 1 on average.
 
     A face is a fortieth of the image, and its features are a few pixels of the face.
     """
-    fine = (figures.images - F.avg_pool2d(figures.images, 7, 1, 3)).abs().mean(1, keepdim=True)
-    features = (8 * fine).clamp(max=1) * (figures.head > 0.99)
-    return 0.6 + 0.6 * figures.garment + 1.0 * figures.head + 5 * features
+    fine = (people.images - F.avg_pool2d(people.images, 7, 1, 3)).abs().mean(1, keepdim=True)
+    features = (8 * fine).clamp(max=1) * (people.head > 0.99)
+    return 0.6 + 0.6 * people.garment + 1.0 * people.head + 4 * features
+
+
+def smaller(people: Batch, size: int) -> Batch:
+    """The images, `body`, `head` and `garment` at `size` pixels; the other fields stay as they are."""
+    factor = people.images.shape[-1] // size
+    if factor == 1:
+        return people
+    soft = ("images", "body", "head", "garment")
+    return replace(people, **{n: F.avg_pool2d(getattr(people, n), factor) for n in soft})
 
 
 def jitter(w_plus: Tensor, amount: float, generator: torch.Generator) -> Tensor:
@@ -94,7 +110,7 @@ def jitter(w_plus: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     The target image stays the same, so the generator learns to ignore meaningless directions. In these
     directions, a later optimisation would leave the space of plausible images.
     """
-    spread = w_plus[:, 0].std(0).detach()
+    spread = w_plus[:, -1].std(0).detach()
     noise = torch.randn(w_plus.shape, generator=generator).to(w_plus)
     return w_plus + amount * spread * noise
 
@@ -114,7 +130,31 @@ def equalized_adam(network: nn.Module, rate: float, betas: tuple[float, float]) 
     )
 
 
-def _soften(network: Generator) -> None:
+class JointLoss(nn.Module):
+    """How badly the joints of random people can be read from their w, linearly."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, crowd: Crowd, w_dim: int) -> None:
+        super().__init__()
+        self.numbers, self.places = crowd.numbers[: len(crowd.joints)], crowd.joints
+        count = self.places.shape[1]
+        self.register_buffer("mean", self.places.mean(0) if count else torch.zeros(0))
+        self.register_buffer("std", self.places.std(0).clamp_min(1e-4) if count else torch.zeros(0))
+        self.reader = nn.Linear(w_dim, count) if count else None
+
+    def forward(self, wardrobe: AttributeMapping, generator: torch.Generator) -> Tensor:
+        """Mean square error in units of the variance; 0 if there are no joints."""
+        if self.reader is None:
+            return self.mean.new_zeros(())
+        index = torch.randint(len(self.places), (JOINTS_BATCH,), generator=generator)
+        found = self.reader(wardrobe(self.numbers[index].to(self.mean.device)))
+        true = (self.places[index].to(self.mean.device) - self.mean) / self.std
+        return F.mse_loss(found, true)
+
+
+def _soften(network: nn.Module) -> None:
     """Scale weights down so that all first images are nearly the same grey one.
 
     Otherwise, training would first have to remove the effect of random styles.
@@ -127,10 +167,27 @@ def _soften(network: Generator) -> None:
                 parameter.mul_(0.1)
 
 
+def begin(size: int, seed: int) -> Generator:
+    """A generator with random weights for images of `size` pixels."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = Generator(resolution=(size, size), **CONFIG)
+    _soften(network)
+    return network
+
+
+def grown(network: Generator, size: int, seed: int) -> Generator:
+    """A generator for larger images with the weights of a smaller one; the new layers are random."""
+    larger = begin(size, seed)
+    # The images of all blocks add up: at first, those of the new ones change little.
+    larger.load_state_dict(larger.state_dict() | network.state_dict())
+    return larger.to(network.w_avg.device)
+
+
 def rehearse(
     network: Generator,
     w_plus: Tensor,
-    figures: Batch,
+    people: Batch,
     noise: float,
     generator: torch.Generator,
     half: bool,
@@ -138,105 +195,137 @@ def rehearse(
     """Generated images, target images, and the loss; codes with odd indices get noise."""
     noisy = torch.arange(len(w_plus), device=w_plus.device)[:, None, None] % 2 == 1
     w_plus = torch.where(noisy, jitter(w_plus, noise, generator), w_plus)
+    people = smaller(people, network.resolution[0])
     with torch.autocast(w_plus.device.type, dtype=torch.bfloat16, enabled=half):
         output = network.synthesize(w_plus).float()
-    target = figures.images.to(output)
-    return output, target, reconstruction_loss(output, target, importance(figures).to(output))
+    target = people.images.to(output)
+    return output, target, reconstruction_loss(output, target, importance(people).to(output))
 
 
-def taught(wardrobe: AttributeMapping, figures: Batch, network: Generator) -> Tensor:
-    """The codes (N, num_ws, w_dim) of these figures by the teacher."""
-    device = network.w_avg.device
-    codes = (figures.geometry.to(device), figures.appearance.to(device))
-    return codes_to_w_plus(wardrobe, *codes, network.num_ws)
-
-
-def sample_sheet(network: Generator, wardrobe: AttributeMapping, pool: Pool) -> Tensor:
-    """Sample images: figures of the pool, the generated image below each, and images of random z."""
-    figures = pool.batch(torch.arange(0, len(pool), max(1, len(pool) // 16))[:16])
+def sample_sheet(network: Generator, wardrobe: AttributeMapping, people: People) -> Tensor:
+    """Sample images: people, the generated image below each, and images of random z."""
+    shown = people.batch(torch.arange(0, len(people), max(1, len(people) // 16))[:16])
     z = torch.randn(16, CODE_DIM, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        drawn = network.synthesize(taught(wardrobe, figures, network)).cpu()
+        drawn = network.synthesize(taught(wardrobe, shown, network.num_ws)).cpu()
         random = network(z.to(network.w_avg.device)).cpu()
-    return torch.cat([figures.images[:8], drawn[:8], figures.images[8:], drawn[8:], random])
+    real = smaller(shown, network.resolution[0]).images
+    return torch.cat([real[:8], drawn[:8], real[8:], drawn[8:], random])
 
 
 def train(
-    pool: Pool,
+    people: People,
+    crowd: Crowd,
     folder: Path,
-    warm: Schedule,
-    batch: int = 16,
+    schedule: Schedule,
     seed: int = 0,
     device: str = "cpu",
     half: bool = True,
     start: Path | None = None,
 ) -> tuple[Generator, AttributeMapping, bool]:
-    """Train the synthesis network and then the mapping network, or resume training.
+    """Train the synthesis network in growing sizes and then the mapping network, or resume training.
 
     Args:
+        people: the training set.
+        crowd: random people, for the mapping network.
+        folder: of checkpoints and samples.
+        schedule: its steps are shared out by `GROWTH`; a time limit holds for each size.
         start: folder with `generator.safetensors` and `wardrobe.safetensors` of an earlier run, whose
-            weights are trained further with smaller steps; None starts from random weights.
+            weights are trained further at the full size with smaller steps; None starts from random weights.
 
     Returns:
         The averaged generator, its teacher, and whether all steps are done.
     """
-    size = pool.data["images"].shape[-1]
-    generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = Generator(resolution=(size, size), **CONFIG).to(device)
-        wardrobe = AttributeMapping(network.w_dim).to(device)
-    _soften(network)
-    if start is not None:
-        network.load_state_dict(load_generator(start / "generator.safetensors").state_dict())
+        wardrobe = AttributeMapping(CONFIG["w_dim"], crowd.numbers[:4096]).to(device)
+    if start is None:
+        sizes: tuple[tuple[int, float, int], ...] = GROWTH
+        network = begin(sizes[0][0], seed).to(device)
+    else:
+        sizes = ((*GROWTH[-1][:1], 1.0, GROWTH[-1][2]),)
+        network = load_generator(start / "generator.safetensors").to(device)
         wardrobe.load_state_dict(load_file(start / WARDROBE))
-    average, teacher = Average(network, 0.999), Average(wardrobe, 0.999)
-    batches = pool.batches(batch, generator)
+    for size, share, batch in sizes:
+        if network.resolution[0] != size:
+            network = grown(network, size, seed + size)
+        part = Schedule(max(1, round(share * schedule.steps)), schedule.minutes)
+        rate = 1.0 if size == sizes[0][0] and start is None else 0.5
+        network, wardrobe, finished = _fit(
+            network, wardrobe, people, crowd, folder, part, batch, seed + size, rate, half
+        )
+        if not finished:
+            return network, wardrobe, False
+    teach_mapping(network, wardrobe, crowd, folder, seed)
+    save_file(wardrobe.state_dict(), folder / WARDROBE)
+    return network, wardrobe, True
 
-    def samples() -> Tensor:
-        return sample_sheet(average.network, teacher.network, pool)
 
-    optimizer = equalized_adam(network, 8e-3 if start is None else 6e-3, (0.9, 0.99))
-    teacher_optimizer = torch.optim.Adam(wardrobe.parameters(), lr=1e-3, betas=(0.9, 0.99))
-    state: dict[str, object] = {
+def _fit(
+    network: Generator,
+    wardrobe: AttributeMapping,
+    people: People,
+    crowd: Crowd,
+    folder: Path,
+    schedule: Schedule,
+    batch: int,
+    seed: int,
+    rate: float,
+    half: bool,
+) -> tuple[Generator, AttributeMapping, bool]:
+    """Train synthesis and teacher at one size; returns their averages, and whether all steps are done."""
+    generator = torch.Generator().manual_seed(seed)
+    network.requires_grad_(False).synthesis.requires_grad_(True)
+    wardrobe.requires_grad_(True)
+    optimizer = equalized_adam(network.synthesis, 4e-3 * rate, (0.9, 0.99))
+    joints = JointLoss(crowd, network.w_dim).to(network.w_avg.device)
+    parameters = [*wardrobe.parameters(), *joints.parameters()]
+    teacher_optimizer = torch.optim.Adam(parameters, 1.5e-3 * rate, betas=(0.9, 0.99))
+    average, teacher = Average(network, 0.998), Average(wardrobe, 0.998)
+    state = {
         "network": network,
-        "average": average.network,
         "wardrobe": wardrobe,
+        "joints": joints,
+        "average": average.network,
         "teacher": teacher.network,
         "optimizer": optimizer,
         "teacher_optimizer": teacher_optimizer,
     }
-    stage = Stage("generator-warm", folder, dict(state), generator, samples)
-    stage.resume()
 
-    def learn(loss: Tensor, i: int) -> None:
+    def samples() -> Tensor:
+        return sample_sheet(average.network, teacher.network, people)
+
+    size = network.resolution[0]
+    stage = Stage(f"generator-{size}", folder, dict(state), generator, samples)
+    stage.resume()
+    batches = people.batches(batch, generator)
+
+    def step(i: int) -> dict[str, Tensor]:
+        for group in (optimizer, teacher_optimizer):
+            set_rate(group, cosine(i, schedule.steps, floor=0.05))
+        shown = next(batches)
+        w_plus = taught(wardrobe, shown, network.num_ws)
+        *_, loss = rehearse(network, w_plus, shown, 0.08, generator, half)
+        lost = joints(wardrobe, generator)
         optimizer.zero_grad()
         teacher_optimizer.zero_grad()
-        loss.backward()
+        (loss + JOINTS * lost).backward()
         optimizer.step()
         teacher_optimizer.step()
         average.update(network, i)
         teacher.update(wardrobe, i)
+        return {"loss": loss.detach(), "joints": lost.detach()}
 
-    def warm_step(i: int) -> dict[str, Tensor]:
-        for group in (optimizer, teacher_optimizer):
-            set_rate(group, cosine(i, warm.steps, floor=0.03))
-        figures = next(batches)
-        w_plus = taught(wardrobe, figures, network)
-        *_, loss = rehearse(network, w_plus, figures, 0.08, generator, half)
-        learn(loss, i)
-        return {"loss": loss.detach()}
-
-    if not stage.run(warm, warm_step):
-        return average.network, teacher.network, False
-
-    teach_mapping(average.network, teacher.network, folder, seed)
-    save_file(teacher.network.state_dict(), folder / WARDROBE)
-    return average.network, teacher.network, True
+    finished = stage.run(schedule, step)
+    return average.network, teacher.network, finished
 
 
 def teach_mapping(
-    network: Generator, wardrobe: AttributeMapping, folder: Path, seed: int, steps: int = 15_000
+    network: Generator,
+    wardrobe: AttributeMapping,
+    crowd: Crowd,
+    folder: Path,
+    seed: int,
 ) -> None:
     """Train the mapping network to predict the teacher's w, and set w_avg; resumable as any stage."""
     generator = torch.Generator().manual_seed(seed + 3)
@@ -244,24 +333,23 @@ def teach_mapping(
     mapping = network.mapping.requires_grad_(True)
     optimizer = equalized_adam(network.mapping, 2e-3, (0.9, 0.99))
     with torch.no_grad():
-        typical = wardrobe(sample_attributes(4096, generator)).to(device)
-        variance = typical.var(0).mean()
-        mapping.w_avg.copy_(typical.mean(0))
+        targets = wardrobe(crowd.numbers.to(device))
+        variance = targets.var(0).mean()
+        mapping.w_avg.copy_(targets.mean(0))
+    codes = crowd.codes.to(device)
     stage = Stage(
         "generator-mapping", folder, {"mapping": mapping, "optimizer": optimizer}, generator
     )
     stage.resume()
 
     def step(i: int) -> dict[str, Tensor]:
-        set_rate(optimizer, cosine(i, steps, floor=0.01))
-        code = sample_codes(512, generator).to(device)
-        with torch.no_grad():
-            target = wardrobe(attributes_from_code(code))
-        loss = (mapping(code) - target).square().mean() / variance
+        set_rate(optimizer, cosine(i, MAPPING_STEPS, floor=0.01))
+        index = torch.randint(len(codes), (512,), generator=generator).to(device)
+        loss = (mapping(codes[index]) - targets[index]).square().mean() / variance
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         return {"unexplained": loss.detach()}
 
-    stage.run(Schedule(steps, save_every=2500), step)
+    stage.run(Schedule(MAPPING_STEPS, save_every=2500), step)
     mapping.requires_grad_(False)

@@ -15,27 +15,34 @@ from torch import Tensor
 
 from .. import checkpoints
 from ..errors import FiceError
+from ..models import resolve_device
 from ..networks.stylegan2 import Generator
+from ..people.render import render
 from . import adversarial, clip, encoder, generator, perception
+from .dataset import People, compose_all
 from .fakes import Fakes, make
 from .loop import Schedule, Weights
-from .pool import Pool
-from .wardrobe import AttributeMapping
+from .wardrobe import AttributeMapping, Crowd, crowd
 
 log = logging.getLogger(__name__)
 
-SIZE = 128
-FIGURES = 24_000
-FAKES = 12_000
-FAKES_FILE = "fakes.npz"
+SIZE = 256
+RENDERS = 3072  # people; each is composed in several sets of clothes
+RENDER_SEED = 1
+CROWD = 60_000
+SKELETONS = 4000  # people of the crowd whose joints are computed
+FAKES = 8000
+FAKES_FILE, CROWD_FILE = "fakes.npz", "crowd.npz"
 #: optimisation steps of every stage
-STEPS = {"densepose": 2200, "segmenter": 1200, "judge": 1900, "generator": 15_000, "adversarial": 2500,
-         "encoder": 2400, "clip": 3000}  # fmt: skip
-STAGES = ("generator", "adversarial", "densepose", "segmenter", "judge", "encoder", "clip")
+STEPS = {"densepose": 4000, "segmenter": 4000, "judge": 2500, "generator": 20_000, "adversarial": 4000,
+         "encoder": 6000, "clip": 4000}  # fmt: skip
+STAGES = (
+    "render", "densepose", "segmenter", "judge", "generator", "adversarial", "encoder", "clip",
+)  # fmt: skip
 #: kinds of the networks whose stage has another name
 _KINDS = {"judge": "densepose"}
 METADATA = {
-    "fice.source": "trained by `fice train demo` on figures drawn by fice_core.demo",
+    "fice.source": "trained by `fice train demo` on people rendered by fice_core.people",
     "license": "MIT",
 }
 
@@ -48,12 +55,18 @@ class _Run:
     minutes: float | None
     device: str
     start: Path | None
-    steps: int | None = None
-    seed: int = 0
+    steps: int | None
+    renders: Path
+    count: int
 
     @cached_property
-    def pool(self) -> Pool:
-        return Pool(self.out / "pool", FIGURES, SIZE)
+    def people(self) -> People:
+        compose_all(self.renders, self.out / "people")
+        return People(self.out / "people")
+
+    @cached_property
+    def crowd(self) -> Crowd:
+        return crowd(CROWD, self.out / CROWD_FILE, SKELETONS)
 
     @property
     def weights(self) -> Path:
@@ -69,13 +82,14 @@ class _Run:
                 "or continue it with --resume if it was stopped"
             )
         network = checkpoints.load_generator(self.weights / "generator.safetensors")
-        wardrobe = AttributeMapping(network.w_dim).requires_grad_(False)
-        wardrobe.load_state_dict(load_file(self.weights / generator.WARDROBE))
+        state = load_file(self.weights / generator.WARDROBE)
+        wardrobe = AttributeMapping(network.w_dim, count=len(state["mean"])).requires_grad_(False)
+        wardrobe.load_state_dict(state)
         return network, wardrobe
 
     @cached_property
     def fakes(self) -> Fakes:
-        return make(*self.trained, self.out / FAKES_FILE, FAKES)
+        return make(*self.trained, self.crowd, self.out / FAKES_FILE, FAKES)
 
     def forget_generator(self) -> None:
         """Discard the old generator and its images after a new one is trained."""
@@ -107,20 +121,25 @@ def run(
     device: str = "cpu",
     start: Path | None = None,
     steps: int | None = None,
+    renders: Path | None = None,
+    count: int = RENDERS,
 ) -> None:
     """Train the stages in order and write the finished networks to `out`/weights.
 
     Args:
-        out: folder of the run: pool of figures, checkpoints, grids of samples, `weights/`.
+        out: folder of the run: composed people, checkpoints, grids of samples, `weights/`.
         stages: some of `STAGES`; None for all.
-        minutes: time limit of each stage; a stage that is not finished can be resumed.
+        minutes: time limit of each stage but `render`; a stage that is not finished can be resumed.
         resume: continue from the checkpoints in `out`; otherwise there must be none.
         device: for the generator, the most expensive stage; the others train on the CPU.
         start: folder of networks that are trained further; None starts from random weights.
         steps: of every stage; None for `STEPS`.
+        renders: folder of rendered people; None for `out`/renders.
+        count: people that the stage `render` renders in all.
 
     Raises:
-        FiceError: a stage is unknown, or `out` has checkpoints and `resume` is not set.
+        FiceError: a stage is unknown, `out` has checkpoints and `resume` is not set, or the extra
+            `people` is missing for the stage `render`.
     """
     unknown = [name for name in stages or () if name not in STAGES]
     if unknown:
@@ -131,11 +150,14 @@ def run(
         raise FiceError(
             f"{out} has checkpoints of an earlier run: add --resume, or give another folder with -o"
         )
-    from ..models import resolve_device
-
-    state = _Run(out, minutes, resolve_device(device), start, steps)
+    state = _Run(
+        out, minutes, resolve_device(device), start, steps, renders or out / "renders", count
+    )
     state.weights.mkdir(parents=True, exist_ok=True)
     for name in stages or STAGES:
+        if name == "render":
+            render(state.renders, count, SIZE, RENDER_SEED)
+            continue
         network, finished = _TRAINERS[name](state)
         if not finished:
             log.warning("%s is not finished; continue it with --resume", name)
@@ -150,7 +172,8 @@ def run(
 
 def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
     network, _, finished = generator.train(
-        state.pool,
+        state.people,
+        state.crowd,
         state.out,
         state.schedule("generator"),
         device=state.device,
@@ -161,24 +184,25 @@ def _train_generator(state: _Run) -> tuple[torch.nn.Module, bool]:
 
 def _train_adversarial(state: _Run) -> tuple[torch.nn.Module, bool]:
     network, wardrobe = state.trained
+    schedule = state.schedule("adversarial")
     network, finished = adversarial.train(
-        network, wardrobe, state.pool, state.out, state.schedule("adversarial"), device=state.device
+        network, wardrobe, state.people, state.out, schedule, device=state.device
     )
     return network.to("cpu"), finished
 
 
 def _train_encoder(state: _Run) -> tuple[torch.nn.Module, bool]:
-    network, wardrobe = state.trained
-    common = state.common("encoder")
-    return encoder.train(network, wardrobe, state.pool, state.fakes, *common)
+    return encoder.train(
+        *state.trained, state.people, state.crowd, state.fakes, *state.common("encoder")
+    )
 
 
 _TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {
     "generator": _train_generator,
     "adversarial": _train_adversarial,
-    "densepose": lambda s: perception.train_densepose(s.pool, *s.common("densepose")),
-    "segmenter": lambda s: perception.train_segmenter(s.pool, *s.common("segmenter")),
-    "judge": lambda s: perception.train_judge(s.pool, *s.common("judge")),
+    "densepose": lambda s: perception.train_densepose(s.people, *s.common("densepose")),
+    "segmenter": lambda s: perception.train_segmenter(s.people, *s.common("segmenter")),
+    "judge": lambda s: perception.train_judge(s.people, *s.common("judge")),
     "encoder": _train_encoder,
-    "clip": lambda s: clip.train(s.pool, s.fakes, *s.common("clip")),
+    "clip": lambda s: clip.train(s.people, s.fakes, *s.common("clip")),
 }

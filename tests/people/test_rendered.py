@@ -119,7 +119,7 @@ def test_nobody_is_undressed(renderer: None, codes: Array) -> None:
 def test_recoloured_equals_rendered(renderer: None, codes: Array) -> None:
     """Composing a colour on the light equals tracing the scene with that colour, the same rays in both."""
     from fice_core.people.scene import build
-    from fice_core.people.shoot import layers, record_of
+    from fice_core.people.shoot import cover, layers, record_of
     from fice_core.people.transport import BOUNCE
     from fice_core.people.truth import measure
 
@@ -135,7 +135,8 @@ def test_recoloured_equals_rendered(renderer: None, codes: Array) -> None:
     person = person_from_code(codes[0])
     studio = build(person, SIZE, 16)
     raw = layers(studio, person, 256, 0)
-    record = record_of(measure(studio, SIZE), raw, codes[0])
+    exact = cover(studio, raw[..., 12:13])
+    record = record_of(measure(studio, SIZE), raw, exact, codes[0])
     for paint in (red, wavy):
         composed = tone(raw[..., :3] + mean_albedo(record, paint, red) * raw[..., 3:6])
         upper, lower = (paint(m["uv"], m["panel"]) for m in (studio.upper, studio.lower))
@@ -144,6 +145,21 @@ def test_recoloured_equals_rendered(renderer: None, codes: Array) -> None:
         # the mesh holds the albedo, and the tracer takes the light over BOUNCE
         rendered = tone(again[..., :3] + BOUNCE * again[..., 3:6])
         assert psnr(composed, rendered) > 40
+
+
+def test_more_rays_are_asked_where_a_garment_ends(renderer: None, codes: Array) -> None:
+    from fice_core.people.scene import build
+    from fice_core.people.shoot import FINE, cover, layers
+
+    person = person_from_code(codes[0])
+    studio = build(person, SIZE, 16)
+    few, many = (layers(studio, person, count, 0)[..., 12:13] for count in (16, 1024))
+    exact = cover(studio, few)
+    border = (many > 0.02) & (many < 0.98)
+    assert border.sum() > 50
+    errors = [float(np.abs(x - many)[border].mean()) for x in (few, exact)]
+    assert errors[1] < 0.5 * errors[0] and errors[1] < 0.02
+    np.testing.assert_allclose(exact * FINE**2, np.rint(exact * FINE**2), atol=1e-3)
 
 
 @pytest.mark.parametrize("component", COMPARED)

@@ -1,8 +1,10 @@
-"""Training: losses by hand, resuming, averages, and the stages on tiny pools."""
+"""Training: losses by hand, resuming, averages, and the stages on a few people."""
 
 import math
+from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,20 +13,31 @@ from torch import Tensor, nn
 from fice_core import checkpoints
 from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import Generator
-from fice_core.training import adversarial, perception, train_demo
-from fice_core.training.clip import attack, augment, contrastive_loss, recolour
+from fice_core.people.captions import NOTHING, Facts, facts
+from fice_core.people.code import CODE_DIM, slices
+from fice_core.people.compose import compose
+from fice_core.people.numbers import numbers
+from fice_core.people.pool import Pool
+from fice_core.people.sampling import person_from_code
+from fice_core.training import adversarial, clip, encoder, perception, train_demo
+from fice_core.training import generator as generator_stage
+from fice_core.training.clip import attack, augment, contrastive_loss, numbered, recolour, truth
+from fice_core.training.dataset import OUTFITS, People, compose_all, dressed, outfits
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
 from fice_core.training.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
+    JointLoss,
+    grown,
     jitter,
     reconstruction_loss,
+    smaller,
     spread_over_layers,
+    taught,
 )
 from fice_core.training.loop import Average, Schedule, Stage, cosine
-from fice_core.training.pool import Pool
-from fice_core.training.wardrobe import AttributeMapping, features
+from fice_core.training.wardrobe import AttributeMapping, Crowd, crowd
 
 
 def test_contrastive_loss_by_hand() -> None:
@@ -145,42 +158,184 @@ def test_a_diverging_run_is_an_error(tmp_path: Path) -> None:
         stage.run(Schedule(30), lambda i: {"loss": torch.tensor(torch.nan)})
 
 
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
-    return Pool(tmp_path_factory.mktemp("pool"), 500, 32)
+def test_people_are_composed_in_their_own_clothes_first(people: People, renders: Path) -> None:
+    assert len(people) == 4 * OUTFITS
+    record = Pool(renders)[2]
+    person = person_from_code(record.code.astype(float))
+    own = compose(record, person.top_texture, person.bottom_texture)
+    shown = people.batch(torch.tensor([2 * OUTFITS])).images[0].permute(1, 2, 0).numpy()
+    # apart from the camera's grain
+    assert np.abs(own - shown).mean() < 0.006 and np.abs(own - shown).max() < 0.03
+    assert people.facts[2 * OUTFITS] == facts(person)
 
 
-def test_pool_contains_mixtures_and_their_codes(pool: Pool) -> None:
-    from fice_core.demo.renderer import render
+def test_other_outfits_change_textures_and_nothing_else(people: People) -> None:
+    code, other = np.random.default_rng(3).standard_normal((2, CODE_DIM))
+    changed = dressed(code, other) != code
+    where = slices()
+    lower = where["lower"].start
+    textures = [where["colour"], where["pattern"], slice(lower + 2, lower + 4)]
+    assert all(changed[part].all() for part in textures)
+    for part in textures:
+        changed[part] = False
+    assert not changed.any()
+    first, second = people.batch(torch.tensor([0, 1])), people.batch(torch.tensor([0, 1]))
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.classes[0], first.classes[1])
+    bare = first.body[:, 0] + first.head[:, 0] == 0
+    assert (first.images[0] - first.images[1]).abs()[:, bare[0]].max() < 0.03
+    assert (first.images[0] - first.images[1]).abs().max() > 0.1
 
-    batch = pool.batch(torch.tensor([3, 400]))
-    assert torch.equal(batch.geometry[0], batch.appearance[0])
-    assert not torch.equal(batch.geometry[1], batch.appearance[1])
-    drawn = render(batch.attributes(), 32)
-    assert (drawn.images - batch.images).abs().max() <= 0.5 / 255 + 1e-6
-    assert torch.equal(drawn.labels, batch.labels)
+
+def test_a_batch_names_the_same_person_in_other_clothes(people: People) -> None:
+    index = torch.tensor([0, 7])
+    batch = people.batch(index)
+    assert torch.equal(batch.numbers, people.numbers[index])
+    assert torch.equal(batch.others, people.numbers[index + 1])
+    drawn = people.batch(index.repeat(50), torch.Generator().manual_seed(0)).others
+    assert len(drawn.unique(dim=0)) == 2 * OUTFITS
+    assert int(batch.classes.max()) < 10 and set(batch.parts.unique().tolist()) == {0, 2, 23}
 
 
-def test_wardrobe_depends_on_every_attribute(pool: Pool) -> None:
+def test_composing_goes_on_where_it_stopped(renders: Path, tmp_path: Path) -> None:
+    compose_all(renders, tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")}
+    compose_all(renders, tmp_path)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")} == before
+    first, again = (outfits(np.arange(133) / 50 - 1, 4) for _ in range(2))
+    assert np.array_equal(first, again) and len(np.unique(first, axis=0)) == OUTFITS
+    with pytest.raises(FiceError, match="render some first"):
+        People(tmp_path / "none")
+
+
+def test_a_crowd_is_read_back(tmp_path: Path) -> None:
+    first, again = (crowd(5, tmp_path / "crowd.npz") for _ in range(2))
+    assert len(first) == 5 and torch.equal(first.numbers, again.numbers)
+    one = person_from_code(first.codes[3].double().numpy())
+    # the code is stored in single precision
+    torch.testing.assert_close(
+        first.of(torch.tensor([3])).numbers[0], torch.from_numpy(numbers(one)), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_the_teacher_reads_every_attribute_that_varies(everybody: Crowd) -> None:
     torch.manual_seed(0)
-    wardrobe = AttributeMapping(16)
-    worn = pool.batch(torch.arange(4)).attributes()
-    base = features(worn)
-    assert torch.isfinite(base).all() and wardrobe(worn).shape == (4, 16)
-    for name in ("sleeve", "colour", "pattern", "skin", "skirt", "fold_phase", "neckline"):
-        value = getattr(worn, name)
-        assert not torch.equal(features(worn.replace(**{name: value * 0.5 + 0.1})), base), name
+    wardrobe = AttributeMapping(16, everybody.numbers)
+    base = wardrobe(everybody.numbers[:1])
+    varied = everybody.numbers.std(0) > 1e-3
+    assert int(varied.sum()) > 200
+    for k in varied.nonzero().flatten().tolist():
+        moved = everybody.numbers[:1].clone()
+        moved[0, k] = everybody.numbers[:, k].mean() + 0.3 * everybody.numbers[:, k].std()
+        assert torch.equal(moved, everybody.numbers[:1]) or not torch.equal(
+            wardrobe(moved), base
+        ), k
 
 
-def test_fakes_are_the_images_of_their_codes(tmp_path: Path) -> None:
+def test_joints_are_read_from_w(everybody: Crowd) -> None:
     torch.manual_seed(0)
-    network = Generator((16, 16), 48, 8, 64, 8, 2)
-    wardrobe = AttributeMapping(8)
-    fakes = make(network, wardrobe, tmp_path / "fakes.npz", 8)
+    # places that a linear map of the attributes gives: what the teacher's straight part can learn
+    places = (everybody.numbers - everybody.numbers.mean(0)) @ torch.randn(239, 6)
+    known = replace(everybody, joints=places)
+    wardrobe, loss = AttributeMapping(16, everybody.numbers), JointLoss(known, 16)
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam([*wardrobe.parameters(), *loss.parameters()], 1e-2)
+    first = float(loss(wardrobe, generator))
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss(wardrobe, generator).backward()
+        optimizer.step()
+    assert float(loss(wardrobe, generator)) < 0.05 * first
+    assert float(JointLoss(everybody, 16)(wardrobe, generator)) == 0
+
+
+def test_small_images_are_means_of_large_ones(people: People) -> None:
+    batch = people.batch(torch.tensor([0, 8]))
+    small = smaller(batch, 8)
+    assert small.images.shape == (2, 3, 8, 8) and small.head.shape == (2, 1, 8, 8)
+    torch.testing.assert_close(small.images[0, 0, 0, 0], batch.images[0, 0, :4, :4].mean())
+    assert smaller(batch, 32) is batch
+
+
+def _tiny(size: int) -> Generator:
+    return Generator((size, size), CODE_DIM, 8, 64, 8, 2)
+
+
+def test_a_grown_generator_starts_near_the_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"w_dim": 8, "channel_base": 64, "channel_max": 8, "mapping_layers": 2}
+    monkeypatch.setattr(generator_stage, "CONFIG", {"z_dim": CODE_DIM, **config})
+    small = generator_stage.begin(16, 0)
+    large = grown(small, 32, 1)
+    w_plus = torch.randn(3, large.num_ws, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        low = small.synthesize(w_plus[:, : small.num_ws])
+        high = nn.functional.avg_pool2d(large.synthesize(w_plus), 2)
+    difference = (high - low)[..., 2:-2, 2:-2].abs()
+    assert float(difference.mean()) < 0.1 * float((low - low.mean()).abs().mean()) + 0.02
+    assert torch.equal(large.mapping.fc0.weight, small.mapping.fc0.weight)
+
+
+def test_the_generator_is_trained_in_growing_sizes(
+    people: People, everybody: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"w_dim": 8, "channel_base": 64, "channel_max": 8, "mapping_layers": 2}
+    monkeypatch.setattr(generator_stage, "CONFIG", {"z_dim": CODE_DIM, **config})
+    monkeypatch.setattr(generator_stage, "GROWTH", ((16, 0.5, 4), (32, 0.5, 2)))
+    monkeypatch.setattr(generator_stage, "MAPPING_STEPS", 3)
+    network, teacher, finished = generator_stage.train(people, everybody, tmp_path, Schedule(4))
+    assert finished and network.resolution == (32, 32)
+    assert {p.name for p in tmp_path.glob("*.png")} == {
+        "generator-16-000002.png",
+        "generator-32-000002.png",
+    }
+    with torch.no_grad():
+        torch.testing.assert_close(network.w_avg, teacher(everybody.numbers).mean(0))
+    again, _, finished = generator_stage.train(people, everybody, tmp_path, Schedule(4))
+    assert finished
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name]), name
+
+
+def test_fakes_are_the_images_of_their_codes(everybody: Crowd, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, wardrobe = _tiny(16), AttributeMapping(8, everybody.numbers)
+    fakes = make(network, wardrobe, everybody, tmp_path / "fakes.npz", 8)
     drawn = network.synthesize(fakes.w_plus).clamp(0, 1)
     assert (drawn - fakes.batch(torch.arange(8))).abs().max() < 0.05  # drawn in half precision
-    again = make(network, wardrobe, tmp_path / "fakes.npz", 8)
+    again = make(network, wardrobe, everybody, tmp_path / "fakes.npz", 8)
     assert torch.equal(again.images, fakes.images)
+    assert again.facts[0] == facts(person_from_code(fakes.codes[0].double().numpy()))
+
+
+def test_captions_are_true_false_or_neither() -> None:
+    red_tee = replace(NOTHING, colour="red", kind="t-shirt", sleeve="short")
+    blue_dress = replace(NOTHING, colour="blue", kind="dress", sleeve="short", gender=1)
+    undecided = replace(NOTHING, kind="dress")
+    says = [
+        replace(NOTHING, colour="red"),
+        replace(NOTHING, sleeve="short"),
+        replace(NOTHING, colour="blue", kind="dress"),
+        NOTHING,
+    ]
+    true, false = truth(numbered(says), numbered([red_tee, blue_dress, undecided]))
+    assert true.tolist() == [
+        [True, False, False],
+        [True, True, False],
+        [False, True, False],
+        [True, True, True],
+    ]
+    assert false.tolist() == [
+        [False, True, False],
+        [False, False, False],
+        [True, False, False],
+        [False, False, False],
+    ]
+
+
+def test_every_fact_has_a_number(people: People) -> None:
+    table = numbered(people.facts)
+    assert table.shape == (len(people), len(fields(Facts))) and int(table.min()) >= -1
+    assert (table >= 0).float().mean() > 0.5
 
 
 def test_augmentation_keeps_the_size_and_is_reproducible() -> None:
@@ -204,10 +359,10 @@ def test_attack_changes_every_pixel_to_raise_the_loss() -> None:
     assert 0.08 < float(size.max()) <= 0.1 and float(size.mean()) == pytest.approx(0.05, rel=0.2)
 
 
-def test_training_starts_from_given_weights(pool: Pool, tmp_path: Path) -> None:
-    first, _ = perception.train_segmenter(pool, tmp_path / "a", Schedule(1), batch=2)
+def test_training_starts_from_given_weights(people: People, tmp_path: Path) -> None:
+    first, _ = perception.train_segmenter(people, tmp_path / "a", Schedule(1), batch=2)
     again, _ = perception.train_segmenter(
-        pool, tmp_path / "b", Schedule(1), first.state_dict(), batch=2
+        people, tmp_path / "b", Schedule(1), first.state_dict(), batch=2
     )
     # one step of Adam at a fiftieth of 3e-3: close to where it started, far from a fresh network
     for name, value in again.state_dict().items():
@@ -254,9 +409,9 @@ def test_stages_that_need_a_generator_are_refused_without_one(tmp_path: Path) ->
         train_demo.run(tmp_path, ["encoder"])
 
 
-def test_trained_generator_is_read_back_with_its_teacher(tmp_path: Path) -> None:
-    network, wardrobe = Generator((16, 16), 48, 8, 64, 8, 2), AttributeMapping(8)
-    state = train_demo._Run(tmp_path, None, "cpu", None)
+def test_trained_generator_is_read_back_with_its_teacher(everybody: Crowd, tmp_path: Path) -> None:
+    network, wardrobe = _tiny(16), AttributeMapping(8, everybody.numbers)
+    state = train_demo._Run(tmp_path, None, "cpu", None, None, tmp_path, 0)
     state.weights.mkdir()
     checkpoints.save(
         network, state.weights / "generator.safetensors", train_demo.METADATA, half=True
@@ -272,21 +427,53 @@ def test_trained_generator_is_read_back_with_its_teacher(tmp_path: Path) -> None
 
 
 def test_adversarial_training_keeps_the_mapping_and_changes_the_images(
-    pool: Pool, tmp_path: Path
+    people: People, everybody: Crowd, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network, wardrobe = Generator((32, 32), 48, 8, 64, 8, 2), AttributeMapping(8)
+    network, wardrobe = _tiny(32), AttributeMapping(8, everybody.numbers)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     found, finished = adversarial.train(
-        network.requires_grad_(False), wardrobe, pool, tmp_path, Schedule(3), batch=4
+        network.requires_grad_(False), wardrobe, people, tmp_path, Schedule(3), batch=4
     )
     assert finished and (tmp_path / "adversarial-000003.png").exists()
     moved = {k for k, v in found.state_dict().items() if not torch.equal(v, before[k])}
     assert moved and all(name.startswith("synthesis.") for name in moved)
     # resumed when all is done, it comes back the same
-    again, finished = adversarial.train(
-        Generator((32, 32), 48, 8, 64, 8, 2), wardrobe, pool, tmp_path, Schedule(3), batch=4
-    )
+    again, finished = adversarial.train(_tiny(32), wardrobe, people, tmp_path, Schedule(3), batch=4)
     assert finished
     for name, value in again.state_dict().items():
         assert torch.equal(value, found.state_dict()[name]), name
+
+
+def test_the_encoder_learns_the_codes_of_its_teacher(
+    people: People, everybody: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(
+        encoder, "CONFIG", {"stages": ((8, 1), (12, 1), (16, 1), (24, 1)), "head_channels": 8}
+    )
+    network, wardrobe = _tiny(32), AttributeMapping(8, everybody.numbers)
+    fakes = make(network, wardrobe, everybody, tmp_path / "fakes.npz", 16)
+    common = (network, wardrobe, people, everybody, fakes)
+
+    def error(steps: int) -> float:
+        trained, _ = encoder.train(*common, tmp_path / str(steps), Schedule(steps), batch=8)
+        shown = people.batch(torch.arange(8))
+        with torch.no_grad():
+            known = taught(wardrobe, shown, network.num_ws)
+            return float((trained(shown.images) - known).square().mean())
+
+    assert error(60) < 0.9 * error(1)
+
+
+def test_clip_learns_which_caption_belongs_to_whom(
+    people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 16, "image_size": 32}
+    monkeypatch.setitem(clip.CONFIG, "vision_cfg", small)
+    short, _ = clip.train(people, None, tmp_path / "a", Schedule(2), batch=8)
+    parts, _ = clip.train(people, None, tmp_path / "b", Schedule(1), batch=8)
+    parts, finished = clip.train(people, None, tmp_path / "b", Schedule(2), batch=8)
+    assert finished and short.tokenizer.context_length == clip.CONTEXT_LENGTH
+    for name, value in parts.state_dict().items():
+        assert value.shape == short.state_dict()[name].shape
