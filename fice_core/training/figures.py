@@ -111,9 +111,14 @@ def _mean(images: Tensor, mask: Tensor, fallback: Tensor) -> Tensor:
     return torch.where(area >= 8, mean, fallback)
 
 
+def _cell(size: int) -> int:
+    """A 64th of an image's side in pixels: as finely as coats are cut."""
+    return max(1, size // 64)
+
+
 def _loosened(mask: Tensor, cells: int) -> Tensor:
     """A bool mask (n, 1, H, S) dilated by that many 64ths of S, with a smooth outline."""
-    low = F.max_pool2d(mask.float(), mask.shape[-1] // 64)
+    low = F.max_pool2d(mask.float(), _cell(mask.shape[-1]))
     low = F.max_pool2d(low, 2 * cells + 1, 1, cells)
     size = (mask.shape[-2], mask.shape[-1])
     return F.interpolate(low, size, mode="bilinear", align_corners=False) > 0.5
@@ -331,13 +336,13 @@ def add_coats(figures: Figures, dice: Dice) -> None:
     area = figures.images.shape[-2:]
     folds = 1 + 0.2 * dice.draw() * dice.field(12, area) + 0.1 * dice.draw() * dice.field(60, area)
     check = 0.2 * (dice.draw() - 0.6).clamp(min=0) * dice.field(24, area, 3)
-    depth = F.avg_pool2d(F.avg_pool2d(coat.float(), size // 64), 5, 1, 2)
+    depth = F.avg_pool2d(F.avg_pool2d(coat.float(), _cell(size)), 5, 1, 2)
     depth = F.interpolate(depth, area, mode="bilinear", align_corners=False)
     shade = folds * (0.55 + 0.45 * depth)
     edge = (_soft(opened) > 0) & coat
     shade = torch.where(edge, shade * dice.draw(0.5, 1.2), shade)
     figures.paint(_soft(coat) * ~keep, (colour * shade + check).clamp(0, 1), UPPER)
-    near = F.max_pool2d(figures.parts * (figures.parts < 23), size // 64)
+    near = F.max_pool2d(figures.parts * (figures.parts < 23), _cell(size))
     near = F.interpolate(F.max_pool2d(near, 2 * loose + 1, 1, loose), area, mode="nearest")
     figures.parts = torch.where(coat & (figures.parts == 0), near, figures.parts)
 

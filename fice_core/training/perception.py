@@ -48,7 +48,7 @@ SEGMENTER: dict[str, Any] = {
     "labels": CLASSES,
     "decoder_channels": 12,
 }
-BACKGROUNDS = 600  # painted before the training begins
+BACKGROUNDS = 1500  # painted, of which every scene shows a crop
 #: share of the steps that see scenes of half the size, which cost a quarter
 COARSE = 0.6
 #: one person in the frame of an edit

@@ -274,21 +274,27 @@ class Scenery:
     """Painted backgrounds, kept in memory; their crops serve as many more.
 
     Args:
-        count: of backgrounds; one takes 0.3 MB and some 40 ms to paint.
-        seed: the same count and seed give the same backgrounds.
+        count: of backgrounds. Each is painted when it is needed first, in some 20 ms, and takes 0.3 MB.
+        seed: the same seed gives the same backgrounds.
     """
 
     def __init__(self, count: int, seed: int = 0) -> None:
-        rng = np.random.default_rng([seed, 7])
-        painted = np.stack([paint(rng) for _ in range(count)])
-        self._images = torch.from_numpy(painted).permute(0, 3, 1, 2).contiguous()
+        self.count, self.seed = count, seed
+        self._painted: dict[int, Tensor] = {}
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Background `index`, (3, SIDE, SIDE) uint8."""
+        if index not in self._painted:
+            image = paint(np.random.default_rng([self.seed, 7, index]))
+            self._painted[index] = torch.from_numpy(image).permute(2, 0, 1)
+        return self._painted[index]
 
     def crops(self, count: int, size: int, generator: torch.Generator) -> Tensor:
         """Random crops (count, 3, size, size) in [0, 1], mirrored at random, in random light."""
         draw = torch.rand(count, 9, generator=generator)
         rows = []
         for one in draw.tolist():
-            image = self._images[int(one[0] * len(self._images))]
+            image = self[int(one[0] * self.count)]
             side = int(SIDE * (0.3 + 0.7 * one[1] ** 0.5))
             y, x = (int(v * (SIDE - side)) for v in one[2:4])
             part = image[:, y : y + side, x : x + side].float()

@@ -245,3 +245,4 @@ def test_scenery_is_reproducible_and_varied(scenery: Scenery) -> None:
     assert torch.equal(first, second) and first.shape == (12, 3, 48, 48)
     assert 0 <= float(first.min()) and float(first.max()) <= 1
     assert float(first.mean((1, 2, 3)).std()) > 0.02
+    assert not torch.equal(scenery[0], scenery[1])
