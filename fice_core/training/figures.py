@@ -30,7 +30,7 @@ from .dataset import Batch
 TALL = 1.75
 TORSO, THIGHS = (1, 2), (7, 8, 9, 10)
 _LIMBS = (3, 4, *range(15, 23))  # hands and arms
-#: DensePose's parts of the leg on the left of the image, which is the person's right, from above; then the other
+#: DensePose's parts of the leg on the left of the image, the person's right, from above; then the other
 _LEG_PARTS = ((9, 13, 6), (10, 14, 5))
 #: what each part is called in a mirrored image
 MIRRORED = torch.tensor([0, 1, 2, *(p + 1 if p % 2 else p - 1 for p in range(3, 25))])
@@ -264,7 +264,9 @@ def add_legs(figures: Figures, dice: Dice) -> None:
         width = torch.where(covered, loose, bare)
         heel = ((t - 0.93) / 0.07).clamp(0, 1)
         width = width + heel * dice.draw(0.05, 0.2) * half
-        short = torch.where(dice.chance(0.25), dice.draw(0.75, 1.0), 1.0)  # a foot behind or bent away
+        short = torch.where(
+            dice.chance(0.25), dice.draw(0.75, 1.0), 1.0
+        )  # a foot behind or bent away
         u = (x - axis) / width.clamp_min(1e-3)
         inside = (u.abs() < 1) & (t < short)
         shade = (0.72 + 0.28 * (1 - u * u).clamp(min=0) + light * u) * cloth
@@ -389,7 +391,10 @@ def add_bags(figures: Figures, dice: Dice) -> None:
     trunk = _is(figures.parts, *TORSO)
     there = trunk.any(3, keepdim=True).any(2, keepdim=True)
     area = trunk.sum((2, 3), keepdim=True).clamp_min(1)
-    cx, cy = (trunk * x).sum((2, 3), keepdim=True) / area, (trunk * y).sum((2, 3), keepdim=True) / area
+    cx, cy = (
+        (trunk * x).sum((2, 3), keepdim=True) / area,
+        (trunk * y).sum((2, 3), keepdim=True) / area,
+    )
     sign = torch.where(dice.chance(0.5), 1.0, -1.0)
     bx, by = cx + sign * dice.draw(0.05, 0.32), cy + dice.draw(0.0, 0.5)
     h, w = dice.draw(0.04, 0.16), dice.draw(0.05, 0.14)
@@ -397,7 +402,9 @@ def add_bags(figures: Figures, dice: Dice) -> None:
     bag = ((y - by) / h).abs() ** p + ((x - bx) / w).abs() ** p < 1
     sx = torch.where(dice.chance(0.5), cx - sign * 0.12, bx)
     run = ((by - y) / (by - cy + 0.2).clamp_min(0.05)).clamp(0, 1)
-    strap = ((x - (bx + (sx - bx) * run)).abs() < dice.draw(0.004, 0.016)) & (y < by) & (y > cy - 0.2)
+    strap = (
+        ((x - (bx + (sx - bx) * run)).abs() < dice.draw(0.004, 0.016)) & (y < by) & (y > cy - 0.2)
+    )
     head = _is(figures.classes, FACE, HAIR)
     front = (bag | (strap & (figures.cover > 0.5))) & there & ~head
     colour = street_colours((dice.count,), dice.generator)

@@ -49,8 +49,8 @@ SEGMENTER: dict[str, Any] = {
     "decoder_channels": 12,
 }
 BACKGROUNDS = 1500  # painted, of which every scene shows a crop
-#: share of the steps that see scenes of half the size, which cost a quarter
-COARSE = 0.6
+#: training grows: size of the scenes over that of the renders, share of the steps, learning rate
+STAGES = ((0.5, 0.55, 3e-3), (0.75, 0.375, 2e-3), (1.0, 0.075, 1e-3))
 #: one person in the frame of an edit
 FRAMED = Mixture(studio=0.3, roaming=0.2, crowd=0.2, occluded=0.15, empty=0.0, padded=0.06)
 
@@ -145,25 +145,34 @@ def _train(
     seed: int,
     mixture: Mixture,
 ) -> tuple[_Network, bool]:
-    """Train at half the size, then at the whole; each stage has its own checkpoint and cosine."""
+    """Train in growing sizes; each has its own checkpoint and cosine, and begins where the last one ended."""
     began = time.monotonic()
     scenery = Scenery(BACKGROUNDS, seed)
-    coarse = round(COARSE * schedule.steps)
-    first = replace(schedule, steps=coarse)
-    half = people.size // 2
-    network, finished = _train_at(
-        half, f"{name}-coarse", network, people, folder, first, batch, seed, mixture, scenery, 3e-3
-    )
-    if not finished:
-        return network, False
-    minutes = schedule.minutes
-    if minutes is not None:
-        minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
-    second = replace(schedule, steps=schedule.steps - coarse, minutes=minutes)
-    network.requires_grad_(True)
-    return _train_at(
-        people.size, name, network, people, folder, second, batch, seed + 100, mixture, scenery, 2e-3
-    )
+    done, finished = 0, True
+    for number, (part, share, rate) in enumerate(STAGES):
+        last = number == len(STAGES) - 1
+        size = round(part * people.size)
+        steps = schedule.steps - done if last else round(share * schedule.steps)
+        done += steps
+        minutes = schedule.minutes
+        if minutes is not None:
+            minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
+        network, finished = _train_at(
+            size,
+            name if last else f"{name}-{size}",
+            network.requires_grad_(True),
+            people,
+            folder,
+            replace(schedule, steps=steps, minutes=minutes),
+            batch,
+            seed + 100 * number,
+            mixture,
+            scenery,
+            rate,
+        )
+        if not finished:
+            break
+    return network, finished
 
 
 def _train_at(

@@ -35,7 +35,9 @@ def noise(rng: Rng, side: int, roughness: float = 0.6, smallest: int = 2) -> Arr
 
 def _palette(rng: Rng) -> Array:
     """Eight colours (8, 3) in [0, 255] that go together: close to a few hues, mostly dull."""
-    usual = rng.normal(rng.choice([0.08, 0.1, 0.28, 0.58]), 0.04)  # earth, skin and wood, leaves, sky
+    usual = rng.normal(
+        rng.choice([0.08, 0.1, 0.28, 0.58]), 0.04
+    )  # earth, skin and wood, leaves, sky
     hue = (np.array([usual, rng.random()]) + rng.normal(0, 0.04, (4, 2))).ravel()
     saturation = rng.beta(1.2, rng.choice([2.0, 5.0, 10.0]), 8)
     value = rng.beta(1.4, rng.choice([0.8, 1.2, 1.8]), 8)
@@ -261,7 +263,7 @@ def paint(rng: Rng) -> NDArray[np.uint8]:
     image = Image.fromarray(np.clip(relief, 0, 255).astype(np.uint8))
     if blur > 0:
         image = image.filter(ImageFilter.GaussianBlur(float(blur)))
-    y, x = np.mgrid[0:1:SIDE * 1j, 0:1:SIDE * 1j].astype(np.float32) - 0.5
+    y, x = np.mgrid[0 : 1 : SIDE * 1j, 0 : 1 : SIDE * 1j].astype(np.float32) - 0.5
     slope = rng.normal(0, 0.35, 2)
     light = np.exp(slope[0] * x + slope[1] * y)[..., None]
     lit = np.asarray(image, np.float32) * light

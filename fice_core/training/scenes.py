@@ -14,9 +14,8 @@ from torch import Tensor
 
 from .camera import lit, photographed
 from .dataset import Batch
-from .figures import MIRRORED, Dice, Figures, cut_out, dress, blur, street_colours
+from .figures import MIRRORED, Dice, Figures, blur, cut_out, dress, street_colours
 from .scenery import Scenery
-
 
 FIGURE = 1.68  # height of a whole figure over the side of its render
 
@@ -63,10 +62,11 @@ class Mixture:
 def stage(
     batch: Batch, scenery: Scenery, generator: torch.Generator, mixture: Mixture, size: int
 ) -> Scene:
-    """Scenes of `size` pixels with the people of a batch, not photographed yet; `size` divides the renders'."""
+    """Scenes of `size` pixels, at most the renders', with the people of a batch; not photographed yet."""
     n = len(batch.images)
     dice = Dice(generator, n)
-    own = cut_out(batch, size)
+    side = batch.images.shape[-1]
+    own = cut_out(batch, side // (side // size))
     people = dress(own, dice)
     backdrop = lit(scenery.crops(n, size, generator), dice, 0.5)
     walls = F.interpolate(batch.images[:, :, :4, :4].mean((2, 3), keepdim=True), (size, size))
@@ -89,16 +89,21 @@ def stage(
     front.cover = front.cover * ~dice.chance(mixture.empty)
     front.parts = front.parts * (front.cover > 0.5)
     scene.parts = torch.zeros_like(scene.parts)
+    scene.images = scene.images * _shadow(front.cover, dice)
     scene = _over(front, scene)
     rows = dice.some(mixture.occluded)
     if len(rows):
         scene.put(rows, _occluded(scene[rows], scenery, generator))
 
     stays = dice.chance(mixture.studio)
-    studio = F.avg_pool2d(batch.images, batch.images.shape[-1] // size)
+    side = own.images.shape[-1]
+    area = [size, size]
+    studio = F.interpolate(batch.images, area, mode="bilinear", antialias=True)
+    truth = torch.cat([own.classes, own.parts], 1)[..., :side, :]
+    classes, parts = F.interpolate(truth, area, mode="nearest-exact").split(1, 1)
     images = torch.where(stays, studio, scene.images)
-    classes = torch.where(stays, own.classes[..., :size, :], scene.classes)
-    parts = torch.where(stays, own.parts[..., :size, :], scene.parts)
+    classes = torch.where(stays, classes, scene.classes)
+    parts = torch.where(stays, parts, scene.parts)
     images, classes, parts = _padded(images, classes, parts, dice, mixture.padded)
     return Scene(images, classes[:, 0].long(), parts[:, 0].long(), mixture.harm)
 
@@ -119,7 +124,7 @@ def _padded(
 
 
 def photographs(scene: Scene, generator: torch.Generator) -> Scene:
-    """Two photographs of every scene (2 n), in different light and by different cameras; the second mirrored."""
+    """Two photographs of every scene (2 n), in other light and by other cameras; the second mirrored."""
     images = torch.cat([scene.images, scene.images.flip(-1)])
     classes = torch.cat([scene.classes, scene.classes.flip(-1)])
     parts = torch.cat([scene.parts, MIRRORED[scene.parts.flip(-1)]])
@@ -136,6 +141,27 @@ def _over(front: Figures, scene: Figures) -> Figures:
         torch.where(solid, front.classes, scene.classes),
         torch.where(solid, front.parts, scene.parts),
     )
+
+
+def _shadow(cover: Tensor, dice: Dice) -> Tensor:
+    """Factors (n, 1, S, S) of the light where people stand before a wall or on a ground in the sun."""
+    size = cover.shape[-1]
+    line = torch.linspace(-1, 1, size)
+    y, x = line[None, None, :, None], line[None, None, None, :]
+    feet = torch.where(cover.amax(3, keepdim=True) > 0.5, y, -1.0).amax(2, keepdim=True)
+    lying = dice.chance(0.5)
+    flat = dice.draw(-1.0, 1.0).clamp(-1, 0.7)  # length of the shadow over the height of the person
+    flat = torch.where(flat.abs() < 0.15, 0.15, flat)
+    lean = dice.draw(-1.5, 1.5)
+    on_wall = x + dice.draw(-0.25, 0.25), y + dice.draw(-0.15, 0.05)
+    on_ground = x - lean * (y - feet), feet + (y - feet) / flat
+    axes = [torch.where(lying, a, b) for a, b in zip(on_ground, on_wall, strict=True)]
+    grid = torch.stack([axis[:, 0].expand(-1, size, size) for axis in axes], -1)
+    cast = F.grid_sample(cover, grid, "bilinear", "zeros", align_corners=False)
+    if float(dice.draw()[0]) < 0.5:
+        cast = F.interpolate(F.avg_pool2d(cast, 4), [size, size], mode="bilinear")
+    depth = torch.where(dice.chance(0.4), dice.draw(0.1, 0.75), 0.0)
+    return 1 - depth * cast
 
 
 def _affine(dice: Dice, scale: Tensor, x: Tensor, y: Tensor, turn: Tensor, wide: Tensor) -> Tensor:
@@ -186,7 +212,7 @@ def _placed(figures: Figures, where: Tensor, size: int) -> Figures:
     grid = torch.stack([grid[..., 0], (grid[..., 1] + 1) / tall - 1], -1)
     pixels = torch.cat([figures.images * figures.cover, figures.cover], 1)
     labels = torch.cat([figures.classes, figures.parts], 1)
-    shrink = (where[:, 1, :2].norm(dim=1) > 1.6).nonzero()[:, 0]
+    shrink = (where[:, 1, :2].norm(dim=1) * side / size > 1.6).nonzero()[:, 0]
     moved = F.grid_sample(pixels, grid, "bilinear", "zeros", align_corners=False)
     if len(shrink):
         half = F.avg_pool2d(pixels[shrink], 2)

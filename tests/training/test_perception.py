@@ -56,20 +56,25 @@ def test_class_loss_is_small_where_the_network_is_right() -> None:
 
 
 @pytest.mark.parametrize("name", ["segmenter", "densepose", "judge"])
-def test_networks_are_trained_small_first_and_saved(
+def test_networks_are_trained_in_growing_sizes_and_saved(
     name: str, people: People, tmp_path: Path
 ) -> None:
     train = getattr(perception, f"train_{name}")
-    network, finished = train(people, tmp_path, Schedule(2), batch=2)
+    network, finished = train(people, tmp_path, Schedule(4), batch=2)
     assert finished and not network.training
-    assert (tmp_path / f"{name}-coarse.ckpt").exists() and (tmp_path / f"{name}.ckpt").exists()
+    made = {path.name for path in tmp_path.glob("*.ckpt")}
+    assert made == {
+        f"{name}-{people.size // 2}.ckpt",
+        f"{name}-{people.size * 3 // 4}.ckpt",
+        f"{name}.ckpt",
+    }
     kind = "segmenter" if name == "segmenter" else "densepose"
     checkpoints.save(network, tmp_path / "saved.safetensors", half=True)
     assert (tmp_path / "saved.safetensors").stat().st_size < 4e6
     found = getattr(checkpoints, f"load_{kind}")(tmp_path / "saved.safetensors")
     assert found.config == network.config
     # all done: it comes back the same
-    again, finished = train(people, tmp_path, Schedule(2), batch=2)
+    again, finished = train(people, tmp_path, Schedule(4), batch=2)
     assert finished
     for key, value in again.state_dict().items():
         assert torch.equal(value, network.state_dict()[key]), key

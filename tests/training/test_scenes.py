@@ -179,8 +179,8 @@ def test_scenes_have_images_and_truth_of_their_size(scenery: Scenery) -> None:
     assert torch.equal(first.images, again.images) and torch.equal(first.classes, again.classes)
     assert first.images.shape == (6, 3, SIZE, SIZE)
     assert first.classes.shape == first.parts.shape == (6, SIZE, SIZE)
-    assert 0 <= int(first.classes.min()) and int(first.classes.max()) < len(CLASSES)
-    assert 0 <= int(first.parts.min()) and int(first.parts.max()) <= 24
+    assert int(first.classes.min()) >= 0 and int(first.classes.max()) < len(CLASSES)
+    assert int(first.parts.min()) >= 0 and int(first.parts.max()) <= 24
     assert bool(first.classes.any()) and bool(torch.isfinite(first.images).all())
 
 
@@ -206,7 +206,9 @@ def test_beyond_the_photo_its_border_is_repeated_and_nobody_stands() -> None:
 
 def test_studio_scenes_are_the_renders(scenery: Scenery) -> None:
     batch = people(3)
-    scene = stage(batch, scenery, torch.Generator().manual_seed(0), Mixture(studio=1.0, padded=0), SIZE)
+    scene = stage(
+        batch, scenery, torch.Generator().manual_seed(0), Mixture(studio=1.0, padded=0), SIZE
+    )
     assert torch.equal(scene.images, batch.images)
     assert torch.equal(scene.classes, batch.classes) and torch.equal(scene.parts, batch.parts)
 
@@ -243,6 +245,6 @@ def test_scenery_is_reproducible_and_varied(scenery: Scenery) -> None:
     again = Scenery(6, 1)
     first, second = (s.crops(12, 48, torch.Generator().manual_seed(2)) for s in (scenery, again))
     assert torch.equal(first, second) and first.shape == (12, 3, 48, 48)
-    assert 0 <= float(first.min()) and float(first.max()) <= 1
+    assert float(first.min()) >= 0 and float(first.max()) <= 1
     assert float(first.mean((1, 2, 3)).std()) > 0.02
     assert not torch.equal(scenery[0], scenery[1])
