@@ -335,7 +335,7 @@ def add_coats(figures: Figures, dice: Dice) -> None:
     opened = (x - centre - dice.draw(-0.02, 0.02)).abs() < torch.maximum(opening, collar)
     coat &= ~keep & ~opened & rows.any(2, keepdim=True)
     colour = street_colours((dice.count,), dice.generator)
-    area = figures.images.shape[-2:]
+    area = (figures.images.shape[-2], figures.images.shape[-1])
     folds = 1 + 0.2 * dice.draw() * dice.field(12, area) + 0.1 * dice.draw() * dice.field(60, area)
     check = 0.2 * (dice.draw() - 0.6).clamp(min=0) * dice.field(24, area, 3)
     depth = F.avg_pool2d(F.avg_pool2d(coat.float(), _cell(size)), 5, 1, 2)

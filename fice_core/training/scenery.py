@@ -30,7 +30,7 @@ def noise(rng: Rng, side: int, roughness: float = 0.6, smallest: int = 2) -> Arr
         grid = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
         total += weight * np.asarray(grid.resize((side, side), Image.Resampling.BICUBIC))
         cells, weight = cells * 2, weight * roughness
-    return (total - total.mean()) / (total.std() + 1e-6)
+    return np.asarray((total - total.mean()) / (total.std() + 1e-6))
 
 
 def _palette(rng: Rng) -> Array:
@@ -269,7 +269,7 @@ def paint(rng: Rng) -> NDArray[np.uint8]:
     lit = np.asarray(image, np.float32) * light
     if rng.random() < 0.4:
         lit *= np.where(noise(rng, SIDE, 0.5)[..., None] > rng.normal(), 1, rng.uniform(0.35, 0.9))
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)
 
 
 class Scenery:
