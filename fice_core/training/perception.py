@@ -43,7 +43,7 @@ SEGMENTER: dict[str, Any] = {
     "width": 12,
     "blocks": (1, 2, 2, 1),
     "aspp_channels": 32,
-    "aspp_rates": (3, 8),
+    "aspp_rates": (4, 12),
     "dropout": 0.1,
     "labels": CLASSES,
     "decoder_channels": 12,
