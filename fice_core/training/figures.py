@@ -164,9 +164,8 @@ def cut_out(batch: Batch, size: int) -> Figures:
     return Figures(*(F.pad(x, below) for x in (images, cover, classes, parts)))
 
 
-def street_colours(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+def street_colours(n: int, generator: torch.Generator) -> Tensor:
     """Random colours of clothes (n, 3, 1, 1), mostly dull, often black, white or blue."""
-    n = shape[0]
     value = torch.rand(n, 1, 1, 1, generator=generator)
     chroma = torch.randn(n, 3, 1, 1, generator=generator)
     chroma = chroma - chroma.mean(1, keepdim=True)
@@ -193,7 +192,7 @@ def recolour(figures: Figures, dice: Dice) -> None:
         grey = image.mean(1, keepdim=True)
         mean = _mean(grey.expand(-1, 3, -1, -1), mask, few.draw(0.3, 0.6))[:, :1]
         relief = (grey / mean.clamp_min(0.05)).clamp(0, 2.5) ** few.draw(0.3, 1.3)
-        base = street_colours((len(rows),), dice.generator)
+        base = street_colours(len(rows), dice.generator)
         cells = 3 if float(few.draw()[0]) < 0.6 else 24
         field = few.draw(0, 1) ** 3 * 0.35 * few.field(cells, (size, size), 3)
         top[rows] = torch.where(mask, (base * relief + field).clamp(0, 1), image)
@@ -219,7 +218,7 @@ def add_legs(figures: Figures, dice: Dice) -> None:
     robe = _is(classes, DRESS, UPPER).float().mean((2, 3), keepdim=True) > 0.05
     dressed = robe & (worn.float().mean((2, 3), keepdim=True) < 0.02)
     one_piece = _is(classes, DRESS).any(3, keepdim=True).any(2, keepdim=True) | dice.chance(0.25)
-    any_colour = street_colours((n,), dice.generator)
+    any_colour = street_colours(n, dice.generator)
     lower = torch.where(dice.chance(0.8), _mean(images, worn, any_colour), any_colour)
     robe_colour = _mean(images, _is(classes, DRESS, UPPER), any_colour)
     skin = _mean(
@@ -228,7 +227,7 @@ def add_legs(figures: Figures, dice: Dice) -> None:
         dice.draw(0.2, 0.8).expand(-1, 3, -1, -1),
     )
     tights = dice.chance(0.25)
-    leg = torch.where(tights, street_colours((n,), dice.generator), skin * dice.draw(0.75, 1.1))
+    leg = torch.where(tights, street_colours(n, dice.generator), skin * dice.draw(0.75, 1.1))
 
     length = dice.draw(0.62, 0.74) * (half / 0.19).clamp(0.75, 1.1)
     t = y / length  # 0 at the edge of the render, 1 at the soles
@@ -236,7 +235,7 @@ def add_legs(figures: Figures, dice: Dice) -> None:
     hem = torch.where(skirt, dice.draw(0.02, 0.8), dice.draw(0.55, 1.0).clamp(max=0.97))
     boots = torch.where(dice.chance(0.4), dice.draw(0.4, 0.9), dice.draw(0.92, 0.97))
     wide = dice.draw(0, 1) ** 2  # of trousers
-    shoe = street_colours((n,), dice.generator)
+    shoe = street_colours(n, dice.generator)
     step = dice.draw(-0.35, 0.35) * half  # where the feet stand, beside the hips
     cloth = 1 + 0.1 * dice.draw() * dice.field(40, (len(y), side))
     cloth = cloth * (1 + 0.14 * dice.draw() * dice.field(9, (len(y), side)))
@@ -334,7 +333,7 @@ def add_coats(figures: Figures, dice: Dice) -> None:
     collar = (0.09 - (y - top) * dice.draw(0.25, 0.8)).clamp(min=0)
     opened = (x - centre - dice.draw(-0.02, 0.02)).abs() < torch.maximum(opening, collar)
     coat &= ~keep & ~opened & rows.any(2, keepdim=True)
-    colour = street_colours((dice.count,), dice.generator)
+    colour = street_colours(dice.count, dice.generator)
     area = (figures.images.shape[-2], figures.images.shape[-1])
     folds = 1 + 0.2 * dice.draw() * dice.field(12, area) + 0.1 * dice.draw() * dice.field(60, area)
     check = 0.2 * (dice.draw() - 0.6).clamp(min=0) * dice.field(24, area, 3)
@@ -367,7 +366,7 @@ def add_headwear(figures: Figures, dice: Dice) -> None:
 
     def worn(mask: Tensor, share: float, label: int) -> None:
         mask = mask & dice.chance(share)
-        colour = street_colours((dice.count,), dice.generator)
+        colour = street_colours(dice.count, dice.generator)
         shade = 1 + 0.3 * (x - middle) / wide.clamp_min(0.02) * dice.draw(-1, 1)
         figures.paint(_soft(mask), (colour * shade).clamp(0, 1), label)
 
@@ -407,7 +406,7 @@ def add_bags(figures: Figures, dice: Dice) -> None:
     )
     head = _is(figures.classes, FACE, HAIR)
     front = (bag | (strap & (figures.cover > 0.5))) & there & ~head
-    colour = street_colours((dice.count,), dice.generator)
+    colour = street_colours(dice.count, dice.generator)
     size = (figures.images.shape[-2], figures.images.shape[-1])
     shade = 1 + 0.2 * dice.draw(-1, 1) * (x - bx) / w + 0.12 * dice.field(20, size)
     mask = _soft(front)

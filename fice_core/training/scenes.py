@@ -245,7 +245,7 @@ def _occluded(scene: Figures, scenery: Scenery, generator: torch.Generator) -> F
     for k, shape in enumerate((bar, box, strands, leaves)):
         mask |= (kind == k) & shape
     alpha = blur(mask.float())
-    plain = street_colours((n,), generator) * (1 + 0.3 * dice.field(6, (size, size)))
+    plain = street_colours(n, generator) * (1 + 0.3 * dice.field(6, (size, size)))
     thing = torch.where(dice.chance(0.5), plain, scenery.crops(n, size, generator))
     images = torch.lerp(scene.images, thing.clamp(0, 1), alpha)
     glare = dice.draw(0.05, 0.45) * scenery.crops(n, size, generator)

@@ -60,7 +60,7 @@ def test_networks_are_trained_in_growing_sizes_and_saved(
     name: str, people: People, tmp_path: Path
 ) -> None:
     train = getattr(perception, f"train_{name}")
-    network, finished = train(people, tmp_path, Schedule(4), batch=2)
+    network, finished = train(people, tmp_path, Schedule(8), batch=2)
     assert finished and not network.training
     made = {path.name for path in tmp_path.glob("*.ckpt")}
     assert made == {
@@ -74,7 +74,7 @@ def test_networks_are_trained_in_growing_sizes_and_saved(
     found = getattr(checkpoints, f"load_{kind}")(tmp_path / "saved.safetensors")
     assert found.config == network.config
     # all done: it comes back the same
-    again, finished = train(people, tmp_path, Schedule(4), batch=2)
+    again, finished = train(people, tmp_path, Schedule(8), batch=2)
     assert finished
     for key, value in again.state_dict().items():
         assert torch.equal(value, network.state_dict()[key]), key
