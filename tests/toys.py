@@ -5,7 +5,7 @@ from torch import nn
 
 from fice_core.inversion.targets import Targets
 from fice_core.models import Models
-from fice_core.networks.segmenter import Regions
+from fice_core.networks.segmenter import CLASSES, Regions
 from fice_core.networks.stylegan2 import HeldFeatures
 from fice_core.settings import EditSettings
 
@@ -116,6 +116,11 @@ class ToyDensePose(nn.Module):
 
 class ToySegmenter(nn.Module):
     """Body is rows 3 to 6 of columns 2 to 5, head is above it."""
+
+    labels = CLASSES
+
+    def classes(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self(images)._asdict()
 
     def forward(self, images: torch.Tensor) -> Regions:
         light = 0.05 * torch.sigmoid(images.mean(dim=1, keepdim=True))

@@ -262,7 +262,9 @@ _SENTENCES = {
     "generator": _generator,
     "encoder": lambda config: f"{config['num_styles']} styles, {config['style_dim']}",
     "densepose": lambda config: f"R{3 * sum(config['blocks']) + 2}-FPN, {config['head']} head",
-    "segmenter": lambda config: f"ResNet-{3 * sum(config['blocks']) + 2}, 3 classes",
+    "segmenter": lambda config: (
+        f"ResNet-{3 * sum(config['blocks']) + 2}, {len(config.get('labels') or '123')} classes"
+    ),
     "clip": _clip,
     "sam": _sam,
 }

@@ -8,7 +8,7 @@ import torch
 from ..errors import FiceError
 from ..extraction.anatomy import BodyRegions, find_body_regions
 from ..extraction.background import generator_background, is_out_of_domain, replace_background
-from ..extraction.extractors import encode_latent, extract_pose, segment_regions, synthesize
+from ..extraction.extractors import encode_latent, extract_pose, segment_classes, synthesize
 from ..extraction.prompts import encode
 from ..framing import Frame
 from ..inversion.refinement import refine_latent
@@ -18,7 +18,7 @@ from ..inversion.trace import Trace
 from ..masks.garment import allowed_mask
 from ..models import Models
 from ..networks.clip import Clip
-from ..networks.segmenter import Regions
+from ..networks.segmenter import Regions, regions_of
 from ..ops.batching import broadcast_count
 from ..persons.selection import choose_frame
 from ..settings import EditSettings
@@ -48,6 +48,7 @@ class Preparation(NamedTuple):
         frames: of each edit.
         framed: the photos in their frames, with their own background.
         regions: of `framed`.
+        classes: all soft masks of the segmenter in `framed`, by name; `regions` are their sums.
         replaced: whether the targets show another background than the photo.
         targets: of the inversion.
         body: regions of the body in the photo.
@@ -61,6 +62,7 @@ class Preparation(NamedTuple):
     frames: list[Frame]
     framed: torch.Tensor
     regions: Regions
+    classes: dict[str, torch.Tensor]
     replaced: list[bool]
     targets: Targets
     body: BodyRegions
@@ -94,7 +96,8 @@ def prepare(
         mask = mask.detach().to(torch.float32).clamp(0, 1).expand(len(photos), -1, -1, -1)
     frames = _frames(models, photos, settings, frames)
     framed = _framed(photos, frames, models)
-    regions = segment_regions(models.segmenter, framed, settings.max_batch)
+    classes = segment_classes(models.segmenter, framed, settings.max_batch)
+    regions = regions_of(classes)
     w_plus, shown, replaced = _encode(models, framed, regions, settings)
     parts = extract_pose(models.densepose, shown, settings.max_batch)
     body = find_body_regions(parts, regions)
@@ -122,6 +125,7 @@ def prepare(
         frames=[frames[i] for i in photo.tolist()],
         framed=framed[photo],
         regions=Regions(*(region[photo] for region in regions)),
+        classes={name: soft[photo] for name, soft in classes.items()},
         replaced=replaced[photo].tolist(),
         targets=Targets(
             images=shown[photo],

@@ -55,6 +55,19 @@ def segment_regions(
     return Regions(*stacked.split(1, dim=1))
 
 
+def segment_classes(
+    segmenter: Segmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
+) -> dict[str, torch.Tensor]:
+    """Soft masks of every class that the segmenter tells apart, (N, 1, H, W) each; they sum to 1.
+
+    `regions_of` adds them up to background, body and head. `images` are (N, 3, H, W) in [0, 1].
+    """
+    stacked = in_batches(
+        lambda batch: torch.cat([*segmenter.classes(batch).values()], dim=1), images, max_batch
+    )
+    return dict(zip(segmenter.labels, stacked.split(1, dim=1), strict=True))
+
+
 def extract_body_regions(
     densepose: DensePose, segmenter: Segmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
 ) -> BodyRegions:

@@ -1,12 +1,14 @@
 """DeepLabV3 on a dilated ResNet (Chen et al. 2017): soft masks of background, body and head.
 
-Parameter names are those of torchvision's `deeplabv3_resnet50`.
+Parameter names are those of torchvision's `deeplabv3_resnet50`. A network may tell more classes apart, of
+which background, body and head are sums, and may have the decoder of DeepLabV3+ (Chen et al. 2018).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,6 +17,8 @@ from ..ops.resize import interpolate
 from .resnet import EXPANSION, AtrousPyramid, ConvolutionNorm, DilatedBottleneck, initialize
 
 CLASSES = ("background", "body", "head")
+#: the named classes that are parts of the head; every other one except the background is of the body
+HEAD = ("head", "face", "hair")
 
 
 class Regions(NamedTuple):
@@ -62,6 +66,28 @@ class DilatedResNet(nn.Module):
         return x
 
 
+class FineFeatures(nn.Module):
+    """DeepLabV3+'s decoder: the pyramid at a quarter of the image's size, with fine features beside it.
+
+    Args:
+        fine_channels: of the first stage's features.
+        reduced: channels to which they are reduced first.
+    """
+
+    def __init__(self, fine_channels: int, reduced: int) -> None:
+        super().__init__()
+        self.reduce = nn.Sequential(
+            nn.Conv2d(fine_channels, reduced, 1, bias=False),
+            ConvolutionNorm(reduced),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor, fine: Tensor) -> Tensor:
+        """(N, C, H/8, W/8) and (N, F, H/4, W/4) -> (N, C + reduced, H/4, W/4)."""
+        large = interpolate(x, (fine.shape[-2], fine.shape[-1]))
+        return torch.cat([large, self.reduce(fine)], 1)
+
+
 class Segmenter(nn.Module):
     """Soft segmentation of an image of a person.
 
@@ -71,9 +97,14 @@ class Segmenter(nn.Module):
         stem_channels, width, blocks: of the ResNet; stage i has inner width `width * 2**i`.
         aspp_channels, aspp_rates: of the atrous spatial pyramid.
         dropout: probability after the pyramid, in training only.
+        labels: names of the output channels of a network that tells more classes apart: background, at
+            least one of `HEAD`, and at least one more, which is a part of the body. Empty for the three
+            of `class_order`.
+        decoder_channels: channels of the fine features in DeepLabV3+'s decoder; 0 for no decoder.
 
     Raises:
-        ValueError: class_order is not a permutation of background, body and head.
+        ValueError: class_order is not a permutation of background, body and head, or `labels` repeats a
+            name or has no background, head or body.
     """
 
     def __init__(
@@ -85,10 +116,17 @@ class Segmenter(nn.Module):
         aspp_channels: int = 256,
         aspp_rates: Sequence[int] = (12, 24, 36),
         dropout: float = 0.5,
+        labels: Sequence[str] = (),
+        decoder_channels: int = 0,
     ) -> None:
         super().__init__()
         if sorted(class_order) != sorted(CLASSES):
             raise ValueError(f"class_order must be an order of {CLASSES}, got {tuple(class_order)}")
+        if labels and (len(set(labels)) < len(labels) or {*map(_group, labels)} != {*CLASSES}):
+            raise ValueError(
+                f"labels must be different names with background, one of {HEAD} and a part of the body, "
+                f"got {tuple(labels)}"
+            )
         self.config = {
             "class_order": list(class_order),
             "stem_channels": stem_channels,
@@ -98,27 +136,43 @@ class Segmenter(nn.Module):
             "aspp_rates": list(aspp_rates),
             "dropout": dropout,
         }
-        self.class_order = tuple(class_order)
+        if labels:
+            self.config["labels"] = list(labels)
+        if decoder_channels:
+            self.config["decoder_channels"] = decoder_channels
+        self.labels = tuple(labels or class_order)
         self.backbone = DilatedResNet(stem_channels, width, blocks)
         project = [ConvolutionNorm(aspp_channels), nn.ReLU(inplace=True), nn.Dropout(dropout)]
         self.classifier = nn.Sequential(
             AtrousPyramid(
                 self.backbone.out_channels, aspp_channels, aspp_rates, ConvolutionNorm, project
             ),
-            nn.Conv2d(aspp_channels, aspp_channels, 3, padding=1, bias=False),
+            nn.Conv2d(aspp_channels + decoder_channels, aspp_channels, 3, padding=1, bias=False),
             ConvolutionNorm(aspp_channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(aspp_channels, len(CLASSES), 1),
+            nn.Conv2d(aspp_channels, len(self.labels), 1),
+        )
+        self.decoder = (
+            FineFeatures(width * EXPANSION, decoder_channels) if decoder_channels else None
         )
         initialize(self)
 
     def logits(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) in [0, 1] -> logits (N, 3, H, W) in `class_order`.
+        """images (N, 3, H, W) in [0, 1] -> logits (N, C, H, W) in the order of `labels`.
 
         The network was trained on plain RGB, so the input is not normalised.
         """
-        low = self.classifier(self.backbone(images))
-        return interpolate(low, (images.shape[-2], images.shape[-1]))
+        return interpolate(self.coarse_logits(images), (images.shape[-2], images.shape[-1]))
+
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """`logits` as the last layer gives them: at 1/8 of the images' size, 1/4 with a decoder."""
+        if self.decoder is None:
+            low: Tensor = self.classifier(self.backbone(images))
+        else:
+            # The decoder goes between the pyramid and the layers that classify.
+            _, fine, *_, deep = self.backbone.features(images)
+            low = self.classifier[1:](self.decoder(self.classifier[0](deep), fine))
+        return low
 
     def features(self, images: Tensor, count: int) -> list[Tensor]:
         """The first `count` feature maps (N, C, h, w) >= 0 of images (N, 3, H, W) in [0, 1].
@@ -130,8 +184,12 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Regions:
         """images (N, 3, H, W) in [0, 1] -> Regions, each (N, 1, H, W)."""
+        return regions_of(self.classes(images))
+
+    def classes(self, images: Tensor) -> dict[str, Tensor]:
+        """images (N, 3, H, W) in [0, 1] -> soft maps (N, 1, H, W) of all `labels`; they sum to 1."""
         maps = self.logits(images).softmax(1).split(1, dim=1)
-        return Regions(**dict(zip(self.class_order, maps, strict=True)))
+        return dict(zip(self.labels, maps, strict=True))
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -143,6 +201,21 @@ class Segmenter(nn.Module):
         training = ("loss.", "aux_classifier.")
         used = {key: value for key, value in state_dict.items() if not key.startswith(training)}
         return super().load_state_dict(used, strict, assign)
+
+
+def _group(label: str) -> str:
+    """The one of `CLASSES` that a named class is a part of."""
+    if label == "background":
+        return label
+    return "head" if label in HEAD else "body"
+
+
+def regions_of(classes: Mapping[str, Tensor]) -> Regions:
+    """Background, body and head as sums of named maps, (N, 1, H, W) each."""
+    groups: dict[str, list[Tensor]] = {name: [] for name in CLASSES}
+    for label, classified in classes.items():
+        groups[_group(label)].append(classified)
+    return Regions(**{name: sum(maps[1:], maps[0]) for name, maps in groups.items()})
 
 
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:

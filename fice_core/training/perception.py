@@ -1,8 +1,10 @@
-"""Trains the demonstration DensePose and segmenter on the renderer's ground truth."""
+"""Trains DensePose, segmenter and judge of the bundled set on rendered people, for photographs too."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,17 +14,18 @@ from torch import Tensor, nn
 
 from ..networks.densepose import DensePose
 from ..networks.segmenter import Segmenter
+from ..people.classes import CLASSES
+from .dataset import People
 from .loop import Schedule, Weights, fast_bf16, fit
-from .pool import Batch, Pool
-from .scenes import stage
+from .scenery import Scenery
+from .scenes import Mixture, Scene, photographs, stage
 
 _Network = TypeVar("_Network", bound=nn.Module)
-_Place = Callable[[Batch, torch.Generator], Batch]
 
 DENSEPOSE: dict[str, Any] = {
-    "stem_channels": 12,
-    "width": 12,
-    "blocks": (1, 1, 1, 1),
+    "stem_channels": 16,
+    "width": 14,
+    "blocks": (1, 2, 2, 1),
     "fpn_channels": 32,
     "decoder_channels": 32,
     "head_convs": 2,
@@ -30,157 +33,177 @@ DENSEPOSE: dict[str, Any] = {
 }
 JUDGE: dict[str, Any] = {
     **DENSEPOSE,
-    "stem_channels": 16,
-    "width": 8,
-    "blocks": (1, 2, 1, 1),
+    "stem_channels": 20,
+    "width": 10,
+    "blocks": (2, 2, 3, 2),
     "head_channels": 40,
 }
 SEGMENTER: dict[str, Any] = {
     "stem_channels": 12,
-    "width": 10,
-    "blocks": (1, 1, 1, 1),
+    "width": 12,
+    "blocks": (1, 2, 2, 1),
     "aspp_channels": 32,
-    "aspp_rates": (2, 4, 6),
+    "aspp_rates": (4, 12),
+    "dropout": 0.1,
+    "labels": CLASSES,
+    "decoder_channels": 12,
 }
-
-
-def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Images with random blur, noise and tint, the differences between generated and rendered images."""
-    n, _, height, width = images.shape
-
-    def draw(low: float, high: float) -> Tensor:
-        return torch.rand(n, 1, 1, 1, generator=generator) * (high - low) + low
-
-    blurred = F.interpolate(F.avg_pool2d(images, 2), size=(height, width), mode="bilinear")
-    images = torch.lerp(images, blurred, draw(-0.5, 1.0).clamp_min(0))
-    images = images + torch.randn(images.shape, generator=generator) * draw(-0.03, 0.06).clamp_min(
-        0
-    )
-    tint = torch.rand(n, 3, 1, 1, generator=generator) * 0.2 + 0.9
-    return images * tint
-
-
-def _studio(figures: Batch, generator: torch.Generator) -> Batch:
-    """The figures in front of their own wall."""
-    return figures
-
-
-def _any_background(figures: Batch, generator: torch.Generator) -> Batch:
-    """The figures in the generator's framing, half of them in front of another background."""
-    return stage(figures, generator, studio=0.5, roaming=0.0, crowd=0.2)
+BACKGROUNDS = 1500  # painted, of which every scene shows a crop
+#: training grows: size of the scenes over that of the renders, share of the steps, learning rate
+STAGES = ((0.5, 0.55, 3e-3), (0.75, 0.375, 2e-3), (1.0, 0.075, 1e-3))
+#: one person in the frame of an edit
+FRAMED = Mixture(studio=0.3, roaming=0.2, crowd=0.2, occluded=0.15, empty=0.0, padded=0.06)
 
 
 def train_densepose(
-    pool: Pool,
+    people: People,
     folder: Path,
     schedule: Schedule,
     start: Weights = None,
-    batch: int = 24,
+    batch: int = 16,
     seed: int = 0,
 ) -> tuple[DensePose, bool]:
     """Train the part network of edits, by cross-entropy of labels and foreground.
 
     Returns the averaged network, and whether all steps are done.
     """
-    return _train_parts(
-        "densepose", DENSEPOSE, pool, folder, schedule, start, batch, seed + 10, _any_background
-    )
+    network = _begin(DensePose, DENSEPOSE, seed + 10, start)
+    return _train("densepose", network, people, folder, schedule, batch, seed + 10, FRAMED)
 
 
 def train_judge(
-    pool: Pool,
+    people: People,
     folder: Path,
     schedule: Schedule,
     start: Weights = None,
-    batch: int = 24,
+    batch: int = 16,
     seed: int = 0,
 ) -> tuple[DensePose, bool]:
     """Train a part network of another architecture and seed for evaluation only.
 
     Edits do not use it, so they are not optimised for it. Returns as `train_densepose`.
     """
-    return _train_parts("judge", JUDGE, pool, folder, schedule, start, batch, seed + 12, _studio)
-
-
-def _train_parts(
-    name: str,
-    config: dict[str, Any],
-    pool: Pool,
-    folder: Path,
-    schedule: Schedule,
-    start: Weights,
-    batch: int,
-    seed: int,
-    place: _Place,
-) -> tuple[DensePose, bool]:
-    generator, network = _begin(DensePose, config, seed, start)
-
-    def loss(images: Tensor, figures: Batch) -> Tensor:
-        charts = network._predict(images, ("ann_index", "index_uv"))
-        size = charts[0].shape[-1]
-        labels = F.interpolate(
-            figures.labels[:, None].float(), size=(size, size), mode="nearest-exact"
-        )[:, 0].long()
-        coarse = F.cross_entropy(charts[0].float(), (labels > 0).long())
-        return coarse + F.cross_entropy(charts[1].float(), labels)
-
-    return _train(name, network, loss, pool, folder, schedule, batch, generator, place)
+    network = _begin(DensePose, JUDGE, seed + 12, start)
+    mild = replace(FRAMED, studio=0.5, harm=0.6)
+    return _train("judge", network, people, folder, schedule, batch, seed + 12, mild)
 
 
 def train_segmenter(
-    pool: Pool,
+    people: People,
     folder: Path,
     schedule: Schedule,
     start: Weights = None,
-    batch: int = 24,
+    batch: int = 16,
     seed: int = 0,
 ) -> tuple[Segmenter, bool]:
-    """Train the segmenter, by cross-entropy with the renderer's soft regions.
+    """Train the segmenter, by cross-entropy of the named classes.
 
-    Figures are placed anywhere in a scene, because this network also detects persons in photos. Returns
-    the averaged network, and whether all steps are done.
+    People are of any size and anywhere in a scene, because this network also detects persons in photos.
+    Returns the averaged network, and whether all steps are done.
     """
-    generator, network = _begin(Segmenter, SEGMENTER, seed + 11, start)
+    network = _begin(Segmenter, SEGMENTER, seed + 11, start)
+    return _train("segmenter", network, people, folder, schedule, batch, seed + 11, Mixture())
 
-    def loss(images: Tensor, figures: Batch) -> Tensor:
-        background = (1 - figures.body - figures.head).clamp_min(0)
-        truth = torch.cat([background, figures.body, figures.head], 1)
-        logits = network.logits(images).float()
-        return -(truth * logits.log_softmax(1)).sum(1).mean()
 
-    return _train("segmenter", network, loss, pool, folder, schedule, batch, generator, stage)
+def class_loss(network: Segmenter, scene: Scene) -> Tensor:
+    """Mean cross-entropy of the named classes at every second pixel of every second row."""
+    classes = scene.classes[:, ::2, ::2]
+    size = (classes.shape[-2], classes.shape[-1])
+    low = network.coarse_logits(scene.images).float()
+    logits = F.interpolate(low, size, mode="bilinear", align_corners=False)
+    return F.cross_entropy(logits, classes)
+
+
+def part_loss(network: DensePose, scene: Scene) -> Tensor:
+    """Mean cross-entropy of the parts, and of the person against the background."""
+    coarse, fine = network._predict(scene.images, ("ann_index", "index_uv"))
+    size = (fine.shape[-2], fine.shape[-1])
+    small = F.interpolate(scene.parts[:, None].float(), size=size, mode="nearest-exact")
+    parts = small[:, 0].long()
+    person = F.cross_entropy(coarse.float(), (parts > 0).long())
+    return person + F.cross_entropy(fine.float(), parts)
 
 
 def _begin(
     cls: Callable[..., _Network], config: dict[str, Any], seed: int, start: Weights
-) -> tuple[torch.Generator, _Network]:
+) -> _Network:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = cls(**config)
     if start is not None:
         network.load_state_dict(start)
-    return torch.Generator().manual_seed(seed), network
+    return network
 
 
 def _train(
     name: str,
     network: _Network,
-    loss: Callable[[Tensor, Batch], Tensor],
-    pool: Pool,
+    people: People,
     folder: Path,
     schedule: Schedule,
     batch: int,
-    generator: torch.Generator,
-    place: _Place,
+    seed: int,
+    mixture: Mixture,
 ) -> tuple[_Network, bool]:
-    """Train a network with AdamW, a cosine schedule, degraded images and averaged weights."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-3)
+    """Train in growing sizes; each has its own checkpoint and cosine, and begins where the last one ended."""
+    began = time.monotonic()
+    scenery = Scenery(BACKGROUNDS, seed)
+    done, finished = 0, True
+    for number, (part, share, rate) in enumerate(STAGES):
+        last = number == len(STAGES) - 1
+        size = round(part * people.size)
+        steps = schedule.steps - done if last else round(share * schedule.steps)
+        done += steps
+        minutes = schedule.minutes
+        if minutes is not None:
+            minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
+        network, finished = _train_at(
+            size,
+            name if last else f"{name}-{size}",
+            network.requires_grad_(True),
+            people,
+            folder,
+            replace(schedule, steps=steps, minutes=minutes),
+            batch,
+            seed + 100 * number,
+            mixture,
+            scenery,
+            rate,
+        )
+        if not finished:
+            break
+    return network, finished
+
+
+def _train_at(
+    size: int,
+    name: str,
+    network: _Network,
+    people: People,
+    folder: Path,
+    schedule: Schedule,
+    batch: int,
+    seed: int,
+    mixture: Mixture,
+    scenery: Scenery,
+    rate: float,
+) -> tuple[_Network, bool]:
+    """Train with AdamW, a cosine schedule and averaged weights on scenes of `size` pixels.
+
+    Each scene gives two photographs of a batch.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    network = network.to(memory_format=torch.channels_last)  # a third faster on CPUs
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-3)
+    batches = people.batches(batch // 2, generator)
 
     def objective() -> tuple[Tensor, dict[str, Tensor]]:
-        figures = pool.batch(torch.randint(len(pool), (batch,), generator=generator))
-        figures = place(figures, generator)
+        scene = photographs(stage(next(batches), scenery, generator, mixture, size), generator)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
-            value = loss(degrade(figures.images, generator), figures)
+            if isinstance(network, Segmenter):
+                value = class_loss(network, scene)
+            else:
+                value = part_loss(network, scene)  # type: ignore[arg-type]
         return value, {"loss": value.detach()}
 
     return fit(

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.models.segmentation import deeplabv3_resnet50
 
+from fice_core import checkpoints
+from fice_core.acceleration.fusion import fuse_for_inference
 from fice_core.errors import FiceError
 from fice_core.networks.segmenter import Segmenter, infer_config
 
@@ -174,3 +176,62 @@ def test_other_numbers_of_classes_are_refused():
     state = tiny().state_dict() | {"classifier.4.weight": torch.zeros(21, 4, 1, 1)}
     with pytest.raises(FiceError, match="21 classes"):
         infer_config(state)
+
+
+NAMED = ("background", "face", "upper", "hair", "arms")
+
+
+def test_regions_are_sums_of_the_named_classes():
+    network = tiny(labels=NAMED)
+    images = random_images(2, 3, 32, 24)
+    classes, regions = network.classes(images), network(images)
+    assert tuple(classes) == NAMED
+    torch.testing.assert_close(sum(classes.values()), torch.ones(2, 1, 32, 24))
+    assert torch.equal(regions.background, classes["background"])
+    assert torch.equal(regions.head, classes["face"] + classes["hair"])
+    assert torch.equal(regions.body, classes["upper"] + classes["arms"])
+
+
+def test_three_classes_are_their_own_regions():
+    network, images = tiny(class_order=("head", "body", "background")), random_images(1, 3, 32, 32)
+    regions, maps = network(images), network.logits(images).softmax(1)
+    assert torch.equal(torch.cat([regions.head, regions.body, regions.background], 1), maps)
+    assert all(torch.equal(network.classes(images)[n], m) for n, m in regions._asdict().items())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [("background", "upper"), ("background", "face"), ("face", "upper"),
+     ("background", "face", "upper", "upper")],
+)  # fmt: skip
+def test_labels_without_a_region_are_refused(labels):
+    with pytest.raises(ValueError, match="labels"):
+        tiny(labels=labels)
+
+
+def test_decoder_adds_fine_features():
+    network, images = tiny(labels=NAMED, decoder_channels=3), random_images(1, 3, 64, 48)
+    assert network.coarse_logits(images).shape == (1, 5, 16, 12)
+    assert tiny(labels=NAMED).coarse_logits(images).shape == (1, 5, 8, 6)
+    assert network.logits(images).shape == (1, 5, 64, 48)
+    # without its fine features, it sees less
+    before = network.logits(images)
+    torch.nn.init.zeros_(network.decoder.reduce[0].weight)
+    assert not torch.allclose(network.logits(images), before)
+
+
+def test_named_classes_and_decoder_are_saved(tmp_path):
+    network = tiny(labels=NAMED, decoder_channels=3)
+    checkpoints.save(network, tmp_path / "named.safetensors")
+    found = checkpoints.load_segmenter(tmp_path / "named.safetensors")
+    images = random_images(1, 3, 32, 32)
+    assert found.labels == NAMED and found.config == network.config
+    assert torch.equal(found.logits(images), network.logits(images))
+    fused = fuse_for_inference(found)
+    torch.testing.assert_close(fused.logits(images), network.logits(images), rtol=1e-4, atol=1e-4)
+
+
+def test_every_parameter_of_the_decoder_can_learn():
+    network = tiny(labels=NAMED, decoder_channels=3).train()
+    network.logits(random_images(3, 3, 64, 64)).square().sum().backward()
+    assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
