@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..fice_core.editing.pipeline import edit
 from ..fice_core.extraction.prompts import lines_of
+from ..fice_core.images.mask import remarks as mask_remarks
 from ..fice_core.latents import generator_id
 from ..fice_core.models import Models
 from ..fice_core.networks.e4e import Encoder

@@ -93,8 +93,6 @@ def check(jobs: Sequence[Job], folder: Path, table: str | None = None) -> None:
         FiceError: a file is missing, an output names a folder, `prompts.parse` refuses a text, or
             `check_outputs` refuses an output.
     """
-    from ..extraction.prompts import parse
-
     for job in jobs:
         for name in job.files:
             with at(job):
@@ -106,11 +104,23 @@ def check(jobs: Sequence[Job], folder: Path, table: str | None = None) -> None:
                 f"{job.place}: the output {job.output!r} must be the name of a file in {folder}, "
                 "without a folder"
             )
+    check_prompts(jobs)
+    check_outputs(jobs, folder, [] if table is None else [table], makes_folder=True)
+
+
+def check_prompts(jobs: Sequence[Job]) -> None:
+    """Check the texts of jobs as far as no network is needed.
+
+    Raises:
+        FiceError: `prompts.parse` refuses one.
+    """
+    from ..extraction.prompts import parse
+
+    for job in jobs:
         with at(job):
             for text in filter(str.strip, (job.negative, job.worn)):
                 parse(text)
             parse(job.prompt)
-    check_outputs(jobs, folder, [] if table is None else [table], makes_folder=True)
 
 
 def check_outputs(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..batch.groups import grouped
-from ..batch.jobs import Box, Job, all_pairs, check_outputs, check_sizes
+from ..batch.jobs import Box, Job, all_pairs, check_outputs, check_prompts, check_sizes
 from ..batch.subjects import Subjects
 from ..errors import FiceError
 from ..files import Output, some_of
@@ -131,6 +131,7 @@ def command(
         replace(job, mask=mask, person=person, box=box, person_mask=person_mask)
         for job in all_pairs(expand(inputs), prompts, negative, worn)
     ]
+    check_prompts(jobs)
     folder, jobs, replaced = _placed(
         jobs,
         output,
@@ -147,8 +148,12 @@ def command(
     for line in merged([*replaced, *photos.notes, *lost], {n for job in firsts for n in job.files}):
         warn(line)
 
+    from ..editing.prepare import PromptFeatures
+
     models = models_of(source, clip, device)
-    # Frames come first: a photo without a person ends the command before any edit.
+    # Texts and frames come first: a photo without a person ends the command before any edit.
+    for text in dict.fromkeys(job.prompt for job in jobs):
+        PromptFeatures.of(models.clip, [text], negative, worn)
     _for_each(firsts, "looking for the persons", lambda job: subjects.read(job, models))
     texts = {"negative": negative, "source": worn}
     run = Run(models, settings, source, subjects, folder, texts, keep_on_interrupt, report)
@@ -226,7 +231,11 @@ def _placed(
             f"{folder} has {some_of(derived)} already: replace with --overwrite, or give another folder "
             "with -o"
         )
-    return folder, jobs, [f"{found} exists and will be replaced; --overwrite does so untold" for found in existing]
+    return (
+        folder,
+        jobs,
+        [f"{found} exists and will be replaced; --overwrite does so untold" for found in existing],
+    )
 
 
 def _look(job: Job, jobs: Sequence[Job], subjects: Subjects) -> list[str]:
@@ -242,8 +251,24 @@ def _look(job: Job, jobs: Sequence[Job], subjects: Subjects) -> list[str]:
         Path(other.output).suffix: other for other in jobs if other.photo == job.photo
     }.values()
     height, width = photo.pixels.shape[1:]
+    if job.box is not None:
+        _check_box(job.box, job.photo, (height, width))
     check_sizes(list(alike), {job.photo: (height, width)})
     return [line for other in alike for line in losses(other.output, photo, job.photo)]
+
+
+def _check_box(box: Box, photo: str, size: tuple[int, int]) -> None:
+    """Refuse a box that is many times larger than its photo: the frame is computed as a whole.
+
+    Raises:
+        FiceError: it is.
+    """
+    left, top, right, bottom = box
+    if max(right - left, bottom - top) > 2 * max(size):
+        raise FiceError(
+            f"{photo}: the box is {right - left} x {bottom - top} pixels, more than twice the image of "
+            f"{size[1]} x {size[0]}: give left,top,right,bottom around the person"
+        )
 
 
 def _for_each(jobs: Sequence[Job], what: str, work: Callable[[Job], object]) -> None:

@@ -36,6 +36,17 @@ def read_mask(
     return decode_mask(read_bytes(path, "an image file"), path, note)
 
 
+def remarks(mask: torch.Tensor) -> list[str]:
+    """A line for the user if a mask, of any shape and in [0, 1], marks next to nothing."""
+    strongest = float(mask.max())
+    if not 0 < strongest < _NEAR:
+        return []
+    return [
+        f"the mask is nowhere brighter than {255 * strongest:.3g}/255, so next to nothing may change: "
+        "white is 255"
+    ]
+
+
 def decode_mask(
     data: bytes, path: str | os.PathLike[str], note: Callable[[str], None] | None = None
 ) -> torch.Tensor:
@@ -64,12 +75,7 @@ def decode_mask(
             notes.append(
                 "the mask has colours, of which only the brightness counts: white is all of it"
             )
-        strongest = float(mask.max())
-        if 0 < strongest < _NEAR:
-            notes.append(
-                f"the mask is nowhere brighter than {round(255 * strongest) or 1}/255, so next to nothing "
-                "may change: white is 255"
-            )
+        notes += remarks(mask)
     if note is not None:
         for line in notes:
             note(f"{path}: {line}")
