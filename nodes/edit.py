@@ -196,7 +196,8 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 negative=negative,
                 source=source,
             )
-        tell(cls.hidden.unique_id, result.warnings)
+        remarks = [] if within is None else mask_remarks(within)
+        tell(cls.hidden.unique_id, [*remarks, *result.warnings])
         identity = generator_id(loaded["generator"].network)
         return io.NodeOutput(
             to_image(result.images),

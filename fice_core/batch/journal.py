@@ -120,11 +120,10 @@ class Journal:
         if self._restart:
             replaced = self._check_foreign(self._names())
             self.path.unlink(missing_ok=True)
-            head, entries = {}, []
-        else:
-            head, entries = self._read()
-            if head:
-                self._compare(head)
+        head, entries = self._read()
+        if head:
+            self._compare(head)
+        if not self._restart:
             replaced = self._check_foreign(self._names())
         if not head:
             self._append({"batch": self._identity, **({_REPLACED: replaced} if replaced else {})})

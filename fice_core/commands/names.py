@@ -8,7 +8,7 @@ from ..errors import FiceError
 from ..files import check_name
 
 
-class FileName(click.ParamType):
+class FileName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A name that the file system can hold; whether something is there is checked later."""
 
     name = "file"

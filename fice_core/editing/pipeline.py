@@ -54,7 +54,8 @@ def edit(
 
     Raises:
         FiceError: the numbers of photos and prompts do not match, a prompt is empty, too long or of
-            unknown words only, a photo is too small or too narrow, no person is found, or the mask is 0 everywhere.
+            unknown words only, a photo is too small or too narrow, no person is found, or the mask is 0
+            everywhere.
         EditInterrupted: Ctrl-C after the edit has begun; holds the edit so far.
     """
     settings = settings or EditSettings()

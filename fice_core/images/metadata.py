@@ -31,6 +31,13 @@ _MAX_SEGMENT = 65_533  # bytes of EXIF data, XMP or a comment in a JPEG file
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _LONG_XMP_SEGMENT = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP_TEXT, _EXIF_TEXT, _COMMENT = "XML:com.adobe.xmp", "Raw profile type exif", "Comment"
+_XMP_TURNED = {
+    b"exif:PixelXDimension": b"exif:PixelYDimension",
+    b"tiff:ImageWidth": b"tiff:ImageLength",
+    b"tiff:XResolution": b"tiff:YResolution",
+}
+_XMP_TURNED |= {second: first for first, second in _XMP_TURNED.items()}
+_XMP_SIZES = re.compile(b"|".join(_XMP_TURNED))
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"cICP", b"sRGB")
 
 Chunks = tuple[tuple[bytes, bytes], ...]
@@ -311,10 +318,10 @@ def _with_resolution(exif: bytes | None, dpi: tuple[float, float]) -> bytes:
 def _resolution(exif: Image.Exif) -> tuple[float, float] | None:
     """Pixels per inch by the tags of EXIF data."""
     unit = {2: 1.0, 3: 2.54}.get(exif.get(_RESOLUTION_UNIT, 2))
-    values = exif.get(_X_RESOLUTION), exif.get(_Y_RESOLUTION)
-    if unit is None or None in values:
+    across, down = exif.get(_X_RESOLUTION), exif.get(_Y_RESOLUTION)
+    if unit is None or across is None or down is None:
         return None
-    return _positive(*(float(value) * unit for value in values))
+    return _positive(float(across) * unit, float(down) * unit)
 
 
 def _stored_dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -333,15 +340,7 @@ def _positive(across: float, down: float) -> tuple[float, float] | None:
 def _upright(xmp: bytes, turned: bool) -> bytes:
     """An XMP packet that says that the pixels are upright."""
     xmp = re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))\d", rb"\g<1>1", xmp)
-    if turned:
-        for first, second in (
-            (b"exif:PixelXDimension", b"exif:PixelYDimension"),
-            (b"tiff:ImageWidth", b"tiff:ImageLength"),
-            (b"tiff:XResolution", b"tiff:YResolution"),
-        ):
-            names = {first: second, second: first}
-            xmp = re.sub(first + b"|" + second, lambda match, names=names: names[match[0]], xmp)
-    return xmp
+    return _XMP_SIZES.sub(lambda match: _XMP_TURNED[match[0]], xmp) if turned else xmp
 
 
 def _decoded(text: bytes) -> str:
