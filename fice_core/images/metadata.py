@@ -78,12 +78,12 @@ def read_exif(image: Image.Image) -> tuple[int, bytes | None, tuple[float, float
         orientation = exif.pop(_ORIENTATION, 1)
         if not isinstance(orientation, int) or not 0 <= orientation <= 8:
             raise ValueError(f"orientation {orientation!r}")
-        if image.format not in WITH_EXIF or not exif:
+        if image.format not in WITH_EXIF:
             return orientation, None, None, False
         dpi = _resolution(exif)
-        thumbnail = _has_thumbnail(exif)
+        thumbnail = image.format != "TIFF" and _has_thumbnail(exif)
         if image.format == "TIFF":
-            exif, thumbnail = _of_content(exif), False  # what follows there is another image
+            exif = _of_content(exif)
         if orientation >= 5:
             for block in (exif, _block(exif, _EXIF)):
                 for across, down in _SIZES:
@@ -164,11 +164,11 @@ def _items(
     if profile:
         yield "colour profile", profile
     if exif and kind == "TIFF":  # Pillow cannot compress it and write blocks of tags
-        block = _of_content(_loaded(exif))
-        tags = {tag: block[tag] for tag in block if tag not in (_EXIF, _GPS)}
-        if tags:
-            yield "EXIF data", tags
-        if len(tags) < len(block):
+        tags = _tags(exif)
+        blocks = {_EXIF, _GPS}.intersection(tags)
+        if len(blocks) < len(tags):
+            yield "EXIF data", {tag: tags[tag] for tag in tags if tag not in blocks}
+        if blocks:
             yield "EXIF data of exposure and place", None
     elif exif:
         yield "EXIF data", exif
@@ -282,6 +282,16 @@ def _loaded(exif: bytes) -> Image.Exif:
     return block
 
 
+def _tags(exif: bytes) -> dict[int, Any]:
+    """The tags that say something of the photo; none of damaged data."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return dict(_of_content(_loaded(exif)))
+    except Exception:
+        return {}
+
+
 def _of_content(exif: Image.Exif) -> Image.Exif:
     """The tags that say something of the photo, not of how its pixels are stored."""
     kept = Image.Exif()
@@ -326,8 +336,11 @@ def _resolution(exif: Image.Exif) -> tuple[float, float] | None:
 
 def _stored_dpi(image: Image.Image) -> tuple[float, float] | None:
     """Pixels per inch by the format's own field."""
-    if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
-        return None  # Pillow makes one up
+    made_up = (
+        image.info.get("jfif_unit") not in (1, 2) if image.format in ("JPEG", "MPO") else False
+    )
+    if made_up or image.format == "TIFF":  # its field is a tag, see `_resolution`
+        return None
     found = image.info.get("dpi")
     return _positive(*map(float, found)) if found else None
 
