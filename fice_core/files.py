@@ -118,7 +118,7 @@ def check_paths(
                 "another name"
             )
         if os.path.lexists(target):
-            existing.append(target)
+            existing.append(Path(output.path))
     return existing
 
 

@@ -53,7 +53,7 @@ def test_an_output_is_no_input_by_any_name(tmp_path: Path) -> None:
     os.link(photo, tmp_path / "hard.png")
     (tmp_path / "sub").mkdir()
     for name in ("photo.png", "./photo.png", "sub/../photo.png", "link.png", "hard.png"):
-        with pytest.raises(FiceError, match="--report: .* would overwrite an input, .*photo.png"):
+        with pytest.raises(FiceError, match=r"--report: .* would overwrite an input, .*photo.png"):
             check_paths([Output(f"{tmp_path}/{name}", "--report")], [photo])
     assert check_paths([Output(tmp_path / "other.png", "-o")], [photo, "missing.png"]) == []
 

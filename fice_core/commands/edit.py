@@ -224,7 +224,7 @@ def _placed(
         make_folder(folder)
     if overwrite:
         return folder, jobs, []
-    names = {Path(os.path.realpath(folder / job.output)) for job in jobs}
+    names = {folder / job.output for job in jobs}
     derived = [found.name for found in existing if into_folder and found in names]
     if derived:
         raise FiceError(
@@ -234,7 +234,10 @@ def _placed(
     return (
         folder,
         jobs,
-        [f"{found} exists and will be replaced; --overwrite does so untold" for found in existing],
+        [
+            f"{found} exists and will be replaced (--overwrite: without a word)"
+            for found in existing
+        ],
     )
 
 
