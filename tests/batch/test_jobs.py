@@ -73,7 +73,7 @@ def test_the_format_must_hold_the_photo() -> None:
     job = Job("a.png", "red", "a.webp", place="row 2")
     check_sizes([job], {"a.png": (100, 16_383)})
     check_sizes([job], {"a.png": None})
-    with pytest.raises(FiceError, match="row 2: a .webp file has at most 16383 pixels a side"):
+    with pytest.raises(FiceError, match=r"row 2: a .webp file has at most 16383 pixels a side"):
         check_sizes([job], {"a.png": (16_384, 100)})
 
 
