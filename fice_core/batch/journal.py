@@ -117,6 +117,7 @@ class Journal:
             self.entries[entry.group] = entry
 
     def _open(self) -> None:
+        self._check_kind()
         if self._restart:
             replaced = self._check_foreign(self._names())
             self.path.unlink(missing_ok=True)
@@ -191,10 +192,25 @@ class Journal:
                 f"the journal {self.path} is damaged: start again with --restart"
             ) from error
 
-    def _compare(self, head: Any) -> None:
-        found = head.get("batch") if isinstance(head, dict) else None
-        if not isinstance(found, dict):
+    def _check_kind(self) -> None:
+        """Check that the file of the journal, if there is one, is no other file of that name.
+
+        Raises:
+            FiceError: it is.
+        """
+        try:
+            first, ended, _ = self.path.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return
+        try:
+            sound = isinstance(json.loads(first)["batch"], dict)
+        except (ValueError, TypeError, KeyError):
+            sound = not ended  # a kill cut the first line
+        if not sound:
             raise FiceError(f"{self.path} is not the journal of a batch: move it away")
+
+    def _compare(self, head: Any) -> None:
+        found = head["batch"]
         if found != self._identity:
             names = [name for name, value in self._identity.items() if found.get(name) != value]
             raise FiceError(

@@ -261,16 +261,24 @@ def _look(job: Job, jobs: Sequence[Job], subjects: Subjects) -> list[str]:
 
 
 def _check_box(box: Box, photo: str, size: tuple[int, int]) -> None:
-    """Refuse a box that is many times larger than its photo: the frame is computed as a whole.
+    """Check a box as it was given, before a frame of the generator's proportions is put around it.
 
     Raises:
-        FiceError: it is.
+        FiceError: it is empty, outside of the photo, or so large that the frame would not fit into memory.
     """
     left, top, right, bottom = box
+    height, width = size
+    given = f"{photo}: the box {','.join(map(str, box))}"
+    if left >= right or top >= bottom:
+        raise FiceError(
+            f"{given} is empty: give left,top,right,bottom, where right is more than left and bottom more "
+            "than top"
+        )
+    if left >= width or top >= height or right <= 0 or bottom <= 0:
+        raise FiceError(f"{given} lies outside of the image, which has {width} x {height} pixels")
     if max(right - left, bottom - top) > 2 * max(size):
         raise FiceError(
-            f"{photo}: the box is {right - left} x {bottom - top} pixels, more than twice the image of "
-            f"{size[1]} x {size[0]}: give left,top,right,bottom around the person"
+            f"{given} is more than twice as large as the image, which has {width} x {height} pixels"
         )
 
 

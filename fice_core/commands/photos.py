@@ -46,7 +46,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
             raise FiceError(f"there is no image in the folder {name}{_among(others)}")
         if others:
             count = "1 file" if len(others) == 1 else f"{len(others)} files"
-            warn(f"{count} of {name} cannot be read as an image and is left out: {some_of(others)}")
+            warn(f"left out {count} of {name} that FICE cannot read as an image: {some_of(others)}")
         files += map(str, images)
     return list(dict.fromkeys(files))
 

@@ -83,7 +83,7 @@ def frame_person(
         raise FiceError("both a mask and a box of the person are given: give only one of them")
     if box is not None:
         frame = Frame.covering(size, generator.resolution, box)
-        return _large_enough(frame, "box")
+        return _large_enough(frame, "frame around the box")
     if mask is None:
         return choose_frame(generator, segmenter, photo, "person", person)
     if not bool((mask > 0.5).any()):

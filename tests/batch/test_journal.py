@@ -122,6 +122,18 @@ def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("text", ["a list of mine\n", "[]\n", '{"batch": 1}\n', '{"group": 0}\n'])
+def test_another_file_of_that_name_stays(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+    for restart in (False, True):
+        with (
+            pytest.raises(FiceError, match="is not the journal of a batch: move it away"),
+            Journal(tmp_path, {}, restart),
+        ):
+            pass
+    assert (tmp_path / NAME).read_text() == text
+
+
 def test_files_of_others_are_not_replaced_unless_asked(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"mine")
     (tmp_path / "a.png").chmod(0o600)

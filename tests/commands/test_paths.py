@@ -167,7 +167,7 @@ def test_what_is_no_image_in_a_folder_is_told(here: None, toys: object, tmp_path
     (tmp_path / "in" / "gone.png").symlink_to(tmp_path / "nothing.png")
     (tmp_path / "in" / ".hidden").touch()
     (tmp_path / "in" / "sub").mkdir()
-    words = f"2 files of {tmp_path / 'in'} cannot be read as an image"
+    words = f"left out 2 files of {tmp_path / 'in'} that FICE cannot read as an image"
     for result in (
         fice("edit", tmp_path / "in", "--prompt", "a", "-o", tmp_path / "o", "--steps", 1),
         batch(tmp_path / "in", tmp_path / "out", "--prompt", "a"),
@@ -279,7 +279,9 @@ def test_prompts_are_told_and_checked(
 
 def test_boxes_of_another_scale(no_work: None, photo: Path, tmp_path: Path) -> None:
     message = edit_mistake(photo, tmp_path / "o.png", "--box", "0,0,1000000,1000000")
-    assert "more than twice the image of 24 x 24" in message
+    assert "0,0,1000000,1000000 is more than twice as large as the image" in message
+    message = edit_mistake(photo, tmp_path / "o.png", "--box", "30,0,40,10")
+    assert "the box 30,0,40,10 lies outside of the image, which has 24 x 24 pixels" in message
 
 
 def test_a_device_that_is_not_here(
