@@ -43,7 +43,7 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
         left, top, right, bottom = (int(number) for number in value.split(","))
     except ValueError as error:
         raise click.BadParameter(
-            f"{value!r} is not left,top,right,bottom in whole pixels, as in 100,50,400,350",
+            f"{value[:40]!r} is not left,top,right,bottom in whole pixels, as in 100,50,400,350",
             context,
             option,
         ) from error

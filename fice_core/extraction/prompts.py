@@ -145,9 +145,9 @@ def unknown_words(clip: Clip, lines: Sequence[str]) -> list[str]:
 def _direction(clip: Clip, line: str) -> torch.Tensor:
     """Unit-norm feature of a line, (D,)."""
     phrases = parse(line)
+    features = clip.encode_text([phrase.text for phrase in phrases])
     for phrase in phrases:
         _check_known(clip, phrase.text)
-    features = clip.encode_text([phrase.text for phrase in phrases])
     if len(phrases) == 1 and phrases[0].weight > 0:
         return features[0]  # normalising it again could change its last bit
     weights = torch.tensor([p.weight for p in phrases], device=features.device)
