@@ -75,14 +75,14 @@ def check_name(path: FileName) -> None:
 
 
 def check_paths(
-    outputs: Iterable[Output], inputs: Iterable[FileName] = (), makes_folder: bool = False
+    outputs: Iterable[Output], inputs: Iterable[FileName] = (), makes: FileName | None = None
 ) -> list[Path]:
     """Check all files of a command before its work.
 
     Args:
         outputs: files to be written.
         inputs: files to be kept.
-        makes_folder: whether the command makes the folders of its outputs.
+        makes: a folder that the command makes if it is missing; others must be there.
 
     Returns:
         Outputs that exist already. They would be replaced.
@@ -96,14 +96,13 @@ def check_paths(
         kept |= dict.fromkeys(_identities(name), name)
     taken: dict[str, Output] = {}
     folders: set[Path] = set()
+    made = None if makes is None else Path(os.path.realpath(makes))
     existing = []
     for output in outputs:
         name = os.path.basename(output.path)
         try:
             target = _target(output.path)
-            if target.parent not in folders and not (
-                makes_folder and not os.path.lexists(target.parent)
-            ):
+            if target.parent not in folders and (target.parent != made or os.path.lexists(made)):
                 check_writable(output.path)
                 folders.add(target.parent)
         except FiceError as error:

@@ -79,7 +79,9 @@ def test_what_is_there_is_returned_and_nothing_is_made(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["old.png"]
     with pytest.raises(FiceError, match="make the folder"):
         check_paths([Output(tmp_path / "none" / "x.png", "a")])
-    assert check_paths([Output(tmp_path / "none" / "x.png", "a")], makes_folder=True) == []
+    assert check_paths([Output(tmp_path / "none" / "x.png", "a")], makes=tmp_path / "none") == []
+    with pytest.raises(FiceError, match="make the folder"):
+        check_paths([Output(tmp_path / "none" / "r.json", "a")], makes=tmp_path / "new")
     assert not (tmp_path / "none").exists()
 
 

@@ -105,7 +105,7 @@ def check(jobs: Sequence[Job], folder: Path, table: str | None = None) -> None:
                 "without a folder"
             )
     check_prompts(jobs)
-    check_outputs(jobs, folder, [] if table is None else [table], makes_folder=True)
+    check_outputs(jobs, folder, [] if table is None else [table], makes=folder)
 
 
 def check_prompts(jobs: Sequence[Job]) -> None:
@@ -128,7 +128,7 @@ def check_outputs(
     folder: Path,
     inputs: Iterable[str] = (),
     others: Iterable[Output] = (),
-    makes_folder: bool = False,
+    makes: Path | None = None,
 ) -> list[Path]:
     """Check that every result can be written without loss of another file.
 
@@ -136,7 +136,7 @@ def check_outputs(
         folder: where the results go.
         inputs: files to be kept, beside those of the jobs.
         others: files that are written beside the results.
-        makes_folder: see `check_paths`.
+        makes: see `check_paths`.
 
     Returns:
         Files that exist and would be replaced.
@@ -151,7 +151,7 @@ def check_outputs(
             check_suffix(job.output)
     outputs = [Output(folder / job.output, job.place) for job in jobs]
     kept = [*inputs, *(name for job in jobs for name in job.files)]
-    return check_paths([*outputs, *others], kept, makes_folder)
+    return check_paths([*outputs, *others], kept, makes)
 
 
 def check_sizes(jobs: Sequence[Job], sizes: Mapping[str, tuple[int, int] | None]) -> None:

@@ -219,7 +219,7 @@ def _placed(
         )
     else:
         folder, jobs = path.parent, [replace(jobs[0], output=path.name)]
-    existing = check_outputs(jobs, folder, inputs, others, makes_folder=into_folder)
+    existing = check_outputs(jobs, folder, inputs, others, makes=folder if into_folder else None)
     if into_folder:
         make_folder(folder)
     if overwrite:
@@ -231,14 +231,8 @@ def _placed(
             f"{folder} has {some_of(derived)} already: replace with --overwrite, or give another folder "
             "with -o"
         )
-    return (
-        folder,
-        jobs,
-        [
-            f"{found} exists and will be replaced (--overwrite: without a word)"
-            for found in existing
-        ],
-    )
+    told = "exists and will be replaced (--overwrite: without a word)"
+    return folder, jobs, [f"{found} {told}" for found in existing]
 
 
 def _look(job: Job, jobs: Sequence[Job], subjects: Subjects) -> list[str]:

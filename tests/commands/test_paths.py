@@ -137,6 +137,13 @@ def test_a_file_that_is_there(toys: object, photo: Path, tmp_path: Path) -> None
     assert Image.open(folder / "photo.png").size == (24, 24)
 
 
+def test_a_report_needs_its_folder_also_beside_a_new_one(
+    no_work: None, photo: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "none" / "r.json"
+    assert "make the folder" in edit_mistake(photo, f"{tmp_path}/new/", "--report", report)
+
+
 def test_a_batch_leaves_files_of_others_alone(here: None, tmp_path: Path) -> None:
     random_image(tmp_path / "in" / "a.png")
     (tmp_path / "out").mkdir()
