@@ -102,9 +102,10 @@ def check_paths(
         name = os.path.basename(output.path)
         try:
             target = _target(output.path)
-            if target.parent not in folders and (target.parent != made or os.path.lexists(made)):
+            folder = target.parent
+            if folder not in folders and (folder != made or os.path.lexists(folder)):
                 check_writable(output.path)
-                folders.add(target.parent)
+                folders.add(folder)
         except FiceError as error:
             raise FiceError(f"{output.place}: {error}") from error
         same = next((kept[key] for key in _identities(output.path) if key in kept), None)
