@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from . import png16
-from .metadata import Metadata, read_exif, read_metadata
+from .metadata import Metadata, is_turned, read_exif, read_metadata
 
 #: Larger images are refused. It is more than any camera takes; a small file can declare billions.
 MAX_PIXELS = 100_000_000
@@ -80,7 +80,7 @@ def decode(data: bytes) -> DecodedImage:
         notes.append("its EXIF data is damaged and ignored; the image is not rotated")
     metadata = Metadata()
     try:
-        metadata, names = read_metadata(image, data, turned=orientation >= 5, exif_dpi=dpi)
+        metadata, names = read_metadata(image, data, is_turned(image, orientation), dpi)
         lost += [f"its {name} is left out" for name in names]
     except Exception:
         lost.append("its texts or its resolution are damaged and left out, but not its EXIF data")
@@ -122,6 +122,8 @@ def _without_end(data: bytes) -> tuple[ImageFile.ImageFile, _Levels]:
 def _has_more(image: ImageFile.ImageFile) -> bool:
     """Whether the file holds frames or pages beside the one that is read."""
     try:
+        if image.format == "TIFF":  # without a walk over millions of pages
+            return bool(getattr(image, "tag_v2").next)  # noqa: B009
         return bool(getattr(image, "is_animated", False))
     except Exception:  # a damaged second image does not concern the first
         return True

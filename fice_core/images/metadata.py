@@ -84,12 +84,18 @@ def read_exif(image: Image.Image) -> tuple[int, bytes | None, tuple[float, float
         thumbnail = image.format != "TIFF" and _has_thumbnail(exif)
         if image.format == "TIFF":
             exif = _of_content(exif)
-        if orientation >= 5:
+        if is_turned(image, orientation):
             for block in (exif, _block(exif, _EXIF)):
                 for across, down in _SIZES:
                     if across in block and down in block:
                         block[across], block[down] = block[down], block[across]
         return orientation, exif.tobytes() if exif else None, dpi, thumbnail
+
+
+def is_turned(image: Image.Image, orientation: int) -> bool:
+    """Whether the upright image lies across the stored one. A TIFF file is turned as it is loaded."""
+    stored = getattr(image, "tag_v2", {}).get(0x0100, image.width)
+    return orientation >= 5 or bool(stored != image.width)
 
 
 def read_metadata(

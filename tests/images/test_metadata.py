@@ -112,6 +112,12 @@ def test_sizes_are_those_of_the_upright_image(tmp_path: Path, orientation: int) 
     assert image.info["dpi"] == ((150, 300) if orientation >= 5 else (300, 150))
 
 
+def test_a_turned_tiff(tmp_path: Path) -> None:
+    found, _ = photo(tmp_path / "a.tif", exif=exif(x0112=6), dpi=(300, 150))
+    assert found.pixels.shape == (3, 6, 4)
+    assert found.metadata.dpi == (150, 300)
+
+
 def test_no_block_is_added(tmp_path: Path) -> None:
     found, _ = photo(tmp_path / "a.jpg", exif=exif(x0112=6))
     assert found.exif == exif().tobytes()
