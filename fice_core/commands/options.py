@@ -5,8 +5,10 @@ An option of a setting bears the name of its field and is None if it is not give
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
@@ -154,7 +156,10 @@ def model_inputs(source: str, clip: str | None) -> list[str]:
         files = [str(path) for path in model_files(source, clip).values()]
     except FiceError:  # told when they are loaded
         files = []
-    return files if clip is None else [*files, clip]
+    if clip is None:
+        return files
+    folder = Path(clip)
+    return [*files, clip, *(map(str, folder.iterdir()) if os.path.isdir(folder) else ())]
 
 
 def models_of(source: str, clip: str | None, device: str) -> Models:

@@ -95,6 +95,11 @@ def test_no_output_replaces_an_input(no_work: None, photo: Path, tmp_path: Path)
     assert "would overwrite an input" in edit_mistake(
         photo, out, "--clip", tmp_path / "clip.pt", "--report", tmp_path / "clip.pt"
     )
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "config.json").touch()
+    assert "would overwrite an input" in edit_mistake(
+        photo, out, "--clip", tmp_path / "hub", "--report", tmp_path / "hub" / "config.json"
+    )
     assert {path: path.read_bytes() for path in before} == before
     assert not out.exists()
 
