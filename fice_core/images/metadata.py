@@ -147,9 +147,14 @@ def save_options(
     Args:
         kind: Pillow's name of the format.
     """
-    stored: dict[str, Any] = {}
-    left = []
-    for name, value in _items(kind, profile, exif, metadata):
+    rest, stored = dict(_items(kind, profile, exif, metadata)), dict[str, Any]()
+    left: list[str] = []
+    while rest:
+        if len(left) < 8 and _can_store(kind, stored | rest):  # all at once: there may be thousands
+            stored |= rest
+            break
+        name = next(iter(rest))
+        value = rest.pop(name)
         if _can_store(kind, stored | {name: value}):
             stored[name] = value
             continue
@@ -337,7 +342,10 @@ def _resolution(exif: Image.Exif) -> tuple[float, float] | None:
     across, down = exif.get(_X_RESOLUTION), exif.get(_Y_RESOLUTION)
     if unit is None or across is None or down is None:
         return None
-    return _positive(float(across) * unit, float(down) * unit)
+    try:
+        return _positive(float(across) * unit, float(down) * unit)
+    except (TypeError, ValueError, ArithmeticError):  # the rest of the data may be sound
+        return None
 
 
 def _stored_dpi(image: Image.Image) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import FiceError
-from ..files import read_bytes, write_bytes
+from ..files import read_bytes, some_of, write_bytes
 from . import png16
 from .decoding import (
     READABLE,
@@ -185,7 +185,7 @@ def losses(path: str | os.PathLike[str], photo: Photo, name: str) -> list[str]:
         lines.append("the image has 16 bits a channel, of which only .png keeps more than 8")
     _, left = save_options(_WRITABLE[suffix][0], photo.profile, photo.exif, photo.metadata)
     if left:
-        lines.append(f"{name}: a {suffix} file has no room for its {', '.join(left)}, left out")
+        lines.append(f"{name}: a {suffix} file has no room for its {some_of(left, 6)}, left out")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin
 from png_files import chunk, png16
 
 from fice_core.errors import FiceError
+from fice_core.images.metadata import Metadata
 from fice_core.images.photo import (
     Photo,
     check_size,
@@ -214,6 +216,16 @@ def test_texts_of_a_png(tmp_path: Path) -> None:
         assert (
             "no room for its text 'Title', text 'workflow'" in losses(f"b.{suffix}", found, "a")[-1]
         )
+
+
+def test_thousands_of_texts_take_no_time(tmp_path: Path) -> None:
+    found = Photo(torch.rand(3, 4, 4), metadata=Metadata(texts={f"t{k}": "x" for k in range(3000)}))
+    start = time.process_time()
+    write_photo(tmp_path / "a.png", found)
+    assert len(opened(tmp_path / "a.png").text) == 3000
+    assert "text 't0'" in losses("a.bmp", found, "a")[0]
+    assert len(losses("a.bmp", found, "a")[0]) < 200
+    assert time.process_time() - start < 10
 
 
 def test_comments(tmp_path: Path) -> None:
