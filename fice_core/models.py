@@ -152,9 +152,15 @@ def resolve_device(name: str) -> str:
         torch.zeros(1, device=name).item()  # "meta" can be allocated, but has no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise FiceError(
-            f"the device {name!r} is unknown or not usable here: try auto, cpu or cuda"
+            f"the device {name!r} is unknown or not usable here: try {', '.join(_usable_devices())}"
         ) from error
     return name
+
+
+def _usable_devices() -> list[str]:
+    """What can be given as a device on this machine."""
+    found = ["auto", "cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+    return [*found, "mps"] if torch.backends.mps.is_available() else found
 
 
 def _find(folder: Path, kind: str) -> Path | None:

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..fice_core.editing.pipeline import edit
 from ..fice_core.extraction.prompts import lines_of
+from ..fice_core.images.mask import remarks as mask_remarks
 from ..fice_core.latents import generator_id
 from ..fice_core.models import Models
 from ..fice_core.networks.e4e import Encoder
@@ -195,7 +196,8 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 negative=negative,
                 source=source,
             )
-        tell(cls.hidden.unique_id, result.warnings)
+        remarks = [] if within is None else mask_remarks(within)
+        tell(cls.hidden.unique_id, [*remarks, *result.warnings])
         identity = generator_id(loaded["generator"].network)
         return io.NodeOutput(
             to_image(result.images),

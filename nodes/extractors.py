@@ -271,7 +271,7 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
             if source.strip():
                 direction = features - prompts.encode(clip.network, [source]).cpu()
         said = [*lines, *(other for other in (negative, source) if other.strip())]
-        tell(cls.hidden.unique_id, prompts.unknown_words(clip.network, said))
+        tell(cls.hidden.unique_id, prompts.remarks(clip.network, said))
         return io.NodeOutput(TextValue(features, clip, direction))
 
 

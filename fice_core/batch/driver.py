@@ -1,10 +1,12 @@
 """Gives the groups of a batch to workers and commits their results. Only the driver writes files."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
+from ..errors import FiceError
+from ..files import read_bytes
 from .editor import Outcome, Work, WorkerDied
 from .jobs import Job
 from .journal import Entry, Journal
@@ -134,8 +136,6 @@ def _contents(jobs: Sequence[Job]) -> dict[str, bytes]:
     """The bytes of photos and masks by name, without those that cannot be read."""
     files: dict[str, bytes] = {}
     for name in {name for job in jobs for name in job.files}:
-        try:
-            files[name] = Path(name).read_bytes()
-        except OSError:
-            continue  # the editor reports that it is missing
+        with contextlib.suppress(FiceError):  # the editor reports that it is missing
+            files[name] = read_bytes(name)
     return files

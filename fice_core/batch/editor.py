@@ -11,6 +11,8 @@ from .jobs import Job
 from .subjects import Subject, Subjects
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..editing.result import EditResult
     from ..images.photo import Photo
     from ..inversion.result import OnStep
@@ -118,16 +120,23 @@ class Editor:
             return WorkerDied("".join(traceback.format_exception_only(defect)).strip())
 
     def _edited(self, work: Work, models: "Models") -> Outcome:
+        from ..images.mask import decode_mask
         from ..images.photo import decode_photo
 
         outcome = Outcome(work.group)
 
         def read(name: str) -> "Photo":
+            return decode_photo(content(name), name, outcome.warnings.append)
+
+        def read_mask(name: str) -> "Tensor":
+            return decode_mask(content(name), name, outcome.warnings.append)
+
+        def content(name: str) -> bytes:
             if name not in work.files:
                 raise FiceError(f"cannot read {name}: it was there when the batch began")
-            return decode_photo(work.files[name], name, outcome.warnings.append)
+            return work.files[name]
 
-        reader = Subjects(read, self._setup.settings.framing)
+        reader = Subjects(read, read_mask, self._setup.settings.framing)
         subjects: dict[object, Subject] = {}
         alike: dict[object, list[tuple[Job, Subject]]] = {}
         for job in work.jobs:
@@ -146,7 +155,7 @@ class Editor:
 
     def _edit(self, group: Group, models: "Models", outcome: Outcome) -> None:
         """Edit photos of one size at once; if an error is raised, edit each alone to find its photo."""
-        from ..images.photo import encode_photo
+        from ..images.photo import encode_photo, losses
         from ..reporting.edit_report import with_names
 
         jobs = [job for job, _ in group]
@@ -159,8 +168,13 @@ class Editor:
             for pair in group:
                 self._edit([pair], models, outcome)
             return
+        lines = [with_names(line, [job.photo for job in jobs]) for line in result.warnings]
         for (job, subject), image in zip(group, result.images, strict=True):
             photo = replace(subject.photo, pixels=image)
-            outcome.results[job.output] = encode_photo(job.output, photo)
-        lines = [with_names(line, [job.photo for job in jobs]) for line in result.warnings]
-        outcome.warnings += [line for line in lines if line not in outcome.warnings]
+            try:
+                outcome.results[job.output] = encode_photo(job.output, photo)
+            except FiceError as error:
+                outcome.failed[job.output] = str(error)
+            else:
+                lines += losses(job.output, photo, job.photo)
+        outcome.warnings += [line for line in dict.fromkeys(lines) if line not in outcome.warnings]

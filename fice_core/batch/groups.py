@@ -10,9 +10,9 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import FiceError
+from ..files import read_bytes
 from ..settings import EditSettings
 from .jobs import Job
 
@@ -44,10 +44,9 @@ def look(jobs: Sequence[Job], seen: Callable[[], object] = lambda: None) -> dict
             if name in inputs:
                 continue
             try:
-                data = Path(name).read_bytes()
-            except OSError as error:
-                reason = error.strerror or error
-                raise FiceError(f"{job.place}: cannot read {name}: {reason}") from error
+                data = read_bytes(name, "an image file")
+            except FiceError as error:
+                raise FiceError(f"{job.place}: {error}") from error
             inputs[name] = Input(hashlib.sha256(data).hexdigest(), stored_size(data))
         seen()
     return inputs

@@ -1,10 +1,13 @@
 """The edits of a command: every photo with every prompt, or the rows of a table (`table.py`)."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import FiceError
+from ..files import Output, check_name, check_paths
 
 Box = tuple[int, int, int, int]
 
@@ -83,60 +86,93 @@ def check(jobs: Sequence[Job], folder: Path, table: str | None = None) -> None:
     """Check the jobs of a batch before any work is done.
 
     Args:
-        folder: where the results go.
+        folder: where the results go; it is made if it is missing.
         table: the file that the jobs were read from.
 
     Raises:
         FiceError: a file is missing, an output names a folder, `prompts.parse` refuses a text, or
             `check_outputs` refuses an output.
     """
-    from ..extraction.prompts import parse
-
     for job in jobs:
         for name in job.files:
-            if not Path(name).is_file():
+            with at(job):
+                check_name(name)
+            if not os.path.isfile(name):
                 raise FiceError(f"{job.place}: there is no file {name}")
         if Path(job.output).name != job.output or "\\" in job.output or job.output.startswith("."):
             raise FiceError(
                 f"{job.place}: the output {job.output!r} must be the name of a file in {folder}, "
                 "without a folder"
             )
-        try:
+    check_prompts(jobs)
+    check_outputs(jobs, folder, [] if table is None else [table], makes=folder)
+
+
+def check_prompts(jobs: Sequence[Job]) -> None:
+    """Check the texts of jobs as far as no network is needed.
+
+    Raises:
+        FiceError: `prompts.parse` refuses one.
+    """
+    from ..extraction.prompts import parse
+
+    for job in jobs:
+        with at(job):
             for text in filter(str.strip, (job.negative, job.worn)):
                 parse(text)
             parse(job.prompt)
-        except FiceError as error:
-            raise FiceError(f"{job.place}: {error}") from None
-    check_outputs(jobs, folder, [] if table is None else [table])
 
 
-def check_outputs(jobs: Sequence[Job], folder: Path, inputs: Iterable[str] = ()) -> None:
+def check_outputs(
+    jobs: Sequence[Job],
+    folder: Path,
+    inputs: Iterable[str] = (),
+    others: Iterable[Output] = (),
+    makes: Path | None = None,
+) -> list[Path]:
     """Check that every result can be written without loss of another file.
 
     Args:
         folder: where the results go.
         inputs: files to be kept, beside those of the jobs.
+        others: files that are written beside the results.
+        makes: see `check_paths`.
+
+    Returns:
+        Files that exist and would be replaced.
 
     Raises:
-        FiceError: an output has an unknown format, is a folder, is an input, or is that of two jobs.
+        FiceError: an output has an unknown format, or `check_paths` refuses it.
     """
     from ..images.photo import check_suffix
 
-    kept = {Path(name).resolve() for name in (*inputs, *(n for job in jobs for n in job.files))}
-    taken: dict[str, Job] = {}
     for job in jobs:
-        target = folder / job.output
-        try:
+        with at(job):
             check_suffix(job.output)
-        except FiceError as error:
-            raise FiceError(f"{job.place}: {error}") from None
-        if target.is_dir():
-            raise FiceError(f"{job.place}: the output {target} is a folder")
-        if target.resolve() in kept:
-            raise FiceError(f"{job.place}: the output {job.output} would overwrite an input")
-        before = taken.setdefault(job.output.casefold(), job)  # one file on many file systems
-        if before is not job:
-            raise FiceError(
-                f"{job.place}: the output {job.output} is also that of {before.place}: give one of "
-                "them another name"
-            )
+    outputs = [Output(folder / job.output, job.place) for job in jobs]
+    kept = [*inputs, *(name for job in jobs for name in job.files)]
+    return check_paths([*outputs, *others], kept, makes)
+
+
+def check_sizes(jobs: Sequence[Job], sizes: Mapping[str, tuple[int, int] | None]) -> None:
+    """Check that the format of every output can hold a photo of the size (H, W), where it is known.
+
+    Raises:
+        FiceError: it cannot.
+    """
+    from ..images.photo import check_size
+
+    for job in jobs:
+        size = sizes[job.photo]
+        if size is not None:
+            with at(job):
+                check_size(job.output, size)
+
+
+@contextmanager
+def at(job: Job) -> Iterator[None]:
+    """Let the message of a `FiceError` begin with the place of the job."""
+    try:
+        yield
+    except FiceError as error:
+        raise FiceError(f"{job.place}: {error}") from error

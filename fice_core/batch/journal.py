@@ -9,7 +9,7 @@ and its temporary files are removed.
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import FiceError
+from ..files import json_bytes, move_over, some_of
 
 NAME = "batch.jsonl"
+_REPLACED = "replaced"  # in the first line: files that were there before
 _LOCK, _PART = ".batch.lock", ".batch-{}.part"
 
 
@@ -46,15 +48,28 @@ class Journal:
         folder: where the results go.
         identity: see `groups.identity`.
         restart: forget an earlier batch.
+        outputs: the names of all results.
+        overwrite: results may replace files that no batch in this folder has made.
 
     Attributes:
         entries: the finished groups by number.
+        unplaced: why a result of a finished group could not get its name, by output. Its temporary file
+            stays, and the next run tries again.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, str], restart: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, str],
+        restart: bool = False,
+        outputs: Collection[str] = (),
+        overwrite: bool = False,
+    ) -> None:
         self.folder, self.path = folder, folder / NAME
         self.entries: dict[int, Entry] = {}
+        self.unplaced: dict[str, str] = {}
         self._identity, self._restart = dict(identity), restart
+        self._outputs, self._overwrite = outputs, overwrite
         self._lock = FileLock(folder / _LOCK)
 
     def __enter__(self) -> "Journal":
@@ -62,7 +77,7 @@ class Journal:
 
         Raises:
             FiceError: another process works in the folder; the journal is damaged or belongs to another
-                batch; the folder cannot be written.
+                batch; the folder has files of others with the names of results; it cannot be written.
         """
         with self._named_errors():
             try:
@@ -102,19 +117,63 @@ class Journal:
             self.entries[entry.group] = entry
 
     def _open(self) -> None:
+        self._check_kind()
         if self._restart:
+            replaced = self._check_foreign(self._names())
             self.path.unlink(missing_ok=True)
         head, entries = self._read()
         if head:
             self._compare(head)
-        else:
-            self._append({"batch": self._identity})
+        if not self._restart:
+            replaced = self._check_foreign(self._names())
+        if not head:
+            self._append({"batch": self._identity, **({_REPLACED: replaced} if replaced else {})})
         for entry in entries:
             self._place(entry)
-            if all((self.folder / name).is_file() for name in entry.parts):
+            if all(name in self.unplaced or self._has(name) for name in entry.parts):
                 self.entries[entry.group] = entry  # else a result was deleted: it is made again
+        waiting = {
+            entry.parts[name]
+            for entry in self.entries.values()
+            for name in self.unplaced.keys() & entry.parts.keys()
+        }
         for leftover in self.folder.glob(_PART.format("*")):
-            leftover.unlink()
+            if leftover.name not in waiting:
+                leftover.unlink()
+
+    def _has(self, name: str) -> bool:
+        return os.path.isfile(self.folder / name)
+
+    def _names(self) -> set[str]:
+        """All results that the journal speaks of, also one that is damaged."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return set()
+        names: set[str] = set()
+        for line in lines:
+            with contextlib.suppress(ValueError, TypeError, AttributeError):
+                entry = json.loads(line)
+                names.update(entry.get("parts", {}), entry.get(_REPLACED, []))
+        return names
+
+    def _check_foreign(self, own: Collection[str]) -> list[str]:
+        """Return the results that will replace a file.
+
+        Args:
+            own: files that a batch in this folder has made or was allowed to replace.
+
+        Raises:
+            FiceError: one would replace a file of someone else.
+        """
+        there = [name for name in self._outputs if os.path.lexists(self.folder / name)]
+        foreign = [name for name in there if name not in own]
+        if foreign and not self._overwrite:
+            raise FiceError(
+                f"{self.folder} has files that are not of this batch, {some_of(foreign)}: give another "
+                "folder with -o, or replace them with --overwrite"
+            )
+        return there
 
     def _read(self) -> tuple[Any, list[Entry]]:
         """Return the first line and the entries; an incomplete last line is removed from the file."""
@@ -133,10 +192,25 @@ class Journal:
                 f"the journal {self.path} is damaged: start again with --restart"
             ) from error
 
-    def _compare(self, head: Any) -> None:
-        found = head.get("batch") if isinstance(head, dict) else None
-        if not isinstance(found, dict):
+    def _check_kind(self) -> None:
+        """Check that the file of the journal, if there is one, is no other file of that name.
+
+        Raises:
+            FiceError: it is.
+        """
+        try:
+            first, ended, _ = self.path.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return
+        try:
+            sound = isinstance(json.loads(first)["batch"], dict)
+        except (ValueError, TypeError, KeyError):
+            sound = not ended  # a kill cut the first line
+        if not sound:
             raise FiceError(f"{self.path} is not the journal of a batch: move it away")
+
+    def _compare(self, head: Any) -> None:
+        found = head["batch"]
         if found != self._identity:
             names = [name for name, value in self._identity.items() if found.get(name) != value]
             raise FiceError(
@@ -146,15 +220,22 @@ class Journal:
 
     def _append(self, line: Mapping[str, object]) -> None:
         with open(self.path, "ab") as file:
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            file.write(json_bytes(line) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self._sync_folder()
 
     def _place(self, entry: Entry) -> None:
+        """Give results their names; one that cannot have it does not stop the others."""
         for name, part in entry.parts.items():
-            with contextlib.suppress(FileNotFoundError):  # it has been renamed before
-                os.replace(self.folder / part, self.folder / name)
+            if not os.path.lexists(self.folder / part):  # it has been renamed before
+                continue
+            try:
+                move_over(self.folder / part, self.folder / name)
+            except OSError as error:
+                self.unplaced[name] = f"it cannot be placed: {error.strerror or error}"
+            else:
+                self.unplaced.pop(name, None)
 
     def _sync_folder(self) -> None:
         """Write the folder to the disk, and with it the names of new files."""

@@ -36,22 +36,29 @@ class Subjects:
 
     Args:
         read: returns the image in a file.
+        read_mask: returns the mask in a file, (H, W) in [0, 1].
         framing: see `EditSettings`.
     """
 
-    def __init__(self, read: "Callable[[str], Photo]", framing: Framing) -> None:
-        self._read, self._framing = read, framing
+    def __init__(
+        self,
+        read: "Callable[[str], Photo]",
+        read_mask: "Callable[[str], torch.Tensor]",
+        framing: Framing,
+    ) -> None:
+        self._read, self._read_mask, self._framing = read, read_mask, framing
         self._frames: dict[object, Frame] = {}
 
-    def check(self, job: Job) -> None:
-        """Read the files of a job, for which no models are needed.
+    def check(self, job: Job) -> "Photo":
+        """Read the files of a job, for which no models are needed, and return the photo.
 
         Raises:
-            FiceError: what `read` raises; or a mask is black, or not of the photo's size.
+            FiceError: what `read` and `read_mask` raise; or a mask is black, or not of the photo's size.
         """
         photo = self._read(job.photo)
         self._mask(job.mask, job, photo)
         self._mask(job.person_mask, job, photo)
+        return photo
 
     def read(self, job: Job, models: "Models") -> Subject:
         """Return photo, mask and frame of a job.
@@ -66,10 +73,10 @@ class Subjects:
         return Subject(photo, mask, self._frames[job.subject])
 
     def _mask(self, name: str | None, job: Job, photo: "Photo") -> "torch.Tensor | None":
-        """The brightness of an image, (1, 1, H, W) in [0, 1]."""
+        """The mask in a file, (1, 1, H, W) in [0, 1]."""
         if name is None:
             return None
-        mask = self._read(name).pixels.mean(dim=0)[None, None]
+        mask = self._read_mask(name)[None, None]
         (height, width), (tall, wide) = mask.shape[2:], photo.pixels.shape[1:]
         if (height, width) != (tall, wide):
             raise FiceError(

@@ -1,9 +1,11 @@
 """A table of edits: a CSV file with one edit per row."""
 
 import csv
+import io
 from pathlib import Path
 
 from ..errors import FiceError
+from ..files import read_bytes
 from .jobs import Job, named
 
 COLUMNS = ("photo", "prompt", "output", "negative", "from", "mask", "person")
@@ -28,12 +30,7 @@ def read_table(path: str, negative: str = "", worn: str = "") -> list[Job]:
     jobs = []
     for number, cells in rows[1:]:
         place = f"{path} row {number}"
-        if len(cells) > len(names):
-            raise FiceError(
-                f"{place} has {len(cells)} cells, but there are {len(names)} columns: put a prompt "
-                'with commas into "quotes"'
-            )
-        values = dict(zip(names, (cell.strip() for cell in cells), strict=False))
+        values = _values(place, names, cells)
         jobs.append(_job(place, Path(path).parent, values, negative, worn))
     if not jobs:
         raise FiceError(f"{path} has no row below the names of the columns")
@@ -42,11 +39,10 @@ def read_table(path: str, negative: str = "", worn: str = "") -> list[Job]:
 
 def _rows(path: str) -> list[tuple[int, list[str]]]:
     """The rows that are not blank, each with its number, counted from 1."""
+    data = read_bytes(path, "a table or a folder of images")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            numbered = list(enumerate(csv.reader(file, strict=True), start=1))
-    except OSError as error:
-        raise FiceError(f"cannot read {path}: {error.strerror or error}") from error
+        lines = io.StringIO(data.decode("utf-8-sig"), newline="")
+        numbered = list(enumerate(csv.reader(lines, strict=True), start=1))
     except UnicodeDecodeError as error:
         raise FiceError(f"{path} is not UTF-8 text: save the table as CSV in UTF-8") from error
     except csv.Error as error:
@@ -54,8 +50,24 @@ def _rows(path: str) -> list[tuple[int, list[str]]]:
     return [(number, cells) for number, cells in numbered if any(cell.strip() for cell in cells)]
 
 
+def _values(place: str, names: list[str], cells: list[str]) -> dict[str, str]:
+    """The cells of a row by column. Spreadsheets write empty cells and columns, which do not count."""
+    values = {}
+    for index, cell in enumerate(map(str.strip, cells)):
+        name = names[index] if index < len(names) else ""
+        if name:
+            values[name] = cell
+        elif cell:
+            columns = sum(map(bool, names))
+            raise FiceError(
+                f"{place} has {len(cells)} cells, but there are {columns} columns with a name: put a "
+                'prompt with commas into "quotes"'
+            )
+    return values
+
+
 def _check_names(path: str, names: list[str]) -> None:
-    for name in names:
+    for name in filter(None, names):
         if name not in COLUMNS:
             raise FiceError(
                 f"{path} has an unknown column {name!r}: the columns are {', '.join(COLUMNS)}, with "
@@ -73,8 +85,8 @@ def _job(place: str, folder: Path, values: dict[str, str], negative: str, worn: 
         if not values.get(name):
             raise FiceError(f"{place} has no {name}")
     person = values.get("person", "")
-    if person and not (person.isascii() and person.isdigit()):
-        raise FiceError(f"{place}: the person is {person!r}, but must be 0, 1, 2...")
+    if person and not (person.isascii() and person.isdigit() and len(person) < 10):
+        raise FiceError(f"{place}: the person is {person[:20]!r}, but must be 0, 1, 2...")
     mask = values.get("mask")
     return Job(
         photo=str(folder / values["photo"]),

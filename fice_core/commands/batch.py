@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,8 +14,16 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say, warn
-from .options import directed, edit_options, negative_option, settings_of, worn_option
-from .photos import expand
+from .names import FILE_NAME
+from .options import (
+    directed,
+    edit_options,
+    negative_option,
+    overwrite_option,
+    settings_of,
+    worn_option,
+)
+from .photos import check_folder, expand, merged
 
 if TYPE_CHECKING:
     from ..batch.editor import Setup
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command("batch")
-@click.argument("listed", metavar="JOBS")
+@click.argument("listed", type=FILE_NAME, metavar="JOBS")
 @click.option(
     "--prompt",
     "prompts",
@@ -34,7 +43,14 @@ if TYPE_CHECKING:
 )
 @negative_option
 @worn_option
-@click.option("-o", "--output", required=True, metavar="DIR", help="The folder for the results.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=FILE_NAME,
+    metavar="DIR",
+    help="The folder for the results.",
+)
 @edit_options
 @click.option(
     "--workers",
@@ -55,6 +71,7 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Use a Ray cluster: HOST:PORT, auto for that of this machine, or local.",
 )
+@overwrite_option
 @click.option(
     "--restart", is_flag=True, help="Make all edits again, those of an earlier run included."
 )
@@ -70,6 +87,7 @@ def command(
     workers: int | None,
     threads: int,
     address: str | None,
+    overwrite: bool,
     restart: bool,
     **choices: Any,  # fields of the settings, and the preset
 ) -> None:
@@ -81,7 +99,7 @@ def command(
     from ..batch.driver import run
     from ..batch.editor import Setup
     from ..batch.groups import grouped, identity, look
-    from ..batch.jobs import check
+    from ..batch.jobs import check, check_sizes
     from ..batch.journal import Journal, failures
     from ..files import make_folder
     from ..models import load_models, model_files, resolve_device
@@ -92,7 +110,8 @@ def command(
     if any(job.worn.strip() for job in jobs):
         settings = directed(settings)
     folder = Path(output)
-    check(jobs, folder, table=None if Path(listed).is_dir() else listed)
+    check_folder([listed], folder)
+    check(jobs, folder, table=None if os.path.isdir(listed) else listed)
     with bar("looking at the photos", len(jobs), unit="photo") as progress:
         inputs = look(jobs, progress.update)
     if address is None:
@@ -105,9 +124,11 @@ def command(
         {"device": device, "threads": threads, "fice": package_version()},
     )
     sizes = {name: file.size for name, file in inputs.items()}
+    check_sizes(jobs, sizes)
     groups = grouped(jobs, sizes, apart=settings.tune_steps > 0, limit=settings.max_batch)
     setup = Setup(partial(load_models, source, clip=clip), device, settings, threads)
-    with Journal(make_folder(folder), known, restart) as journal:
+    outputs = [job.output for job in jobs]
+    with Journal(make_folder(folder), known, restart, outputs, overwrite) as journal:
         if journal.entries:
             say(f"{_made(groups, journal)} of {len(jobs)} edits have been made before")
         with (
@@ -123,16 +144,16 @@ def command(
                     "same command continues from there"
                 ) from None
         entries = [journal.entries[number] for number in sorted(journal.entries)]
-    for line in dict.fromkeys(line for entry in entries for line in entry.warnings):
+    for line in merged((line for entry in entries for line in entry.warnings), inputs):
         warn(line)
-    _tell(jobs, {**failures(entries), **lost}, folder)
+    _tell(jobs, {**failures(entries), **journal.unplaced, **lost}, folder)
 
 
 def _jobs(listed: str, prompts: tuple[str, ...], negative: str, worn: str) -> list[Job]:
     from ..batch.jobs import all_pairs
     from ..batch.table import read_table
 
-    if Path(listed).is_dir():
+    if os.path.isdir(listed):
         if not prompts:
             raise FiceError(f"{listed} is a folder: give the garment with --prompt")
         return all_pairs(expand([listed]), prompts, negative, worn)
@@ -170,7 +191,8 @@ def _file(path: Path) -> str:
 
 def _made(groups: list[list[Job]], journal: Journal) -> int:
     done = journal.entries.values()
-    return sum(len(groups[entry.group]) - len(entry.failed) for entry in done)
+    made = sum(len(groups[entry.group]) - len(entry.failed) for entry in done)
+    return made - len(journal.unplaced)
 
 
 def _tell(jobs: list[Job], failed: dict[str, str], folder: Path) -> None:

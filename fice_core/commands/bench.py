@@ -6,7 +6,8 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say, warn
-from .options import device_option
+from .names import FILE_NAME
+from .options import device_option, model_inputs
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> list[int]:
@@ -28,6 +29,7 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 @click.option(
     "--models",
     "source",
+    type=FILE_NAME,
     default="random",
     show_default=True,
     metavar="random|demo|DIR",
@@ -66,8 +68,8 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
     is_flag=True,
     help="Measure the default settings compiled by torch, too.",
 )
-@click.option("--report", metavar="FILE.json", help="Write every figure here.")
-@click.option("--plot", metavar="FILE.png", help="Draw stages and scaling here.")
+@click.option("--report", type=FILE_NAME, metavar="FILE.json", help="Write every figure here.")
+@click.option("--plot", type=FILE_NAME, metavar="FILE.png", help="Draw stages and scaling here.")
 def command(
     source: str,
     batches: list[int],
@@ -88,11 +90,13 @@ def command(
     """
     if sizes and source != "random":
         raise FiceError("--size chooses the size of random models: leave it out, or --models")
-    from ..files import check_writable
+    from ..files import Output, check_paths
 
-    for path in (report, plot):
-        if path:
-            check_writable(path)
+    written = {"--report": report, "--plot": plot}
+    check_paths(
+        [Output(path, option) for option, path in written.items() if path],
+        [] if source == "random" else model_inputs(source, None),
+    )
 
     from ..models import resolve_device
     from ..profiling import full_size, measuring

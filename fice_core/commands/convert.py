@@ -6,11 +6,12 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say
+from .names import FILE_NAME
 
 
 @click.command("convert")
-@click.argument("file")
-@click.argument("out", metavar="OUT.safetensors")
+@click.argument("file", type=FILE_NAME)
+@click.argument("out", type=FILE_NAME, metavar="OUT.safetensors")
 @click.option("--half", is_flag=True, help="Store filters and matrices as float16.")
 def command(file: str, out: str, half: bool) -> None:
     """Write the network in a checkpoint FILE as safetensors.
@@ -18,11 +19,11 @@ def command(file: str, out: str, half: bool) -> None:
     The new file holds only this network, with its kind and settings, and loads faster.
     """
     from .. import checkpoints
-    from ..files import check_writable
+    from ..files import Output, check_paths
 
     if Path(out).suffix.lower() != ".safetensors":
         raise FiceError(f"the output is {out}, but its name must end in .safetensors")
-    check_writable(out)
+    check_paths([Output(out, "OUT")], [file])
     with bar(f"reading {file}"):
         network = checkpoints.load(file)
     with bar(f"writing {out}"):

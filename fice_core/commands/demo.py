@@ -7,13 +7,16 @@ import time
 import click
 
 from .console import bar, say
+from .names import FILE_NAME
 from .options import device_option, models_of, seed_option, settings_of, steps_option
 
 COLUMNS = ("original", "initialisation", "generated", "stitched")
 
 
 @click.command("demo")
-@click.option("-o", "--output", default="fice-demo", show_default=True, metavar="DIR")
+@click.option(
+    "-o", "--output", type=FILE_NAME, default="fice-demo", show_default=True, metavar="DIR"
+)
 @steps_option
 @seed_option
 @device_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..batch.groups import grouped
-from ..batch.jobs import Box, Job, all_pairs, check_outputs
+from ..batch.jobs import Box, Job, all_pairs, check_outputs, check_prompts, check_sizes
 from ..batch.subjects import Subjects
 from ..errors import FiceError
+from ..files import Output, some_of
 from .console import bar, warn
 from .edit_run import Run
-from .options import directed, edit_options, models_of, negative_option, settings_of, worn_option
-from .photos import Photos, expand
+from .names import FILE_NAME
+from .options import (
+    directed,
+    edit_options,
+    model_inputs,
+    models_of,
+    negative_option,
+    overwrite_option,
+    report_option,
+    settings_of,
+    worn_option,
+)
+from .photos import Photos, check_folder, expand, merged
 
 if TYPE_CHECKING:
     from ..settings import Framing
@@ -30,7 +43,7 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
         left, top, right, bottom = (int(number) for number in value.split(","))
     except ValueError as error:
         raise click.BadParameter(
-            f"{value!r} is not left,top,right,bottom in whole pixels, as in 100,50,400,350",
+            f"{value[:40]!r} is not left,top,right,bottom in whole pixels, as in 100,50,400,350",
             context,
             option,
         ) from error
@@ -38,7 +51,7 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
 
 
 @click.command("edit")
-@click.argument("inputs", nargs=-1, required=True, metavar="IN...")
+@click.argument("inputs", nargs=-1, required=True, type=FILE_NAME, metavar="IN...")
 @click.option(
     "--prompt",
     "prompts",
@@ -53,6 +66,7 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
     "-o",
     "--output",
     required=True,
+    type=FILE_NAME,
     metavar="OUT",
     help="An image file, or a folder for several edits.",
 )
@@ -68,10 +82,18 @@ def _parse_box(context: click.Context, option: click.Parameter, value: str | Non
     metavar="L,T,R,B",
     help="What the generator sees: left, top, right, bottom in pixels.",
 )
-@click.option("--person-mask", metavar="FILE", help="An image that is white on the person to edit.")
-@click.option("--mask", metavar="FILE", help="An image that is white where the edit may go.")
+@click.option(
+    "--person-mask",
+    type=FILE_NAME,
+    metavar="FILE",
+    help="An image that is white on the person to edit.",
+)
+@click.option(
+    "--mask", type=FILE_NAME, metavar="FILE", help="An image that is white where the edit may go."
+)
 @edit_options
-@click.option("--report", metavar="FILE.json", help="Write settings, losses and timing here.")
+@report_option
+@overwrite_option
 @click.option(
     "--keep-on-interrupt", is_flag=True, help="After Ctrl-C, write the best result so far."
 )
@@ -89,16 +111,16 @@ def command(
     clip: str | None,
     device: str,
     report: str | None,
+    overwrite: bool,
     keep_on_interrupt: bool,
     **choices: Any,  # fields of the settings, and the preset
 ) -> None:
     """Dress the person in each image IN as the prompt says.
 
     If IN is a folder, all images in it are edited. PNG, WebP, BMP and TIFF outputs keep every pixel
-    outside of the edit; only PNG keeps 16 bits a channel.
+    outside of the edit; only PNG keeps 16 bits a channel. Files in a folder OUT are replaced with
+    --overwrite only.
     """
-    from ..files import check_writable
-
     settings = settings_of(**choices)
     if worn.strip():
         settings = directed(settings)
@@ -109,19 +131,29 @@ def command(
         replace(job, mask=mask, person=person, box=box, person_mask=person_mask)
         for job in all_pairs(expand(inputs), prompts, negative, worn)
     ]
-    folder, jobs = _placed(jobs, output)
+    check_prompts(jobs)
+    folder, jobs, replaced = _placed(
+        jobs,
+        output,
+        inputs=model_inputs(source, clip),
+        others=[] if report is None else [Output(report, "--report")],
+        sources=inputs,
+        overwrite=overwrite,
+    )
     photos = Photos()
-    subjects = Subjects(photos.read, settings.framing)
+    subjects = Subjects(photos.read, photos.read_mask, settings.framing)
     firsts = list({job.photo: job for job in jobs}.values())
-    _for_each(firsts, "reading the photos", subjects.check)
-    for job in jobs:
-        check_writable(folder / job.output)
-    if report:
-        check_writable(report)
-    _warn_of_losses(jobs, photos)
+    lost: list[str] = []
+    _for_each(firsts, "reading the photos", lambda job: lost.extend(_look(job, jobs, subjects)))
+    for line in merged([*replaced, *photos.notes, *lost], {n for job in firsts for n in job.files}):
+        warn(line)
+
+    from ..editing.prepare import PromptFeatures
 
     models = models_of(source, clip, device)
-    # Frames come first: a photo without a person ends the command before any edit.
+    # Texts and frames come first: a photo without a person ends the command before any edit.
+    for text in dict.fromkeys(job.prompt for job in jobs):
+        PromptFeatures.of(models.clip, [text], negative, worn)
     _for_each(firsts, "looking for the persons", lambda job: subjects.read(job, models))
     texts = {"negative": negative, "source": worn}
     run = Run(models, settings, source, subjects, folder, texts, keep_on_interrupt, report)
@@ -149,25 +181,99 @@ def _check_frame(values: Mapping[str, object], framing: Framing | None) -> None:
         )
 
 
-def _placed(jobs: list[Job], output: str) -> tuple[Path, list[Job]]:
-    """Return the folder of the results, and the jobs, one of which may have the name from the option.
+def _placed(
+    jobs: list[Job],
+    output: str,
+    inputs: Sequence[str],
+    others: Sequence[Output],
+    sources: Sequence[str],
+    overwrite: bool,
+) -> tuple[Path, list[Job], list[str]]:
+    """Where the results go.
+
+    Args:
+        output: of the command line: a file or a folder.
+        inputs: files to be kept, beside those of the jobs.
+        others: files that are written beside the results.
+        sources: the photos and folders of the command line.
+        overwrite: whether files may be replaced.
+
+    Returns:
+        The folder of the results, the jobs, one of which may have the name from the option, and a line for
+        every file that was named on the command line and will be replaced.
 
     Raises:
-        FiceError: several results for one file, or see `check_outputs`.
+        FiceError: several results for one file; a file in a folder would be replaced; or see
+            `check_outputs`.
     """
     from ..files import make_folder
 
     path = Path(output)
-    if path.is_dir() or output.endswith("/") or not path.suffix:
-        check_outputs(jobs, path)
-        return make_folder(path), jobs
-    if len(jobs) > 1:
+    into_folder = os.path.isdir(path) or output.endswith(("/", os.sep)) or not path.suffix
+    if into_folder:
+        check_folder(sources, path)
+        folder = path
+    elif len(jobs) > 1:
         raise FiceError(
             f"{len(jobs)} edits do not fit into the one file {output}: give a folder with -o"
         )
-    jobs = [replace(jobs[0], output=path.name)]
-    check_outputs(jobs, path.parent)
-    return path.parent, jobs
+    else:
+        folder, jobs = path.parent, [replace(jobs[0], output=path.name)]
+    existing = check_outputs(jobs, folder, inputs, others, makes=folder if into_folder else None)
+    if into_folder:
+        make_folder(folder)
+    if overwrite:
+        return folder, jobs, []
+    names = {folder / job.output for job in jobs}
+    derived = [found.name for found in existing if into_folder and found in names]
+    if derived:
+        raise FiceError(
+            f"{folder} has {some_of(derived)} already: replace with --overwrite, or give another folder "
+            "with -o"
+        )
+    told = "exists and will be replaced (--overwrite: without a word)"
+    return folder, jobs, [f"{found} {told}" for found in existing]
+
+
+def _look(job: Job, jobs: Sequence[Job], subjects: Subjects) -> list[str]:
+    """Read the files of a job; return what is lost of its photo in the formats of its outputs.
+
+    Raises:
+        FiceError: see `Subjects.check` and `check_sizes`.
+    """
+    from ..images.photo import losses
+
+    photo = subjects.check(job)
+    alike = {
+        Path(other.output).suffix: other for other in jobs if other.photo == job.photo
+    }.values()
+    height, width = photo.pixels.shape[1:]
+    if job.box is not None:
+        _check_box(job.box, job.photo, (height, width))
+    check_sizes(list(alike), {job.photo: (height, width)})
+    return [line for other in alike for line in losses(other.output, photo, job.photo)]
+
+
+def _check_box(box: Box, photo: str, size: tuple[int, int]) -> None:
+    """Check a box as it was given, before a frame of the generator's proportions is put around it.
+
+    Raises:
+        FiceError: it is empty, outside of the photo, or so large that the frame would not fit into memory.
+    """
+    left, top, right, bottom = box
+    height, width = size
+    given = f"{photo}: the box {','.join(map(str, box))}"
+    if left >= right or top >= bottom:
+        raise FiceError(
+            f"{given} is empty: give left,top,right,bottom, where right is more than left and bottom more "
+            "than top"
+        )
+    if left >= width or top >= height or right <= 0 or bottom <= 0:
+        raise FiceError(f"{given} lies outside of the image, which has {width} x {height} pixels")
+    if max(right - left, bottom - top) > 2 * max(size):
+        raise FiceError(
+            f"{given} is more than twice as large as the image, which has {width} x {height} pixels"
+        )
 
 
 def _for_each(jobs: Sequence[Job], what: str, work: Callable[[Job], object]) -> None:
@@ -175,13 +281,3 @@ def _for_each(jobs: Sequence[Job], what: str, work: Callable[[Job], object]) -> 
         for job in jobs:
             work(job)
             progress.update()
-
-
-def _warn_of_losses(jobs: Sequence[Job], photos: Photos) -> None:
-    """Warn if an output's format loses a part of the photo."""
-    from ..images.photo import is_lossy, keeps_16_bits
-
-    if any(is_lossy(job.output) for job in jobs):
-        warn("JPEG alters every pixel a little: use .png to keep all but the garment exactly")
-    elif any(photos.bits[job.photo] == 16 and not keeps_16_bits(job.output) for job in jobs):
-        warn("the image has 16 bits a channel, of which only .png keeps more than 8")

@@ -64,7 +64,7 @@ class Run:
         self._write_report()
         for entry in self.entries:
             say(f"{entry['output']}: {entry['prompt']}")
-        if self.report:
+        if self.report is not None:
             say(f"{self.report}: settings, losses and timing")
 
     def _interrupted(self, group: Group, interrupt: EditInterrupted) -> NoReturn:
@@ -93,7 +93,7 @@ class Run:
         from ..files import write_json
         from ..reporting.edit_report import run_report
 
-        if self.report:
+        if self.report is not None:
             device = str(self.models.device)
             report = run_report(self.entries, self.settings, self.source, device, self.warnings)
             write_json(self.report, {**report, "texts": self.texts})

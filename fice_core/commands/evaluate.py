@@ -9,7 +9,15 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say
-from .options import device_option, models_of, models_option, settings_of, steps_option
+from .names import FILE_NAME
+from .options import (
+    device_option,
+    model_inputs,
+    models_of,
+    models_option,
+    settings_of,
+    steps_option,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
 @steps_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of pairs.")
 @device_option
-@click.option("--report", metavar="FILE.json", help="Write every figure here.")
+@click.option("--report", type=FILE_NAME, metavar="FILE.json", help="Write every figure here.")
 @click.option("--bare", is_flag=True, help="Only edits from long sleeves to short ones or none.")
 @click.option("--masks", is_flag=True, help="Measure the masks instead of the edits.")
 @click.option(
@@ -55,6 +63,7 @@ if TYPE_CHECKING:
     "--images",
     "--pictures",
     "images",
+    type=FILE_NAME,
     metavar="DIR",
     help="Write a sheet of all edits of every variant here.",
 )
@@ -79,7 +88,7 @@ def command(
     its refinement.
     """
     from .. import evaluation
-    from ..files import check_writable, make_folder, write_json
+    from ..files import Output, check_paths, make_folder, write_json
 
     if masks and (variants or images or bare or extra or steps is not None):
         raise FiceError(
@@ -89,7 +98,7 @@ def command(
         raise FiceError(f"--people is {extra}, but must be at least 0")
     settings = settings_of("default", steps=steps)
     if report:
-        check_writable(report)
+        check_paths([Output(report, "--report")], model_inputs(source, None))
     folder = make_folder(images) if images else None
     models = models_of(source, None, device)
     if masks:

@@ -3,10 +3,11 @@
 import click
 
 from .console import say
+from .names import FILE_NAME
 
 
 @click.command("inspect")
-@click.argument("file")
+@click.argument("file", type=FILE_NAME)
 def command(file: str) -> None:
     """Describe the network in a checkpoint FILE.
 

@@ -5,14 +5,18 @@ An option of a setting bears the name of its field and is None if it is not give
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from ..errors import FiceError
 from ..settings import EditSettings, Execution, Framing, Garment, Preset, StitchMode
 from .console import bar
+from .names import FILE_NAME
 
 if TYPE_CHECKING:
     from ..models import Models
@@ -85,6 +89,7 @@ execution_option = click.option(
 models_option = click.option(
     "--models",
     "source",
+    type=FILE_NAME,
     default="demo",
     show_default=True,
     metavar="demo|DIR",
@@ -92,11 +97,18 @@ models_option = click.option(
 )
 clip_option = click.option(
     "--clip",
+    type=FILE_NAME,
     metavar="FILE|NAME",
     help="Another CLIP: a file, or open_clip's ARCHITECTURE:WEIGHTS.",
 )
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps..."
+)
+report_option = click.option(
+    "--report", type=FILE_NAME, metavar="FILE.json", help="Write settings, losses and timing here."
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace files that are there already."
 )
 
 
@@ -134,6 +146,20 @@ def settings_of(preset: Preset, **given: Any) -> EditSettings:
 def directed(settings: EditSettings) -> EditSettings:
     """Return the settings for edits with a text that says what the person wears now."""
     return settings.with_weights(clip_direction=DIRECTION_WEIGHT * settings.weights.clip)
+
+
+def model_inputs(source: str, clip: str | None) -> list[str]:
+    """The files that the models are read from, as far as they exist; no output may replace them."""
+    from ..models import model_files
+
+    try:
+        files = [str(path) for path in model_files(source, clip).values()]
+    except FiceError:  # told when they are loaded
+        files = []
+    if clip is None:
+        return files
+    folder = Path(clip)
+    return [*files, clip, *(map(str, folder.iterdir()) if os.path.isdir(folder) else ())]
 
 
 def models_of(source: str, clip: str | None, device: str) -> Models:

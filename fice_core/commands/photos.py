@@ -1,21 +1,28 @@
-"""The photos of a command line: which files, and what is kept of them in memory."""
+"""The photos of a command line: which files, what is kept of them in memory, and what is told."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..batch.groups import MAX_PIXELS, Size
 from ..errors import FiceError
+from ..files import is_same_folder, some_of
 from .console import warn
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..images.photo import Photo
 
 
 def expand(inputs: Sequence[str]) -> list[str]:
     """Return all files: for a folder the images in it, sorted by name, without its subfolders.
+
+    Other files in a folder are told. Those whose names begin with a dot are hidden; macOS keeps no image
+    in its "._photo.jpg".
 
     Raises:
         FiceError: a folder has no image, or cannot be read.
@@ -25,19 +32,60 @@ def expand(inputs: Sequence[str]) -> list[str]:
     files: list[str] = []
     for name in inputs:
         folder = Path(name)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             files.append(name)
             continue
         try:
-            found = sorted(path for path in folder.iterdir() if path.is_file())
+            found = sorted(folder.iterdir())
         except OSError as error:
             raise FiceError(f"cannot read the folder {name}: {error.strerror or error}") from error
-        # Names that begin with a dot are hidden; macOS keeps no image in its "._photo.jpg".
-        found = [path for path in found if is_image_file(path) and not path.name.startswith(".")]
-        if not found:
-            raise FiceError(f"there is no image in the folder {name}")
-        files += map(str, found)
+        found = [path for path in found if not os.path.isdir(path) and path.name[:1] != "."]
+        images = [path for path in found if is_image_file(path) and os.path.isfile(path)]
+        others = [path.name for path in found if path not in set(images)]
+        if not images:
+            raise FiceError(f"there is no image in the folder {name}{_among(others)}")
+        if others:
+            count = "1 file" if len(others) == 1 else f"{len(others)} files"
+            warn(f"left out {count} of {name} that FICE cannot read as an image: {some_of(others)}")
+        files += map(str, images)
     return list(dict.fromkeys(files))
+
+
+def _among(others: list[str]) -> str:
+    return f" that FICE reads, among {some_of(others)}" if others else ""
+
+
+def check_folder(inputs: Sequence[str], folder: str | os.PathLike[str]) -> None:
+    """Check that results do not go where photos come from: the next run would edit them as photos.
+
+    Raises:
+        FiceError: the folder for the results is one of the inputs.
+    """
+    if any(is_same_folder(name, folder) for name in inputs):
+        raise FiceError(
+            f"{folder} is the folder of the photos, where a second run would take results for photos: "
+            "give another one with -o"
+        )
+
+
+def merged(lines: Iterable[str], names: Collection[str]) -> list[str]:
+    """Lines, each once; those that differ only in the file at their beginning become one.
+
+    Args:
+        lines: some begin with the name of a file and a colon.
+        names: of files.
+    """
+    groups: dict[str, list[str]] = {}
+    for line in dict.fromkeys(lines):
+        name = next((name for name in _beginnings(line) if name in names), "")
+        groups.setdefault(line.removeprefix(name), []).append(name)
+    return [f"{some_of(found)}{rest}" for rest, found in groups.items()]
+
+
+def _beginnings(line: str) -> list[str]:
+    """What comes before each colon of a line."""
+    parts = line.split(": ")
+    return [": ".join(parts[:count]) for count in range(1, len(parts))]
 
 
 class Photos:
@@ -45,25 +93,39 @@ class Photos:
 
     Attributes:
         sizes: (H, W) in pixels, by file, of every image read so far.
-        bits: bits a channel, by file.
+        notes: what the user should know about the files, one line each.
     """
 
     def __init__(self) -> None:
         self.sizes: dict[str, Size] = {}
-        self.bits: dict[str, int] = {}
-        self._held: dict[str, Photo] = {}
+        self.notes: list[str] = []
+        self._held: dict[tuple[object, str], Any] = {}
         self._room = MAX_PIXELS
 
     def read(self, path: str) -> Photo:
-        """Return an image; raises what `read_photo` raises. What it notes is a warning, given once."""
+        """Return an image; raises what `read_photo` raises."""
         from ..images.photo import read_photo
 
-        if path in self._held:
-            return self._held[path]
-        photo = read_photo(path, note=None if path in self.sizes else warn)
+        photo: Photo = self._kept(read_photo, path, lambda photo: photo.pixels.shape[1:])
         height, width = photo.pixels.shape[1:]
+        self.sizes[path] = height, width
+        return photo
+
+    def read_mask(self, path: str) -> Tensor:
+        """Return a mask; raises what `read_mask` raises."""
+        from ..images.mask import read_mask
+
+        mask: Tensor = self._kept(read_mask, path, lambda mask: mask.shape)
+        return mask
+
+    def _kept(
+        self, read: Callable[..., Any], path: str, size: Callable[[Any], Sequence[int]]
+    ) -> Any:
+        if (read, path) in self._held:
+            return self._held[read, path]
+        found = read(path, note=self.notes.append)
+        height, width = size(found)
         if height * width <= self._room:
             self._room -= height * width
-            self._held[path] = photo
-        self.sizes[path], self.bits[path] = (height, width), photo.bits
-        return photo
+            self._held[read, path] = found
+        return found

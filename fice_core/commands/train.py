@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .names import FILE_NAME
 from .options import device_option
 
 
@@ -15,7 +16,9 @@ def command() -> None:
 
 
 @command.command("demo")
-@click.option("-o", "--output", default="runs/demo", show_default=True, metavar="DIR")
+@click.option(
+    "-o", "--output", type=FILE_NAME, default="runs/demo", show_default=True, metavar="DIR"
+)
 @click.option(
     "--stage",
     "stages",
@@ -43,7 +46,10 @@ def command() -> None:
 )
 @click.option("--resume", is_flag=True, help="Continue the last run in DIR.")
 @click.option(
-    "--start", metavar="DIR", help="Start from the networks in DIR.  [default: from nothing]"
+    "--start",
+    type=FILE_NAME,
+    metavar="DIR",
+    help="Start from the networks in DIR.  [default: from nothing]",
 )
 @device_option
 def demo(

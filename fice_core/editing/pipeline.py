@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ..errors import FiceError
-from ..extraction.prompts import unknown_words
+from ..extraction.prompts import remarks
 from ..framing import Frame
 from ..inversion.loop import invert
 from ..inversion.result import InversionInterrupted, OnStep, Step
@@ -53,8 +53,9 @@ def edit(
         One edit for every pair of photo and prompt.
 
     Raises:
-        FiceError: the numbers of photos and prompts do not match, a prompt is empty or too long, a photo
-            is too small or too narrow, no person is found, or the mask is 0 everywhere.
+        FiceError: the numbers of photos and prompts do not match, a prompt is empty, too long or of
+            unknown words only, a photo is too small or too narrow, no person is found, or the mask is 0
+            everywhere.
         EditInterrupted: Ctrl-C after the edit has begun; holds the edit so far.
     """
     settings = settings or EditSettings()
@@ -73,7 +74,7 @@ def edit(
         texts = PromptFeatures.of(models.clip, prompts, negative, source)
         preparation = prepare(models, images.detach(), texts, settings, mask, frames, follow)
     said = [*prompts, *(text for text in (negative, source) if text.strip())]
-    warnings = [*unknown_words(models.clip, said), *preparation.warnings]
+    warnings = [*remarks(models.clip, said), *preparation.warnings]
     try:
         if settings.tune_steps:
             result = invert_tuned(

@@ -9,10 +9,24 @@ import torch.nn.functional as F
 
 from ..errors import FiceError
 from ..networks.clip import Clip
+from ..networks.tokenizer import WordTokenizer, split_words
 from ..ops.autograd import without_grad
 
 _WEIGHTED = re.compile(r"\(\s*(.*?)\s*:\s*([-+]?[0-9.]+)\s*\)", re.DOTALL)
 _HINT = "describe the garment, as in 'a red striped shirt'"
+# Known to the demonstration models, but no description.
+_FUNCTION_WORDS = {"a", "an", "and", "in", "is", "of", "on", "one", "the", "with", "without"}
+_FUNCTION_WORDS |= {"he", "she", "someone", "wearing", "wears"}
+# Notations of other programs, which are read as text here, and what is said of them.
+_WEIGHTS = "a weight is for a whole prompt in brackets, as in '(a red shirt:1.5)'"
+_FOREIGN = (
+    (re.compile(r"\([^()]*:\s*[-+]?\d+,\d*\s*\)"), f"the weight has a comma: {_WEIGHTS}"),
+    (re.compile(r"\([^()]*:\s*[-+]?[\d.]+\s*\)"), f"the weight is for some words: {_WEIGHTS}"),
+    (re.compile(r":\s*\d*\.\d+\s*$"), f"the weight has no brackets: {_WEIGHTS}"),
+    (re.compile(r"\(\([^()]*\)\)|\[[^\[\]]*\]"), f"brackets stress no word: {_WEIGHTS}"),
+    (re.compile(r"<[^<>:]+:[^<>]*>"), "<...> adds no network: describe the garment"),
+)
+_CHOICE = re.compile(r"\{[^{}]*\}")
 _MIN_LENGTH = 1e-4  # of a sum of unit vectors; the direction of a shorter one is arbitrary
 
 
@@ -45,7 +59,7 @@ def parse(line: str) -> list[Phrase]:
     for piece in line.split("|"):
         text, weight = piece.strip(), 1.0
         match = _WEIGHTED.fullmatch(text)
-        if match:
+        if match and _is_balanced(match[1]):
             text, weight = match[1], _number(match[2], piece)
         if not text:
             raise FiceError(f"the prompt is empty: {_HINT}")
@@ -65,7 +79,7 @@ def encode(
         negative_weight: its weight, where the line has weight 1; 0 ignores it.
 
     Raises:
-        FiceError: a prompt is empty or too long, or prompts cancel each other out.
+        FiceError: a prompt is empty, too long or of unknown words only, or prompts cancel each other out.
     """
     with without_grad():
         features = torch.stack([_direction(clip, line) for line in lines])
@@ -77,6 +91,44 @@ def encode(
                 f"the negative prompt {negative!r} cancels a prompt out: they mean the same"
             )
         return F.normalize(away, dim=1)
+
+
+def remarks(clip: Clip, lines: Sequence[str]) -> list[str]:
+    """Warnings about prompts: foreign notation, brackets that do not match, unknown words."""
+    return [*notation(lines), *unknown_words(clip, lines)]
+
+
+def notation(lines: Sequence[str]) -> list[str]:
+    """One warning for every line with a notation of another program, or with unmatched brackets.
+
+    All of it is read as text.
+    """
+    found = {line: _said_of(line) for line in lines}
+    return [f"in the prompt {line!r} {said}" for line, said in found.items() if said]
+
+
+def _said_of(line: str) -> str | None:
+    if _CHOICE.search(line):
+        return "braces choose nothing: give a prompt for every choice"
+    texts = [phrase.text for phrase in parse(line)]
+    if not all(map(_is_balanced, texts)):
+        return f"the brackets do not match: {_WEIGHTS}"
+    for text in texts:
+        for pattern, said in _FOREIGN:
+            if pattern.search(text):
+                return said
+    return None
+
+
+def _is_balanced(text: str) -> bool:
+    """Whether every bracket of a text is closed by one of its kind."""
+    expected: list[str] = []
+    for character in text:
+        if character in "([{":
+            expected.append(")]}"["([{".index(character)])
+        elif character in ")]}" and (not expected or expected.pop() != character):
+            return False
+    return not expected
 
 
 def unknown_words(clip: Clip, lines: Sequence[str]) -> list[str]:
@@ -94,6 +146,8 @@ def _direction(clip: Clip, line: str) -> torch.Tensor:
     """Unit-norm feature of a line, (D,)."""
     phrases = parse(line)
     features = clip.encode_text([phrase.text for phrase in phrases])
+    for phrase in phrases:
+        _check_known(clip, phrase.text)
     if len(phrases) == 1 and phrases[0].weight > 0:
         return features[0]  # normalising it again could change its last bit
     weights = torch.tensor([p.weight for p in phrases], device=features.device)
@@ -101,6 +155,20 @@ def _direction(clip: Clip, line: str) -> torch.Tensor:
     if float(mean.norm()) < _MIN_LENGTH:
         raise FiceError(f"the prompts of {line!r} cancel out: raise one of their weights")
     return F.normalize(mean, dim=0)
+
+
+def _check_known(clip: Clip, text: str) -> None:
+    """Refuse a text of which a closed vocabulary leaves nothing; it would be edited as the empty text.
+
+    Raises:
+        FiceError: the demonstration CLIP knows no word that says something.
+    """
+    if not isinstance(getattr(clip, "tokenizer", None), WordTokenizer):
+        return
+    if not set(split_words(text)) - set(clip.unknown_words(text)) - _FUNCTION_WORDS:
+        raise FiceError(
+            f"the demonstration models know no word of the prompt {text!r}: {_HINT}, in English"
+        )
 
 
 def _number(text: str, piece: str) -> float:

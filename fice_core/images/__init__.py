@@ -4,14 +4,16 @@ May import from `errors`, `settings` and `files`.
 """
 
 from .decoding import MAX_PIXELS
+from .mask import decode_mask, read_mask
+from .metadata import Metadata
 from .photo import (
     Photo,
+    check_size,
     check_suffix,
     decode_photo,
     encode_photo,
     is_image_file,
-    is_lossy,
-    keeps_16_bits,
+    losses,
     read_image,
     read_photo,
     stored_size,
@@ -22,14 +24,17 @@ from .photo import (
 
 __all__ = [
     "MAX_PIXELS",
+    "Metadata",
     "Photo",
+    "check_size",
     "check_suffix",
+    "decode_mask",
     "decode_photo",
     "encode_photo",
     "is_image_file",
-    "is_lossy",
-    "keeps_16_bits",
+    "losses",
     "read_image",
+    "read_mask",
     "read_photo",
     "stored_size",
     "to_bytes",

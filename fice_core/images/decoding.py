@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from . import png16
+from .metadata import Metadata, is_turned, read_exif, read_metadata
 
 #: Larger images are refused. It is more than any camera takes; a small file can declare billions.
 MAX_PIXELS = 100_000_000
 
 # Plain raster formats only. Pillow would also start Ghostscript for PostScript.
 READABLE = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF")
-# Not TIFF: there, the tags of the EXIF data also describe how the pixels are stored.
-WITH_EXIF = ("PNG", "JPEG", "MPO", "WEBP", "AVIF")
-_ORIENTATION = 0x0112
-_EMPTY_EXIF = 20  # bytes of empty EXIF data, with its headers
-_MAX_EXIF = 65_000  # bytes; a JPEG file cannot store more
+_END_OF_JPEG = b"\xff\xd9"
+# What could follow a JPEG file that was cut. It changes an image of which a part is missing.
+_PROBES = (b"", b"\x55" * 64, b"\x00" * 64, b"\xa7\x3c" * 32)
 
 
 class RefusedImageError(Exception):
@@ -36,13 +35,17 @@ class DecodedImage(NamedTuple):
         levels: (H, W, 3 or 4) of 8 or 16 bits, upright; the fourth channel is alpha.
         profile: ICC profile of its colours; None if there is none, or it is not an RGB profile.
         exif: EXIF data without the orientation, or None.
-        notes: lines for the user.
+        metadata: what else the file says.
+        notes: lines for the user about the pixels.
+        lost: lines for the user about what of the metadata is left out.
     """
 
     levels: _Levels
     profile: bytes | None
     exif: bytes | None
+    metadata: Metadata
     notes: list[str]
+    lost: list[str]
 
 
 def decode(data: bytes) -> DecodedImage:
@@ -53,28 +56,77 @@ def decode(data: bytes) -> DecodedImage:
         Exception: of any kind, if the file is damaged.
     """
     image = open_image(data)
-    notes = []
+    notes, lost = [], []
     if image.mode == "F":
         raise RefusedImageError("has floating point pixels; save it with 8 or 16 bits per channel")
     if image.format == "TIFF" and image.mode.startswith("RGB") and _bits_of_tiff(image) > 8:
         notes.append("only 8 bits per channel are read; a PNG keeps 16")
-    levels: _Levels
-    if png16.is_png16(image):
-        levels = png16.decode(image, data)
-    elif image.mode == "I" or image.mode.startswith("I;16"):
-        levels = _grey16(image)
-    else:
-        image.load()  # only once: `convert` makes a copy
-        levels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-    orientation, exif = 1, None
     try:
-        orientation, exif = _read_exif(image)
+        levels = _levels(image, data)
+    except OSError:  # truncated
+        if image.format not in ("JPEG", "MPO"):
+            raise
+        image, levels = _without_end(data)
+        coarse = ", though details may be" if image.info.get("progressive") else ""
+        notes.append(f"the end of the file is missing, but no pixel{coarse}")
+    if _has_more(image):
+        notes.append("it holds several images, of which the first is read")
+    orientation, exif, dpi = 1, None, None
+    try:
+        orientation, exif, dpi, thumbnail = read_exif(image)
+        if thumbnail:
+            lost.append("the thumbnail in its EXIF data shows the image as it was and is left out")
     except Exception:  # damaged data makes Pillow raise anything
         notes.append("its EXIF data is damaged and ignored; the image is not rotated")
+    metadata = Metadata()
+    try:
+        metadata, names = read_metadata(image, data, is_turned(image, orientation), dpi)
+        lost += [f"its {name} is left out" for name in names]
+    except Exception:
+        lost.append("its texts or its resolution are damaged and left out, but not its EXIF data")
     profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or profile[16:20] != b"RGB ":
+    if not isinstance(profile, bytes) or not profile:
         profile = None
-    return DecodedImage(_upright(levels, orientation), profile, exif, notes)
+    elif profile[16:20] != b"RGB ":
+        lost.append("its colour profile is not for RGB and is left out, so colours may differ")
+        profile = None
+    return DecodedImage(_upright(levels, orientation), profile, exif, metadata, notes, lost)
+
+
+def _levels(image: ImageFile.ImageFile, data: bytes) -> _Levels:
+    """The levels of an opened image, (H, W, 3 or 4); they are decoded here."""
+    if png16.is_png16(image):
+        return png16.decode(image, data)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _grey16(image)
+    image.load()  # only once: `convert` makes a copy
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+
+
+def _without_end(data: bytes) -> tuple[ImageFile.ImageFile, _Levels]:
+    """The image in a JPEG file that lacks only its end marker, as cameras and downloads leave it.
+
+    Raises:
+        OSError: pixels are missing, too. Then the decoder makes up the rest of them from what follows.
+    """
+    whole = data.removesuffix(_END_OF_JPEG[:1])
+    found = []
+    for probe in _PROBES:
+        image = open_image(whole + probe + _END_OF_JPEG)
+        found.append((image, _levels(image, data)))
+    if not all(np.array_equal(found[0][1], levels) for _, levels in found[1:]):
+        raise OSError("pixels are missing")
+    return found[0]
+
+
+def _has_more(image: ImageFile.ImageFile) -> bool:
+    """Whether the file holds frames or pages beside the one that is read."""
+    try:
+        if image.format == "TIFF":  # without a walk over millions of pages
+            return bool(getattr(image, "tag_v2").next)  # noqa: B009
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # a damaged second image does not concern the first
+        return True
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
@@ -102,26 +154,6 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
             "million that are read"
         )
     return image
-
-
-def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
-    """Orientation, 0 to 8, and the rest of the EXIF data of a decoded image.
-
-    Raises:
-        Exception: of any kind, if the data is damaged.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Pillow only warns of some damage
-        exif = image.getexif()
-        if not exif and len(image.info.get("exif") or b"") > _EMPTY_EXIF:
-            raise ValueError("no tag can be read")
-        orientation = exif.pop(_ORIENTATION, 1)
-        if not isinstance(orientation, int) or not 0 <= orientation <= 8:
-            raise ValueError(f"orientation {orientation!r}")
-        if image.format not in WITH_EXIF or not exif:
-            return orientation, None
-        data = exif.tobytes()
-    return orientation, data if len(data) <= _MAX_EXIF else None
 
 
 def _upright(levels: _Levels, orientation: int) -> _Levels:

@@ -8,6 +8,7 @@ a second copy beside those of other node packs.
 import io
 import struct
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from PIL import Image, ImageFile
 # Pillow's raw modes that unpack the high bytes of 16-bit channels, and those for the low bytes.
 _LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 _DIFFERENCE_TO_ROW_ABOVE = 2  # the PNG filter "up"
+_INCH = 0.0254  # metres
 _FAST = 1  # compression level of zlib; 6 takes twice the time and saves a hundredth of the size
 
 
@@ -50,9 +52,20 @@ def _unpacked(image: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.uint16]:
 
 
 def encode(
-    levels: NDArray[np.uint16], profile: bytes | None = None, exif: bytes | None = None
+    levels: NDArray[np.uint16],
+    profile: bytes | None = None,
+    exif: bytes | None = None,
+    others: Iterable[tuple[bytes, bytes]] = (),
+    dpi: tuple[float, float] | None = None,
 ) -> bytes:
-    """The bytes of a PNG file of levels (H, W, 3), with a colour profile and EXIF data if given."""
+    """The bytes of a PNG file of levels (H, W, 3).
+
+    Args:
+        levels: 0 to 65535.
+        profile, exif: a colour profile and EXIF data, if there are any.
+        others: type and content of further chunks.
+        dpi: pixels per inch, across and down.
+    """
     height, width, _ = levels.shape
     rows = np.ascontiguousarray(levels, ">u2").view(np.uint8).reshape(height, 6 * width)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
@@ -62,6 +75,10 @@ def encode(
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))]
     if profile:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile)))
+    chunks += [chunk for chunk in others if not (profile and chunk[0] == b"sRGB")]
+    if dpi:
+        across, down = (int(value / _INCH + 0.5) for value in dpi)
+        chunks.append((b"pHYs", struct.pack(">IIB", across, down, 1)))
     if exif:
         chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
     chunks += [(b"IDAT", zlib.compress(filtered.data, _FAST)), (b"IEND", b"")]

@@ -83,7 +83,7 @@ def frame_person(
         raise FiceError("both a mask and a box of the person are given: give only one of them")
     if box is not None:
         frame = Frame.covering(size, generator.resolution, box)
-        return _large_enough(frame)
+        return _large_enough(frame, "frame around the box")
     if mask is None:
         return choose_frame(generator, segmenter, photo, "person", person)
     if not bool((mask > 0.5).any()):
@@ -101,12 +101,12 @@ def frame_person(
         )
 
 
-def _large_enough(frame: Frame) -> Frame:
-    """The frame; FiceError if it is lower than `SMALLEST` pixels."""
+def _large_enough(frame: Frame, what: str = "person") -> Frame:
+    """The frame; FiceError if it is lower than `SMALLEST` pixels. `what` is in it, for the message."""
     height = frame.box[3] - frame.box[1]
     if height < SMALLEST:
         raise FiceError(
-            f"the person is {height} pixels high in the image; at least {SMALLEST} are needed"
+            f"the {what} is {height} pixels high in the image; at least {SMALLEST} are needed"
         )
     return frame
 

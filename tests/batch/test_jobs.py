@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from batch_files import random_image, table
 
-from fice_core.batch.jobs import Job, all_pairs, check, check_outputs
+from fice_core.batch.jobs import Job, all_pairs, check, check_outputs, check_sizes
 from fice_core.batch.table import read_table
 from fice_core.errors import FiceError
 
@@ -42,6 +42,39 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     assert third.output == "green.webp"
     assert third.prompt == "ein grünes Hemd"
     assert third.person == 0
+
+
+def test_empty_cells_of_spreadsheets_do_not_count(tmp_path: Path) -> None:
+    for rows in (
+        ("photo,prompt,,", "a.png,red,,", ",,,"),
+        ("photo,prompt", "a.png,red,,,"),
+        ("photo, ,prompt", "a.png,,red"),
+    ):
+        (job,) = read_table(str(table(tmp_path, *rows)))
+        assert (job.photo, job.prompt) == (str(tmp_path / "a.png"), "red")
+    for rows in (("photo,prompt,", "a.png,red,x"), ("photo,prompt", "a.png,red,,x")):
+        with pytest.raises(FiceError, match=r"row 2 has . cells, but there are 2 columns"):
+            read_table(str(table(tmp_path, *rows)))
+    with pytest.raises(FiceError, match="the person is '9999"):
+        read_table(str(table(tmp_path, "photo,prompt,person", "a.png,red," + "9" * 5000)))
+
+
+@pytest.mark.parametrize("column", ["photo", "mask", "output"])
+@pytest.mark.parametrize(("name", "words"), [("a\0.png", "null"), ("é" * 130 + ".png", "too long")])
+def test_names_in_a_table_are_checked(tmp_path: Path, column: str, name: str, words: str) -> None:
+    random_image(tmp_path / "a.png")
+    cells = {"photo": "a.png", "prompt": "red", "mask": "", "output": "", column: name}
+    path = table(tmp_path, ",".join(cells), ",".join(cells.values()))
+    with pytest.raises(FiceError, match=rf"row 2: the name .* {words}"):
+        check(read_table(str(path)), tmp_path / "out")
+
+
+def test_the_format_must_hold_the_photo() -> None:
+    job = Job("a.png", "red", "a.webp", place="row 2")
+    check_sizes([job], {"a.png": (100, 16_383)})
+    check_sizes([job], {"a.png": None})
+    with pytest.raises(FiceError, match=r"row 2: a .webp file has at most 16383 pixels a side"):
+        check_sizes([job], {"a.png": (16_384, 100)})
 
 
 def test_outputs_are_named_after_their_photos() -> None:

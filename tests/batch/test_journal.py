@@ -88,6 +88,106 @@ def test_a_result_that_was_deleted_is_made_again(tmp_path: Path) -> None:
         assert list(journal.entries) == [1]
 
 
+def test_a_result_that_cannot_be_placed_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").mkdir()
+    (tmp_path / "a.png" / "something").touch()
+    for again in (False, True):
+        with Journal(tmp_path, {"id": "x"}) as journal:
+            if not again:
+                journal.commit(Entry(0), RESULTS)
+            assert list(journal.entries) == ([0, 1] if again else [0])  # the work is not done again
+            assert list(journal.unplaced) == ["a.png"]
+            assert "cannot be placed" in journal.unplaced["a.png"]
+            if not again:
+                journal.commit(Entry(1), {"c.png": b"third"})
+        assert (tmp_path / "b.png").read_bytes() == RESULTS["b.png"]
+        assert (tmp_path / "c.png").read_bytes() == b"third"
+    (tmp_path / "a.png" / "something").unlink()
+    (tmp_path / "a.png").rmdir()
+    with Journal(tmp_path, {"id": "x"}) as journal:
+        assert journal.unplaced == {}
+        assert list(journal.entries) == [0, 1]
+    assert (tmp_path / "a.png").read_bytes() == RESULTS["a.png"]
+    assert list(tmp_path.glob(".*.part")) == []
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        (tmp_path / "a.png").write_bytes(b"mine")
+        (tmp_path / "a.png").chmod(0o444)
+        journal.commit(Entry(0), {"a.png": b"a"})
+        assert "read-only" in journal.unplaced["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("text", ["a list of mine\n", "[]\n", '{"batch": 1}\n', '{"group": 0}\n'])
+def test_another_file_of_that_name_stays(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+    for restart in (False, True):
+        with (
+            pytest.raises(FiceError, match="is not the journal of a batch: move it away"),
+            Journal(tmp_path, {}, restart),
+        ):
+            pass
+    assert (tmp_path / NAME).read_text() == text
+
+
+def test_files_of_others_are_not_replaced_unless_asked(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"mine")
+    (tmp_path / "a.png").chmod(0o600)
+    with (
+        pytest.raises(FiceError, match=r"not of this batch, a\.png: .*--overwrite"),
+        Journal(tmp_path, {}, outputs=["a.png", "b.png"]),
+    ):
+        pass
+    assert not (tmp_path / NAME).exists()
+    with Journal(tmp_path, {}, outputs=["a.png", "b.png"], overwrite=True):
+        pass
+    # What was allowed at the start is allowed to the end.
+    with Journal(tmp_path, {}, outputs=["a.png", "b.png"]) as journal:
+        journal.commit(Entry(0), {"a.png": b"a"})
+    assert (tmp_path / "a.png").read_bytes() == b"a"
+    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o600
+    with Journal(tmp_path, {}, outputs=["a.png", "b.png"]) as journal:
+        assert list(journal.entries) == [0]
+
+
+def test_results_of_the_batch_before_may_be_replaced_also_after_a_kill(tmp_path: Path) -> None:
+    names = ["a.png", "b.png"]
+    with Journal(tmp_path, {"id": "x"}, outputs=names) as journal:
+        journal.commit(Entry(0), RESULTS)
+    with Journal(tmp_path, {"id": "y"}, restart=True, outputs=names) as journal:
+        journal.commit(Entry(0), {"a.png": b"new"})
+    with Journal(tmp_path, {"id": "y"}, outputs=names) as journal:
+        assert list(journal.entries) == [0]
+    (tmp_path / "c.png").touch()
+    with (
+        pytest.raises(FiceError, match=r"not of this batch, c\.png"),
+        Journal(tmp_path, {"id": "z"}, restart=True, outputs=[*names, "c.png"]),
+    ):
+        pass
+    with Journal(tmp_path, {"id": "y"}, outputs=names) as journal:
+        assert list(journal.entries) == [0]  # the refused run has changed nothing
+
+
+def test_an_ordinary_journal_is_as_ever(tmp_path: Path) -> None:
+    """Batches of earlier versions go on, and theirs would go on with this one's."""
+    name = os.fsdecode(b"caf\xe9.png")
+    with Journal(tmp_path, {"id": "x"}, outputs=["ü.png", name]) as journal:
+        journal.commit(Entry(0, warnings=["Grün"]), {"ü.png": b"a"})
+        journal.commit(Entry(1), {name: b"b"})
+    first, second, third = (tmp_path / NAME).read_bytes().splitlines()
+    assert first == b'{"batch": {"id": "x"}}'
+    assert second.decode() == (
+        '{"group": 0, "parts": {"ü.png": ".batch-0-0.part"}, "failed": {}, "warnings": ["Grün"]}'
+    )
+    assert json.loads(third)["parts"] == {name: ".batch-1-0.part"}
+    with Journal(tmp_path, {"id": "x"}) as journal:
+        assert list(journal.entries) == [0, 1]
+
+
 def test_one_batch_at_a_time(tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / ".batch.lock"),

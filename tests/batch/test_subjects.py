@@ -36,6 +36,11 @@ class Files(dict[str, Photo]):
         return self[name]
 
 
+def subjects_of(files: Files, framing: Framing) -> Subjects:
+    """Subjects whose masks are the brightness of images."""
+    return Subjects(files.read, lambda name: files.read(name).pixels.mean(dim=0), framing)
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the two functions that find frames are asked for; they return `FRAME`."""
@@ -68,7 +73,7 @@ def test_frames_by_framing_and_person(
     asked: list[Any], framing: Framing, person: int | None, call: tuple[str, int]
 ) -> None:
     job = Job("a", "red", person=person)
-    subject = Subjects(Files(a=photo()).read, framing).read(job, toy_models())
+    subject = subjects_of(Files(a=photo()), framing).read(job, toy_models())
     assert subject.frame is FRAME
     assert subject.mask is None
     assert asked == [call]
@@ -76,7 +81,7 @@ def test_frames_by_framing_and_person(
 
 def test_frames_by_box_or_mask(asked: list[Any]) -> None:
     files, box = Files(a=photo(), m=photo(1.0)), (1, 2, 30, 40)
-    subjects = Subjects(files.read, "person")
+    subjects = subjects_of(files, "person")
     subjects.read(Job("a", "red", box=box), toy_models())
     assert asked == [(None, box)]
     subjects.read(Job("a", "red", person_mask="m"), toy_models())
@@ -86,7 +91,7 @@ def test_frames_by_box_or_mask(asked: list[Any]) -> None:
 
 
 def test_a_frame_is_found_once(asked: list[Any]) -> None:
-    subjects = Subjects(Files(a=photo(), b=photo()).read, "auto")
+    subjects = subjects_of(Files(a=photo(), b=photo()), "auto")
     for prompt in ("red", "blue"):
         subjects.read(Job("a", prompt), toy_models())
     assert len(asked) == 1
@@ -98,7 +103,7 @@ def test_a_frame_is_found_once(asked: list[Any]) -> None:
 def test_a_mask_is_the_brightness_of_an_image(asked: list[Any]) -> None:
     image = photo(0.0)
     image.pixels[:, :10] = torch.tensor([0.0, 0.3, 0.9])[:, None, None]
-    subject = Subjects(Files(a=photo(), m=image).read, "auto").read(
+    subject = subjects_of(Files(a=photo(), m=image), "auto").read(
         Job("a", "red", mask="m"), toy_models()
     )
     expected = torch.zeros(1, 1, *SIZE)
@@ -109,7 +114,7 @@ def test_a_mask_is_the_brightness_of_an_image(asked: list[Any]) -> None:
 
 def test_masks_that_cannot_be_used() -> None:
     files = Files(a=photo(), black=photo(0.0), small=photo(1.0, (10, 20)), good=photo(1.0))
-    subjects = Subjects(files.read, "auto")
+    subjects = subjects_of(files, "auto")
     subjects.check(Job("a", "red", mask="good", person_mask="good"))
     with pytest.raises(FiceError, match="mask black is black everywhere"):
         subjects.check(Job("a", "red", mask="black"))
@@ -121,7 +126,7 @@ def test_masks_that_cannot_be_used() -> None:
 
 def test_a_photo_without_a_person_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "find_persons", lambda *_: [])
-    subjects = Subjects(Files(a=photo()).read, "person")
+    subjects = subjects_of(Files(a=photo()), "person")
     with pytest.raises(FiceError, match=r"^a: no person"):
         subjects.read(Job("a", "red"), toy_models())
 

@@ -81,7 +81,7 @@ def test_full_disk_at_the_end(models: object, photo: Path, tmp_path: Path) -> No
         "main(prog_name='fice')\n"
     )
     line = ["edit", str(photo), "--prompt", "a", "-o", str(out), "--steps", "2"]
-    line += ["--frame", "whole"]
+    line += ["--frame", "whole", "--overwrite"]
     run = subprocess.run(
         [sys.executable, "-c", script, *line],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},

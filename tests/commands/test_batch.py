@@ -201,7 +201,7 @@ def test_ways_to_name_the_jobs(tmp_path: Path) -> None:
     assert "give the garment with --prompt" in batch(tmp_path / "in", tmp_path / "out").stderr
     path = table(tmp_path, "photo,prompt", "in/a.png,red")
     assert "leave --prompt out" in batch(path, tmp_path / "out", "--prompt", "x").stderr
-    assert "cannot read" in batch(tmp_path / "none.csv", tmp_path / "out").stderr
+    assert "there is no file" in batch(tmp_path / "none.csv", tmp_path / "out").stderr
 
 
 def test_ctrl_c_is_one_line_and_what_is_done_stands(

@@ -55,9 +55,11 @@ def test_edit_is_carried_out_as_asked(
     line = ("edit", make_photo(), "--prompt", "a shirt", "-o", out, "--steps", 2, "--device", "cpu")
     assert fice(*line).exit_code == 0
     assert not asked
-    assert fice(*line, "--execution", "compile").exit_code == 0
+    again = fice(*line, "--execution", "compile")
+    assert again.exit_code == 0
+    assert "exists and will be replaced" in again.stderr
     assert asked
-    result = fice(*line, "--execution", "graph")
+    result = fice(*line, "--execution", "graph", "--overwrite")
     assert result.exit_code == 2
     assert "needs a CUDA device" in result.stderr
     assert result.stderr.count("\n") == 1

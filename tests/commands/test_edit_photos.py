@@ -87,7 +87,10 @@ def test_a_folder_is_all_images_in_it(tmp_path: Path, monkeypatch: pytest.Monkey
     # The same where nothing may be held in memory.
     monkeypatch.setattr(photos_module, "MAX_PIXELS", 10)
     monkeypatch.setattr("fice_core.batch.groups.MAX_PIXELS", 10)
-    assert edit(folder, "-o", out, "--frame", "whole").exit_code == 0
+    refused = edit(folder, "-o", out, "--frame", "whole")
+    assert refused.exit_code == 2
+    assert "has a.png, b.png, c.png already" in refused.stderr
+    assert edit(folder, "-o", out, "--frame", "whole", "--overwrite").exit_code == 0
     assert (out / "c.png").read_bytes() == together
 
 

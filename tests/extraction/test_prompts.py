@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from checkpoint_writers import tiny_clip, tiny_openai_clip
 from toys import toy_models
 
 from fice_core.errors import FiceError
-from fice_core.extraction.prompts import Phrase, encode, parse, unknown_words
+from fice_core.extraction.prompts import Phrase, encode, notation, parse, remarks, unknown_words
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,75 @@ def test_unknown_words_are_named_once_for_each_prompt():
 
     warnings = unknown_words(Clip(), ["a paisley shirt | red", "(red:2)", "a paisley shirt"])
     assert warnings == ["these words of 'a paisley shirt' are unknown and ignored: paisley"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("(red:1.2) shirt", "for some words"),
+        ("a (red:1.2) shirt | blue", "for some words"),
+        ("((a red shirt:1.5))", "for some words"),
+        ("(red:1.2) (shirt:1.3)", "for some words"),
+        ("(a red shirt:1,5)", "has a comma"),
+        ("a red shirt:1.5 | blue", "no brackets"),
+        ("((red)) shirt", "stress no word"),
+        ("[red] shirt", "stress no word"),
+        ("a {red|blue} shirt", "braces choose nothing"),
+        ("a {red,blue} shirt", "braces choose nothing"),
+        ("(a red shirt:1.5) | (blue:0.2", "do not match"),
+        ("a red shirt)", "do not match"),
+        ("(a red shirt", "do not match"),
+        ("a [red) shirt", "do not match"),
+        ("a {red shirt", "do not match"),
+        ("<lora:shirt:0.8> red", "adds no network"),
+    ],
+)
+def test_notations_of_other_programs_are_told(line, words):
+    (said,) = notation([line, line])
+    assert words in said
+    assert repr(line) in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a red shirt",
+        "(a red shirt:1.5)|(stripes: .5)",
+        "(a (light) red shirt:2)",
+        "a shirt (blue)",
+        "open at 10:30",
+        "size < 40 > 30",
+        "it's a t-shirt, v-neck!",
+    ],
+)
+def test_plain_prompts_are_not_remarked(line):
+    assert notation([line]) == []
+
+
+def test_a_weight_of_a_part_is_not_one_of_the_whole():
+    assert parse("(red:1.2) (shirt:1.3)") == [Phrase("(red:1.2) (shirt:1.3)", 1.0)]
+    assert parse("((a red shirt:1.5)") == [Phrase("((a red shirt:1.5)", 1.0)]
+
+
+@pytest.mark.parametrize(
+    "line", ["赤いシャツ", "!!!", "a kimono", "👕", "red | kimono", "(kimono:2) | red"]
+)
+def test_unknown_words_alone_are_refused_by_the_demonstration_models(line):
+    with pytest.raises(FiceError, match="know no word of the prompt"):
+        encode(tiny_clip(), [line])
+    with pytest.raises(FiceError, match="know no word"):
+        encode(tiny_clip(), ["a red shirt"], negative=line)
+    assert torch.isfinite(encode(tiny_clip(), ["a red kimono"])).all()
+    assert torch.isfinite(encode(tiny_clip(), ["red"], negative=line, negative_weight=0)).all()
+
+
+def test_clip_that_spells_knows_every_word():
+    encode(tiny_openai_clip(residual=False), ["赤いシャツ", "!!!"])
+
+
+def test_remarks_are_of_notation_and_words():
+    said = remarks(tiny_clip(), ["(red:1.2) kimono"])
+    assert len(said) == 2
+    assert "for some words" in said[0]
+    assert "kimono" in said[1]
