@@ -175,7 +175,7 @@ def test_every_spelling_of_a_call(tmp_path, data):
         ("__torch__.evil", "Module", "__torch__.evil.Module"),
         ("os\nimport", "x", None),
         ("a" * 5000, "b" * 5000, None),
-        ("\x1b[31m", "evil", "?[31m.evil"),
+        ("\x1b[31m", "evil", r"\x1b[31m.evil"),
     ],
 )
 def test_names_near_the_allowed_ones(tmp_path, module, name, shown):
