@@ -30,7 +30,7 @@ from fice_core import checkpoints
 from fice_core.checkpoints.reading import allowlist
 from fice_core.checkpoints.signatures import NETWORK_MARKS, OTHER_MARKS
 
-_KINDS = ("text", "pairs", "dict", "any")
+_KINDS = ("text", "pairs", "dict", "record", "any")
 
 
 class Nest:
@@ -46,6 +46,7 @@ class Nest:
         self.out = bytearray(b"\x80\x04")
         self.known: dict[str, list[int]] = {kind: [] for kind in _KINDS}
         self.count = 0
+        self.wildness = rng.choice((0.0, 0.0, 0.0, 0.003, 0.1))  # how often kinds are ignored
 
     def keep(self, kind: str = "any") -> None:
         """Remember the top of the stack as one of the objects to use later, and take it off."""
@@ -57,9 +58,12 @@ class Nest:
 
     def recall(self, kind: str = "any") -> None:
         """Push an earlier object, most often one of the last."""
-        known = self.known[kind] or self.known["any"]
+        known = self.known["any" if self.wild() else kind] or self.known["any"]
         index = known[-1] if self.rng.random() < 0.6 else self.rng.choice(known)
         self.out += b"h" + bytes([index]) if index < 256 else b"j" + struct.pack("<I", index)
+
+    def wild(self) -> bool:
+        return self.rng.random() < self.wildness
 
     def text(self, value: str) -> None:
         raw = value.encode("utf-8", "surrogatepass")
@@ -84,8 +88,9 @@ class Nest:
         rng = self.rng
         choice = rng.randrange(7)
         if choice == 0:
-            self.text(rng.choice("aé\x1b\n\u202e😀") * int(20_000 ** rng.random()))
-            return self.keep("text")
+            value = rng.choice("aé\x1b\n\u202e😀") * int(20_000 ** rng.random())
+            self.text(value)
+            return self.keep("text" if len(value.encode()) < 4096 else "any")
         if choice == 1:
             raw = rng.randbytes(rng.choice((1, 4, 8, 64)))
             self.out += b"\x8a" + bytes([len(raw)]) + raw
@@ -97,7 +102,9 @@ class Nest:
         elif choice == 4:
             self.out += rng.choice((b"N", b"\x88", b"\x89", b")", b"]", b"}", b"\x8f"))
         elif choice == 5:
-            self.name(rng.choice(("torch.float32", "torch.FloatStorage", "collections.OrderedDict")))
+            self.name(
+                rng.choice(("torch.float32", "torch.FloatStorage", "collections.OrderedDict"))
+            )
         else:
             self.text(rng.choice(("class_name", "state", "_parameters", "_modules", "_buffers")))
             return self.keep("text")
@@ -136,7 +143,7 @@ class Nest:
         elif choice == 2:
             self.out += b"}("
             for _ in range(int(50 ** rng.random())):
-                self.recall("text" if rng.random() < 0.95 else "any")
+                self.recall("text")
                 self.recall()
             self.out += b"u"
             return self.keep("dict")
@@ -163,9 +170,10 @@ class Nest:
             self.out += b"u"
             return self.keep("dict")
         else:
+            self.recall("any" if self.wild() else "record")
             self.recall()
-            self.recall()
-            self.out += b"b"  # state of whatever it is
+            self.out += b"b"
+            return self.keep("record")
         self.keep()
 
     def constructed(self) -> None:
@@ -177,24 +185,32 @@ class Nest:
         if choice == 1:
             self.call(rng.choice(("torch.Size", "torch.serialization._get_layout")), "text", 2)
         elif choice == 2:
-            self.call("torch.device", "text", 1)
+            self.name("torch.device")
+            self.recall("text")
+            self.out += b"\x85R"
             return self.keep("text")
         elif choice == 3:
             self.name("torch_utils.persistence._reconstruct_persistent_obj")
             self.out += b"}("
             self.text("class_name")
-            self.recall("text" if rng.random() < 0.9 else "any")
+            self.recall("text")
             self.text("state")
             self.recall()
             self.out += b"u\x85R"
+            return self.keep("record")
         elif choice == 4:
             self.call(rng.choice(("argparse.Namespace", "builtins.set", "torch.nn.modules.X.Y")))
+            return self.keep("record")
         elif choice == 5:
-            self.call("_codecs.encode", "text", 2)
+            self.name("_codecs.encode")
+            self.text("é" * int(3000 ** rng.random()))
+            self.out += b"\x85R"
         elif choice == 6 and self.torch_file:
             self.tensor()
-        else:
+        elif self.wild():
             self.call(rng.choice(sorted(allowlist._CONSTRUCTORS)))
+        else:
+            self.call(rng.choice(("torch._utils._rebuild_parameter", "builtins.list")), "any", 1)
         self.keep()
 
     def tensor(self) -> None:
@@ -213,6 +229,12 @@ class Nest:
     def bytes(self) -> bytes:
         """The pickle of one random object with random objects inside."""
         rng = self.rng
+        self.text("a")
+        self.keep("text")
+        self.call("argparse.Namespace")
+        self.keep("record")
+        self.out += b"]"
+        self.keep("pairs")
         for _ in range(4):
             self.scalar()
         for _ in range(int(300 ** rng.random())):
@@ -288,15 +310,19 @@ def repeated(rng: Random) -> bytes:
     """A short or long value that is used many thousand times."""
     size = rng.choice((10, 4000, 5000, 200_000))
     times = int(400_000 ** rng.random())
-    value = b"X" + struct.pack("<I", size) + rng.choice((b"a", b"\xc3\xa9" * 2)) [:1] * size
+    value = b"X" + struct.pack("<I", size) + rng.choice((b"a", b"\xc3\xa9" * 2))[:1] * size
     if rng.random() < 0.3:
         value = b"B" + struct.pack("<I", size) + bytes(size)
     if rng.random() < 0.3:
         value = b"(" + b"K\x01" * size + rng.choice((b"t", b"l"))
     names = sorted(allowlist._CONSTRUCTORS)
-    before = b"\x80\x04" + value + b"\x940c" + b"\n".join(
-        part.encode() for part in rng.choice(names).rpartition(".")[::2]
-    ) + b"\n\x940"
+    before = (
+        b"\x80\x04"
+        + value
+        + b"\x940c"
+        + b"\n".join(part.encode() for part in rng.choice(names).rpartition(".")[::2])
+        + b"\n\x940"
+    )
     use = rng.choice(
         (b"h\1h\0\x85R", b"h\1(h\0h\0h\0h\0h\0h\0tR", b"h\1)Rh\0b", b"h\0", b"}h\0Ns", b"h\0\x85")
     )

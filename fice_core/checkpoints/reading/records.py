@@ -46,7 +46,7 @@ def raw_bytes(raw: Raw) -> bytes | bytearray | memoryview:
         if isinstance(raw, LongText):
             return bytearray(str(raw.view, "utf-8").encode("latin-1"))
         if isinstance(raw, str):
-            return bytearray(raw.encode("latin-1"))
+            return raw.encode("latin-1")
     except UnicodeError as error:
         raise DamagedError("a byte string is not encoded as Latin-1") from error
     if not isinstance(raw, bytes | bytearray | memoryview):
