@@ -1,5 +1,7 @@
 """The exception for errors that the user can correct, and text that is safe to print."""
 
+import unicodedata
+
 
 class FiceError(ValueError):
     """A user's error. The message is one line: what was wrong, what was expected, what to do.
@@ -22,5 +24,8 @@ def printable(text: str, limit: int | None = None) -> str:
     if limit is not None:
         text = text[: limit + 1]
     if not text.isprintable():
-        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        text = "".join(
+            c if c.isprintable() or unicodedata.category(c) == "Zs" else ascii(c)[1:-1]
+            for c in text  # Zs: the wide space of Chinese and Japanese, among others
+        )
     return text if limit is None or len(text) <= limit else text[: limit - 3] + "..."

@@ -97,8 +97,8 @@ def build(
         module.load_state_dict(_matched(module, state, kind, source), assign=True)
         try:
             network = network.to(device)
-        except (RuntimeError, AssertionError) as error:  # torch raises either one
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # torch, or the package of the device, may raise anything
+            reason = printable(str(error).partition("\n")[0], 200) or type(error).__name__
             raise FiceError(f"device {device!r} is not available: {reason}") from error
     return network.eval().requires_grad_(False)
 
