@@ -3,6 +3,7 @@
 A name resolves to a function of this package that makes inert records, never to what it names.
 """
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -230,6 +231,7 @@ _STORAGES = {
 _DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
 
 
+@functools.lru_cache(maxsize=1024)  # a file names the same few things thousands of times
 def resolve(module: str, name: str, torchscript: bool = False) -> Any | None:
     """The replacement of `module.name`; None if the list does not have it.
 
