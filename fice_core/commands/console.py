@@ -65,7 +65,7 @@ def safe_streams() -> Iterator[None]:
         except OSError:  # it is closed: the next file would get this number, and the text
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = out, err = _tolerant(sys.stdout), _tolerant(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err = _tolerant(sys.stdout), _tolerant(sys.stderr)
     try:
         yield
     finally:
