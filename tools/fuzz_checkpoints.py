@@ -27,16 +27,17 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "parity")]
 
 SECONDS, MEGABYTES = 3.0, 500  # of computing and of memory that one file may take
 _OTHERS = ("tree", "repeated", "settings", "directory", *["damaged"] * 4)  # in these proportions
-_PATIENCE = 30.0  # seconds until a worker is taken for hung
+_PATIENCE = 120.0  # seconds by the clock until a worker is taken for hung
 
 
-def judge(path: Path) -> tuple[str, str]:
-    """("read" or "refused", the line that was printed), or ("bad", what is wrong)."""
+def judge(path: Path) -> tuple[str, str, float]:
+    """("read" or "refused", the line that was printed), or ("bad", what is wrong); and seconds."""
     from fice_core import checkpoints
     from fice_core.errors import FiceError
 
-    outcome, lines = "refused", []
+    outcome, lines, slowest = "refused", [], 0.0
     for opening in (checkpoints.describe, checkpoints.load):
+        begin = time.process_time()
         try:
             result = opening(path)
             outcome = "read"
@@ -45,13 +46,14 @@ def judge(path: Path) -> tuple[str, str]:
         except FiceError as error:
             lines = [str(error)]
         except BaseException as error:
-            return "bad", f"{type(error).__name__}: {str(error)[:200]}"
+            return "bad", f"{type(error).__name__}: {str(error)[:200]}", slowest
+        slowest = max(slowest, time.process_time() - begin)
         for line in lines:
             if not line.isprintable() or len(line) > 2500:
-                return "bad", f"not a line to print: {line[:200]!r}"
+                return "bad", f"not a line to print: {line[:200]!r}", slowest
         if path.name not in lines[0]:
-            return "bad", f"does not name the file: {lines[0]}"
-    return outcome, lines[0]
+            return "bad", f"does not name the file: {lines[0]}", slowest
+    return outcome, lines[0], slowest
 
 
 def _work(pipe: Connection) -> None:
@@ -65,11 +67,9 @@ def _work(pipe: Connection) -> None:
     pipe.send(None)
     start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     while path := pipe.recv():
-        begin = time.process_time()
         verdict = judge(Path(path))
-        seconds = time.process_time() - begin
         peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
-        pipe.send((*verdict, seconds, peak))
+        pipe.send((*verdict, peak))
 
 
 class Worker:

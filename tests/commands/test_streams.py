@@ -135,7 +135,7 @@ def test_an_edit_without_stderr_and_with_a_narrow_stdout(
         ("--help >&-", 0, ""),
         ("nonsense 2>&-", 2, ""),
         ("nonsense 2>/dev/full", 2, ""),
-        ("--version <&- >&- 2>&-", 0, ""),
+        ("--help <&- >&- 2>&-", 0, ""),
         ("--help | true", 0, ""),
     ],
 )
