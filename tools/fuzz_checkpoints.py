@@ -150,7 +150,7 @@ def main() -> int:
         cases = iter(generated(given.count, given.seed, kinds, folder))
     tallies: dict[str, Tally] = {}
     worker = Worker()
-    for name, case in cases:
+    for number, (name, case) in enumerate(cases, 1):
         path = case if isinstance(case, Path) else folder / name
         if not isinstance(case, Path):
             path.write_bytes(case)
@@ -165,6 +165,13 @@ def main() -> int:
             worker = Worker()
         elif not isinstance(case, Path):
             path.unlink()
+        if number % 500 == 0:
+            print(
+                f"{number} files",
+                *(f"{k}: {v}" for k, v in tallies.items()),
+                sep="\n  ",
+                flush=True,
+            )
     worker.end()
     for kind, tally in tallies.items():
         print(f"{kind}: {tally}")

@@ -181,6 +181,7 @@ def test_every_spelling_of_a_call(tmp_path, data):
         ("__torch__.evil", "Module", "__torch__.evil.Module"),
         ("os\nimport", "x", None),
         ("a" * 5000, "b" * 5000, None),
+        ("a" * 3000, "b" * 3000, "a" * 97 + "..."),
         ("\x1b[31m", "evil", r"\x1b[31m.evil"),
     ],
 )

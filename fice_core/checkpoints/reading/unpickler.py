@@ -205,7 +205,8 @@ class Unpickler:
         if f"{module}.{name}" == "torch.storage._load_from_bytes" and self._load_storage:
             return Constructor(name, self._load_storage)
         self._budget.spend(elements=2, text=len(module) + len(name))  # it takes as long as three
-        replacement = resolve(module, name, self._torchscript)
+        known = len(module) + len(name) < _LONG
+        replacement = resolve(module, name, self._torchscript) if known else None
         if module.startswith("dnnlib.tflib"):
             raise RefusedError(
                 f"{self._name} is a TensorFlow network of NVIDIA's first StyleGAN releases; "
