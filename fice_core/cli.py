@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from .commands import batch, bench, convert, demo, edit, evaluate, inspect, train
+from .commands.console import complain, safe_streams, say
 from .errors import FiceError
 
 _MISTAKE, _INTERRUPTED = 2, 130
@@ -26,17 +27,22 @@ class Program(click.Group):
         if not sys.warnoptions:  # a user can do nothing about warnings of libraries
             warnings.simplefilter("ignore")
         options["standalone_mode"] = False  # click prints several lines
-        try:
-            code = super().main(args, *positional, **options)
-        except click.exceptions.Exit as end:
-            code = end.exit_code
-        except click.ClickException as mistake:
-            code = _complain(mistake.format_message() + _usage_hint(mistake), _MISTAKE)
-        except FiceError as mistake:
-            code = _complain(str(mistake), _MISTAKE)
-        except (_Interrupted, click.Abort, KeyboardInterrupt) as interrupt:
-            code = _complain(str(interrupt) or "interrupted", _INTERRUPTED)
+        with safe_streams():
+            code = self._run(args, *positional, **options)
         sys.exit(code if isinstance(code, int) else 0)
+
+    def _run(self, args: Sequence[str] | None, *positional: Any, **options: Any) -> Any:
+        """Run a command line; the result is the exit code, or anything else if all is well."""
+        try:
+            return super().main(args, *positional, **options)
+        except click.exceptions.Exit as end:
+            return end.exit_code
+        except click.ClickException as mistake:
+            return _complain(mistake.format_message() + _usage_hint(mistake), _MISTAKE)
+        except FiceError as mistake:
+            return _complain(str(mistake), _MISTAKE)
+        except (_Interrupted, click.Abort, KeyboardInterrupt) as interrupt:
+            return _complain(str(interrupt) or "interrupted", _INTERRUPTED)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command. Click must not see an interrupt: it prints a line of its own."""
@@ -51,7 +57,7 @@ class _Interrupted(Exception):
 
 
 def _complain(message: str, code: int) -> int:
-    click.echo("fice: " + " ".join(message.split()), err=True)
+    complain(message)
     return code
 
 
@@ -73,7 +79,7 @@ def main(context: click.Context) -> None:
     Start with `fice demo`, which needs no photo and no download.
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        say(context.get_help())
 
 
 for _command in (demo, edit, batch, inspect, convert, evaluate, bench, train):

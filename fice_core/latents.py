@@ -8,7 +8,7 @@ from pathlib import Path
 import safetensors
 import torch
 
-from .errors import FiceError
+from .errors import FiceError, printable
 from .files import KIND_KEY, write_safetensors
 from .networks.stylegan2 import Generator
 from .ops.autograd import without_grad
@@ -118,8 +118,9 @@ def load_latent(
             metadata = dict(file.metadata() or {})
             keys = list(file.keys())
             w_plus = file.get_tensor("w_plus").float() if "w_plus" in keys else None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise FiceError(f"{path} is not a readable safetensors file: {error}") from error
+    except Exception as error:  # a damaged header makes the reader raise anything
+        reason = printable(str(error).partition("\n")[0], 200)
+        raise FiceError(f"{path} is not a readable safetensors file: {reason}") from error
     if w_plus is None or w_plus.ndim != 3:
         kind = metadata.pop(KIND_KEY, "unknown")
         raise FiceError(f"{path} contains no latent code (kind: {kind}); save one with save_latent")

@@ -58,8 +58,8 @@ def cluster(address: str, setup: Setup) -> Iterator[tuple[Hire, int]]:
             logging_level="ERROR",
             include_dashboard=False if address == "local" else None,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # Ray may raise anything where it cannot start or connect
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise FiceError(f"there is no Ray cluster at {address}: {reason}") from error
     try:
         total = ray.cluster_resources()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..errors import FiceError
+from ..errors import FiceError, printable
 from ..ops.autograd import without_grad
 from .native import network_class, weights
 from .reading.records import Stored, read_tensor
@@ -89,7 +89,7 @@ def build(
             TypeError,
             ValueError,
         ) as error:  # the settings come from the file, so the file is at fault
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = printable(str(error).partition("\n")[0], 200) or type(error).__name__
             raise FiceError(
                 f"{source}: its settings do not describe a valid {kind} ({reason})"
             ) from error
@@ -97,8 +97,8 @@ def build(
         module.load_state_dict(_matched(module, state, kind, source), assign=True)
         try:
             network = network.to(device)
-        except (RuntimeError, AssertionError) as error:  # torch raises either one
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # torch, or the package of the device, may raise anything
+            reason = printable(str(error).partition("\n")[0], 200) or type(error).__name__
             raise FiceError(f"device {device!r} is not available: {reason}") from error
     return network.eval().requires_grad_(False)
 
@@ -109,7 +109,7 @@ def _matched(
     """Copies of the tensors that `module` needs, in its types.
 
     Raises:
-        FiceError: a tensor is missing or has the wrong shape.
+        FiceError: a tensor is missing or has the wrong shape, or memory is too small.
     """
     needed = module.state_dict()
     missing = [key for key in needed if key not in state and not key.endswith("_tracked")]
@@ -125,5 +125,9 @@ def _matched(
                 f"expected {tuple(like.shape)}"
             )
         value = read_tensor(stored, source).detach()
-        matched[key] = value.to(like.dtype, copy=True).contiguous()
+        try:
+            matched[key] = value.to(like.dtype, copy=True).contiguous()
+        except (MemoryError, RuntimeError) as error:  # torch raises either one
+            reason = printable(str(error).partition("\n")[0], 200)
+            raise FiceError(f"{source} does not fit into memory: {reason}") from error
     return matched

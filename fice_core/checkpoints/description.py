@@ -1,5 +1,6 @@
 """Descriptions of checkpoint files, for `fice inspect`."""
 
+import itertools
 import math
 import os
 from collections import Counter
@@ -7,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import printable
 from ..files import KIND_KEY
 from .detection import Found, identify
 from .native import CONFIG_KEY, NETWORKS
 from .reading.reader import read
-from .reading.records import Stored
+from .reading.records import Stored, damage_named
+
+_MAX_ROWS, _MAX_TEXT, _MAX_ITEMS = 60, 2000, 16  # of what is printed about one file
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Description:
     Attributes:
         kind: "generator", "encoder", "densepose", "segmenter", "clip", "sam", "other" or "unknown".
         summary: one sentence, "x.pt is an e4e encoder (14 styles, 512)".
-        details: values to print, by name, in order.
+        details: values to print, by name, in order. Texts are printable and short, lists too.
     """
 
     kind: str
@@ -37,18 +41,43 @@ def describe(path: str | os.PathLike[str]) -> Description:
     """
     contents = read(path)
     found = identify(contents)
-    details = {
-        "format": contents.format,
-        **found.details,
-        **_settings(found),
-        **_volume(found.state),
-        **{
-            name: value
-            for name, value in contents.metadata.items()
-            if name not in (KIND_KEY, CONFIG_KEY)
-        },
-    }
-    return Description(found.kind, f"{contents.name} is {found.what}", details)
+    with damage_named(contents.name):
+        details = {
+            "format": contents.format,
+            **found.details,
+            **_settings(found),
+            **_volume(found.state),
+            **{
+                name: value
+                for name, value in contents.metadata.items()
+                if name not in (KIND_KEY, CONFIG_KEY)
+            },
+        }
+        return Description(found.kind, f"{contents.name} is {found.what}", _shortened(details))
+
+
+def _shortened(details: Mapping[str, Any]) -> dict[str, Any]:
+    """The first rows, with names and values that are safe to print and short enough to read."""
+    rows = itertools.islice(details.items(), _MAX_ROWS)
+    shown = {printable(name, 60): _shown(value) for name, value in rows}
+    if len(details) > _MAX_ROWS:
+        shown["..."] = f"{len(details) - _MAX_ROWS} more"
+    return shown
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        items = [_shown(item) for item in value[:_MAX_ITEMS]]
+        more = len(value) - _MAX_ITEMS
+        value = [*items, f"... {more} more"] if more > 0 else items
+        return value if len(str(value)) <= _MAX_TEXT else printable(str(value), _MAX_TEXT)
+    if (
+        value is None
+        or isinstance(value, bool | float)
+        or (isinstance(value, int) and abs(value) < 1 << 64)
+    ):
+        return value
+    return printable(str(value), _MAX_TEXT)
 
 
 def _settings(found: Found) -> dict[str, Any]:
@@ -58,8 +87,9 @@ def _settings(found: Found) -> dict[str, Any]:
     settings = dict(_flat(found.config))
     if found.kind == "generator":
         settings = {"num_ws": len(_style_layers(found.state)), **settings}
-    if vocabulary := settings.get("vocabulary"):
-        settings["vocabulary"] = f"{len(vocabulary)} words: {' '.join(vocabulary)}"
+    vocabulary = settings.get("vocabulary")
+    if isinstance(vocabulary, list) and vocabulary:
+        settings["vocabulary"] = f"{len(vocabulary)} words: {' '.join(map(str, vocabulary))}"
     return settings
 
 

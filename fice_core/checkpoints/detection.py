@@ -9,13 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import FiceError
+from ..errors import FiceError, printable
 from ..files import KIND_KEY
 from ..networks.clip import is_openai
 from .layouts import nvidia, rosinality
 from .native import NETWORKS, parse_config
+from .reading.budget import MAX_TENSORS, Budget
 from .reading.reader import Contents
-from .reading.records import ArrayRecord, ObjectRecord, Stored, TensorRecord, look_up, read_tensor
+from .reading.records import (
+    ArrayRecord,
+    DamagedError,
+    ObjectRecord,
+    Stored,
+    TensorRecord,
+    damage_named,
+    look_up,
+    read_tensor,
+)
 from .signatures import EXPECTED, NETWORK_MARKS, OTHER_MARKS
 
 _MAX_DEPTH = 40  # of nested containers; the deepest published file has about ten
@@ -47,6 +57,12 @@ def identify(contents: Contents) -> Found:
         FiceError: it is a known kind of network that cannot be used (class-conditional, incomplete,
             settings missing), or its tensors declare far more memory than the size of the file.
     """
+    with damage_named(contents.name):
+        return _identify(contents)
+
+
+def _identify(contents: Contents) -> Found:
+    """As `identify`, for contents that may be damaged."""
     tensors = flatten(contents.tree)
     _check_volume(tensors, contents)
     native_kind = contents.metadata.get(KIND_KEY)
@@ -54,7 +70,7 @@ def identify(contents: Contents) -> Found:
         config = parse_config(contents.metadata, contents.name)
         return Found(native_kind, _sentence(native_kind, config), config, tensors)
     if native_kind is not None:
-        return Found("other", f"a FICE {native_kind} file", state=tensors)
+        return Found("other", f"a FICE {printable(native_kind, 40)} file", state=tensors)
     if "text.cls_emb" in tensors:
         return Found("other", "a CoCa model", state=tensors)
     for kind, marks in NETWORK_MARKS:
@@ -68,7 +84,7 @@ def identify(contents: Contents) -> Found:
             return Found("other", what, state=tensors)
     if not tensors:
         return Found("unknown", "a file without any tensors")
-    first = ", ".join(list(tensors)[:3])
+    first = ", ".join(printable(key, 60) for key in list(tensors)[:3])
     return Found("unknown", f"an unknown network ({len(tensors)} tensors: {first}...)", {}, tensors)
 
 
@@ -82,7 +98,8 @@ def as_clip(contents: Contents, config: dict[str, Any]) -> Found:
     Raises:
         FiceError: the file is not a CLIP model.
     """
-    tensors = flatten(contents.tree)
+    with damage_named(contents.name):
+        tensors = flatten(contents.tree)
     _check_volume(tensors, contents)
     prefix = _locate(tensors, ("logit_scale",))
     if prefix is None:
@@ -95,11 +112,15 @@ def as_clip(contents: Contents, config: dict[str, Any]) -> Found:
 
 
 def flatten(tree: Any) -> dict[str, Stored]:
-    """All tensors of a file by their dotted path.
+    """All tensors of a file by their dotted path, made printable.
 
     It walks through dictionaries and the state of recorded objects (parameters, buffers and
     children of modules). A container to which the file refers several times is visited once.
+
+    Raises:
+        DamagedError: there are far more tensors or longer paths than in any checkpoint.
     """
+    budget = Budget(text=1 << 24)
     tensors: dict[str, Stored] = {}
     visited: set[int] = set()
     pending = [("", tree, 0)]
@@ -108,20 +129,22 @@ def flatten(tree: Any) -> dict[str, Stored]:
         if isinstance(node, Tensor | TensorRecord) or (
             isinstance(node, ArrayRecord) and node.dtype is not None
         ):
-            tensors.setdefault(path, node)
+            tensors.setdefault(printable(path), node)
+            if len(tensors) > MAX_TENSORS:
+                raise DamagedError("it has far more tensors than any checkpoint")
             continue
         if id(node) in visited or depth > _MAX_DEPTH:
             continue
         visited.add(id(node))
-        children = [
-            (f"{path}.{name}" if path else str(name), child, depth + 1)
-            for name, child in _children(node)
-        ]
+        children = []
+        for name, child in _children(node):
+            budget.spend(elements=1, text=len(path) + len(name) + 1)
+            children.append((f"{path}.{name}" if path else name, child, depth + 1))
         pending.extend(reversed(children))
     return tensors
 
 
-def _children(node: Any) -> Iterator[tuple[Any, Any]]:
+def _children(node: Any) -> Iterator[tuple[str, Any]]:
     """Names and values of a container's children."""
     if isinstance(node, ObjectRecord):
         node = node.state
@@ -174,7 +197,7 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
     except FiceError as error:
         raise FiceError(f"{contents.name}: {error}") from error
     except (LookupError, ValueError, ArithmeticError) as error:
-        reason = str(error).strip("'\"") or type(error).__name__
+        reason = printable(str(error).strip("'\""), 200) or type(error).__name__
         raise FiceError(
             f"{contents.name} looks like {EXPECTED[kind]}, but is incomplete: {reason}"
         ) from error
@@ -213,7 +236,13 @@ def _latent_average(
         FiceError: it is missing or has another shape.
     """
     average = state.get("latent_avg", _stray_average(tensors))
-    dim = state["styles.0.linear.weight"].shape[0]
+    weight = state.get("styles.0.linear.weight")
+    if weight is None or len(weight.shape) != 2 or 0 in weight.shape:
+        raise FiceError(
+            f"{contents.name} looks like {EXPECTED['encoder']}, but is incomplete: "
+            "styles.0.linear.weight"
+        )
+    dim = weight.shape[0]
     styles = len({key.split(".")[1] for key in state if key.startswith("styles.")})
     if average is None:
         if look_up(contents.tree, ("opts", "start_from_latent_avg")) is False:

@@ -1,34 +1,40 @@
 """Malicious files: none runs code, none exhausts memory, each is refused with one line."""
 
 import io
+import json
 import os
 import pickle
 import struct
 import sys
+import time
 import tracemalloc
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
 from checkpoint_writers import (
     nvidia_modules,
     persistent_module,
-    randomized,
     rewrite_zip,
     safetensors_bytes,
     saved,
     tiny_generator,
-    write_detectron2,
-    write_nvidia,
 )
+from command import fice
+from hostile_files import GENERATORS, damaged, legacy, sound_files
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from make_checkpoints import save_jit
 
 from fice_core import checkpoints
-from fice_core.checkpoints.reading.records import Storage
+from fice_core.checkpoints.detection import flatten
+from fice_core.checkpoints.reading.allowlist import resolve
+from fice_core.checkpoints.reading.reader import read
+from fice_core.checkpoints.reading.records import Storage, read_tensor
+from fice_core.checkpoints.reading.unpickler import Unpickler
 from fice_core.errors import FiceError
 
 SYSTEM = "posix.system" if os.name == "posix" else "nt.system"
@@ -175,7 +181,8 @@ def test_every_spelling_of_a_call(tmp_path, data):
         ("__torch__.evil", "Module", "__torch__.evil.Module"),
         ("os\nimport", "x", None),
         ("a" * 5000, "b" * 5000, None),
-        ("\x1b[31m", "evil", "?[31m.evil"),
+        ("a" * 3000, "b" * 3000, "a" * 97 + "..."),
+        ("\x1b[31m", "evil", r"\x1b[31m.evil"),
     ],
 )
 def test_names_near_the_allowed_ones(tmp_path, module, name, shown):
@@ -289,10 +296,6 @@ def test_impossible_tensor_geometry(tmp_path, storage, shape, stride, offset):
 )
 def test_views_beyond_their_storage(tmp_path, shape, stride, offset):
     """Detected when the tensor is read; nothing else of the file is read before."""
-    from fice_core.checkpoints.detection import flatten
-    from fice_core.checkpoints.reading.reader import read
-    from fice_core.checkpoints.reading.records import read_tensor
-
     (tmp_path / "x.pt").write_bytes(tensor_pickle(2, shape, stride, offset))
     (record,) = flatten(read(tmp_path / "x.pt").tree).values()
     with pytest.raises(FiceError, match=r"x\.pt is not a readable checkpoint: a tensor of shape"):
@@ -403,6 +406,236 @@ def test_files_in_files_in_files(tmp_path):
     assert "nests files in files" in refused(tmp_path, data)
 
 
+def test_files_in_a_file_share_its_budget(tmp_path):
+    """A file of 600 kB that is read 1,000 times as a part of another one: 60 million instructions."""
+    long = legacy(b"\x80\x02(" + b"N0" * 30_000 + b"l.")
+    load = b"ctorch.storage\n_load_from_bytes\nh\0\x85R0"
+    data = b"\x80\x04B" + struct.pack("<I", len(long)) + long + b"\x940(" + load * 1000 + b"N."
+    assert "was expected inside its pickle" in refused(tmp_path, data)
+    storage = legacy(storage_pickle(b"\x80\x02(" + b"N0" * 30_000 + b"1"))
+    data = data.replace(
+        struct.pack("<I", len(long)) + long, struct.pack("<I", len(storage)) + storage
+    )
+    assert "far more entries" in refused(tmp_path, data)
+
+
+def storage_pickle(before: bytes = b"\x80\x02") -> bytes:
+    """A storage without elements, as a legacy file pickles it."""
+    return before + b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\0NtQ."
+
+
+# Text and numbers of the file
+
+DOUBLED = b"\x80\x04)\x94" + b"".join(
+    b"j" + struct.pack("<I", i) + b"2\x86\x94" for i in range(60)
+)  # tuples of two tuples, sixty deep: as text they have 2^60 brackets
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        b"cpathlib\nPosixPath\nh\x3c\x85R.",
+        b"ctorch\ndevice\nh\x3c\x85R.",
+        b"ctorch\ndevice\nX\x04\0\0\0cudah\x3c\x86R.",
+        b"ctorch.serialization\n_get_layout\nh\x3c\x85R.",
+        b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n}X\x0a\0\0\0class_nameh\x3cs\x85R.",
+        b"}h\x3cNs.",
+        b"(h\x3c\x91.",
+        b"(h\x3c\x91}h\x3cNs.",
+        b"\x8f(h\x3c\x90.",
+        b"cnumpy\ndtype\nh\x3c\x85R.",
+        b"cnumpy\ndtype\nX\x01\0\0\0fR(K\x03h\x3ctb.",
+        b"ccollections\nOrderedDict\n]h\x3cN\x86a\x85R.",
+        b"cbuiltins\ncomplex\nh\x3c\x85R.",
+        b"(h\x3c\x8c\x01xctorch\nFloatStorage\nNNtQ.",
+        b"ctorch._tensor\n_rebuild_from_type_v2\ncbuiltins\nlist\nNh\x3cN(tR.",
+    ],
+)
+def test_tuples_that_double_are_never_made_text_or_hashed(tmp_path, use):
+    start = time.process_time()
+    harmless(tmp_path, DOUBLED + use)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("name", [b"cpathlib\nPosixPath\n", b"ctorch._utils\n_rebuild_parameter\n"])
+def test_texts_that_grow(tmp_path, name):
+    """Each path is the one before, eight times: a thousand letters become 10^12."""
+    data = b"\x80\x04X" + struct.pack("<I", 1000) + b"a" * 1000 + b"\x94"
+    for i in range(10):
+        data += name + b"(" + (b"h" + bytes([i])) * 8 + b"tR\x94"
+    peak = peak_memory(lambda: harmless(tmp_path, data + b"."))
+    assert peak < 100_000_000
+    if b"Path" in name:
+        assert "longer names and texts" in refused(tmp_path, data + b".")
+
+
+def test_bytes_that_are_encoded_again_and_again(tmp_path):
+    data = b"\x80\x04X" + struct.pack("<I", 4000) + b"a" * 4000 + b"\x94(c_codecs\nencode\n\x940"
+    peak = peak_memory(lambda: harmless(tmp_path, data + b"h\1h\0\x85R" * 100_000 + b"l."))
+    assert peak < 100_000_000
+    assert "longer names and texts" in refused(tmp_path, data + b"h\1h\0\x85R" * 100_000 + b"l.")
+
+
+def test_long_paths_to_tensors(tmp_path):
+    """Dictionaries in dictionaries with long keys, and 2,000 tensors at the bottom."""
+    tree = {str(i): torch.zeros(0) for i in range(2000)}
+    for _ in range(30):
+        tree = {"k" * 3000: tree}
+    assert "longer names and texts" in refused(tmp_path, saved(tree))
+
+
+def test_one_state_in_many_objects(tmp_path):
+    """2,000 objects with the same dictionary of 2,000 entries: four million paths."""
+    state = b"}(" + b"".join(b"X\x04\0\0\0%04dN" % i for i in range(2000)) + b"u\x940"
+    objects = b"".join(b"X\x04\0\0\0%04dcargparse\nNamespace\n)Rh\0b" % i for i in range(2000))
+    (tmp_path / "x.pt").write_bytes(b"\x80\x04" + state + b"}(" + objects + b"u.")
+    with pytest.raises(FiceError, match="far more entries"):
+        checkpoints.describe(tmp_path / "x.pt")
+
+
+def test_numbers_that_collide_in_a_hash_table(tmp_path):
+    """Multiples of 2^61 - 1 have the hash 0. A dictionary of 30,000 of them would take minutes."""
+    keys = b"".join(
+        b"\x8a\x10" + (i * (2**61 - 1)).to_bytes(16, "little") + b"N" for i in range(30_000)
+    )
+    start = time.process_time()
+    harmless(tmp_path, b"\x80\x02}(" + keys + b"u.")
+    harmless(tmp_path, b"\x80\x04(" + keys + b"\x91.")
+    assert time.process_time() - start < 3
+
+
+def test_keys_of_all_kinds(tmp_path):
+    tree = {1: {"a": torch.zeros(1)}, (2, "b"): {b"c": torch.zeros(1)}, None: torch.zeros(1)}
+    torch.save(tree, tmp_path / "x.pt")
+    assert set(flatten(read(tmp_path / "x.pt").tree)) == {"1.a", "2, b.c", "None"}
+
+
+def test_names_do_not_import_modules(monkeypatch):
+    """torch imports some of its modules when they are looked up, which takes seconds."""
+
+    def imported(name):
+        raise AssertionError(f"looked up torch.{name}")
+
+    monkeypatch.setattr(torch, "__getattr__", imported)
+    assert resolve("torch", "_no_such_module") is None
+    assert resolve("torch", "float16") is torch.float16
+
+
+def test_a_constructor_inside_a_constructor_inside_a_constructor(tmp_path):
+    """_rebuild_from_type_v2(itself, None, (itself, None, (...))), a thousand deep."""
+    name = b"\x80\x04ctorch._tensor\n_rebuild_from_type_v2\n\x940"
+    arguments = b"h\0N)\x87"
+    for _ in range(1000):
+        arguments = b"h\0N" + arguments + b"\x87"
+    assert "made in an unknown way" in refused(tmp_path, name + b"h\0" + arguments + b"R.")
+
+
+def test_a_deep_chain_of_objects(tmp_path):
+    """Objects in objects, 100,000 deep, are made, walked through and freed without recursion."""
+    objects = (
+        b"\x94(cargparse\nNamespace\nj" + struct.pack("<I", i) + b"o" for i in range(100_000)
+    )
+    harmless(tmp_path, b"\x80\x04N" + b"".join(objects) + b".")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(RecursionError, "nests its contents"), (MemoryError, "more memory")]
+)
+def test_errors_of_the_interpreter_end_in_one_line(tmp_path, monkeypatch, error, words):
+    (tmp_path / "x.pt").write_bytes(saved({"w": torch.zeros(1)}))
+
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Unpickler, "load", fail)
+        assert words in refusal(tmp_path / "x.pt")
+    monkeypatch.setattr(checkpoints.detection, "_check_volume", fail)
+    assert words in refusal(tmp_path / "x.pt")
+
+
+def test_a_large_zip_directory(tmp_path):
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("x/data.pkl", b"N.")
+    data = target.getvalue()
+    entry = data[data.index(b"PK\x01\x02") : data.index(b"PK\x05\x06")]
+    end = bytearray(data[data.index(b"PK\x05\x06") :])
+    count = (5 << 20) // len(entry)
+    struct.pack_into("<HHII", end, 8, 0xFFFE, 0xFFFE, count * len(entry), data.index(entry))
+    large = data[: data.index(entry)] + entry * count + bytes(end)
+    peak = peak_memory(lambda: refused(tmp_path, large))
+    assert "zip directory" in refused(tmp_path, large)
+    assert peak < 20_000_000
+
+
+# Names and settings that are printed
+
+
+def printed(tmp_path: Path, data: bytes) -> list[str]:
+    """The lines of `fice inspect`; all are printable."""
+    (tmp_path / "x.safetensors").write_bytes(data)
+    result = fice("inspect", tmp_path / "x.safetensors")
+    assert result.exit_code == 0
+    lines = result.stdout.removesuffix("\n").split("\n")
+    assert all(line.isprintable() for line in lines)
+    return lines
+
+
+def test_control_characters_are_shown_and_not_obeyed(tmp_path):
+    header = {
+        "__metadata__": {"no\x1b[2Jte": "x\n  generator  everything is fine\x1b[8m\u202e"},
+        "a\n\x1b]0;title\x07\x9b31m": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+    }
+    summary, *details = printed(tmp_path, safetensors_bytes(header, bytes(4)))
+    assert r"(1 tensors: a\n\x1b]0;title\x07\x9b31m...)" in summary
+    assert r"no\x1b[2Jte  x\n  generator  everything is fine\x1b[8m\u202e" in " ".join(details[-1:])
+
+
+def test_long_descriptions_are_cut(tmp_path):
+    metadata = {f"n{i:03}" + "o" * 5000: "m" * 10_000 for i in range(200)}
+    tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = {"__metadata__": metadata, "k" * 100_000: tensor}
+    lines = printed(tmp_path, safetensors_bytes(header, bytes(4)))
+    assert len(lines) < 70
+    assert max(map(len, lines)) < 2500
+    assert lines[-1].split() == ["...", "144", "more"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"vocabulary": 5},
+        {"vocabulary": ["a", None]},
+        {"vocabulary": [["a\x1b"] * 9] * 9},
+        {"vision_cfg": {"layers": [1] * 100_000}},
+        {"vision_cfg": [[[[[]]]]] * 1000, "embed_dim": 10**400},
+        {"text_cfg": {"width": float("nan"), "a" * 10_000: {"b": "\x07"}}},
+    ],
+)
+def test_absurd_settings_are_described_and_refused(tmp_path, settings):
+    metadata = {"fice.kind": "clip", "fice.config": json.dumps(settings)}
+    data = safetensors_bytes({"__metadata__": metadata}, b"")
+    printed(tmp_path, data)
+    with pytest.raises(FiceError, match="its settings do not describe a valid clip") as caught:
+        checkpoints.load(tmp_path / "x.safetensors")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_settings_nested_too_deeply(tmp_path):
+    metadata = {"fice.kind": "clip", "fice.config": '{"a":' * 900 + "1" + "}" * 900}
+    printed(tmp_path, safetensors_bytes({"__metadata__": metadata}, b""))
+    with pytest.raises(FiceError, match="its settings do not describe a valid clip"):
+        checkpoints.load(tmp_path / "x.safetensors")
+
+
+def test_an_encoder_without_its_linear_layers(tmp_path):
+    marks = ("input_layer.0.weight", "styles.0.convs.0.weight", "body.0.res_layer.3.weight")
+    data = saved({f"encoder.{mark}": torch.zeros(1, 1, 1, 1) for mark in marks})
+    assert "is incomplete: styles.0.linear.weight" in refused(tmp_path, data)
+
+
 # Byte order, encryption, missing parts
 
 
@@ -463,26 +696,9 @@ def test_broken_safetensors(tmp_path, data):
 # Anything at all
 
 
-def written_forms(folder: Path) -> dict[str, bytes]:
-    """One small generator in every format."""
-    network = randomized(tiny_generator((8, 8)))
-    state = dict(network.state_dict())
-    path = folder / "f"
-    forms = {"zip": saved({"G": state}), "legacy": saved({"G": state}, legacy=True)}
-    write_nvidia(path, state)
-    forms["nvidia"] = path.read_bytes()
-    write_detectron2(path, state)
-    forms["detectron2"] = path.read_bytes()
-    save_jit(str(path), state)
-    forms["torchscript"] = path.read_bytes()
-    checkpoints.save(network, path)
-    forms["safetensors"] = path.read_bytes()
-    return forms
-
-
 @pytest.fixture(scope="module")
 def forms(tmp_path_factory) -> dict[str, bytes]:
-    return written_forms(tmp_path_factory.mktemp("forms"))
+    return sound_files(tmp_path_factory.mktemp("forms"))
 
 
 def survives(folder: Path, data: bytes) -> None:
@@ -494,10 +710,12 @@ def survives(folder: Path, data: bytes) -> None:
         checkpoints.load(path)
     except FiceError as error:
         message = str(error)
-    assert "\n" not in message
+    assert message.isprintable()
+    assert len(message) < 500
 
 
 FORMS = st.sampled_from(["zip", "legacy", "nvidia", "detectron2", "torchscript", "safetensors"])
+SEEDS = st.integers(0, 2**32)
 BEGINNINGS = st.sampled_from(
     [b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x04\x95", b"\x08" + b"\0" * 7]
 )
@@ -536,3 +754,16 @@ def test_altered_files(tmp_path, forms, form, changes, from_end):
         position %= len(data)
         data[-1 - position if from_end else position] = value
     survives(tmp_path, bytes(data))
+
+
+@settings(FUZZ, max_examples=60)
+@given(kind=st.sampled_from(sorted(GENERATORS)), seed=SEEDS)
+def test_nested_repeated_and_absurd_files(tmp_path, kind, seed):
+    """`tools/fuzz_checkpoints.py` reads ten thousand of these."""
+    survives(tmp_path, GENERATORS[kind](Random(seed)))
+
+
+@settings(FUZZ, max_examples=60)
+@given(form=FORMS, seed=SEEDS)
+def test_damaged_files_of_every_kind(tmp_path, forms, form, seed):
+    survives(tmp_path, damaged(Random(seed), forms[form]))

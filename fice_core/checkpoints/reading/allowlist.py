@@ -3,8 +3,9 @@
 A name resolves to a function of this package that makes inert records, never to what it names.
 """
 
+import functools
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,9 @@ from .records import (
     raw_bytes,
 )
 
-_SCALARS = (str, int, float, bool, bytes, type(None))
+_SCALARS = (str, int, float, bool, bytes, torch.dtype, type(None))
+_MAX_PARTS, _MAX_PART = 8, 100  # of a key that is not a text, and of a text within it
+_MAX_CODE = 16  # characters of the code of a numpy type; those of structures are not needed
 
 
 @dataclass(frozen=True)
@@ -35,21 +38,24 @@ class Constructor:
     build: Callable[..., Any]
 
 
-def key(value: Any) -> Hashable:
-    """`value`, if it may be a dictionary key or a member of a set.
+def key(value: Any) -> str:
+    """`value` as a key of a dictionary: its text, if it is a scalar, a type or a short tuple of these.
 
-    Scalars, types and flat tuples may: hashing a deeply nested tuple overflows the interpreter's stack.
+    Nothing of the file is hashed but text. Numbers can be chosen so that a table of them takes hours
+    to fill, and hashing a deeply nested tuple overflows the interpreter's stack.
 
     Raises:
         DamagedError: it is anything else.
     """
-    if isinstance(value, _SCALARS):
+    if isinstance(value, str):
         return value
-    if isinstance(value, tuple) and all(isinstance(item, _SCALARS) for item in value):
-        return value
-    if isinstance(value, torch.dtype):
-        return value
-    raise DamagedError(f"a dictionary key is a {type(value).__name__}")
+    parts = value if isinstance(value, tuple) and len(value) <= _MAX_PARTS else (value,)
+    for part in parts:
+        if not isinstance(part, _SCALARS):
+            raise DamagedError(f"a dictionary key is a {type(part).__name__}")
+        if isinstance(part, str | bytes) and len(part) > _MAX_PART:
+            raise DamagedError("a dictionary key is impossibly long")
+    return ", ".join(str(p, "latin-1") if isinstance(p, bytes) else str(p) for p in parts)
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> TensorRecord:
@@ -73,8 +79,15 @@ def _tensor_v3(
     return _tensor(typed, offset, size, stride)
 
 
-def _ordered_dict(items: Iterable[Any] = ()) -> OrderedDict[Any, Any]:
-    result: OrderedDict[Any, Any] = OrderedDict()
+def _tensor_subclass(make: Any, _type: Any, args: Any, *_: Any) -> Any:
+    """A tensor with a class or attributes of its own, such as a `Parameter` with a name."""
+    if not isinstance(make, Constructor) or make.build not in (_tensor, _tensor_v3, _same):
+        raise DamagedError("a tensor is made in an unknown way")
+    return make.build(*args)
+
+
+def _ordered_dict(items: Iterable[Any] = ()) -> OrderedDict[str, Any]:
+    result: OrderedDict[str, Any] = OrderedDict()
     for pair in items:
         name, value = pair
         result[key(name)] = value
@@ -87,7 +100,7 @@ def _same(value: Any = (), *_: Any) -> Any:
 
 
 def _dtype(code: Any, *_: Any) -> DtypeRecord:
-    return DtypeRecord(code if isinstance(code, str) else "O")
+    return DtypeRecord(code if isinstance(code, str) and len(code) <= _MAX_CODE else "O")
 
 
 def _array(*_: Any) -> ArrayRecord:
@@ -119,8 +132,14 @@ def _reconstructor(cls: Any, *_: Any) -> Any:
     return cls.build()
 
 
-def _path(*parts: Any) -> str:
-    return "/".join(str(part) for part in parts)
+def _path(*parts: str) -> str:
+    return "/".join(parts)
+
+
+def _device(kind: Any, index: Any = None) -> str:
+    if not isinstance(kind, str) or not isinstance(index, int | None):
+        raise DamagedError("a device has no name")
+    return kind if index is None else f"{kind}:{index}"
 
 
 def _persistent_object(meta: Any) -> ObjectRecord:
@@ -130,7 +149,10 @@ def _persistent_object(meta: Any) -> ObjectRecord:
     """
     if not isinstance(meta, dict):
         raise DamagedError("a persistent object has no description")
-    return ObjectRecord(str(meta.get("class_name")), (), meta.get("state"))
+    name = meta.get("class_name")
+    if not isinstance(name, str):
+        raise DamagedError("a persistent object has no class name")
+    return ObjectRecord(name, (), meta.get("state"))
 
 
 _NUMPY = {
@@ -161,10 +183,10 @@ _CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
     "torch._utils._rebuild_parameter": _same,
     "torch._utils._rebuild_parameter_with_state": _same,
-    "torch._tensor._rebuild_from_type_v2": lambda make, _type, args, *_: make.build(*args),
+    "torch._tensor._rebuild_from_type_v2": _tensor_subclass,
     "torch.Size": _same,
-    "torch.device": lambda *parts: ":".join(str(part) for part in parts),
-    "torch.serialization._get_layout": lambda name, *_: str(name),
+    "torch.device": _device,
+    "torch.serialization._get_layout": _same,
     "numpy.dtype": _dtype,
     "numpy.ndarray": _array,
     "dnnlib.util.EasyDict": _ordered_dict,
@@ -205,8 +227,11 @@ _STORAGES = {
     "BoolStorage": torch.bool,
     "UntypedStorage": torch.uint8,
 }
+# Looked up here and not in `torch`, which imports some of its modules when they are asked for.
+_DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
 
 
+@functools.lru_cache(maxsize=1024)  # a file names the same few things thousands of times
 def resolve(module: str, name: str, torchscript: bool = False) -> Any | None:
     """The replacement of `module.name`; None if the list does not have it.
 
@@ -219,8 +244,8 @@ def resolve(module: str, name: str, torchscript: bool = False) -> Any | None:
         return Constructor(full, _CONSTRUCTORS[full])
     if module in ("torch", "torch.cuda", "torch.storage") and name in _STORAGES:
         return StorageType(_STORAGES[name])
-    if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
-        return getattr(torch, name)
+    if module == "torch" and name in _DTYPES:
+        return _DTYPES[name]
     if (
         full in _INERT_CLASSES
         or full.startswith(_INERT_PACKAGES)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from .records import DamagedError, Raw, RefusedError, Storage, StorageType, raw_bytes
+from .budget import Budget
+from .records import DamagedError, LongText, Raw, RefusedError, Storage, StorageType, raw_bytes
 from .unpickler import Unpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member, up to its name
 _ENCRYPTED = 0x1
+_MAX_DIRECTORY = 1 << 22  # bytes of a zip directory; a member of PyTorch takes about 80
 _MAX_NESTING = 2  # a legacy file inside a pickle contains one storage, not further files
 
 
@@ -36,7 +38,10 @@ def storage_of(pid: Any) -> tuple[StorageType, str, int]:
 
 
 class _View(io.RawIOBase):
-    """A file object over a buffer, without the copy that `io.BytesIO` makes."""
+    """A file object over a buffer, without the copy that `io.BytesIO` makes.
+
+    `zipfile` reads a directory in one piece, so a limit of a piece is a limit of the directory.
+    """
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -57,9 +62,11 @@ class _View(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         end = len(self._data) if size < 0 else self._position + size
-        chunk = bytes(self._data[self._position : end])
+        chunk = self._data[self._position : end]
+        if len(chunk) > _MAX_DIRECTORY:
+            raise ValueError("a zip directory of impossible size")
         self._position += len(chunk)
-        return chunk
+        return bytes(chunk)
 
 
 class ZipReader:
@@ -83,9 +90,12 @@ class ZipReader:
             members = zipfile.ZipFile(_View(data)).infolist()
         except (
             zipfile.BadZipFile,
+            ArithmeticError,
+            EOFError,
+            LookupError,
+            OSError,
             RuntimeError,
             ValueError,
-            OSError,
             struct.error,
         ) as error:
             raise DamagedError("its zip directory is broken or truncated") from error
@@ -126,7 +136,7 @@ class ZipReader:
         return self._data[start : start + member.file_size]
 
 
-def read_zip(data: memoryview, name: str) -> tuple[str, Any]:
+def read_zip(data: memoryview, name: str, budget: Budget) -> tuple[str, Any]:
     """Contents of a zip written by `torch.save` or `torch.jit.save`.
 
     Returns:
@@ -138,7 +148,7 @@ def read_zip(data: memoryview, name: str) -> tuple[str, Any]:
     archive = ZipReader(data, name)
     if archive.root is None:
         raise DamagedError("it is a zip archive that contains no PyTorch checkpoint")
-    order = bytes(archive.read("byteorder")) if "byteorder" in archive else b"little"
+    order = bytes(archive.read("byteorder")[:8]) if "byteorder" in archive else b"little"
     if order not in (b"little", b"big"):
         raise DamagedError("its byte order is neither little nor big")
     swap = order.decode() != sys.byteorder
@@ -158,7 +168,12 @@ def read_zip(data: memoryview, name: str) -> tuple[str, Any]:
         return storages[key]
 
     unpickler = Unpickler(
-        archive.read("data.pkl"), name, torchscript, persistent_load, nested_storage(name)
+        archive.read("data.pkl"),
+        name,
+        budget,
+        torchscript,
+        persistent_load,
+        nested_storage(name, budget),
     )
     return ("TorchScript" if torchscript else "PyTorch"), unpickler.load()
 
@@ -180,7 +195,7 @@ class _LegacyStorages:
         return self.by_key.setdefault(key, Storage(kind.dtype, numel))
 
 
-def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
+def read_legacy(data: memoryview, name: str, budget: Budget, depth: int = 0) -> Any:
     """Contents of a file that `torch.save` of PyTorch 1.5 or older wrote, before zip archives.
 
     The file has one pickle each for magic number, version, system record, the object, and the list
@@ -190,7 +205,7 @@ def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
         RefusedError, DamagedError: see `Unpickler`.
     """
     storages = _LegacyStorages()
-    unpickler = Unpickler(data, name, False, storages, nested_storage(name, depth))
+    unpickler = Unpickler(data, name, budget, False, storages, nested_storage(name, budget, depth))
     magic, _version, system = unpickler.load(), unpickler.load(), unpickler.load()
     if magic != LEGACY_MAGIC or not isinstance(system, dict):
         raise DamagedError("it is not a legacy PyTorch file")
@@ -214,15 +229,19 @@ def read_legacy(data: memoryview, name: str, depth: int = 0) -> Any:
     return result
 
 
-def nested_storage(name: str, depth: int = 0) -> Any:
+def nested_storage(name: str, budget: Budget, depth: int = 0) -> Any:
     """Function that replaces `torch.storage._load_from_bytes`: it reads a storage from a legacy file
     inside a pickle."""
 
     def load(payload: Raw) -> Storage:
         if depth >= _MAX_NESTING:
             raise DamagedError("it nests files in files")
+        if isinstance(payload, LongText):
+            budget.spend(copies=len(payload.view))
         raw = raw_bytes(payload)
-        storage = read_legacy(memoryview(raw), name, depth + 1)
+        if isinstance(raw, bytes):
+            raw = bytearray(raw)  # tensors can be views of it without further copies
+        storage = read_legacy(memoryview(raw), name, budget, depth + 1)
         if not isinstance(storage, Storage):
             raise DamagedError("a storage was expected inside its pickle")
         return storage

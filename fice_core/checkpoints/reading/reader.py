@@ -12,11 +12,13 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from ...errors import FiceError
+from ...errors import FiceError, printable
 from .archives import LEGACY_MAGIC, nested_storage, read_legacy, read_zip
-from .records import DamagedError, RefusedError
+from .budget import MAX_TENSORS, Budget
+from .records import DamagedError, damage_named
 from .unpickler import Unpickler
 
+_MAX_HEADER = 1 << 24  # bytes of a safetensors header; a tensor takes about 100
 PathLike = str | os.PathLike[str]
 _LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
 _NOT_CHECKPOINTS = {  # first bytes of files that are often mistaken for checkpoints
@@ -81,32 +83,26 @@ def read(path: PathLike) -> Contents:
             raise
         reason = getattr(error, "strerror", None) or error
         raise FiceError(f"cannot read {path}: {reason}") from error
-    try:
+    with damage_named(path.name):
         kind, tree, metadata = _parse(path, mapped)
-    except RefusedError:
-        raise
-    except DamagedError as error:
-        raise FiceError(
-            f"{path.name} is not a readable checkpoint: {error} (damaged, or an incomplete download?)"
-        ) from error
     return Contents(path, kind, tree, metadata, size)
 
 
 def _parse(path: Path, mapped: mmap.mmap) -> tuple[str, Any, Mapping[str, str]]:
     """Format, tree and metadata of a mapped file."""
-    name, data = path.name, memoryview(mapped)
+    name, data, budget = path.name, memoryview(mapped), Budget.of_file(len(mapped))
     start = bytes(data[:32])
     for beginning, what in _NOT_CHECKPOINTS.items():
         if start.startswith(beginning):
             raise FiceError(f"{name} is {what}")
     if start.startswith(b"PK\x03\x04"):
-        kind, tree = read_zip(data, name)
+        kind, tree = read_zip(data, name, budget)
         return kind, tree, {}
     if start.startswith(_LEGACY_START):
-        return "legacy PyTorch", read_legacy(data, name), {}
+        return "legacy PyTorch", read_legacy(data, name, budget), {}
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < len(data):
-        return "safetensors", *_read_safetensors(path)
-    unpickler = Unpickler(data, name, load_storage=nested_storage(name))
+        return "safetensors", *_read_safetensors(path, int.from_bytes(start[:8], "little"))
+    unpickler = Unpickler(data, name, budget, load_storage=nested_storage(name, budget))
     try:
         return "pickle", unpickler.load(), {}
     except DamagedError as error:
@@ -115,11 +111,17 @@ def _parse(path: Path, mapped: mmap.mmap) -> tuple[str, Any, Mapping[str, str]]:
         raise DamagedError("it is neither PyTorch, TorchScript, pickle nor safetensors") from error
 
 
-def _read_safetensors(path: Path) -> tuple[Any, Mapping[str, str]]:
-    """Tensors (memory-mapped) and metadata of a safetensors file."""
+def _read_safetensors(path: Path, header: int) -> tuple[Any, Mapping[str, str]]:
+    """Tensors (memory-mapped) and metadata of a safetensors file with a header of that many bytes."""
+    if header > _MAX_HEADER:
+        raise DamagedError("its header is far longer than that of any checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedError(str(error).splitlines()[0]) from error
+            keys = file.keys()
+            if len(keys) > MAX_TENSORS:
+                raise DamagedError("it has far more tensors than any checkpoint")
+            return {key: file.get_tensor(key) for key in keys}, file.metadata() or {}
+    except (SafetensorError, OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
+        if isinstance(error, DamagedError | RecursionError):
+            raise
+        raise DamagedError(printable(str(error).partition("\n")[0], 200)) from error

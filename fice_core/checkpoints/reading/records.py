@@ -7,7 +7,8 @@ in the file.
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +44,7 @@ def raw_bytes(raw: Raw) -> bytes | bytearray | memoryview:
     """
     try:
         if isinstance(raw, LongText):
-            return str(raw.view, "utf-8").encode("latin-1")
+            return bytearray(str(raw.view, "utf-8").encode("latin-1"))
         if isinstance(raw, str):
             return raw.encode("latin-1")
     except UnicodeError as error:
@@ -53,30 +54,38 @@ def raw_bytes(raw: Raw) -> bytes | bytearray | memoryview:
     return raw
 
 
-def from_bytes(raw: Raw, dtype: torch.dtype, numel: int, swap: bool = False) -> Tensor:
+def from_bytes(raw: Raw, dtype: torch.dtype, numel: int) -> Tensor:
     """A tensor (numel,) over the bytes, without a copy where possible.
 
     Args:
         raw: at least numel elements.
         dtype: type of the elements.
         numel: number of elements.
-        swap: whether the byte order differs from this machine's.
 
     Raises:
-        DamagedError: there are too few bytes.
+        DamagedError: there are too few bytes, or a text of far more bytes would have to be decoded.
     """
-    data = raw_bytes(raw)
     size = numel * dtype.itemsize
+    if isinstance(raw, LongText) and len(raw.view) > 2 * size:  # as UTF-8 a byte takes two at most
+        raise DamagedError(
+            f"an array of {size} bytes is declared where the file has {len(raw.view)}"
+        )
+    data = raw_bytes(raw)
     if size > len(data):
         raise DamagedError(f"an array of {size} bytes is declared where the file has {len(data)}")
     if numel == 0:
         return torch.empty(0, dtype=dtype)
-    if swap or isinstance(data, bytes) or memoryview(data).readonly:
+    if isinstance(data, bytes) or memoryview(data).readonly:
         data = bytearray(data[:size])
-    tensor = torch.frombuffer(data, dtype=dtype, count=numel)
-    if swap:
-        tensor.untyped_storage().byteswap(dtype)
-    return tensor
+    return torch.frombuffer(data, dtype=dtype, count=numel)
+
+
+def _swapped(tensor: Tensor) -> Tensor:
+    """A copy of the tensor with the bytes of each element in the opposite order."""
+    copy = tensor.clone(memory_format=torch.contiguous_format)
+    if tensor.dtype.itemsize > 1:
+        copy.untyped_storage().byteswap(tensor.dtype)
+    return copy
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,10 @@ class StorageType:
 
 @dataclass
 class Storage:
-    """Consecutive elements in the file; `data` may be set after unpickling."""
+    """Consecutive elements in the file; `data` may be set after unpickling.
+
+    `swap` says whether their byte order differs from this machine's.
+    """
 
     dtype: torch.dtype
     numel: int
@@ -96,14 +108,14 @@ class Storage:
     swap: bool = False
 
     def to_tensor(self) -> Tensor:
-        """All elements, (numel,).
+        """All elements in the file's byte order, (numel,), over the file's memory.
 
         Raises:
             DamagedError: the data is missing or too short.
         """
         if self.data is None:
             raise DamagedError("a tensor's data is missing")
-        return from_bytes(self.data, self.dtype, self.numel, self.swap)
+        return from_bytes(self.data, self.dtype, self.numel)
 
 
 _MAX_COUNT = 1 << 48  # more than any file has, and far from overflow
@@ -114,11 +126,13 @@ def counts(values: Any) -> tuple[int, ...]:
     """`values` as a tuple of non-negative integers, such as strides and offsets.
 
     Raises:
-        DamagedError: they are something else, or far too large.
+        DamagedError: they are something else, or far too large or too many.
     """
-    if not isinstance(values, tuple | list) or not all(
-        isinstance(value, int) and 0 <= value < _MAX_COUNT for value in values
-    ):
+    if not isinstance(values, tuple | list):
+        raise DamagedError("a tensor's shape is not a list of non-negative integers")
+    if len(values) > _MAX_DIMS:
+        raise DamagedError("a tensor's shape is impossibly large")
+    if not all(isinstance(value, int) and 0 <= value < _MAX_COUNT for value in values):
         raise DamagedError("a tensor's shape is not a list of non-negative integers")
     return tuple(values)
 
@@ -130,7 +144,7 @@ def extents(values: Any) -> tuple[int, ...]:
         DamagedError: no tensor in a file could have this shape.
     """
     shape = counts(values)
-    if len(shape) > _MAX_DIMS or math.prod(max(n, 1) for n in shape) >= _MAX_COUNT:
+    if math.prod(max(n, 1) for n in shape) >= _MAX_COUNT:
         raise DamagedError("a tensor's shape is impossibly large")
     return shape
 
@@ -165,7 +179,8 @@ class TensorRecord:
             )
         if numel == 0:
             return torch.empty(self.shape, dtype=self.dtype)
-        return self.storage.to_tensor().as_strided(self.shape, self.stride, self.offset)
+        tensor = self.storage.to_tensor().as_strided(self.shape, self.stride, self.offset)
+        return _swapped(tensor) if self.storage.swap else tensor
 
 
 _NUMPY_TYPES = {
@@ -240,7 +255,9 @@ class ArrayRecord:
         """
         if self.dtype is None:
             raise DamagedError("a numpy array that does not contain numbers is used as a tensor")
-        flat = from_bytes(self.raw, self.dtype, math.prod(self.shape), self.element.swap)
+        flat = from_bytes(self.raw, self.dtype, math.prod(self.shape))
+        if self.element.swap:
+            flat = _swapped(flat)
         if self.fortran and len(self.shape) > 1:
             return flat.reshape(self.shape[::-1]).permute(*reversed(range(len(self.shape))))
         return flat.reshape(self.shape)
@@ -297,10 +314,28 @@ def read_tensor(stored: Stored, source: str) -> Tensor:
     Raises:
         FiceError: some of its bytes are missing.
     """
-    try:
+    with damage_named(source):
         return tensor_of(stored)
+
+
+@contextmanager
+def damage_named(source: str) -> Iterator[None]:
+    """A block in which damage of the file `source` ends in one line that names it.
+
+    Raises:
+        FiceError: instead of DamagedError, RecursionError and MemoryError.
+    """
+    try:
+        yield
     except DamagedError as error:
-        raise FiceError(f"{source} is not a readable checkpoint: {error}") from error
+        reason = f"{error} (damaged, or an incomplete download?)"
+        raise FiceError(f"{source} is not a readable checkpoint: {reason}") from error
+    except RecursionError as error:
+        raise FiceError(
+            f"{source} is not a readable checkpoint: it nests its contents far too deeply"
+        ) from error
+    except MemoryError as error:
+        raise FiceError(f"{source} needs more memory than this machine has") from error
 
 
 def look_up(tree: Any, path: tuple[str, ...]) -> Any:

@@ -2,20 +2,24 @@
 
 Python's unpickler calls what a file names, sets attributes on it, and allocates as much memory as
 the file asks for. This one knows only the instructions that checkpoints use, resolves names by
-`allowlist`, and checks every length. Long payloads stay in the file's memory map.
+`allowlist`, checks every length, and counts what grows. Long payloads stay in the file's memory map.
 """
 
 import struct
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ...errors import printable
 from .allowlist import Constructor, key, resolve
+from .budget import Budget
 from .records import ArrayRecord, DamagedError, DtypeRecord, LongText, ObjectRecord, RefusedError
 
 _LONG = 4096  # text and byte strings of at least this many bytes stay in the file
-_MAX_INSTRUCTIONS = 3_000_000  # full-size checkpoints have about ten thousand
 _MAX_INTEGER_BYTES = 64
-_MARK = object()
+_MARK, _NOTHING = object(), object()
+_BYTE, _UINT16, _UINT32, _UINT64, _INT32, _DOUBLE = map(
+    struct.Struct, ("<B", "<H", "<I", "<Q", "<i", ">d")
+)
 
 
 class Unpickler:
@@ -24,6 +28,7 @@ class Unpickler:
     Args:
         data: the file's bytes.
         name: the file's name, for messages.
+        budget: what may be spent on it.
         torchscript: whether classes of a TorchScript archive are allowed.
         persistent_load: returns the object of a persistent id; without it, such ids are an error.
         load_storage: reads the bytes of a `torch.storage._load_from_bytes`.
@@ -33,6 +38,7 @@ class Unpickler:
         self,
         data: memoryview,
         name: str,
+        budget: Budget,
         torchscript: bool = False,
         persistent_load: Callable[[Any], Any] | None = None,
         load_storage: Callable[[Any], Any] | None = None,
@@ -40,12 +46,12 @@ class Unpickler:
         self.position = 0
         self._data = data
         self._name = name
+        self._budget = budget
         self._torchscript = torchscript
         self._persistent_load = persistent_load
         self._load_storage = load_storage
-        self._instructions = 0
         self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
+        self._memo: list[Any] = []
 
     def load(self) -> Any:
         """The next pickled object, made of plain containers and records.
@@ -54,16 +60,17 @@ class Unpickler:
             RefusedError: the pickle contains a name that is not on the allow-list.
             DamagedError: the pickle is malformed.
         """
-        self._stack, self._memo = [], {}
+        self._stack, self._memo = [], []
+        budget, actions = self._budget, self._ACTIONS
         try:
             while True:
-                self._instructions += 1
-                if self._instructions > _MAX_INSTRUCTIONS:
-                    raise DamagedError("it has far more entries than any checkpoint")
+                budget.elements -= 1
+                if budget.elements < 0:
+                    budget.spend()  # raises
                 code = self._read(1)[0]
                 if code == 0x2E:  # STOP
                     return self._pop()
-                action = self._ACTIONS.get(code)
+                action = actions.get(code)
                 if action is None:
                     raise DamagedError(f"it has the unknown pickle instruction {bytes([code])!r}")
                 action(self)
@@ -83,30 +90,40 @@ class Unpickler:
         self.position = end
         return view
 
-    def _number(self, layout: str) -> Any:
-        return struct.unpack(layout, self._read(struct.calcsize(layout)))[0]
+    def _number(self, layout: struct.Struct) -> Any:
+        return layout.unpack(self._read(layout.size))[0]
 
     def _line(self, encoding: str = "utf-8") -> str:
         """Text up to a line feed, the form of all values in protocol 0 and of GLOBAL."""
-        size = bytes(self._data[self.position : self.position + _LONG]).find(b"\n")
-        if size < 0:
-            raise DamagedError("it has a line without an end")
-        return str(self._read(size + 1)[:-1], encoding)
+        for longest in (64, _LONG):
+            size = bytes(self._data[self.position : self.position + longest]).find(b"\n")
+            if size >= 0:
+                self._budget.spend(text=size)
+                return str(self._read(size + 1)[:-1], encoding)
+        raise DamagedError("it has a line without an end")
 
-    def _text(self, layout: str) -> None:
+    def _payload(
+        self, layout: struct.Struct, short: Callable[[memoryview], Any], long: Any
+    ) -> None:
+        """Text or bytes: `short` makes a value of it, `long` leaves it in the file."""
         view = self._read(self._number(layout))
-        self._stack.append(str(view, "utf-8") if len(view) < _LONG else LongText(view))
+        if len(view) < _LONG:
+            self._budget.spend(text=len(view))
+            self._stack.append(short(view))
+        else:
+            self._stack.append(long(view))
 
-    def _old_text(self, layout: str) -> None:
+    def _text(self, layout: struct.Struct) -> None:
+        self._payload(layout, _utf8, LongText)
+
+    def _old_text(self, layout: struct.Struct) -> None:
         """A byte string of Python 2: a name if short, an array's data if long."""
-        view = self._read(self._number(layout))
-        self._stack.append(str(view, "latin-1") if len(view) < _LONG else view)
+        self._payload(layout, _latin1, memoryview)
 
-    def _bytes(self, layout: str) -> None:
-        view = self._read(self._number(layout))
-        self._stack.append(bytes(view) if len(view) < _LONG else view)
+    def _bytes(self, layout: struct.Struct) -> None:
+        self._payload(layout, bytes, memoryview)
 
-    def _integer(self, layout: str) -> None:
+    def _integer(self, layout: struct.Struct) -> None:
         size = self._number(layout)
         if not 0 <= size <= _MAX_INTEGER_BYTES:
             raise DamagedError("it has an impossibly large integer")
@@ -152,15 +169,31 @@ class Unpickler:
         self._stack.append({})
         self._set_items(items)
 
+    def _set(self, name: str) -> None:
+        """A set is recorded, not made: no checkpoint's tensors are in one."""
+        self._stack.append(ObjectRecord(name, self._pop_mark() if name == "frozenset" else []))
+
     def _add_items(self) -> None:
         items = self._pop_mark()
         target = self._stack[-1]
-        if not isinstance(target, set):
+        if not isinstance(target, ObjectRecord) or not isinstance(target.args, list):
             raise DamagedError("its pickle is malformed")
-        target.update(key(item) for item in items)
+        target.args.extend(items)
 
     def _memoize(self, index: int) -> None:
+        """Remember the top of the stack; picklers count up, so a gap in the numbers is paid for."""
+        missing = max(index + 1 - len(self._memo), 0)
+        self._budget.spend(missing)
+        if index < 0:
+            raise DamagedError("its pickle is malformed")
+        self._memo.extend([_NOTHING] * missing)
         self._memo[index] = self._stack[-1]
+
+    def _recall(self, index: int) -> None:
+        value = self._memo[index] if 0 <= index < len(self._memo) else _NOTHING
+        if value is _NOTHING:
+            raise DamagedError("its pickle is malformed")
+        self._stack.append(value)
 
     def _pop_key_value(self) -> list[Any]:
         value = self._pop()
@@ -171,7 +204,9 @@ class Unpickler:
     def _global(self, module: str, name: str) -> Any:
         if f"{module}.{name}" == "torch.storage._load_from_bytes" and self._load_storage:
             return Constructor(name, self._load_storage)
-        replacement = resolve(module, name, self._torchscript)
+        self._budget.spend(elements=2, text=len(module) + len(name))  # it takes as long as three
+        known = len(module) + len(name) < _LONG
+        replacement = resolve(module, name, self._torchscript) if known else None
         if module.startswith("dnnlib.tflib"):
             raise RefusedError(
                 f"{self._name} is a TensorFlow network of NVIDIA's first StyleGAN releases; "
@@ -179,7 +214,7 @@ class Unpickler:
             )
         if replacement is None:
             raise RefusedError(
-                f"{self._name} asks for {printable(f'{module}.{name}')}, "
+                f"{self._name} asks for {printable(f'{module}.{name}', 100)}, "
                 "which a checkpoint never needs; refused"
             )
         return replacement
@@ -193,9 +228,18 @@ class Unpickler:
     def _construct(self, cls: Any, args: Any) -> None:
         if not isinstance(cls, Constructor) or not isinstance(args, tuple | list):
             raise DamagedError("its pickle is malformed")
-        # A constructor may copy its arguments, and the memo can supply the same long list many times.
-        self._instructions += len(args) + sum(len(a) for a in args if isinstance(a, list | dict))
+        self._charge(args)
         self._stack.append(cls.build(*args))
+
+    def _charge(self, values: Any) -> None:
+        """Spend what a constructor may copy: the memo can supply the same long value many times."""
+        elements, text = len(values), 0
+        for value in values:
+            if isinstance(value, str | bytes):
+                text += len(value)
+            elif isinstance(value, tuple | list | dict):
+                elements += len(value)
+        self._budget.spend(elements, text)
 
     def _reduce(self) -> None:
         args = self._pop()
@@ -220,6 +264,8 @@ class Unpickler:
     def _build(self) -> None:
         state = self._pop()
         target = self._stack[-1]
+        if isinstance(state, tuple):
+            self._charge(state)
         if isinstance(target, ObjectRecord | ArrayRecord | DtypeRecord):
             target.set_state(state)
         elif not isinstance(target, dict):  # attributes of an OrderedDict are ignored
@@ -239,7 +285,7 @@ class Unpickler:
         ord(code): action
         for code, action in {
             "\x80": lambda u: u._protocol(),
-            "\x95": lambda u: u._number("<Q"),  # FRAME: only a hint
+            "\x95": lambda u: u._number(_UINT64),  # FRAME: only a hint
             "(": lambda u: u._stack.append(_MARK),
             "0": lambda u: u._stack.pop(),
             "1": lambda u: u._pop_mark(),
@@ -250,23 +296,23 @@ class Unpickler:
             "I": lambda u: u._stack.append(_integer_line(u._line())),
             "L": lambda u: u._stack.append(_integer_line(u._line())),
             "F": lambda u: u._stack.append(float(u._line())),
-            "K": lambda u: u._stack.append(u._number("<B")),
-            "M": lambda u: u._stack.append(u._number("<H")),
-            "J": lambda u: u._stack.append(u._number("<i")),
-            "G": lambda u: u._stack.append(u._number(">d")),
-            "\x8a": lambda u: u._integer("<B"),
-            "\x8b": lambda u: u._integer("<i"),
+            "K": lambda u: u._stack.append(u._number(_BYTE)),
+            "M": lambda u: u._stack.append(u._number(_UINT16)),
+            "J": lambda u: u._stack.append(u._number(_INT32)),
+            "G": lambda u: u._stack.append(u._number(_DOUBLE)),
+            "\x8a": lambda u: u._integer(_BYTE),
+            "\x8b": lambda u: u._integer(_INT32),
             "S": lambda u: u._stack.append(_quoted_line(u._line())),
             "V": lambda u: u._stack.append(u._line("raw-unicode-escape")),
-            "U": lambda u: u._old_text("<B"),
-            "T": lambda u: u._old_text("<I"),
-            "\x8c": lambda u: u._text("<B"),
-            "X": lambda u: u._text("<I"),
-            "\x8d": lambda u: u._text("<Q"),
-            "C": lambda u: u._bytes("<B"),
-            "B": lambda u: u._bytes("<I"),
-            "\x8e": lambda u: u._bytes("<Q"),
-            "\x96": lambda u: u._bytes("<Q"),
+            "U": lambda u: u._old_text(_BYTE),
+            "T": lambda u: u._old_text(_UINT32),
+            "\x8c": lambda u: u._text(_BYTE),
+            "X": lambda u: u._text(_UINT32),
+            "\x8d": lambda u: u._text(_UINT64),
+            "C": lambda u: u._bytes(_BYTE),
+            "B": lambda u: u._bytes(_UINT32),
+            "\x8e": lambda u: u._bytes(_UINT64),
+            "\x96": lambda u: u._bytes(_UINT64),
             ")": lambda u: u._stack.append(()),
             "\x85": lambda u: u._tuple(1),
             "\x86": lambda u: u._tuple(2),
@@ -280,15 +326,15 @@ class Unpickler:
             "d": lambda u: u._dict(u._pop_mark()),
             "s": lambda u: u._set_items(u._pop_key_value()),
             "u": lambda u: u._set_items(u._pop_mark()),
-            "\x8f": lambda u: u._stack.append(set()),
+            "\x8f": lambda u: u._set("set"),
             "\x90": lambda u: u._add_items(),
-            "\x91": lambda u: u._stack.append({key(item) for item in u._pop_mark()}),
-            "g": lambda u: u._stack.append(u._memo[_integer_line(u._line())]),
-            "h": lambda u: u._stack.append(u._memo[u._number("<B")]),
-            "j": lambda u: u._stack.append(u._memo[u._number("<I")]),
+            "\x91": lambda u: u._set("frozenset"),
+            "g": lambda u: u._recall(_integer_line(u._line())),
+            "h": lambda u: u._recall(u._number(_BYTE)),
+            "j": lambda u: u._recall(u._number(_UINT32)),
             "p": lambda u: u._memoize(_integer_line(u._line())),
-            "q": lambda u: u._memoize(u._number("<B")),
-            "r": lambda u: u._memoize(u._number("<I")),
+            "q": lambda u: u._memoize(u._number(_BYTE)),
+            "r": lambda u: u._memoize(u._number(_UINT32)),
             "\x94": lambda u: u._memoize(len(u._memo)),
             "c": lambda u: u._stack.append(u._global(u._line(), u._line())),
             "\x93": lambda u: u._stack_global(),
@@ -304,10 +350,12 @@ class Unpickler:
     }
 
 
-def printable(name: str) -> str:
-    """A name of the file as printable text of at most 100 characters."""
-    text = "".join(c if c.isprintable() else "?" for c in name)
-    return text if len(text) <= 100 else text[:97] + "..."
+def _utf8(view: memoryview) -> str:
+    return str(view, "utf-8")
+
+
+def _latin1(view: memoryview) -> str:
+    return str(view, "latin-1")
 
 
 def _integer_line(text: str) -> int:
