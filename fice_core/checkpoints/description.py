@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..files import KIND_KEY
-from .detection import Found, identify
+from .detection import as_clip, identify
+from .found import Found
+from .layouts.folders import weights_file
 from .native import CONFIG_KEY, NETWORKS
 from .reading.reader import read
 from .reading.records import Stored
@@ -29,23 +31,28 @@ class Description:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def describe(path: str | os.PathLike[str]) -> Description:
+def describe(path: str | os.PathLike[str], architecture: str | None = None) -> Description:
     """Description of a checkpoint file; its weights are not read.
+
+    Args:
+        path: the file, or a folder of a hub download.
+        architecture: describe the file as a CLIP model of this architecture of open_clip.
 
     Raises:
         FiceError: the file is missing, damaged, or asks for code.
     """
-    contents = read(path)
-    found = identify(contents)
+    contents = read(weights_file(path))
+    found = identify(contents) if architecture is None else as_clip(contents, architecture)
     details = {
         "format": contents.format,
+        **({"not usable": found.problem} if found.problem else {}),
         **found.details,
         **_settings(found),
         **_volume(found.state),
         **{
             name: value
             for name, value in contents.metadata.items()
-            if name not in (KIND_KEY, CONFIG_KEY)
+            if name not in (KIND_KEY, CONFIG_KEY, "format")
         },
     }
     return Description(found.kind, f"{contents.name} is {found.what}", details)
@@ -60,6 +67,7 @@ def _settings(found: Found) -> dict[str, Any]:
         settings = {"num_ws": len(_style_layers(found.state)), **settings}
     if vocabulary := settings.get("vocabulary"):
         settings["vocabulary"] = f"{len(vocabulary)} words: {' '.join(vocabulary)}"
+    settings.pop("tokenizer.description", None)  # megabytes
     return settings
 
 

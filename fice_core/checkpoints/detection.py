@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import FiceError
 from ..files import KIND_KEY
-from ..networks.clip import is_openai
+from . import clip_detection
+from .found import Found, below, shapes_only
 from .layouts import nvidia, rosinality
 from .native import NETWORKS, parse_config
 from .reading.reader import Contents
@@ -21,27 +22,13 @@ from .signatures import EXPECTED, NETWORK_MARKS, OTHER_MARKS
 _MAX_DEPTH = 40  # of nested containers; the deepest published file has about ten
 
 
-@dataclass(frozen=True)
-class Found:
-    """A network detected in a file.
-
-    Attributes:
-        kind: one of `native.NETWORKS`, "other" or "unknown".
-        what: the network in a few words, with its article ("an e4e encoder (14 styles, 512)").
-        config: constructor arguments of the network class; empty for other kinds.
-        state: tensors under the network's keys, not read yet.
-        details: values that `fice inspect` prints, by name.
-    """
-
-    kind: str
-    what: str
-    config: dict[str, Any] = field(default_factory=dict)
-    state: dict[str, Stored] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-def identify(contents: Contents) -> Found:
+def identify(contents: Contents, expected: str | None = None) -> Found:
     """The network in a file.
+
+    Args:
+        contents: the file.
+        expected: kind of network that is preferred if the file holds several, such as an encoder and
+            its generator.
 
     Raises:
         FiceError: it is a known kind of network that cannot be used (class-conditional, incomplete,
@@ -55,10 +42,11 @@ def identify(contents: Contents) -> Found:
         return Found(native_kind, _sentence(native_kind, config), config, tensors)
     if native_kind is not None:
         return Found("other", f"a FICE {native_kind} file", state=tensors)
-    if "text.cls_emb" in tensors:
-        return Found("other", "a CoCa model", state=tensors)
-    for kind, marks in NETWORK_MARKS:
-        if (prefix := _locate(tensors, marks)) is not None:
+    for kind, marks in sorted(NETWORK_MARKS, key=lambda pair: pair[0] != expected):
+        if kind == "clip":
+            if (prefix := clip_detection.find_prefix(tensors)) is not None:
+                return clip_detection.find_clip(prefix, tensors, contents)
+        elif (prefix := _locate(tensors, marks)) is not None:
             # pSp has the tensors of e4e, but does not add the first style to the others.
             if look_up(contents.tree, ("opts", "encoder_type")) == "GradualStyleEncoder":
                 return Found("other", "a pSp encoder", state=tensors)
@@ -72,26 +60,24 @@ def identify(contents: Contents) -> Found:
     return Found("unknown", f"an unknown network ({len(tensors)} tensors: {first}...)", {}, tensors)
 
 
-def as_clip(contents: Contents, config: dict[str, Any]) -> Found:
+def as_clip(contents: Contents, architecture: str, tokenizer_folder: Path | None = None) -> Found:
     """The file as a CLIP model of a given architecture.
 
     Args:
         contents: the file.
-        config: constructor arguments of `Clip`.
+        architecture: an open_clip name, ARCHITECTURE or ARCHITECTURE:TAG.
+        tokenizer_folder: where the files of its tokenizer are; by default the folder of the file.
 
     Raises:
-        FiceError: the file is not a CLIP model.
+        FiceError: there is no such architecture, or the file is not a CLIP model.
     """
     tensors = flatten(contents.tree)
     _check_volume(tensors, contents)
-    prefix = _locate(tensors, ("logit_scale",))
+    prefix = clip_detection.find_prefix(tensors)
     if prefix is None:
         found = identify(contents)
         raise FiceError(f"{contents.name} is {found.what}; {EXPECTED['clip']} was expected")
-    state = _clip_state(_below(tensors, prefix))
-    shapes = {key: _shape_only(t) for key, t in state.items()}
-    config = {**config, "quick_gelu": config["quick_gelu"] or is_openai(shapes)}
-    return Found("clip", _sentence("clip", config), config, state)
+    return clip_detection.find_clip(prefix, tensors, contents, architecture, tokenizer_folder)
 
 
 def flatten(tree: Any) -> dict[str, Stored]:
@@ -160,16 +146,14 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
     Raises:
         FiceError: it is incomplete or of a variant that cannot be read.
     """
-    state = _below(tensors, prefix)
+    state = below(tensors, prefix)
     translated = kind == "generator" and rosinality.is_rosinality(state)
     if kind == "encoder":
         state["latent_avg"] = _latent_average(state, tensors, contents)
-    elif kind == "clip":
-        state = _clip_state(state)
     try:
         if translated:
             state = rosinality.translate(state, _stray_average(tensors))
-        shapes = {key: _shape_only(t) for key, t in state.items()}
+        shapes = shapes_only(state)
         config = import_module(f"..networks.{NETWORKS[kind][0]}", __package__).infer_config(shapes)
     except FiceError as error:
         raise FiceError(f"{contents.name}: {error}") from error
@@ -182,23 +166,6 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
         config["conv_clamp"] = None if translated else nvidia.find_clamp(prefix, contents.tree)
     details = {"layout": "rosinality's"} if translated else {}
     return Found(kind, _sentence(kind, config), config, state, details)
-
-
-def _below(tensors: Mapping[str, Stored], prefix: str) -> dict[str, Stored]:
-    """The tensors whose keys start with `prefix`, by the rest of the key."""
-    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
-
-
-def _clip_state(state: dict[str, Stored]) -> dict[str, Stored]:
-    """CLIP's tensors under OpenAI's keys; newer files have the text tower below `text.`."""
-    if "text.token_embedding.weight" not in state:
-        return state
-    return {key.removeprefix("text."): t for key, t in state.items()}
-
-
-def _shape_only(stored: Stored) -> Tensor:
-    """A tensor of the same shape and type without data."""
-    return torch.empty(tuple(stored.shape), dtype=stored.dtype, device="meta")
 
 
 def _latent_average(
@@ -245,12 +212,6 @@ def _generator(config: Mapping[str, Any]) -> str:
     return f"{height} x {width}, {2 * int(math.log2(height)) - 2} styles of {config['w_dim']}"
 
 
-def _clip(config: Mapping[str, Any]) -> str:
-    vision = config["vision_cfg"]
-    tower = "residual" if isinstance(vision["layers"], list) else "transformer"
-    return f"{tower} tower, {vision['image_size']} px, {config['embed_dim']} features"
-
-
 def _sam(config: Mapping[str, Any]) -> str:
     """The variant, ViT-B, ViT-L or ViT-H by width and depth, the image size and the blocks."""
     sizes = {(768, 12): "ViT-B", (1024, 24): "ViT-L", (1280, 32): "ViT-H"}
@@ -263,6 +224,6 @@ _SENTENCES = {
     "encoder": lambda config: f"{config['num_styles']} styles, {config['style_dim']}",
     "densepose": lambda config: f"R{3 * sum(config['blocks']) + 2}-FPN, {config['head']} head",
     "segmenter": lambda config: f"ResNet-{3 * sum(config['blocks']) + 2}, 3 classes",
-    "clip": _clip,
+    "clip": clip_detection.describe,
     "sam": _sam,
 }

@@ -18,8 +18,7 @@ NETWORK_MARKS = (
         ("input_layer.0.weight", "styles.0.convs.0.weight", "body.0.res_layer.3.weight"),
     ),
     ("densepose", ("roi_heads.densepose_predictor.index_uv_lowres.weight",)),
-    ("clip", ("visual.conv1.weight", "token_embedding.weight")),
-    ("clip", ("visual.conv1.weight", "text.token_embedding.weight")),
+    ("clip", ()),  # see `clip_detection.find_prefix`
     (
         "segmenter",
         ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),

@@ -328,7 +328,9 @@ def test_architecture_by_name(tmp_path, monkeypatch):
     """The number of heads, which the shapes do not tell, comes from the architecture."""
     import open_clip
 
-    network = randomized(tiny_clip())
+    settings = tiny_openai_clip(residual=False).config
+    settings["vision_cfg"] |= {"head_width": 32}
+    network = randomized(Clip(**settings))
     config = {key: network.config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
     monkeypatch.setattr(open_clip, "list_models", lambda: ["tiny"])
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: config | {"custom_text": True})
