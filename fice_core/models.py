@@ -97,7 +97,10 @@ def load_models(
     files = model_files(source, clip)
     load = LOADERS if quick else _PLAIN_LOADERS
     generator = load["generator"](files["generator"], device=target)
-    load_encoder = kept_on_gpus(partial(load["encoder"], files["encoder"], device=target), target)
+    average = generator.w_avg
+    load_encoder = kept_on_gpus(
+        partial(load["encoder"], files["encoder"], device=target, average=average), target
+    )
     load_encoder()  # reports a wrong file now, while memory is still free
     return Models(
         generator=generator,

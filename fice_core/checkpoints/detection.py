@@ -6,17 +6,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import FiceError
 from ..files import KIND_KEY
 from . import clip_detection
 from .found import Found, below, shapes_only
-from .layouts import nvidia, rosinality
+from .layouts import encoders, nvidia, rosinality
 from .native import NETWORKS, parse_config
 from .reading.reader import Contents
-from .reading.records import ArrayRecord, ObjectRecord, Stored, TensorRecord, look_up, read_tensor
+from .reading.records import ArrayRecord, ObjectRecord, Stored, TensorRecord
 from .signatures import EXPECTED, NETWORK_MARKS, OTHER_MARKS
 
 _MAX_DEPTH = 40  # of nested containers; the deepest published file has about ten
@@ -47,9 +46,8 @@ def identify(contents: Contents, expected: str | None = None) -> Found:
             if (prefix := clip_detection.find_prefix(tensors)) is not None:
                 return clip_detection.find_clip(prefix, tensors, contents)
         elif (prefix := _locate(tensors, marks)) is not None:
-            # pSp has the tensors of e4e, but does not add the first style to the others.
-            if look_up(contents.tree, ("opts", "encoder_type")) == "GradualStyleEncoder":
-                return Found("other", "a pSp encoder", state=tensors)
+            if kind == "encoder" and (other := encoders.other_kind(tensors, prefix, contents)):
+                return Found("other", other, state=tensors)
             return _known(kind, prefix, tensors, contents)
     for marks, what in OTHER_MARKS:
         if _locate(tensors, marks) is not None:
@@ -148,13 +146,18 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
     """
     state = below(tensors, prefix)
     translated = kind == "generator" and rosinality.is_rosinality(state)
-    if kind == "encoder":
-        state["latent_avg"] = _latent_average(state, tensors, contents)
+    notes, problem = (), ""
     try:
+        if kind == "encoder":
+            average, notes, problem = encoders.look_into(state, tensors, contents)
+            state |= {} if average is None else {"latent_avg": average}
         if translated:
-            state = rosinality.translate(state, _stray_average(tensors))
-        shapes = shapes_only(state)
-        config = import_module(f"..networks.{NETWORKS[kind][0]}", __package__).infer_config(shapes)
+            state = rosinality.translate(state, encoders.stray_average(tensors))
+        elif kind == "generator":
+            state = nvidia.adapt(state, prefix, contents.tree)
+        config = import_module(f"..networks.{NETWORKS[kind][0]}", __package__).infer_config(
+            shapes_only(state)
+        )
     except FiceError as error:
         raise FiceError(f"{contents.name}: {error}") from error
     except (LookupError, ValueError, ArithmeticError) as error:
@@ -165,38 +168,7 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
     if kind == "generator":
         config["conv_clamp"] = None if translated else nvidia.find_clamp(prefix, contents.tree)
     details = {"layout": "rosinality's"} if translated else {}
-    return Found(kind, _sentence(kind, config), config, state, details)
-
-
-def _latent_average(
-    state: Mapping[str, Stored], tensors: Mapping[str, Stored], contents: Contents
-) -> Stored:
-    """The encoder's average code, (num_styles, style_dim), from anywhere in the file.
-
-    Published shapes are (1, n, d), (n, d) and (d,). It is 0 if the file says that the encoder does
-    not start from the average.
-
-    Raises:
-        FiceError: it is missing or has another shape.
-    """
-    average = state.get("latent_avg", _stray_average(tensors))
-    dim = state["styles.0.linear.weight"].shape[0]
-    styles = len({key.split(".")[1] for key in state if key.startswith("styles.")})
-    if average is None:
-        if look_up(contents.tree, ("opts", "start_from_latent_avg")) is False:
-            return torch.zeros(styles, dim)
-        raise FiceError(f"{contents.name} is an e4e encoder without its latent_avg")
-    values = read_tensor(average, contents.name)
-    if values.numel() not in (dim, styles * dim):
-        raise FiceError(
-            f"{contents.name}: latent_avg is {tuple(values.shape)}, expected ({styles}, {dim})"
-        )
-    return values.reshape(-1, dim).expand(styles, dim)
-
-
-def _stray_average(tensors: Mapping[str, Stored]) -> Stored | None:
-    """The mean of w, from anywhere in the file; None if there is none."""
-    return next((t for key, t in tensors.items() if key.split(".")[-1] == "latent_avg"), None)
+    return Found(kind, _sentence(kind, config), config, state, details, notes, problem)
 
 
 def _sentence(kind: str, config: Mapping[str, Any]) -> str:

@@ -3,10 +3,11 @@
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import FiceError, FiceWarning
 from ..files import KIND_KEY
@@ -20,6 +21,7 @@ from .building import build
 from .detection import as_clip, identify
 from .found import Found
 from .layouts import open_clip
+from .layouts.encoders import expanded
 from .layouts.folders import weights_file
 from .native import NETWORKS
 from .reading.reader import Contents, read
@@ -58,10 +60,25 @@ def load_generator(path: PathLike, device: str = "cpu") -> Generator:
     return _build(_expect(contents, "generator"), contents, Generator, device)
 
 
-def load_encoder(path: PathLike, device: str = "cpu") -> Encoder:
-    """An e4e encoder with its latent average, from `e4e.pt` or a `.safetensors`."""
+def load_encoder(
+    path: PathLike, device: str = "cpu", average: Tensor | None = None
+) -> Encoder:
+    """An e4e encoder with its latent average, from `e4e.pt` or a `.safetensors`.
+
+    Args:
+        path: the file.
+        device: device of the network.
+        average: the generator's mean of w, (w_dim,), for a file without any average.
+    """
     contents = read(path)
-    return _build(_expect(contents, "encoder"), contents, Encoder, device)
+    found = _expect(contents, "encoder")
+    if average is not None and "latent_avg" not in found.state:
+        styles, dim = found.config["num_styles"], found.config["style_dim"]
+        if average.numel() == dim:
+            note = "has no latent_avg; the generator's mean of w is used"
+            state = found.state | {"latent_avg": expanded(average.cpu(), styles, dim)}
+            found = replace(found, state=state, notes=(*found.notes, note), problem="")
+    return _build(found, contents, Encoder, device)
 
 
 def load_densepose(path: PathLike, device: str = "cpu") -> DensePose:

@@ -41,8 +41,8 @@ def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, 
 
     Args:
         state: a generator's tensors under the keys of this layout.
-        average: the mean of w, (w_dim,) or (1, w_dim). If None, it is computed from `SAMPLES` random
-            z when it is read.
+        average: the mean of w, (w_dim,) or (1, w_dim), or once for every style, as encoders store it.
+            If None, or if the styles differ, it is computed from `SAMPLES` random z when it is read.
 
     Raises:
         KeyError: a tensor is missing; the message is its key.
@@ -130,9 +130,24 @@ def _average(
     (dim,) = _one_axis(state, f"{layers[0]}.bias")
     if average is None:
         return DerivedRecord((dim,), torch.float32, lambda: _mean_of_w(state, layers, dim))
-    if tuple(average.shape) not in ((dim,), (1, dim)):
+    if tuple(average.shape)[-1:] != (dim,):
         raise ValueError(f"latent_avg is {tuple(average.shape)}, expected ({dim},)")
-    return DerivedRecord((dim,), average.dtype, lambda: tensor_of(average).reshape(dim))
+    stored = average
+
+    def compute() -> Tensor:
+        rows = tensor_of(stored).reshape(-1, dim)
+        return rows[0] if bool((rows == rows[0]).all()) else _mean_of_w(state, layers, dim)
+
+    return DerivedRecord((dim,), torch.float32, compute)
+
+
+def mean_of_w(state: Mapping[str, Stored]) -> DerivedRecord:
+    """The mean of w of a generator in this layout, computed when it is read.
+
+    Raises:
+        KeyError, ValueError: as for `translate`.
+    """
+    return _average(state, _mapping_layers(state), None)
 
 
 def _mean_of_w(state: Mapping[str, Stored], layers: list[str], dim: int) -> Tensor:
