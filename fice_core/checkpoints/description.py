@@ -45,7 +45,7 @@ def describe(path: str | os.PathLike[str], architecture: str | None = None) -> D
     found = identify(contents) if architecture is None else as_clip(contents, architecture)
     details = {
         "format": contents.format,
-        **({"not usable": found.problem} if found.problem else {}),
+        **({"not usable here": found.problem} if found.problem else {}),
         **found.details,
         **_settings(found),
         **_volume(found.state),

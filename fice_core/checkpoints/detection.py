@@ -16,7 +16,7 @@ from .layouts import encoders, nvidia, rosinality
 from .native import NETWORKS, parse_config
 from .reading.reader import Contents
 from .reading.records import ArrayRecord, ObjectRecord, Stored, TensorRecord
-from .signatures import EXPECTED, NETWORK_MARKS, OTHER_MARKS
+from .signatures import EXPECTED, NETWORK_MARKS, OTHER_MARKS, SAM_ADVICE, VARIANTS
 
 _MAX_DEPTH = 40  # of nested containers; the deepest published file has about ten
 
@@ -48,12 +48,20 @@ def identify(contents: Contents, expected: str | None = None) -> Found:
         elif (prefix := _locate(tensors, marks)) is not None:
             if kind == "encoder" and (other := encoders.other_kind(tensors, prefix, contents)):
                 return Found("other", other, state=tensors)
+            for of, mark, what in VARIANTS:
+                if of == kind and prefix + mark in tensors:
+                    return Found("other", what, state=tensors, problem=SAM_ADVICE)
             return _known(kind, prefix, tensors, contents)
-    for marks, what in OTHER_MARKS:
-        if _locate(tensors, marks) is not None:
-            return Found("other", what, state=tensors)
+    for marks, what, advice in OTHER_MARKS:
+        if _has(tensors, marks):
+            return Found("other", what, state=tensors, problem=advice)
     if not tensors:
-        return Found("unknown", "a file without any tensors")
+        what = "a file without any tensors"
+        if contents.format == "TorchScript":
+            what = "a frozen TorchScript program, whose weights are constants of its code"
+            advice = "use the original file with its state dict"
+            return Found("other", what, problem=advice)
+        return Found("unknown", what)
     first = ", ".join(list(tensors)[:3])
     return Found("unknown", f"an unknown network ({len(tensors)} tensors: {first}...)", {}, tensors)
 
@@ -128,6 +136,15 @@ def _check_volume(tensors: Mapping[str, Stored], contents: Contents) -> None:
             f"{contents.name} declares {claimed / 1e9:.1f} GB of tensors in a file of "
             f"{contents.size / 1e9:.3f} GB; refused"
         )
+
+
+def _has(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> bool:
+    """Whether all marks are present; those that end in a dot anywhere in a name."""
+    whole = tuple(mark for mark in marks if not mark.endswith("."))
+    parts = [mark for mark in marks if mark.endswith(".")]
+    return (not whole or _locate(tensors, whole) is not None) and all(
+        any(f".{part}" in f".{key}" for key in tensors) for part in parts
+    )
 
 
 def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> str | None:

@@ -23,9 +23,10 @@ from .found import Found
 from .layouts import open_clip
 from .layouts.encoders import expanded
 from .layouts.folders import weights_file
-from .native import NETWORKS
+from .native import NETWORKS, weights
 from .reading.reader import Contents, read
 from .signatures import EXPECTED
+from .unused import check_unused
 
 PathLike = str | os.PathLike[str]
 Network = TypeVar("Network", bound=nn.Module)
@@ -40,7 +41,9 @@ def load(path: PathLike, device: str = "cpu") -> nn.Module:
     contents = read(path)
     found = identify(contents)
     if found.kind not in NETWORKS:
-        raise FiceError(f"{contents.name} is {found.what}; one of FICE's networks was expected")
+        raise FiceError(
+            f"{contents.name} is {found.what}; one of FICE's networks was expected{_advice(found)}"
+        )
     return _build(found, contents, nn.Module, device)
 
 
@@ -159,8 +162,15 @@ def _expect(contents: Contents, kind: str) -> Found:
     """The network in a file; FiceError if it is of another kind."""
     found = identify(contents, kind)
     if found.kind != kind:
-        raise FiceError(f"{contents.name} is {found.what}; {EXPECTED[kind]} was expected")
+        raise FiceError(
+            f"{contents.name} is {found.what}; {EXPECTED[kind]} was expected{_advice(found)}"
+        )
     return found
+
+
+def _advice(found: Found) -> str:
+    """What to use instead of a network that is none of FICE's."""
+    return f": {found.problem}" if found.kind == "other" and found.problem else ""
 
 
 def _build(found: Found, contents: Contents, cls: type[Network], device: str) -> Network:
@@ -173,6 +183,7 @@ def _build(found: Found, contents: Contents, cls: type[Network], device: str) ->
         raise FiceError(f"{contents.name} is {found.what}; {found.problem}")
     network = build(found.kind, found.config, found.state, contents.name, device)
     assert isinstance(network, cls)
-    for note in found.notes:
+    unused = check_unused(found.kind, found.state, weights(network).state_dict(), contents.name)
+    for note in (*found.notes, *([unused] if unused else [])):
         warnings.warn(f"{contents.name} {note}", FiceWarning, stacklevel=3)
     return network

@@ -39,6 +39,8 @@ def is_rosinality(state: Mapping[str, Stored]) -> bool:
 def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, Stored]:
     """The tensors under the keys and in the units of `networks.stylegan2`, not read yet.
 
+    Tensors that this layout does not have keep their keys.
+
     Args:
         state: a generator's tensors under the keys of this layout.
         average: the mean of w, (w_dim,) or (1, w_dim), or once for every style, as encoders store it.
@@ -50,6 +52,7 @@ def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, 
         FiceError: the low-pass filter is not [1, 3, 3, 1].
     """
     _check_filters(state)
+    state = _Watched(state)
     ours: dict[str, Stored] = {"synthesis.b4.const": _reshaped(state, "input.input", 1)}
     mapping = _mapping_layers(state)
     for i, layer in enumerate(mapping):
@@ -68,7 +71,19 @@ def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, 
         ours |= _affine(state, name, theirs)
         ours[f"{name}.weight"] = _reshaped(state, f"{theirs}.conv.weight", 1)
         ours[f"{name}.bias"] = _reshaped(state, f"{theirs}.bias", 1, trailing=2)
-    return ours
+    return ours | {key: stored for key, stored in state.items() if key not in state.read}
+
+
+class _Watched(dict[str, Stored]):
+    """A dictionary that notes which of its values were read by key."""
+
+    def __init__(self, values: Mapping[str, Stored]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Stored:
+        self.read.add(key)
+        return super().__getitem__(key)
 
 
 def _mapping_layers(state: Mapping[str, Stored]) -> list[str]:
