@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import click
 
 from .commands import batch, bench, convert, demo, edit, evaluate, inspect, train
-from .errors import FiceError
+from .commands.console import warn
+from .errors import FiceError, FiceWarning
 
 _MISTAKE, _INTERRUPTED = 2, 130
 
@@ -25,6 +26,8 @@ class Program(click.Group):
         """Run a command line and exit."""
         if not sys.warnoptions:  # a user can do nothing about warnings of libraries
             warnings.simplefilter("ignore")
+            warnings.simplefilter("once", FiceWarning)
+            warnings.showwarning = _show
         options["standalone_mode"] = False  # click prints several lines
         try:
             code = super().main(args, *positional, **options)
@@ -53,6 +56,12 @@ class _Interrupted(Exception):
 def _complain(message: str, code: int) -> int:
     click.echo("fice: " + " ".join(message.split()), err=True)
     return code
+
+
+def _show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print a warning of this project; those of libraries are ignored."""
+    if issubclass(category, FiceWarning):
+        warn(str(message))
 
 
 def _usage_hint(mistake: click.ClickException) -> str:

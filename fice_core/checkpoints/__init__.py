@@ -13,10 +13,13 @@ from .loading import (
     load_sam,
     load_segmenter,
 )
+from .layouts.folders import weights_file
+from .layouts.open_clip import architecture_names
 from .native import save
 
 __all__ = [
     "Description",
+    "architecture_names",
     "describe",
     "load",
     "load_clip",
@@ -26,4 +29,5 @@ __all__ = [
     "load_sam",
     "load_segmenter",
     "save",
+    "weights_file",
 ]

@@ -38,7 +38,7 @@ def load(path: PathLike, device: str = "cpu") -> nn.Module:
     Raises:
         FiceError: the file cannot be read or contains something else.
     """
-    contents = read(path)
+    contents = read(weights_file(path))
     found = identify(contents)
     if found.kind not in NETWORKS:
         raise FiceError(

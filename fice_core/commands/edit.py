@@ -87,6 +87,7 @@ def command(
     mask: str | None,
     source: str,
     clip: str | None,
+    clip_architecture: str | None,
     device: str,
     report: str | None,
     keep_on_interrupt: bool,
@@ -120,7 +121,7 @@ def command(
         check_writable(report)
     _warn_of_losses(jobs, photos)
 
-    models = models_of(source, clip, device)
+    models = models_of(source, clip, device, clip_architecture)
     # Frames come first: a photo without a person ends the command before any edit.
     _for_each(firsts, "looking for the persons", lambda job: subjects.read(job, models))
     texts = {"negative": negative, "source": worn}

@@ -1,9 +1,11 @@
 """open_clip's catalogue: settings of architectures by name, and the download of published weights."""
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,19 @@ def split_name(text: str) -> tuple[str, str] | None:
             "let open_clip download published weights"
         )
     return None
+
+
+def architecture_names() -> list[str]:
+    """Names of the architectures that can be read, in order; open_clip, slow to import, is not imported."""
+    spec = find_spec("open_clip")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    files = [path for folder in folders for path in Path(folder).glob("model_configs/*.json")]
+    usable = []
+    for path in files:
+        model = json.loads(path.read_text(encoding="utf-8"))
+        if "multimodal_cfg" not in model and "hf_model_name" not in model.get("text_cfg", {}):
+            usable.append(path.stem)
+    return sorted(usable)
 
 
 def architecture_settings(name: str) -> ClipSettings:
