@@ -55,8 +55,8 @@ def check_unused(kind: str, stored: Iterable[str], used: Iterable[str], source: 
     inside = [key for key in unused if key.split(".")[0] in parts and not told.fullmatch(key)]
     if inside:
         raise FiceError(
-            f"{source}: this {kind} has {_listed(inside)} that its published architecture does not have, "
-            "so it would compute something else; only the published architectures can be read"
+            f"{source}: this {kind} has {_listed(inside)} that the architecture known here does not have; "
+            "without them it would compute something else, so it is refused"
         )
     return f"has {_listed(unused)} that are not used"
 

@@ -125,7 +125,9 @@ def model_settings(
     }
     if model.get("init_logit_bias") is not None:
         config["logit_bias"] = True
-    config |= {key: list(preprocessing[key]) for key in ("mean", "std") if preprocessing.get(key)}
+    for key in ("mean", "std"):
+        if preprocessing.get(key):
+            config[key] = [float(value) for value in preprocessing[key]]
     if name is None and text.get("vocab_size", BYTE_PAIRS) != BYTE_PAIRS:
         name = ""
     return ClipSettings(
@@ -205,7 +207,9 @@ def _published(architecture: str, tag: str) -> dict[str, Any]:
     if not published:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
         raise FiceError(f"open_clip has no weights {tag!r} for {architecture}; it has: {tags}")
-    settings = {key: list(published[key]) for key in ("mean", "std") if key in published}
+    settings: dict[str, Any] = {
+        key: list(published[key]) for key in ("mean", "std") if key in published
+    }
     if tag == "openai" or published.get("quick_gelu"):
         settings["quick_gelu"] = True
     return settings
