@@ -113,9 +113,7 @@ def load_models(
         load_encoder=load_encoder,
         densepose=load["densepose"](files["densepose"], device=target),
         segmenter=load["segmenter"](files["segmenter"], device=target),
-        clip=load["clip"](
-            clip or files["clip"], device=target, architecture=clip_architecture
-        ),
+        clip=load["clip"](clip or files["clip"], device=target, architecture=clip_architecture),
     )
 
 

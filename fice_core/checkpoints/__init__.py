@@ -4,6 +4,8 @@ May import from `networks` and the layers below it: `errors`, `files`, `ops`.
 """
 
 from .description import Description, describe
+from .layouts.folders import weights_file
+from .layouts.open_clip import architecture_names
 from .loading import (
     load,
     load_clip,
@@ -13,8 +15,6 @@ from .loading import (
     load_sam,
     load_segmenter,
 )
-from .layouts.folders import weights_file
-from .layouts.open_clip import architecture_names
 from .native import save
 
 __all__ = [

@@ -82,7 +82,7 @@ def find_clip(
             chosen.config["tokenizer"] = read_tokenizer(chosen, tokenizer_folder or folder)
     except FiceError as error:
         return Found("clip", what, {}, state, problem=str(error))
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = str(error).strip("'\"") or type(error).__name__
         return Found("clip", what, {}, state, problem=f"it is incomplete: {reason}")
     details = {
@@ -142,9 +142,7 @@ def _with_text_at_root(state: Mapping[str, Stored]) -> dict[str, Stored]:
     return ours
 
 
-def _beside(
-    shapes: Mapping[str, Tensor], folder: Path
-) -> tuple[ClipSettings | None, str | None]:
+def _beside(shapes: Mapping[str, Tensor], folder: Path) -> tuple[ClipSettings | None, str | None]:
     """Settings from `open_clip_config.json` beside the file, and why they were not used."""
     name = open_clip.CONFIG_FILE
     stored = read_json(folder / name)
@@ -153,7 +151,7 @@ def _beside(
     try:
         model = stored.get("model_cfg", stored)
         found = open_clip.model_settings(model, stored.get("preprocess_cfg") or {}, name)
-    except (LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, FiceError):
             raise
         return None, f"{name} beside it is not readable"
@@ -180,7 +178,9 @@ def _by_shapes(shapes: Mapping[str, Tensor], contents: Contents) -> ClipSettings
         FiceError: the shapes do not tell enough.
     """
     if _is_timm(shapes):
-        raise FiceError(f"its vision tower is one of timm, and its tensors do not tell which: {_HOW}")
+        raise FiceError(
+            f"its vision tower is one of timm, and its tensors do not tell which: {_HOW}"
+        )
     config = infer_config(shapes)
     vision, text = config["vision_cfg"], config["text_cfg"]
     residual = isinstance(vision["layers"], list)
@@ -253,5 +253,5 @@ def describe(config: Mapping[str, Any]) -> str:
     """A CLIP model in a few words: tower, image size and number of features."""
     vision = config["vision_cfg"]
     timm = vision.get("timm_model_name")
-    tower = timm or ("residual" if isinstance(vision["layers"], list) else "transformer")
-    return f"{tower} tower, {vision['image_size']} px, {config['embed_dim']} features"
+    tower = timm or ("residual" if isinstance(vision.get("layers"), list) else "transformer")
+    return f"{tower} tower, {vision.get('image_size', 224)} px, {config['embed_dim']} features"

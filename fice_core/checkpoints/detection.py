@@ -163,7 +163,8 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
     """
     state = below(tensors, prefix)
     translated = kind == "generator" and rosinality.is_rosinality(state)
-    notes, problem = (), ""
+    notes: tuple[str, ...] = ()
+    problem = ""
     try:
         if kind == "encoder":
             average, notes, problem = encoders.look_into(state, tensors, contents)

@@ -63,9 +63,7 @@ def load_generator(path: PathLike, device: str = "cpu") -> Generator:
     return _build(_expect(contents, "generator"), contents, Generator, device)
 
 
-def load_encoder(
-    path: PathLike, device: str = "cpu", average: Tensor | None = None
-) -> Encoder:
+def load_encoder(path: PathLike, device: str = "cpu", average: Tensor | None = None) -> Encoder:
     """An e4e encoder with its latent average, from `e4e.pt` or a `.safetensors`.
 
     Args:

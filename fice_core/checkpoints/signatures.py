@@ -45,7 +45,9 @@ _SEGMENTER = (
 )
 _DENSEPOSE = "use detectron2's model_final_162be9.pkl (densepose_rcnn_R_50_FPN_s1x)"
 _CLIP = "use a CLIP model with both halves, such as OpenAI's RN50x4.pt or a folder of openai/clip-*"
-_GENERATOR = "use a StyleGAN2 generator: generator.pt, a .pkl of stylegan2-ada-pytorch or StyleGAN-Human"
+_GENERATOR = (
+    "use a StyleGAN2 generator: generator.pt, a .pkl of stylegan2-ada-pytorch or StyleGAN-Human"
+)
 _ENCODER = "use an e4e encoder that was trained for your generator"
 _DIFFUSION = "networks of diffusion models are not used here"
 # Other files that are common in this field, to name them in messages: marks, words, what to use instead.
@@ -85,7 +87,11 @@ OTHER_MARKS = (
     (("model.diffusion_model.",), "a Stable Diffusion checkpoint", _DIFFUSION),
     (("double_blocks.0.img_attn.qkv.weight",), "a FLUX diffusion model", _DIFFUSION),
     (("first_stage_model.decoder.conv_in.weight",), "a diffusion autoencoder (VAE)", _DIFFUSION),
-    (("decoder.conv_in.weight", "encoder.conv_in.weight"), "a diffusion autoencoder (VAE)", _DIFFUSION),
+    (
+        ("decoder.conv_in.weight", "encoder.conv_in.weight"),
+        "a diffusion autoencoder (VAE)",
+        _DIFFUSION,
+    ),
     (("ip_adapter.",), "an IP-Adapter", _DIFFUSION),
     (("lora_down.weight",), "a LoRA", _DIFFUSION),
     (("encoder.block.0.layer.0.SelfAttention.q.weight",), "a T5 text encoder", _CLIP),

@@ -16,9 +16,7 @@ _CONFIDENCES = tuple(name for name in DETECTION if "densepose_predictor" in name
 _HARMLESS = {
     "generator": r".*\.resample_filter|.*\.(blur|upsample)\.kernel",
     "encoder": r"latent_avg",
-    "densepose": "|".join(
-        f"{re.escape(name)}.*" for name in DETECTION if name not in _CONFIDENCES
-    ),
+    "densepose": "|".join(f"{re.escape(name)}.*" for name in DETECTION if name not in _CONFIDENCES),
     "segmenter": r"(loss|aux_classifier)\..*",
     "clip": r"input_resolution|context_length|vocab_size|(.*\.)?(attn_mask|position_ids|logit_bias)",
     "sam": r"pixel_(mean|std)",

@@ -116,7 +116,12 @@ def command(
     )
     sizes = {name: file.size for name, file in inputs.items()}
     groups = grouped(jobs, sizes, apart=settings.tune_steps > 0, limit=settings.max_batch)
-    setup = Setup(partial(load_models, source, **clip_arguments(clip, clip_architecture)), device, settings, threads)
+    setup = Setup(
+        partial(load_models, source, **clip_arguments(clip, clip_architecture)),
+        device,
+        settings,
+        threads,
+    )
     with Journal(make_folder(folder), known, restart) as journal:
         if journal.entries:
             say(f"{_made(groups, journal)} of {len(jobs)} edits have been made before")

@@ -143,7 +143,7 @@ def directed(settings: EditSettings) -> EditSettings:
     return settings.with_weights(clip_direction=DIRECTION_WEIGHT * settings.weights.clip)
 
 
-def clip_arguments(clip: str | None, architecture: str | None) -> dict[str, str | None]:
+def clip_arguments(clip: str | None, architecture: str | None) -> dict[str, Any]:
     """Return the arguments of `load_models` for CLIP; without an architecture, none is named."""
     return {"clip": clip} | ({"clip_architecture": architecture} if architecture else {})
 
@@ -155,6 +155,4 @@ def models_of(
     from .. import editing
 
     with bar("loading the models"):
-        return editing.load_models(
-            source, device=device, **clip_arguments(clip, clip_architecture)
-        )
+        return editing.load_models(source, device=device, **clip_arguments(clip, clip_architecture))

@@ -31,7 +31,12 @@ def settings(
     vision: dict[str, Any] | None = None, text: dict[str, Any] | None = None, **others: Any
 ) -> dict[str, Any]:
     """open_clip's configuration of a tiny model."""
-    return {"embed_dim": 16, "vision_cfg": vision or VISION, "text_cfg": TEXT | (text or {}), **others}
+    return {
+        "embed_dim": 16,
+        "vision_cfg": vision or VISION,
+        "text_cfg": TEXT | (text or {}),
+        **others,
+    }
 
 
 def model_of(config: dict[str, Any]) -> CLIP:
@@ -96,7 +101,9 @@ def told(*words: str) -> Iterator[None]:
 # What the shapes do not tell
 
 
-@pytest.mark.parametrize(("width", "head_width"), [(1280, 80), (1408, 88), (1664, 104), (1792, 112)])
+@pytest.mark.parametrize(
+    ("width", "head_width"), [(1280, 80), (1408, 88), (1664, 104), (1792, 112)]
+)
 def test_heads_of_wide_towers(tmp_path, width, head_width):
     """ViT-H, g, bigG and e."""
     config = settings(VISION | {"width": width, "head_width": head_width})
@@ -182,7 +189,9 @@ def test_a_folder_of_a_hub_download(tmp_path):
     for given in (path, tmp_path / "hub"):
         with told():
             check(checkpoints.load_clip(given), model, HALF, HALF)
-    assert checkpoints.describe(tmp_path / "hub").details["settings from"] == "open_clip_config.json"
+    assert (
+        checkpoints.describe(tmp_path / "hub").details["settings from"] == "open_clip_config.json"
+    )
     fice("convert", tmp_path / "hub", tmp_path / "own.safetensors")
     with told():
         check(checkpoints.load_clip(tmp_path / "own.safetensors"), model, HALF, HALF)
@@ -191,7 +200,10 @@ def test_a_folder_of_a_hub_download(tmp_path):
 @pytest.mark.parametrize(
     ("stored", "words"),
     [
-        (settings(VISION | {"width": 256}), "its vision_cfg.width is 256, but the tensors have 128"),
+        (
+            settings(VISION | {"width": 256}),
+            "its vision_cfg.width is 256, but the tensors have 128",
+        ),
         (settings(text={"layers": 3}), "its text_cfg.layers is 3, but the tensors have 1"),
         (settings({"timm_model_name": "resnet10t"}), "a vision tower of timm"),
         ({"embed_dim": 16}, "is not readable"),
@@ -222,7 +234,9 @@ def test_folders_without_weights(tmp_path):
     with pytest.raises(FiceError, match="is a folder; a checkpoint file was expected"):
         checkpoints.load_clip(tmp_path)
     configure(tmp_path, settings())
-    with pytest.raises(FiceError, match=r"a folder without weights; expected one of open_clip_model"):
+    with pytest.raises(
+        FiceError, match=r"a folder without weights; expected one of open_clip_model"
+    ):
         checkpoints.load_clip(tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text("{}")
     with pytest.raises(FiceError, match="in several files"):

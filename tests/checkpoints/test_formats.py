@@ -12,7 +12,6 @@ from checkpoint_writers import (
     randomized,
     rewrite_zip,
     saved,
-    tiny_clip,
     tiny_densepose,
     tiny_encoder,
     tiny_generator,
@@ -148,7 +147,9 @@ def test_e4e_without_average(tmp_path):
     state = prefixed(network.state_dict(), "encoder.")
     del state["encoder.latent_avg"]
     torch.save({"state_dict": state, "opts": {}}, tmp_path / "e.pt")
-    with pytest.raises(FiceError, match=r"^e\.pt is an e4e encoder \(6 styles, 8\); it has no latent_avg"):
+    with pytest.raises(
+        FiceError, match=r"^e\.pt is an e4e encoder \(6 styles, 8\); it has no latent_avg"
+    ):
         checkpoints.load_encoder(tmp_path / "e.pt")
     opts = {"start_from_latent_avg": False}
     torch.save({"state_dict": state, "opts": opts}, tmp_path / "e.pt")

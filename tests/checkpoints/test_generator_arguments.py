@@ -131,9 +131,7 @@ def test_other_synthesis_networks(tmp_path, generator, form, flat, synthesis, me
 def test_other_mapping_networks(tmp_path, generator, mapping, message):
     state = dict(generator.state_dict())
     with pytest.raises(FiceError, match=message):
-        checkpoints.load_generator(
-            write(tmp_path / "g.pkl", "pickle", state, arguments(mapping))
-        )
+        checkpoints.load_generator(write(tmp_path / "g.pkl", "pickle", state, arguments(mapping)))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +199,7 @@ def test_the_average_of_the_decoder(tmp_path, generator):
 
 
 def test_the_average_of_a_decoder_in_rosinalitys_layout(tmp_path):
-    state = random_state(16, 8, 2)
+    state = random_state([8, 8, 8], 8, 2)
     torch.save({"g_ema": state}, tmp_path / "g.pt")
     path = encoder_file(tmp_path / "e.pt", decoder=state, opts={})
     average = checkpoints.load_generator(tmp_path / "g.pt").w_avg
@@ -212,7 +210,7 @@ def test_the_average_of_a_decoder_in_rosinalitys_layout(tmp_path):
 
 def test_the_average_of_every_style_is_that_of_the_generator(tmp_path):
     """e4e files repeat the mean of w for every style; *Load Generator* takes one."""
-    state, mean = random_state(16, 8, 2), torch.randn(8)
+    state, mean = random_state([8, 8, 8], 8, 2), torch.randn(8)
     path = encoder_file(
         tmp_path / "e.pt", decoder=state, opts={}, latent_avg=mean.expand(6, 8).clone()
     )

@@ -24,9 +24,7 @@ _OTHERS = {  # by the class of the encoder, as training scripts record it in `op
 _RGB = 3
 
 
-def other_kind(
-    tensors: Mapping[str, Stored], prefix: str, contents: Contents
-) -> str | None:
+def other_kind(tensors: Mapping[str, Stored], prefix: str, contents: Contents) -> str | None:
     """An encoder with the tensors of e4e that computes something else, in a few words; None for e4e.
 
     pSp does not add the first style to the others. ReStyle sees two images.

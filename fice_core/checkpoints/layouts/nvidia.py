@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from ...errors import FiceError
 from ...networks.stylegan2_layers import MAPPING_LR_MULTIPLIER
 from ..reading.records import DerivedRecord, Stored, look_up, tensor_of
@@ -64,7 +62,9 @@ def adapt(state: Mapping[str, Stored], prefix: str, tree: Any) -> dict[str, Stor
         ("img_channels", synthesis.get("img_channels") or _channels(state), _CHANNELS),
     ):
         if given != expected:
-            raise FiceError(f"its {name} is {given!r}; only generators with {expected!r} can be read")
+            raise FiceError(
+                f"its {name} is {given!r}; only generators with {expected!r} can be read"
+            )
     _check_filters(state, synthesis.get("resample_filter"))
     ours = dict(state)
     multiplier = mapping.get("lr_multiplier", MAPPING_LR_MULTIPLIER)
@@ -91,9 +91,7 @@ def _arguments(prefix: str, tree: Any) -> Mapping[str, Any]:
     return next((value for value in values if isinstance(value, Mapping)), {})
 
 
-def _part(
-    arguments: Mapping[str, Any], part: str, prefix: str, tree: Any
-) -> Mapping[str, Any]:
+def _part(arguments: Mapping[str, Any], part: str, prefix: str, tree: Any) -> Mapping[str, Any]:
     """The arguments of the mapping or synthesis network: the nested ones, and those of its own record."""
     path = (*prefix.rstrip(".").split("."), "_modules", part, "_init_kwargs")
     recorded, nested = look_up(tree, path), arguments.get(f"{part}_kwargs")
@@ -126,7 +124,9 @@ def _check_filters(state: Mapping[str, Stored], recorded: Any) -> None:
         f"its low-pass filter (resample_filter) is not {list(_FILTER)}; only generators with this filter, "
         "the default, can be read"
     )
-    if recorded is not None and (not isinstance(recorded, list | tuple) or tuple(recorded) != _FILTER):
+    if recorded is not None and (
+        not isinstance(recorded, list | tuple) or tuple(recorded) != _FILTER
+    ):
         raise complaint
     for key, stored in state.items():
         if not key.endswith(".resample_filter"):
@@ -145,15 +145,12 @@ def _scaled(stored: Stored, gain: float) -> DerivedRecord:
 def _silence(state: Mapping[str, Stored]) -> Iterator[tuple[str, Stored]]:
     """Noise of strength 0 for every styled convolution, which have none of their own."""
     height, width = state["synthesis.b4.const"].shape[1:]
-
-    def zeros(*shape: int) -> Tensor:
-        return torch.zeros(shape)
-
     for key in state:
         if match := re.fullmatch(r"(synthesis\.b(\d+)\.conv[01])\.weight", key):
             size = int(match[2]), int(match[2]) * width // height
-            yield f"{match[1]}.noise_strength", DerivedRecord((), torch.float32, zeros)
-            yield (
-                f"{match[1]}.noise_const",
-                DerivedRecord(size, torch.float32, lambda size=size: zeros(*size)),
-            )
+            yield f"{match[1]}.noise_strength", _zeros(())
+            yield f"{match[1]}.noise_const", _zeros(size)
+
+
+def _zeros(shape: tuple[int, ...]) -> DerivedRecord:
+    return DerivedRecord(shape, torch.float32, lambda: torch.zeros(shape))

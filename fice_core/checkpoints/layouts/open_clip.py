@@ -147,7 +147,7 @@ def _file_names() -> dict[str, str]:
     """
     import open_clip
 
-    found = {}
+    found: dict[str, str] = {}
     for architecture, tag in open_clip.list_pretrained():
         url = open_clip.get_pretrained_cfg(architecture, tag).get("url", "")
         if url and "openaipublic" not in url:

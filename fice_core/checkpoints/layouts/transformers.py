@@ -165,7 +165,9 @@ def _renamed(key: str, siglip: bool) -> str:
     if match := re.fullmatch(r"encoder\.layers\.(\d+)(?:\.(.*)\.(weight|bias))?", rest):
         number, layer, leaf = match.groups()
         prefix = "visual." if tower == "vision_model" else ""
-        block = f"visual.trunk.blocks.{number}" if timm else f"{prefix}transformer.resblocks.{number}"
+        block = (
+            f"visual.trunk.blocks.{number}" if timm else f"{prefix}transformer.resblocks.{number}"
+        )
         if layer is None:
             return block
         name = (_TIMM_BLOCK if timm else _BLOCK).get(layer)
@@ -198,14 +200,14 @@ def _split(stored: Stored, leaf: str, key: str) -> Iterator[tuple[str, Stored]]:
     if not shape or shape[0] % 3:
         raise ValueError(f"{key} is {shape}")
     third = shape[0] // 3
-    for name, part in (("q", slice(0, third)), ("kv", slice(third, None))):
-        rows = third if name == "q" else 2 * third
-        yield (
-            f"visual.trunk.attn_pool.{name}.{leaf}",
-            DerivedRecord(
-                (rows, *shape[1:]), stored.dtype, lambda part=part: tensor_of(stored)[part]
-            ),
-        )
+    pool = "visual.trunk.attn_pool"
+    yield f"{pool}.q.{leaf}", _rows(stored, 0, third)
+    yield f"{pool}.kv.{leaf}", _rows(stored, third, 3 * third)
+
+
+def _rows(stored: Stored, start: int, end: int) -> DerivedRecord:
+    shape = (end - start, *stored.shape[1:])
+    return DerivedRecord(shape, stored.dtype, lambda: tensor_of(stored)[start:end])
 
 
 def _transposed(stored: Stored, key: str) -> DerivedRecord:
@@ -276,7 +278,9 @@ def _misfit(stored: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
     if not isinstance(stored.get("vision_config"), dict) or not isinstance(
         stored.get("text_config"), dict
     ):
-        return f"it describes another kind of model ({kind})" if kind else "it describes no CLIP model"
+        return (
+            f"it describes another kind of model ({kind})" if kind else "it describes no CLIP model"
+        )
     vision = config["vision_cfg"].get("timm_kwargs") or config["vision_cfg"]
     sizes = {
         ("vision_config", "hidden_size"): vision.get("embed_dim", vision.get("width")),
@@ -314,7 +318,10 @@ def _apply(stored: Mapping[str, Any], config: dict[str, Any], siglip: bool) -> N
         if vision.get("layer_norm_eps", eps) != eps:
             raise FiceError(f"{CONFIG_FILE}: an epsilon other than {eps} is not supported")
         ours["timm_kwargs"]["num_heads"] = heads
-        side, patch = vision.get("image_size", ours["image_size"]), ours["timm_kwargs"]["patch_size"]
+        side, patch = (
+            vision.get("image_size", ours["image_size"]),
+            ours["timm_kwargs"]["patch_size"],
+        )
         if isinstance(side, int) and side // patch == ours["image_size"] // patch:
             ours["image_size"] = ours["timm_kwargs"]["img_size"] = side
     else:
@@ -358,9 +365,11 @@ def _apply_preprocessing(folder: Path, found: ClipSettings) -> None:
     """Mean and std from `preprocessor_config.json`, or those of the published models."""
     stored = read_json(folder / "preprocessor_config.json")
     if stored is None:
-        stored = (read_json(folder / "processor_config.json") or {}).get("image_processor") or {}
+        stored = (read_json(folder / "processor_config.json") or {}).get("image_processor")
+    if not isinstance(stored, dict):
+        return
     for name, key in (("mean", "image_mean"), ("std", "image_std")):
         if isinstance(values := stored.get(key), list) and len(values) == 3:
             found.config[name] = [float(value) for value in values]
     if stored.get("do_normalize") is False:
-        found.config |= {"mean": [0.0] * 3, "std": [1.0] * 3}
+        found.config.update(mean=[0.0] * 3, std=[1.0] * 3)

@@ -17,7 +17,9 @@ _LONG = 4096  # text and byte strings of at least this many bytes stay in the fi
 _MAX_INSTRUCTIONS = 3_000_000  # full-size checkpoints have about ten thousand
 _MAX_INTEGER_BYTES = 64
 _MARK = object()
-_COMMON_MODULES = frozenset({*sys.stdlib_module_names, "__builtin__", "__torch__", "torch", "numpy"})
+_COMMON_MODULES = frozenset(
+    {*sys.stdlib_module_names, "__builtin__", "__torch__", "torch", "numpy"}
+)
 
 
 class Unpickler:
