@@ -320,6 +320,35 @@ def test_published_weights_of_a_local_file(tmp_path, catalogue):
         checkpoints.load_clip(path, "tiny:c")
 
 
+def test_published_weights_with_a_tokenizer(tmp_path, catalogue, monkeypatch):
+    """Given a tag, the tokenizer comes from the hub as the weights do."""
+    tokenizers = pytest.importorskip("tokenizers")
+    text = {"vocab_size": 3, "context_length": 4, "hf_tokenizer_name": "someone/words"}
+    catalogue("tiny", settings(text=text), one={"mean": HALF, "std": HALF})
+    del text["hf_tokenizer_name"]
+    model = model_of(settings(text=text))
+    weights, hub = write(tmp_path / "weights" / "w.safetensors", model), tmp_path / "hub"
+    hub.mkdir()
+    words = tokenizers.models.WordLevel({"red": 0, "shirt": 1, "-": 2}, unk_token="-")
+    tokenizers.Tokenizer(words).save(str(hub / "tokenizer.json"))
+    (hub / "tokenizer_config.json").write_text('{"pad_token": "-"}')
+    asked = []
+
+    def fetch(name: str, filename: str) -> str:
+        asked.append((name, filename))
+        return str(hub / filename)
+
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda published: str(weights))
+    monkeypatch.setattr("open_clip.pretrained.download_pretrained_from_hf", fetch)
+    clip = checkpoints.load_clip("tiny:one")
+    check(clip, model, HALF, HALF)
+    assert clip.tokenizer(["red"]).tolist() == [[0, 2, 2, 2]]
+    files = ["tokenizer.json", "tokenizer_config.json"]
+    assert asked == [("someone/words", file) for file in files]
+    with pytest.raises(FiceError, match=r"a tokenizer of its own \(someone/words\)"):
+        checkpoints.load_clip(weights, "tiny")
+
+
 @pytest.mark.parametrize(
     ("name", "mean"),
     [("MobileCLIP-S2", (0, 0, 0)), ("PE-Core-B-16", HALF), ("ViT-B-16-SigLIP2", HALF)],

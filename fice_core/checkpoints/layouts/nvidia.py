@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+
 from ...errors import FiceError
 from ...networks.stylegan2_layers import MAPPING_LR_MULTIPLIER
 from ..reading.records import DerivedRecord, Stored, look_up, tensor_of

@@ -15,7 +15,7 @@ from .clip_settings import ClipSettings
 
 CONFIG_FILE = "open_clip_config.json"
 _NAME = re.compile(r"(?P<architecture>[\w.-]+):(?P<tag>[\w.-]+)")
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def split_name(text: str) -> tuple[str, str] | None:
@@ -187,10 +187,11 @@ def download_tokenizer(name: str) -> Path:
     Raises:
         FiceError: the download failed.
     """
-    try:
-        from huggingface_hub import snapshot_download
+    from open_clip.pretrained import download_pretrained_from_hf
 
-        return Path(snapshot_download(name, allow_patterns=list(_TOKENIZER_FILES)))
+    try:
+        files = [download_pretrained_from_hf(name, filename=file) for file in _TOKENIZER_FILES]
+        return Path(files[0]).parent
     except Exception as error:  # as above
         raise FiceError(f"cannot download the tokenizer {name}: {_first_line(error)}") from error
 
