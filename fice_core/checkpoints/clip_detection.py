@@ -10,6 +10,7 @@ come from the first of:
 5. the widths of published towers. What remains is assumed, and a note says so.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ _HOW = (
 _KNOWN_WIDTHS = {384, 512, 768, 896, 1024, 1280, 1408, 1664, 1792}  # of published vision towers
 _KNOWN_TEXT_WIDTHS = {256, 384, 512, 640, 768, 1024, 1152, 1280}
 _TOKENS = "token_embedding.weight"
+_VISUAL = re.compile(r"(?<![^.])visual\.")
 
 
 def find_prefix(tensors: Mapping[str, Stored]) -> str | None:
@@ -92,7 +94,7 @@ def find_clip(
     notes = []
     if ignored:
         details["not used"] = ignored
-        notes.append(f"{ignored}; so it is not used")
+        notes.append(f"is read without the configuration beside it: {ignored}")
     if chosen.assumed:
         details["assumed"] = ", ".join(chosen.assumed)
         notes.append(f"does not say everything; assumed: {details['assumed']}. To be sure, {_HOW}")
@@ -100,6 +102,8 @@ def find_clip(
 
 
 def _prefixes(tensors: Mapping[str, Stored]) -> Iterator[str]:
+    # One pass over the keys: a file may have very many.
+    of_vision = {key[: match.start()] for key in tensors for match in _VISUAL.finditer(key)}
     for key in tensors:
         if not f".{key}".endswith(f".{_TOKENS}"):
             continue
@@ -111,7 +115,7 @@ def _prefixes(tensors: Mapping[str, Stored]) -> Iterator[str]:
             continue
         if f".{head}".endswith(".text."):
             head = head.removesuffix("text.")
-        if any(other.startswith(f"{head}visual.") for other in tensors):
+        if head in of_vision:
             yield head
 
 
@@ -137,9 +141,12 @@ def _with_text_at_root(state: Mapping[str, Stored]) -> dict[str, Stored]:
     ours = {key.removeprefix("text."): stored for key, stored in state.items()}
     for key in ("logit_scale", "logit_bias"):
         if key in ours and tuple(ours[key].shape) == (1,):
-            scalar = ours[key]
-            ours[key] = DerivedRecord((), scalar.dtype, lambda s=scalar: tensor_of(s).reshape(()))  # type: ignore[misc]
+            ours[key] = _scalar(ours[key])
     return ours
+
+
+def _scalar(stored: Stored) -> DerivedRecord:
+    return DerivedRecord((), stored.dtype, lambda: tensor_of(stored).reshape(()))
 
 
 def _beside(shapes: Mapping[str, Tensor], folder: Path) -> tuple[ClipSettings | None, str | None]:
@@ -150,13 +157,15 @@ def _beside(shapes: Mapping[str, Tensor], folder: Path) -> tuple[ClipSettings | 
         return None, None
     try:
         model = stored.get("model_cfg", stored)
+        if "multimodal_cfg" in model or "hf_model_name" in model["text_cfg"]:
+            return None, f"{name} describes a model of another kind"
         found = open_clip.model_settings(model, stored.get("preprocess_cfg") or {}, name)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, FiceError):
             raise
-        return None, f"{name} beside it is not readable"
+        return None, f"{name} is not readable"
     if misfit := _misfit(found.config, shapes):
-        return None, f"{name} beside it describes another model ({misfit})"
+        return None, f"{name} describes another model ({misfit})"
     return found, None
 
 

@@ -207,6 +207,7 @@ def test_a_folder_of_a_hub_download(tmp_path):
         (settings(text={"layers": 3}), "its text_cfg.layers is 3, but the tensors have 1"),
         (settings({"timm_model_name": "resnet10t"}), "a vision tower of timm"),
         ({"embed_dim": 16}, "is not readable"),
+        (settings(text={"hf_model_name": "roberta-base"}), "a model of another kind"),
     ],
 )
 def test_a_configuration_of_another_model_is_not_used(tmp_path, stored, words):
@@ -403,3 +404,10 @@ def test_relatives_are_named(tmp_path, add, drop, words):
     save_file(_renamed(model_of(settings()), add, drop), tmp_path / "x.safetensors")
     with pytest.raises(FiceError, match=words):
         checkpoints.load_clip(tmp_path / "x.safetensors")
+
+
+def test_many_prefixes_are_no_work(tmp_path):
+    """The search for a model is one pass over the names."""
+    state = {f"{i}.token_embedding.weight": torch.zeros(1) for i in range(30_000)}
+    save_file(state | {"x.visual.a": torch.zeros(1)}, tmp_path / "many.safetensors")
+    assert checkpoints.describe(tmp_path / "many.safetensors").kind == "unknown"

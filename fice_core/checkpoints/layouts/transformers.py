@@ -141,7 +141,7 @@ def settings(
     config = _siglip_config(state) if siglip else infer_config(state)
     stored, ignored = read_json(folder / CONFIG_FILE), None
     if stored is not None and (ignored := _misfit(stored, config)):
-        stored = None
+        stored, ignored = None, f"{CONFIG_FILE}: {ignored}"
     if stored is None:
         found = _assumed(config, siglip)
     else:
