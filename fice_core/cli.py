@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import click
 
 from .commands import batch, bench, convert, demo, edit, evaluate, inspect, train
-from .commands.console import complain, safe_streams, say
-from .errors import FiceError
+from .commands.console import complain, safe_streams, say, warn
+from .errors import FiceError, FiceWarning
 
 _MISTAKE, _INTERRUPTED = 2, 130
 
@@ -26,6 +26,8 @@ class Program(click.Group):
         """Run a command line and exit."""
         if not sys.warnoptions:  # a user can do nothing about warnings of libraries
             warnings.simplefilter("ignore")
+            warnings.simplefilter("once", FiceWarning)
+            warnings.showwarning = _show
         options["standalone_mode"] = False  # click prints several lines
         with safe_streams():
             code = self._run(args, *positional, **options)
@@ -59,6 +61,12 @@ class _Interrupted(Exception):
 def _complain(message: str, code: int) -> int:
     complain(message)
     return code
+
+
+def _show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print a warning of this project; those of libraries are ignored."""
+    if issubclass(category, FiceWarning):
+        warn(str(message))
 
 
 def _usage_hint(mistake: click.ClickException) -> str:

@@ -1,4 +1,4 @@
-"""The exception for errors that the user can correct, and text that is safe to print."""
+"""Errors that the user can correct, warnings for the user, and text that is safe to print."""
 
 import unicodedata
 
@@ -8,6 +8,14 @@ class FiceError(ValueError):
 
     The command line prints it and exits with status 2; a node shows it. Any other exception is a
     defect of the program and keeps its traceback.
+    """
+
+
+class FiceWarning(UserWarning):
+    """Something that works but may not be what the user expects, in one line, such as an assumed setting.
+
+    The command line prints it. In Python it is an ordinary warning, to be shown, ignored or raised by the
+    filters of `warnings`.
     """
 
 

@@ -34,7 +34,7 @@ _SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
 
 def _fused(load: Callable[..., Any]) -> Callable[..., Any]:
     """The loader, followed by `fuse_for_inference`."""
-    return lambda path, device="cpu": fuse_for_inference(load(path, device=device))
+    return lambda path, **options: fuse_for_inference(load(path, **options))
 
 
 _PLAIN_LOADERS: dict[str, Callable[..., Any]] = {
@@ -77,6 +77,7 @@ def load_models(
     device: str = "cpu",
     clip: str | os.PathLike[str] | None = None,
     quick: bool = True,
+    clip_architecture: str | None = None,
 ) -> Models:
     """The five networks, loaded from their files.
 
@@ -84,27 +85,35 @@ def load_models(
         source: "demo" for the demonstration set in the package, or a folder with the authors' files
             (`generator.pt`, `e4e.pt`, `densepose.pkl`, `segmentator.pt`) or safetensors of them.
         device: a torch device, or "auto" for an accelerator if there is one.
-        clip: a file, or open_clip's ARCHITECTURE:WEIGHTS, which may be downloaded. By default the
-            folder's `RN50x4.*` or `clip*.*`.
+        clip: a file, a folder of a hub download, or open_clip's ARCHITECTURE:WEIGHTS, which may be
+            downloaded. By default the folder's `RN50x4.*` or `clip*.*`.
         quick: whether networks are fused for speed (`acceleration.fusion`). If not, every network is
             as in its file.
+        clip_architecture: an open_clip name, if the file of CLIP does not tell; see
+            `checkpoints.load_clip`.
 
     Raises:
         FiceError: there is no such folder or device, or a file is missing or contains something else.
+
+    Warns:
+        FiceWarning: a setting that a file does not tell is assumed.
     """
     target = resolve_device(device)
     # All files are located before the first is read: a missing one is reported at once.
     files = model_files(source, clip)
     load = LOADERS if quick else _PLAIN_LOADERS
     generator = load["generator"](files["generator"], device=target)
-    load_encoder = kept_on_gpus(partial(load["encoder"], files["encoder"], device=target), target)
+    average = generator.w_avg
+    load_encoder = kept_on_gpus(
+        partial(load["encoder"], files["encoder"], device=target, average=average), target
+    )
     load_encoder()  # reports a wrong file now, while memory is still free
     return Models(
         generator=generator,
         load_encoder=load_encoder,
         densepose=load["densepose"](files["densepose"], device=target),
         segmenter=load["segmenter"](files["segmenter"], device=target),
-        clip=load["clip"](clip or files["clip"], device=target),
+        clip=load["clip"](clip or files["clip"], device=target, architecture=clip_architecture),
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..fice_core.checkpoints import architecture_names
 from . import models
 from .sockets import (
     ClipSocket,
@@ -14,6 +15,8 @@ from .sockets import (
     SegmenterSocket,
 )
 
+#: first entry of the architectures of CLIP
+FROM_FILE = "from the file"
 _BUILT_IN = "The demonstration model is built in. To use your own, put"
 
 
@@ -79,6 +82,38 @@ class LoadCLIP(_Loader):
     KIND, SOCKET, TITLE = "clip", ClipSocket, "CLIP"
     WHAT = "the CLIP network, which compares images with text (open_clip, image and text encoder)"
     ALIASES = ("open_clip", "openai clip", "rn50x4")
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        schema = super().define_schema()
+        schema.inputs.append(
+            io.Combo.Input(
+                "architecture",
+                options=[FROM_FILE, *architecture_names()],
+                default=FROM_FILE,
+                optional=True,
+                tooltip="The architecture of your file by its open_clip name. Choose it if the node warns "
+                "that something is assumed, or asks for it. A configuration beside the file "
+                "(open_clip_config.json, config.json) is used without being named.",
+            )
+        )
+        return schema
+
+    @classmethod
+    def validate_inputs(cls, file: str, architecture: str = FROM_FILE) -> bool | str:
+        known = (FROM_FILE, *architecture_names())
+        if architecture.partition(":")[0] not in known:
+            return f"there is no architecture {architecture!r} in open_clip's catalogue"
+        return models.missing(cls.KIND, file) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, architecture: str = FROM_FILE) -> str:
+        return f"{models.stamp(cls.KIND, file)} {architecture}"
+
+    @classmethod
+    def execute(cls, file: str, architecture: str = FROM_FILE) -> io.NodeOutput:
+        named = None if architecture == FROM_FILE else architecture
+        return io.NodeOutput(models.load(cls.KIND, file, architecture=named))
 
 
 class LoadDensePose(_Loader):

@@ -18,6 +18,7 @@ from .sockets import Loaded
 DEMO = "demonstration model (built in)"
 DOWNLOAD = f"{DOWNLOADED_CLIP} (downloads 0.4 GB)"
 _SUFFIXES = {".safetensors", ".pt", ".pth", ".pkl"}
+_CLIP_SUFFIXES = _SUFFIXES | {".bin"}  # of transformers' and open_clip's older downloads
 #: what the folder of each kind is for
 CONTENTS = {
     "generator": "a StyleGAN2 generator (generator.pt, an NVIDIA .pkl, .safetensors)",
@@ -58,7 +59,8 @@ def register_folders() -> None:
 def choices(kind: str) -> list[str]:
     """Entries of the dropdown: the demonstration model if there is one, then the user's files."""
     files = folder_paths.get_filename_list(folder_name(kind))
-    usable = [name for name in files if Path(name).suffix.lower() in _SUFFIXES]
+    suffixes = _CLIP_SUFFIXES if kind == "clip" else _SUFFIXES
+    usable = [name for name in files if Path(name).suffix.lower() in suffixes]
     if kind == "sam":
         return usable
     return [DEMO, *usable, *([DOWNLOAD] if kind == "clip" else [])]
@@ -73,8 +75,13 @@ def missing(kind: str, name: str) -> str | None:
     return f"there is no file {name!r}: put {CONTENTS[kind]} into {places}{otherwise}"
 
 
-def load(kind: str, name: str) -> Loaded[Any]:
+def load(kind: str, name: str, **options: Any) -> Loaded[Any]:
     """The network of an entry of the dropdown.
+
+    Args:
+        kind: of the network.
+        name: the entry.
+        options: further arguments of its loader, for files of the user.
 
     Raises:
         FiceError: no such file, or it holds something else.
@@ -87,7 +94,7 @@ def load(kind: str, name: str) -> Loaded[Any]:
     if complaint:
         raise FiceError(complaint)
     path = folder_paths.get_full_path(folder_name(kind), name)
-    return manage(lambda: _LOADERS[kind](path))
+    return manage(lambda: _LOADERS[kind](path, **options))
 
 
 @cache

@@ -34,6 +34,11 @@ PROMPTS = (
 )
 
 
+def _after_clip(k: int) -> int:
+    """How much lower the k-th of the five loaders is because *Load CLIP*, the third, has two rows."""
+    return 26 if k > 2 else 0
+
+
 def quick_edit(g: Graph) -> None:
     """The whole edit as one node."""
     g.note(
@@ -91,7 +96,7 @@ def every_stage(g: Graph) -> None:
             ("Segmenter", "segmenter"),
         )
     ):
-        node = g.add(f"FICE_Load{kind}", (0, 470 + 120 * k), width=300)
+        node = g.add(f"FICE_Load{kind}", (0, 470 + 120 * k + _after_clip(k)), width=300)
         loaders[name] = node[name]
     g.group("1  Models and photo", (-20, 180, 340, 1160))
 
@@ -279,7 +284,7 @@ def latent_play(g: Graph) -> None:
             images=drawn["image"],
         )
     g.add("FICE_LoadLatent", (360, 650), width=280, muted=True)
-    clip = g.add("FICE_LoadCLIP", (1260, 290), width=300)
+    clip = g.add("FICE_LoadCLIP", (1260, 256), width=300)
     text = g.add(
         "FICE_EncodeText",
         (1260, 400),
@@ -489,7 +494,7 @@ def photo_to_photo(g: Graph) -> None:
     )
     loaders = {}
     for k, kind in enumerate(("Generator", "Encoder", "CLIP", "DensePose", "Segmenter")):
-        node = g.add(f"FICE_Load{kind}", (0, 230 + 110 * k), width=300)
+        node = g.add(f"FICE_Load{kind}", (0, 230 + 110 * k + _after_clip(k)), width=300)
         loaders[kind.lower()] = node[kind.lower()]
     g.group("Models", (-20, 150, 340, 900))
     generator, segmenter = loaders["generator"], loaders["segmenter"]

@@ -4,6 +4,8 @@ May import from `networks` and the layers below it: `errors`, `files`, `ops`.
 """
 
 from .description import Description, describe
+from .layouts.folders import weights_file
+from .layouts.open_clip import architecture_names
 from .loading import (
     load,
     load_clip,
@@ -17,6 +19,7 @@ from .native import save
 
 __all__ = [
     "Description",
+    "architecture_names",
     "describe",
     "load",
     "load_clip",
@@ -26,4 +29,5 @@ __all__ = [
     "load_sam",
     "load_segmenter",
     "save",
+    "weights_file",
 ]

@@ -13,7 +13,9 @@ from ..ops.autograd import without_grad
 from .native import network_class, weights
 from .reading.records import Stored, read_tensor
 
-_RANDOM_FILLS = frozenset({"normal_", "uniform_", "kaiming_uniform_", "kaiming_normal_"})
+_RANDOM_FILLS = frozenset(  # `erfinv_` is the slow part of truncated normal numbers
+    {"normal_", "uniform_", "kaiming_uniform_", "kaiming_normal_", "erfinv_"}
+)
 _FACTORIES = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye}
 )

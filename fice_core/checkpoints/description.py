@@ -10,7 +10,9 @@ from typing import Any
 
 from ..errors import printable
 from ..files import KIND_KEY
-from .detection import Found, identify
+from .detection import as_clip, identify
+from .found import Found
+from .layouts.folders import weights_file
 from .native import CONFIG_KEY, NETWORKS
 from .reading.reader import read
 from .reading.records import Stored, damage_named
@@ -33,24 +35,29 @@ class Description:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def describe(path: str | os.PathLike[str]) -> Description:
+def describe(path: str | os.PathLike[str], architecture: str | None = None) -> Description:
     """Description of a checkpoint file; its weights are not read.
+
+    Args:
+        path: the file, or a folder of a hub download.
+        architecture: describe the file as a CLIP model of this architecture of open_clip.
 
     Raises:
         FiceError: the file is missing, damaged, or asks for code.
     """
-    contents = read(path)
-    found = identify(contents)
+    contents = read(weights_file(path))
+    found = identify(contents) if architecture is None else as_clip(contents, architecture)
     with damage_named(contents.name):
         details = {
             "format": contents.format,
+            **({"not usable here": found.problem} if found.problem else {}),
             **found.details,
             **_settings(found),
             **_volume(found.state),
             **{
                 name: value
                 for name, value in contents.metadata.items()
-                if name not in (KIND_KEY, CONFIG_KEY)
+                if name not in (KIND_KEY, CONFIG_KEY, "format")
             },
         }
         return Description(found.kind, f"{contents.name} is {found.what}", _shortened(details))
@@ -90,6 +97,7 @@ def _settings(found: Found) -> dict[str, Any]:
     vocabulary = settings.get("vocabulary")
     if isinstance(vocabulary, list) and vocabulary:
         settings["vocabulary"] = f"{len(vocabulary)} words: {' '.join(map(str, vocabulary))}"
+    settings.pop("tokenizer.description", None)  # megabytes
     return settings
 
 

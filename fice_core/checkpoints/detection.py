@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import FiceError, printable
 from ..files import KIND_KEY
-from ..networks.clip import is_openai
-from .layouts import nvidia, rosinality
+from . import clip_detection
+from .found import Found, below, shapes_only
+from .layouts import encoders, nvidia, rosinality
 from .native import NETWORKS, parse_config
 from .reading.budget import MAX_TENSORS, Budget
 from .reading.reader import Contents
@@ -23,45 +23,29 @@ from .reading.records import (
     Stored,
     TensorRecord,
     damage_named,
-    look_up,
-    read_tensor,
 )
-from .signatures import EXPECTED, NETWORK_MARKS, OTHER_MARKS
+from .signatures import EXPECTED, NETWORK_MARKS, OTHER_MARKS, SAM_ADVICE, VARIANTS
 
 _MAX_DEPTH = 40  # of nested containers; the deepest published file has about ten
 
 
-@dataclass(frozen=True)
-class Found:
-    """A network detected in a file.
-
-    Attributes:
-        kind: one of `native.NETWORKS`, "other" or "unknown".
-        what: the network in a few words, with its article ("an e4e encoder (14 styles, 512)").
-        config: constructor arguments of the network class; empty for other kinds.
-        state: tensors under the network's keys, not read yet.
-        details: values that `fice inspect` prints, by name.
-    """
-
-    kind: str
-    what: str
-    config: dict[str, Any] = field(default_factory=dict)
-    state: dict[str, Stored] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-def identify(contents: Contents) -> Found:
+def identify(contents: Contents, expected: str | None = None) -> Found:
     """The network in a file.
+
+    Args:
+        contents: the file.
+        expected: kind of network that is preferred if the file holds several, such as an encoder and
+            its generator.
 
     Raises:
         FiceError: it is a known kind of network that cannot be used (class-conditional, incomplete,
             settings missing), or its tensors declare far more memory than the size of the file.
     """
     with damage_named(contents.name):
-        return _identify(contents)
+        return _identify(contents, expected)
 
 
-def _identify(contents: Contents) -> Found:
+def _identify(contents: Contents, expected: str | None) -> Found:
     """As `identify`, for contents that may be damaged."""
     tensors = flatten(contents.tree)
     _check_volume(tensors, contents)
@@ -71,44 +55,50 @@ def _identify(contents: Contents) -> Found:
         return Found(native_kind, _sentence(native_kind, config), config, tensors)
     if native_kind is not None:
         return Found("other", f"a FICE {printable(native_kind, 40)} file", state=tensors)
-    if "text.cls_emb" in tensors:
-        return Found("other", "a CoCa model", state=tensors)
-    for kind, marks in NETWORK_MARKS:
-        if (prefix := _locate(tensors, marks)) is not None:
-            # pSp has the tensors of e4e, but does not add the first style to the others.
-            if look_up(contents.tree, ("opts", "encoder_type")) == "GradualStyleEncoder":
-                return Found("other", "a pSp encoder", state=tensors)
+    for kind, marks in sorted(NETWORK_MARKS, key=lambda pair: pair[0] != expected):
+        if kind == "clip":
+            if (prefix := clip_detection.find_prefix(tensors)) is not None:
+                return clip_detection.find_clip(prefix, tensors, contents)
+        elif (prefix := _locate(tensors, marks)) is not None:
+            if kind == "encoder" and (other := encoders.other_kind(tensors, prefix, contents)):
+                return Found("other", other, state=tensors)
+            for of, mark, what in VARIANTS:
+                if of == kind and prefix + mark in tensors:
+                    return Found("other", what, state=tensors, problem=SAM_ADVICE)
             return _known(kind, prefix, tensors, contents)
-    for marks, what in OTHER_MARKS:
-        if _locate(tensors, marks) is not None:
-            return Found("other", what, state=tensors)
+    for marks, what, advice in OTHER_MARKS:
+        if _has(tensors, marks):
+            return Found("other", what, state=tensors, problem=advice)
     if not tensors:
-        return Found("unknown", "a file without any tensors")
+        what = "a file without any tensors"
+        if contents.format == "TorchScript":
+            what = "a frozen TorchScript program, whose weights are constants of its code"
+            advice = "use the original file with its state dict"
+            return Found("other", what, problem=advice)
+        return Found("unknown", what)
     first = ", ".join(printable(key, 60) for key in list(tensors)[:3])
     return Found("unknown", f"an unknown network ({len(tensors)} tensors: {first}...)", {}, tensors)
 
 
-def as_clip(contents: Contents, config: dict[str, Any]) -> Found:
+def as_clip(contents: Contents, architecture: str, tokenizer_folder: Path | None = None) -> Found:
     """The file as a CLIP model of a given architecture.
 
     Args:
         contents: the file.
-        config: constructor arguments of `Clip`.
+        architecture: an open_clip name, ARCHITECTURE or ARCHITECTURE:TAG.
+        tokenizer_folder: where the files of its tokenizer are; by default the folder of the file.
 
     Raises:
-        FiceError: the file is not a CLIP model.
+        FiceError: there is no such architecture, or the file is not a CLIP model.
     """
     with damage_named(contents.name):
         tensors = flatten(contents.tree)
     _check_volume(tensors, contents)
-    prefix = _locate(tensors, ("logit_scale",))
+    prefix = clip_detection.find_prefix(tensors)
     if prefix is None:
         found = identify(contents)
         raise FiceError(f"{contents.name} is {found.what}; {EXPECTED['clip']} was expected")
-    state = _clip_state(_below(tensors, prefix))
-    shapes = {key: _shape_only(t) for key, t in state.items()}
-    config = {**config, "quick_gelu": config["quick_gelu"] or is_openai(shapes)}
-    return Found("clip", _sentence("clip", config), config, state)
+    return clip_detection.find_clip(prefix, tensors, contents, architecture, tokenizer_folder)
 
 
 def flatten(tree: Any) -> dict[str, Stored]:
@@ -169,6 +159,15 @@ def _check_volume(tensors: Mapping[str, Stored], contents: Contents) -> None:
         )
 
 
+def _has(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> bool:
+    """Whether all marks are present; those that end in a dot anywhere in a name."""
+    whole = tuple(mark for mark in marks if not mark.endswith("."))
+    parts = [mark for mark in marks if mark.endswith(".")]
+    return (not whole or _locate(tensors, whole) is not None) and all(
+        any(f".{part}" in f".{key}" for key in tensors) for part in parts
+    )
+
+
 def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> str | None:
     """Prefix below which all of `marks` are present, or None; a moving average ("ema") is preferred."""
     mark = marks[0]
@@ -183,17 +182,21 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
     Raises:
         FiceError: it is incomplete or of a variant that cannot be read.
     """
-    state = _below(tensors, prefix)
+    state = below(tensors, prefix)
     translated = kind == "generator" and rosinality.is_rosinality(state)
-    if kind == "encoder":
-        state["latent_avg"] = _latent_average(state, tensors, contents)
-    elif kind == "clip":
-        state = _clip_state(state)
+    notes: tuple[str, ...] = ()
+    problem = ""
     try:
+        if kind == "encoder":
+            average, notes, problem = encoders.look_into(state, tensors, contents)
+            state |= {} if average is None else {"latent_avg": average}
         if translated:
-            state = rosinality.translate(state, _stray_average(tensors))
-        shapes = {key: _shape_only(t) for key, t in state.items()}
-        config = import_module(f"..networks.{NETWORKS[kind][0]}", __package__).infer_config(shapes)
+            state = rosinality.translate(state, encoders.stray_average(tensors))
+        elif kind == "generator":
+            state = nvidia.adapt(state, prefix, contents.tree)
+        config = import_module(f"..networks.{NETWORKS[kind][0]}", __package__).infer_config(
+            shapes_only(state)
+        )
     except FiceError as error:
         raise FiceError(f"{contents.name}: {error}") from error
     except (LookupError, ValueError, ArithmeticError) as error:
@@ -204,61 +207,7 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
     if kind == "generator":
         config["conv_clamp"] = None if translated else nvidia.find_clamp(prefix, contents.tree)
     details = {"layout": "rosinality's"} if translated else {}
-    return Found(kind, _sentence(kind, config), config, state, details)
-
-
-def _below(tensors: Mapping[str, Stored], prefix: str) -> dict[str, Stored]:
-    """The tensors whose keys start with `prefix`, by the rest of the key."""
-    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
-
-
-def _clip_state(state: dict[str, Stored]) -> dict[str, Stored]:
-    """CLIP's tensors under OpenAI's keys; newer files have the text tower below `text.`."""
-    if "text.token_embedding.weight" not in state:
-        return state
-    return {key.removeprefix("text."): t for key, t in state.items()}
-
-
-def _shape_only(stored: Stored) -> Tensor:
-    """A tensor of the same shape and type without data."""
-    return torch.empty(tuple(stored.shape), dtype=stored.dtype, device="meta")
-
-
-def _latent_average(
-    state: Mapping[str, Stored], tensors: Mapping[str, Stored], contents: Contents
-) -> Stored:
-    """The encoder's average code, (num_styles, style_dim), from anywhere in the file.
-
-    Published shapes are (1, n, d), (n, d) and (d,). It is 0 if the file says that the encoder does
-    not start from the average.
-
-    Raises:
-        FiceError: it is missing or has another shape.
-    """
-    average = state.get("latent_avg", _stray_average(tensors))
-    weight = state.get("styles.0.linear.weight")
-    if weight is None or len(weight.shape) != 2 or 0 in weight.shape:
-        raise FiceError(
-            f"{contents.name} looks like {EXPECTED['encoder']}, but is incomplete: "
-            "styles.0.linear.weight"
-        )
-    dim = weight.shape[0]
-    styles = len({key.split(".")[1] for key in state if key.startswith("styles.")})
-    if average is None:
-        if look_up(contents.tree, ("opts", "start_from_latent_avg")) is False:
-            return torch.zeros(styles, dim)
-        raise FiceError(f"{contents.name} is an e4e encoder without its latent_avg")
-    values = read_tensor(average, contents.name)
-    if values.numel() not in (dim, styles * dim):
-        raise FiceError(
-            f"{contents.name}: latent_avg is {tuple(values.shape)}, expected ({styles}, {dim})"
-        )
-    return values.reshape(-1, dim).expand(styles, dim)
-
-
-def _stray_average(tensors: Mapping[str, Stored]) -> Stored | None:
-    """The mean of w, from anywhere in the file; None if there is none."""
-    return next((t for key, t in tensors.items() if key.split(".")[-1] == "latent_avg"), None)
+    return Found(kind, _sentence(kind, config), config, state, details, notes, problem)
 
 
 def _sentence(kind: str, config: Mapping[str, Any]) -> str:
@@ -272,12 +221,6 @@ def _sentence(kind: str, config: Mapping[str, Any]) -> str:
 def _generator(config: Mapping[str, Any]) -> str:
     height, width = config["resolution"]
     return f"{height} x {width}, {2 * int(math.log2(height)) - 2} styles of {config['w_dim']}"
-
-
-def _clip(config: Mapping[str, Any]) -> str:
-    vision = config["vision_cfg"]
-    tower = "residual" if isinstance(vision["layers"], list) else "transformer"
-    return f"{tower} tower, {vision['image_size']} px, {config['embed_dim']} features"
 
 
 def _sam(config: Mapping[str, Any]) -> str:
@@ -294,6 +237,6 @@ _SENTENCES = {
     "segmenter": lambda config: (
         f"ResNet-{3 * sum(config['blocks']) + 2}, {len(config.get('labels') or '123')} classes"
     ),
-    "clip": _clip,
+    "clip": clip_detection.describe,
     "sam": _sam,
 }

@@ -1,13 +1,15 @@
 """Loads a frozen network from a file; one function per network."""
 
 import os
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
-from ..errors import FiceError
+from ..errors import FiceError, FiceWarning
 from ..files import KIND_KEY
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
@@ -16,11 +18,15 @@ from ..networks.sam import Sam
 from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
 from .building import build
-from .detection import Found, as_clip, identify
-from .layouts.open_clip import architecture_config, download, split_name
-from .native import NETWORKS
+from .detection import as_clip, identify
+from .found import Found
+from .layouts import open_clip
+from .layouts.encoders import expanded
+from .layouts.folders import weights_file
+from .native import NETWORKS, weights
 from .reading.reader import Contents, read
 from .signatures import EXPECTED
+from .unused import check_unused
 
 PathLike = str | os.PathLike[str]
 Network = TypeVar("Network", bound=nn.Module)
@@ -32,10 +38,12 @@ def load(path: PathLike, device: str = "cpu") -> nn.Module:
     Raises:
         FiceError: the file cannot be read or contains something else.
     """
-    contents = read(path)
+    contents = read(weights_file(path))
     found = identify(contents)
     if found.kind not in NETWORKS:
-        raise FiceError(f"{contents.name} is {found.what}; one of FICE's networks was expected")
+        raise FiceError(
+            f"{contents.name} is {found.what}; one of FICE's networks was expected{_advice(found)}"
+        )
     return _build(found, contents, nn.Module, device)
 
 
@@ -55,10 +63,23 @@ def load_generator(path: PathLike, device: str = "cpu") -> Generator:
     return _build(_expect(contents, "generator"), contents, Generator, device)
 
 
-def load_encoder(path: PathLike, device: str = "cpu") -> Encoder:
-    """An e4e encoder with its latent average, from `e4e.pt` or a `.safetensors`."""
+def load_encoder(path: PathLike, device: str = "cpu", average: Tensor | None = None) -> Encoder:
+    """An e4e encoder with its latent average, from `e4e.pt` or a `.safetensors`.
+
+    Args:
+        path: the file.
+        device: device of the network.
+        average: the generator's mean of w, (w_dim,), for a file without any average.
+    """
     contents = read(path)
-    return _build(_expect(contents, "encoder"), contents, Encoder, device)
+    found = _expect(contents, "encoder")
+    if average is not None and "latent_avg" not in found.state:
+        styles, dim = found.config["num_styles"], found.config["style_dim"]
+        if average.numel() == dim:
+            note = "has no latent_avg; the generator's mean of w is used"
+            state = found.state | {"latent_avg": expanded(average.cpu(), styles, dim)}
+            found = replace(found, state=state, notes=(*found.notes, note), problem="")
+    return _build(found, contents, Encoder, device)
 
 
 def load_densepose(path: PathLike, device: str = "cpu") -> DensePose:
@@ -99,26 +120,34 @@ def load_sam(path: PathLike, device: str = "cpu") -> Sam:
 def load_clip(path_or_name: PathLike, architecture: str | None = None, device: str = "cpu") -> Clip:
     """A CLIP model from a local file, or by name from open_clip's published weights.
 
+    What the tensors do not tell comes from `architecture`, else from `open_clip_config.json` or
+    transformers' `config.json` beside the file. See `clip_detection`.
+
     Args:
-        path_or_name: a file (OpenAI's TorchScript archive, a state dict as `.pt` or
-            `.safetensors`), or `architecture:tag` such as `RN50x4-quickgelu:openai`. For the latter,
-            open_clip downloads the weights unless its cache has them. Nothing else downloads.
-        architecture: an open_clip name, for files whose shapes do not tell everything. OpenAI's
-            weights get QuickGELU for any name.
+        path_or_name: a file (OpenAI's TorchScript archive, a state dict of open_clip or transformers as
+            `.pt`, `.bin` or `.safetensors`), a folder of a hub download, or `architecture:tag` such as
+            `RN50x4-quickgelu:openai`. For the latter, open_clip downloads the weights unless its cache
+            has them. Nothing else downloads.
+        architecture: an open_clip name, with or without `:tag`, for files whose shapes do not tell
+            everything. OpenAI's weights get QuickGELU for any name.
 
     Raises:
         FiceError: as for `load_generator`; or the name is unknown, or the download fails.
+
+    Warns:
+        FiceWarning: a setting is assumed.
     """
-    published: dict[str, Any] = {}
-    if not Path(path_or_name).exists() and (name := split_name(str(path_or_name))):
-        path_or_name, published = download(*name)
-        architecture = architecture or name[0]
-    contents = read(path_or_name)
+    tokenizer_folder = None
+    if not Path(path_or_name).exists() and (name := open_clip.split_name(str(path_or_name))):
+        path_or_name = open_clip.download(*name)
+        architecture = architecture or ":".join(name)
+        tokenizer = open_clip.architecture_settings(architecture).tokenizer
+        tokenizer_folder = open_clip.download_tokenizer(tokenizer) if tokenizer else None
+    contents = read(weights_file(path_or_name))
     if architecture is not None and KIND_KEY not in contents.metadata:
-        found = as_clip(contents, architecture_config(architecture))
+        found = as_clip(contents, architecture, tokenizer_folder)
     else:
         found = _expect(contents, "clip")
-    found.config.update(published)
     try:
         return _build(found, contents, Clip, device)
     except FiceError as error:
@@ -129,13 +158,30 @@ def load_clip(path_or_name: PathLike, architecture: str | None = None, device: s
 
 def _expect(contents: Contents, kind: str) -> Found:
     """The network in a file; FiceError if it is of another kind."""
-    found = identify(contents)
+    found = identify(contents, kind)
     if found.kind != kind:
-        raise FiceError(f"{contents.name} is {found.what}; {EXPECTED[kind]} was expected")
+        raise FiceError(
+            f"{contents.name} is {found.what}; {EXPECTED[kind]} was expected{_advice(found)}"
+        )
     return found
 
 
+def _advice(found: Found) -> str:
+    """What to use instead of a network that is none of FICE's."""
+    return f": {found.problem}" if found.kind == "other" and found.problem else ""
+
+
 def _build(found: Found, contents: Contents, cls: type[Network], device: str) -> Network:
+    """The network; it warns of what is assumed.
+
+    Raises:
+        FiceError: it cannot be used.
+    """
+    if found.problem:
+        raise FiceError(f"{contents.name} is {found.what}; {found.problem}")
     network = build(found.kind, found.config, found.state, contents.name, device)
     assert isinstance(network, cls)
+    unused = check_unused(found.kind, found.state, weights(network).state_dict(), contents.name)
+    for note in (*found.notes, *([unused] if unused else [])):
+        warnings.warn(f"{contents.name} {note}", FiceWarning, stacklevel=3)
     return network

@@ -16,6 +16,7 @@ from ..errors import FiceError
 from .console import bar, say, warn
 from .names import FILE_NAME
 from .options import (
+    clip_arguments,
     directed,
     edit_options,
     negative_option,
@@ -83,6 +84,7 @@ def command(
     output: str,
     source: str,
     clip: str | None,
+    clip_architecture: str | None,
     device: str,
     workers: int | None,
     threads: int,
@@ -116,17 +118,24 @@ def command(
         inputs = look(jobs, progress.update)
     if address is None:
         device = resolve_device(device)
+    architecture = {"clip architecture": clip_architecture} if clip_architecture else {}
     known = identity(
         jobs,
         inputs,
         settings,
-        {kind: _file(path) for kind, path in model_files(source, clip).items()} | {"": clip},
+        {kind: _file(path) for kind, path in model_files(source, clip).items()}
+        | {"": clip, **architecture},
         {"device": device, "threads": threads, "fice": package_version()},
     )
     sizes = {name: file.size for name, file in inputs.items()}
     check_sizes(jobs, sizes)
     groups = grouped(jobs, sizes, apart=settings.tune_steps > 0, limit=settings.max_batch)
-    setup = Setup(partial(load_models, source, clip=clip), device, settings, threads)
+    setup = Setup(
+        partial(load_models, source, **clip_arguments(clip, clip_architecture)),
+        device,
+        settings,
+        threads,
+    )
     outputs = [job.output for job in jobs]
     with Journal(make_folder(folder), known, restart, outputs, overwrite) as journal:
         if journal.entries:

@@ -7,13 +7,15 @@ import click
 from ..errors import FiceError
 from .console import bar, say
 from .names import FILE_NAME
+from .options import clip_architecture_option
 
 
 @click.command("convert")
 @click.argument("file", type=FILE_NAME)
 @click.argument("out", type=FILE_NAME, metavar="OUT.safetensors")
 @click.option("--half", is_flag=True, help="Store filters and matrices as float16.")
-def command(file: str, out: str, half: bool) -> None:
+@clip_architecture_option
+def command(file: str, out: str, half: bool, clip_architecture: str | None) -> None:
     """Write the network in a checkpoint FILE as safetensors.
 
     The new file holds only this network, with its kind and settings, and loads faster.
@@ -25,12 +27,16 @@ def command(file: str, out: str, half: bool) -> None:
         raise FiceError(f"the output is {out}, but its name must end in .safetensors")
     check_paths([Output(out, "OUT")], [file])
     with bar(f"reading {file}"):
-        network = checkpoints.load(file)
+        network = (
+            checkpoints.load_clip(file, clip_architecture)
+            if clip_architecture
+            else checkpoints.load(file)
+        )
     with bar(f"writing {out}"):
         checkpoints.save(network, out, half=half)
     say(checkpoints.describe(out).summary)
-    say(f"{_megabytes(file)} -> {_megabytes(out)}")
+    say(f"{_megabytes(checkpoints.weights_file(file))} -> {_megabytes(out)}")
 
 
-def _megabytes(path: str) -> str:
+def _megabytes(path: str | Path) -> str:
     return f"{Path(path).stat().st_size / 1e6:.1f} MB"

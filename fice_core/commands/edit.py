@@ -109,6 +109,7 @@ def command(
     mask: str | None,
     source: str,
     clip: str | None,
+    clip_architecture: str | None,
     device: str,
     report: str | None,
     overwrite: bool,
@@ -150,7 +151,7 @@ def command(
 
     from ..editing.prepare import PromptFeatures
 
-    models = models_of(source, clip, device)
+    models = models_of(source, clip, device, clip_architecture)
     # Texts and frames come first: a photo without a person ends the command before any edit.
     for text in dict.fromkeys(job.prompt for job in jobs):
         PromptFeatures.of(models.clip, [text], negative, worn)

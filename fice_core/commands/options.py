@@ -98,8 +98,14 @@ models_option = click.option(
 clip_option = click.option(
     "--clip",
     type=FILE_NAME,
-    metavar="FILE|NAME",
-    help="Another CLIP: a file, or open_clip's ARCHITECTURE:WEIGHTS.",
+    metavar="FILE|DIR|NAME",
+    help="Another CLIP: a file, a folder of a hub download, or open_clip's ARCHITECTURE:WEIGHTS.",
+)
+clip_architecture_option = click.option(
+    "--clip-architecture",
+    metavar="NAME",
+    help="Architecture of the CLIP file, as open_clip names it, if the file and its folder do not tell: "
+    "ViT-L-14-quickgelu, or with the weights, ViT-L-14:datacomp_xl_s13b_b90k.",
 )
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps..."
@@ -128,6 +134,7 @@ def edit_options(command: _Command) -> _Command:
             execution_option,
             models_option,
             clip_option,
+            clip_architecture_option,
             device_option,
         )
     ):
@@ -162,9 +169,16 @@ def model_inputs(source: str, clip: str | None) -> list[str]:
     return [*files, clip, *(map(str, folder.iterdir()) if os.path.isdir(folder) else ())]
 
 
-def models_of(source: str, clip: str | None, device: str) -> Models:
+def clip_arguments(clip: str | None, architecture: str | None) -> dict[str, Any]:
+    """Return the arguments of `load_models` for CLIP; without an architecture, none is named."""
+    return {"clip": clip} | ({"clip_architecture": architecture} if architecture else {})
+
+
+def models_of(
+    source: str, clip: str | None, device: str, clip_architecture: str | None = None
+) -> Models:
     """Load the models; the name "demo" is the demonstration set, `./demo` a folder."""
     from .. import editing
 
     with bar("loading the models"):
-        return editing.load_models(source, device=device, clip=clip)
+        return editing.load_models(source, device=device, **clip_arguments(clip, clip_architecture))

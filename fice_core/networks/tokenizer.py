@@ -2,7 +2,7 @@
 
 `WordTokenizer` is for the demonstration CLIP: one token per word, from a vocabulary that is stored
 with the weights. `BytePairTokenizer` is that of CLIP (Radford et al. 2021, section 2.4), by
-open_clip.
+open_clip. `StoredTokenizer` is any other, such as SigLIP's, in the form of the package `tokenizers`.
 """
 
 import re
@@ -110,20 +110,85 @@ class BytePairTokenizer:
         return []
 
 
-def pad_rows(rows: Sequence[Sequence[int]], texts: Sequence[str], context_length: int) -> Tensor:
-    """One token table (M, context_length) int64 of token lists, zero-padded on the right.
+class StoredTokenizer:
+    """A tokenizer of the package `tokenizers`, as `tokenizer.json` of a hub download describes it.
+
+    Args:
+        context_length: width of the token table, including the tokens that the tokenizer adds.
+        description: text of `tokenizer.json`.
+        pad_id: fills the rows.
+        clean: open_clip's name of what is done to a text first: "canonicalize" (lower case, no
+            punctuation), "lower" or "whitespace".
+        left: whether rows are filled on the left.
+        zeroed: id of a token that becomes 0, as CLIPA's separator; None for none.
+
+    Raises:
+        ValueError: there is no such cleaning, or the description is not one of a tokenizer.
+        FiceError: the package `tokenizers` is missing.
+    """
+
+    def __init__(
+        self,
+        context_length: int,
+        description: str,
+        pad_id: int,
+        clean: str = "whitespace",
+        left: bool = False,
+        zeroed: int | None = None,
+    ) -> None:
+        from open_clip.tokenizer import get_clean_fn
+
+        try:
+            import tokenizers
+        except ImportError as error:
+            raise FiceError(
+                "this CLIP model has a tokenizer of its own: pip install tokenizers"
+            ) from error
+        if clean not in ("canonicalize", "lower", "whitespace"):
+            raise ValueError(f"a tokenizer that cleans texts by {clean!r}")
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_str(description)
+        except Exception as error:  # the package raises no type of its own
+            raise ValueError(f"its tokenizer is not readable: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._clean = get_clean_fn(clean)
+        self._pad_id, self._left, self._zeroed = pad_id, left, zeroed
+        self.context_length = context_length
+        self.vocab_size = self._tokenizer.get_vocab_size()
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Token table (M, context_length) int64; see `Tokenizer`."""
+        rows = [self._tokenizer.encode(self._clean(text)).ids for text in texts]
+        rows = [[0 if token == self._zeroed else token for token in row] for row in rows]
+        return pad_rows(rows, texts, self.context_length, self._pad_id, self._left)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Always empty: such tokenizers spell any word."""
+        return []
+
+
+def pad_rows(
+    rows: Sequence[Sequence[int]],
+    texts: Sequence[str],
+    context_length: int,
+    pad_id: int = 0,
+    left: bool = False,
+) -> Tensor:
+    """One token table (M, context_length) int64 of token lists, padded on the right or `left`.
 
     Raises:
         FiceError: a row is longer than `context_length`; the message quotes its text.
     """
-    table = torch.zeros(len(rows), context_length, dtype=torch.int64)
+    table = torch.full((len(rows), context_length), pad_id, dtype=torch.int64)
     for i, (row, text) in enumerate(zip(rows, texts, strict=True)):
         if len(row) > context_length:
-            start = " ".join(text.split())
-            start = start if len(start) <= 40 else start[:37] + "..."
+            quote = " ".join(text.split())
+            quote = quote if len(quote) <= 40 else quote[:37] + "..."
             raise FiceError(
-                f'the prompt "{start}" has {len(row)} tokens, but this CLIP model reads at most '
+                f'the prompt "{quote}" has {len(row)} tokens, but this CLIP model reads at most '
                 f"{context_length} (two of them mark the ends); shorten it"
             )
-        table[i, : len(row)] = torch.tensor(row)
+        start = context_length - len(row) if left else 0
+        table[i, start : start + len(row)] = torch.tensor(row)
     return table

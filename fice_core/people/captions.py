@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from skimage.color import rgb2lab
@@ -151,7 +152,7 @@ def _implied(kind: str, sleeve: str | None) -> bool:
     )
 
 
-def _noun(known: Facts, dice: _Dice, said: dict[str, str | int]) -> tuple[str, str | None]:
+def _noun(known: Facts, dice: _Dice, said: dict[str, Any]) -> tuple[str, str | None]:
     """A word for the garment, and the kind that its reader may take as known."""
     if known.kind is None or not dice.chance(0.88):
         return ("garment" if known.kind == "dress" else dice.one(w.ANY_KIND)), None
@@ -167,7 +168,7 @@ def _noun(known: Facts, dice: _Dice, said: dict[str, str | int]) -> tuple[str, s
 def told(known: Facts, rng: np.random.Generator) -> tuple[str, Facts]:
     """One caption, and the facts that it tells; each fact is told or left out by chance."""
     dice = _Dice(rng)
-    said: dict[str, str | int] = {}
+    said: dict[str, Any] = {}
     before: list[str] = []
     after: list[str] = []
 

@@ -3,9 +3,9 @@
 A rendered person is a continuous function of a Gaussian code, so every code has a target image. W is
 computed from the attributes (`wardrobe.py`): the coarse layers get the w of the person in other colours,
 the fine layers that of the person as shown. So colours and patterns live in the fine layers. W also has to
-tell where the joints of random people are, who need no rendering: far fewer people are rendered than it takes
-to learn anatomy. The teacher learns this first. The mapping network is trained afterwards to predict w from z. `adversarial.py` continues
-the training.
+tell where the joints of random people are, who need no rendering: far fewer people are rendered than it
+takes to learn anatomy. The teacher learns this first. The mapping network is trained afterwards to predict
+w from z. `adversarial.py` continues the training.
 """
 
 from __future__ import annotations

@@ -192,9 +192,9 @@ def _train_adversarial(state: _Run) -> tuple[torch.nn.Module, bool]:
 
 
 def _train_encoder(state: _Run) -> tuple[torch.nn.Module, bool]:
-    return encoder.train(
-        *state.trained, state.people, state.crowd, state.fakes, *state.common("encoder")
-    )
+    network, wardrobe = state.trained
+    common = state.common("encoder")
+    return encoder.train(network, wardrobe, state.people, state.crowd, state.fakes, *common)
 
 
 _TRAINERS: dict[str, Callable[[_Run], tuple[torch.nn.Module, bool]]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,8 +46,8 @@ class Crowd:
 
     def of(self, index: Tensor) -> Crowd:
         """The people of these indices, without joints."""
-        rows = (x[index] for x in (self.codes, self.numbers, self.others))
-        return Crowd(*rows, self.joints[:0])
+        codes, numbers, others = (x[index] for x in (self.codes, self.numbers, self.others))
+        return Crowd(codes, numbers, others, self.joints[:0])
 
 
 def crowd(count: int, path: Path | None = None, skeletons: int = 0) -> Crowd:
@@ -66,7 +67,7 @@ def crowd(count: int, path: Path | None = None, skeletons: int = 0) -> Crowd:
     ):
         rows.append(numbers(person_from_code(code)))
         others.append(numbers(person_from_code(dressed(code, other))))
-    arrays = {
+    arrays: dict[str, Any] = {
         "codes": codes.astype(np.float32),
         "numbers": np.stack(rows),
         "others": np.stack(others),

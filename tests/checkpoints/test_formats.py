@@ -12,7 +12,6 @@ from checkpoint_writers import (
     randomized,
     rewrite_zip,
     saved,
-    tiny_clip,
     tiny_densepose,
     tiny_encoder,
     tiny_generator,
@@ -30,6 +29,7 @@ from fice_core.checkpoints.detection import flatten
 from fice_core.checkpoints.reading.reader import read
 from fice_core.checkpoints.reading.records import read_tensor
 from fice_core.errors import FiceError
+from fice_core.networks.clip import Clip
 
 
 def check(network: nn.Module, expected: dict[str, torch.Tensor]) -> None:
@@ -54,7 +54,8 @@ def test_the_authors_generator(tmp_path, weights):
         "mapping_kwargs": {"num_layers": 2},
         "synthesis_kwargs": {"conv_clamp": 9},
     }
-    filters = {"synthesis.b4.resample_filter": torch.zeros(4, 4)}
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    filters = {"synthesis.b4.resample_filter": torch.outer(taps, taps) / 64}
     tree = {"G": weights | filters, "G_kwargs": kwargs, "D": {"b4.out.weight": torch.zeros(1, 4)}}
     torch.save(tree, tmp_path / "generator.pt")
     network = checkpoints.load_generator(tmp_path / "generator.pt")
@@ -146,7 +147,9 @@ def test_e4e_without_average(tmp_path):
     state = prefixed(network.state_dict(), "encoder.")
     del state["encoder.latent_avg"]
     torch.save({"state_dict": state, "opts": {}}, tmp_path / "e.pt")
-    with pytest.raises(FiceError, match=r"^e\.pt is an e4e encoder without its latent_avg$"):
+    with pytest.raises(
+        FiceError, match=r"^e\.pt is an e4e encoder \(6 styles, 8\); it has no latent_avg"
+    ):
         checkpoints.load_encoder(tmp_path / "e.pt")
     opts = {"start_from_latent_avg": False}
     torch.save({"state_dict": state, "opts": opts}, tmp_path / "e.pt")
@@ -328,7 +331,9 @@ def test_architecture_by_name(tmp_path, monkeypatch):
     """The number of heads, which the shapes do not tell, comes from the architecture."""
     import open_clip
 
-    network = randomized(tiny_clip())
+    settings = tiny_openai_clip(residual=False).config
+    settings["vision_cfg"] |= {"head_width": 32}
+    network = randomized(Clip(**settings))
     config = {key: network.config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
     monkeypatch.setattr(open_clip, "list_models", lambda: ["tiny"])
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: config | {"custom_text": True})

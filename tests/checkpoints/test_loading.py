@@ -199,15 +199,24 @@ def test_a_file_in_the_wrong_place_says_what_it_is(saved, kind, expected):
 
 def test_the_message_of_an_encoder_given_as_generator(tmp_path):
     path = tmp_path / "x.pt"
-    encoder = TINY["encoder"]()
-    state = prefixed(encoder.state_dict(), "encoder.")
-    state |= prefixed(tiny_generator().state_dict(), "decoder.")
+    state = prefixed(TINY["encoder"]().state_dict(), "encoder.")
     torch.save({"state_dict": state, "latent_avg": torch.zeros(8)}, path)
     with pytest.raises(FiceError) as caught:
         checkpoints.load_generator(path)
     assert str(caught.value) == (
         "x.pt is an e4e encoder (6 styles, 8); a StyleGAN2 generator was expected"
     )
+
+
+def test_the_generator_of_an_encoders_file(tmp_path):
+    """e4e files hold the generator too; each loader takes its own."""
+    generator = randomized(tiny_generator())
+    state = prefixed(TINY["encoder"]().state_dict(), "encoder.")
+    state |= prefixed(generator.state_dict(), "decoder.")
+    torch.save({"state_dict": state, "latent_avg": torch.zeros(8)}, tmp_path / "x.pt")
+    assert same_weights(checkpoints.load_generator(tmp_path / "x.pt"), generator)
+    assert checkpoints.load_encoder(tmp_path / "x.pt").num_styles == 6
+    assert checkpoints.describe(tmp_path / "x.pt").kind == "encoder"
 
 
 def test_missing_tensors_are_named(saved, kind):
@@ -385,7 +394,8 @@ def no_network(monkeypatch):
         ("no/such/file.pt", None, "there is no file no/such/file.pt"),
         ("RN50x5:openai", None, "no architecture 'RN50x5'; did you mean RN50x4"),
         ("RN50x4-quickgelu:best", None, "no weights 'best' for RN50x4-quickgelu; it has: openai"),
-        ("ViT-B-16-SigLIP:webli", None, "does not read text the way CLIP does"),
+        ("coca_ViT-B-32:laion2b_s13b_b90k", None, "is a CoCa model, which is not supported"),
+        ("roberta-ViT-B-32:laion2b_s12b_b32k", None, "text tower of .* is roberta-base"),
         ("C:weights.pt", None, "there is no file C:weights.pt"),
     ],
 )

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from fice_core.commands.options import DIRECTION_WEIGHT, directed, edit_options, settings_of
 from fice_core.settings import EditSettings, Preset
 
-OTHERS = {"preset", "source", "clip", "device"}
+OTHERS = {"preset", "source", "clip", "clip_architecture", "device"}
 
 
 def choices(*arguments: str) -> dict[str, Any]:

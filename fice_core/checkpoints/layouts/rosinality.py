@@ -39,10 +39,12 @@ def is_rosinality(state: Mapping[str, Stored]) -> bool:
 def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, Stored]:
     """The tensors under the keys and in the units of `networks.stylegan2`, not read yet.
 
+    Tensors that this layout does not have keep their keys.
+
     Args:
         state: a generator's tensors under the keys of this layout.
-        average: the mean of w, (w_dim,) or (1, w_dim). If None, it is computed from `SAMPLES` random
-            z when it is read.
+        average: the mean of w, (w_dim,) or (1, w_dim), or once for every style, as encoders store it.
+            If None, or if the styles differ, it is computed from `SAMPLES` random z when it is read.
 
     Raises:
         KeyError: a tensor is missing; the message is its key.
@@ -50,6 +52,7 @@ def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, 
         FiceError: the low-pass filter is not [1, 3, 3, 1].
     """
     _check_filters(state)
+    state = _Watched(state)
     ours: dict[str, Stored] = {"synthesis.b4.const": _reshaped(state, "input.input", 1)}
     mapping = _mapping_layers(state)
     for i, layer in enumerate(mapping):
@@ -68,7 +71,19 @@ def translate(state: Mapping[str, Stored], average: Stored | None) -> dict[str, 
         ours |= _affine(state, name, theirs)
         ours[f"{name}.weight"] = _reshaped(state, f"{theirs}.conv.weight", 1)
         ours[f"{name}.bias"] = _reshaped(state, f"{theirs}.bias", 1, trailing=2)
-    return ours
+    return ours | {key: stored for key, stored in state.items() if key not in state.read}
+
+
+class _Watched(dict[str, Stored]):
+    """A dictionary that notes which of its values were read by key."""
+
+    def __init__(self, values: Mapping[str, Stored]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Stored:
+        self.read.add(key)
+        return super().__getitem__(key)
 
 
 def _mapping_layers(state: Mapping[str, Stored]) -> list[str]:
@@ -130,9 +145,24 @@ def _average(
     (dim,) = _one_axis(state, f"{layers[0]}.bias")
     if average is None:
         return DerivedRecord((dim,), torch.float32, lambda: _mean_of_w(state, layers, dim))
-    if tuple(average.shape) not in ((dim,), (1, dim)):
+    if tuple(average.shape)[-1:] != (dim,):
         raise ValueError(f"latent_avg is {tuple(average.shape)}, expected ({dim},)")
-    return DerivedRecord((dim,), average.dtype, lambda: tensor_of(average).reshape(dim))
+    stored = average
+
+    def compute() -> Tensor:
+        rows = tensor_of(stored).reshape(-1, dim)
+        return rows[0] if bool((rows == rows[0]).all()) else _mean_of_w(state, layers, dim)
+
+    return DerivedRecord((dim,), torch.float32, compute)
+
+
+def mean_of_w(state: Mapping[str, Stored]) -> DerivedRecord:
+    """The mean of w of a generator in this layout, computed when it is read.
+
+    Raises:
+        KeyError, ValueError: as for `translate`.
+    """
+    return _average(state, _mapping_layers(state), None)
 
 
 def _mean_of_w(state: Mapping[str, Stored], layers: list[str], dim: int) -> Tensor:

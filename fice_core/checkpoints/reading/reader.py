@@ -95,6 +95,10 @@ def _parse(path: Path, mapped: mmap.mmap) -> tuple[str, Any, Mapping[str, str]]:
     for beginning, what in _NOT_CHECKPOINTS.items():
         if start.startswith(beginning):
             raise FiceError(f"{name} is {what}")
+    if path.suffix.lower() == ".onnx" or (start[:1] == b"\x08" and start[2:3] == b"\x12"):
+        raise FiceError(
+            f"{name} is an ONNX program; the PyTorch file of the same network was expected"
+        )
     if start.startswith(b"PK\x03\x04"):
         kind, tree = read_zip(data, name, budget)
         return kind, tree, {}

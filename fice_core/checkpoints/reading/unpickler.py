@@ -6,6 +6,7 @@ the file asks for. This one knows only the instructions that checkpoints use, re
 """
 
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -19,6 +20,9 @@ _MAX_INTEGER_BYTES = 64
 _MARK, _NOTHING = object(), object()
 _BYTE, _UINT16, _UINT32, _UINT64, _INT32, _DOUBLE = map(
     struct.Struct, ("<B", "<H", "<I", "<Q", "<i", ">d")
+)
+_COMMON_MODULES = frozenset(
+    {*sys.stdlib_module_names, "__builtin__", "__torch__", "torch", "numpy"}
 )
 
 
@@ -212,6 +216,11 @@ class Unpickler:
                 f"{self._name} is a TensorFlow network of NVIDIA's first StyleGAN releases; "
                 "use its PyTorch version (a .pkl of stylegan2-ada-pytorch)"
             )
+        if replacement is None and _is_class_of_others(module, name):
+            raise RefusedError(
+                f"{self._name} holds a whole object of the class {printable(f'{module}.{name}')}, not only "
+                "its tensors, and no code of a file is run; use a file with its state dict"
+            )
         if replacement is None:
             raise RefusedError(
                 f"{self._name} asks for {printable(f'{module}.{name}', 100)}, "
@@ -369,3 +378,8 @@ def _quoted_line(text: str) -> str:
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
         raise DamagedError("its pickle is malformed")
     return text[1:-1]
+
+
+def _is_class_of_others(module: str, name: str) -> bool:
+    """Whether a name looks like a class of a project's own code, as whole pickled networks have."""
+    return module.split(".")[0] not in _COMMON_MODULES and name.split(".")[-1][:1].isupper()
