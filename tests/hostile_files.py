@@ -286,7 +286,7 @@ def legacy(pickled: bytes) -> bytes:
 def tree(rng: Random) -> bytes:
     """Tensors of random shapes under the names of real networks, below random dictionaries."""
     out = bytearray(b"\x80\x02}(")
-    marks = rng.choice([marks for _, marks in NETWORK_MARKS] + [marks for marks, _ in OTHER_MARKS])
+    marks = rng.choice([marks for _, marks in NETWORK_MARKS] + [marks for marks, *_ in OTHER_MARKS])
     prefix = "".join(rng.choice(("a.", "g_ema.", "\x1b[2J.", "e" * 5000 + ".")) for _ in range(3))
     keys = [rng.choice(("", prefix)) + mark for mark in marks]
     for mark in marks:  # neighbours: other numbers, other leaves

@@ -214,7 +214,7 @@ def _sentence(kind: str, config: Mapping[str, Any]) -> str:
     """A network in a few words; `build` reports settings that are missing or invalid."""
     try:
         return f"{EXPECTED[kind]} ({_SENTENCES[kind](config)})"
-    except (LookupError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         return EXPECTED[kind]
 
 

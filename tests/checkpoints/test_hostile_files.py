@@ -632,7 +632,7 @@ def test_settings_nested_too_deeply(tmp_path):
 
 def test_an_encoder_without_its_linear_layers(tmp_path):
     marks = ("input_layer.0.weight", "styles.0.convs.0.weight", "body.0.res_layer.3.weight")
-    data = saved({f"encoder.{mark}": torch.zeros(1, 1, 1, 1) for mark in marks})
+    data = saved({f"encoder.{mark}": torch.zeros(1, 3, 1, 1) for mark in marks})
     assert "is incomplete: styles.0.linear.weight" in refused(tmp_path, data)
 
 
