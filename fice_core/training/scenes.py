@@ -28,7 +28,7 @@ class Scene:
         images: (n, 3, S, S) in [0, 1].
         classes: `people.classes.CLASSES` of every person in sight, (n, S, S).
         parts: DensePose's 24 parts of the foremost person, 0 elsewhere, (n, S, S).
-        harm: how much camera and light may change the images; see `camera.photographed`.
+        harm: how much a photograph of the scene may differ from it; see `camera.photographed`.
     """
 
     images: Tensor
@@ -47,7 +47,8 @@ class Mixture:
         crowd: of the others, scenes with more people behind the first.
         occluded: of the others, scenes with things in front.
         empty: of the others, scenes without a person.
-        harm: of the scenes.
+        padded: scenes whose left or right border is repeated, as where a frame reaches beyond the photo.
+        harm: how much camera and light change the images; see `camera.photographed`.
     """
 
     studio: float = 0.12
