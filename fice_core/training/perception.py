@@ -44,7 +44,7 @@ SEGMENTER: dict[str, Any] = {
     "blocks": (1, 2, 2, 1),
     "aspp_channels": 32,
     "aspp_rates": (4, 12),
-    "dropout": 0.1,
+    "dropout": 0.0,
     "labels": CLASSES,
     "decoder_channels": 12,
 }

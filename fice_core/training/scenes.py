@@ -28,7 +28,7 @@ class Scene:
         images: (n, 3, S, S) in [0, 1].
         classes: `people.classes.CLASSES` of every person in sight, (n, S, S).
         parts: DensePose's 24 parts of the foremost person, 0 elsewhere, (n, S, S).
-        harm: how much camera and light may change the images; see `camera.photographed`.
+        harm: how much a photograph of the scene may differ from it; see `camera.photographed`.
     """
 
     images: Tensor
@@ -47,7 +47,8 @@ class Mixture:
         crowd: of the others, scenes with more people behind the first.
         occluded: of the others, scenes with things in front.
         empty: of the others, scenes without a person.
-        harm: of the scenes.
+        padded: scenes whose left or right border is repeated, as where a frame reaches beyond the photo.
+        harm: how much camera and light change the images; see `camera.photographed`.
     """
 
     studio: float = 0.12
@@ -89,6 +90,7 @@ def stage(
     front.cover = front.cover * ~dice.chance(mixture.empty)
     front.parts = front.parts * (front.cover > 0.5)
     scene.parts = torch.zeros_like(scene.parts)
+    scene.images = _on_ground(scene.images, scene.classes == 0, front.cover, dice)
     scene.images = scene.images * _shadow(front.cover, dice)
     scene = _over(front, scene)
     rows = dice.some(mixture.occluded)
@@ -141,6 +143,35 @@ def _over(front: Figures, scene: Figures) -> Figures:
         torch.where(solid, front.classes, scene.classes),
         torch.where(solid, front.parts, scene.parts),
     )
+
+
+def _on_ground(images: Tensor, free: Tensor, cover: Tensor, dice: Dice) -> Tensor:
+    """The images with asphalt, sand, paving or carpet where half of the people stand.
+
+    Large even ground is what is most easily taken for clothes.
+
+    Args:
+        images: (n, 3, S, S).
+        free: where no person is yet, bool (n, 1, S, S).
+        cover: of the people who will stand there.
+        dice: random numbers.
+    """
+    size = images.shape[-1]
+    line = torch.linspace(-1, 1, size)
+    y, x = line[:, None], line[None]
+    feet = torch.where(cover.amax(3, keepdim=True) > 0.5, y, -1.0).amax(2, keepdim=True)
+    horizon = feet - dice.draw(0.05, 0.9)
+    depth = 1 / (y - horizon + 0.15).clamp_min(0.05)  # what is farther away looks smaller
+    grey, tint = dice.draw(0.1, 0.95), dice.draw(-1, 1, 3) * 0.07 * dice.draw()
+    coarse = dice.draw(0, 0.12) * dice.field(7, (size, size))
+    grain = dice.draw() ** 2 * 0.12 * torch.randn(cover.shape, generator=dice.generator)
+    vanish = dice.draw(-2, 2)
+    across = ((x - vanish) * depth * dice.draw(0.5, 3)).frac().abs() < dice.draw(0.02, 0.15)
+    along = (depth * dice.draw(1, 5)).frac() < dice.draw(0.02, 0.15)
+    joints = (across & dice.chance(0.4)) | (along & dice.chance(0.4))
+    ground = (grey + tint) * (1 + coarse + grain + dice.draw(-0.4, 0.4) * joints)
+    there = dice.chance(0.5) & free & (y > horizon)
+    return torch.where(there, ground.clamp(0, 1), images)
 
 
 def _shadow(cover: Tensor, dice: Dice) -> Tensor:

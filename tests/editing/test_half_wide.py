@@ -10,6 +10,7 @@ from checkpoint_writers import prefixed, write_nvidia
 from command import fice
 from rosinality_reference import random_state
 from tiny_models import write_models
+from torch import nn
 from torch.nn import functional as F
 
 from fice_core import checkpoints
@@ -20,7 +21,7 @@ from fice_core.framing import Frame
 from fice_core.images.photo import read_image, write_image
 from fice_core.models import Models, load_models
 from fice_core.networks.e4e import Encoder
-from fice_core.networks.segmenter import Regions
+from fice_core.networks.segmenter import CLASSES, Regions
 from fice_core.networks.stylegan2 import Generator
 from fice_core.settings import EditSettings
 
@@ -140,19 +141,26 @@ def find_parts(images: torch.Tensor) -> torch.Tensor:
     return parts + 0 * images.mean()
 
 
-def find_regions(images: torch.Tensor) -> Regions:
+class FindRegions(nn.Module):
     """Regions of the same torso, without a head."""
-    height, width = images.shape[-2:]
-    body = torch.zeros_like(images[:, :1])
-    body[..., height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 1
-    body = body + 0 * images.mean()
-    return Regions(1 - body, body, 0 * body)
+
+    labels = CLASSES
+
+    def forward(self, images: torch.Tensor) -> Regions:
+        height, width = images.shape[-2:]
+        body = torch.zeros_like(images[:, :1])
+        body[..., height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 1
+        body = body + 0 * images.mean()
+        return Regions(1 - body, body, 0 * body)
+
+    def classes(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self(images)._asdict()
 
 
 @pytest.mark.parametrize("size", [(64, 32), (128, 64), (80, 60), (40, 40), (70, 20)], ids=str)
 def test_the_mask_is_where_the_person_is(models, size):
     """The torso is half the frame's height and width, for any padding of the photo."""
-    known = replace(models, densepose=find_parts, segmenter=find_regions)
+    known = replace(models, densepose=find_parts, segmenter=FindRegions())
     images = photos(*size)
     settings = EditSettings(
         steps=2, framing="whole", sharp_mask=False
