@@ -90,7 +90,7 @@ def test_the_person_is_found_edited_and_put_back(server, photo):
 
 
 def test_the_quick_node_finds_the_person_too(server, photo):
-    graph = _load(quick(4, 1, "a green tank top", source="a t-shirt", negative="a dress"))
+    graph = _load(quick(4, 1, "a green tank top", source="a t-shirt", negative="a sweater"))
     graph["mask"] = node("MaskToImage", mask=["edit", 1])
     graph["show"] = saved(["mask", 0], "mask")
     run = server.run(graph)
