@@ -46,7 +46,7 @@ class Sitter:
 
     @property
     def image(self) -> Array:
-        """The photograph (S, S, 3), uint8 sRGB."""
+        """The image (S, S, 3), uint8 sRGB."""
         try:
             with Image.open(self.folder / f"{self.name}.jpg") as image:
                 return np.asarray(image.convert("RGB"))
@@ -68,11 +68,11 @@ class Sitter:
         return np.asarray(self.compact.code, np.float64)
 
     def record(self) -> Record:
-        """The person's record at half the photograph's size, to be composed with any texture."""
+        """The person's record at half the image's size, to be composed with any texture."""
         return self.compact.record()
 
     def portrait(self, size: int | None = None) -> Portrait:
-        """The photograph and its truth at `size` x `size` pixels, by default the photograph's own."""
+        """The image and its truth at `size` x `size` pixels, by default the image's own."""
         kept, image = self.compact, self.image
         twice = np.arange(len(image)) // HALF
         whole = Portrait(

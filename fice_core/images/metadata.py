@@ -114,7 +114,9 @@ def read_metadata(
     """
     info, lost = image.info, []
     texts = dict(getattr(image, "text", None) or {}) if image.format == "PNG" else {}
-    xmp: Any = texts.pop(_XMP_TEXT, None) or info.get("xmp")
+    tags = getattr(image, "tag_v2", {})
+    # Pillow before 11 does not look for that of a TIFF
+    xmp: Any = texts.pop(_XMP_TEXT, None) or info.get("xmp") or tags.get(_XMP)
     texts.pop(_EXIF_TEXT, None)  # it has been read, and its orientation no longer holds
     comment = info.get("comment")
     if isinstance(comment, bytes) and comment.strip(b"\0 "):
@@ -125,7 +127,6 @@ def read_metadata(
             xmp = content.removeprefix(_XMP_SEGMENT)
     if any(content.startswith(_LONG_XMP_SEGMENT) for content in segments):
         lost.append("second part of its XMP")
-    tags = getattr(image, "tag_v2", {})
     if 0x0404 in info.get("photoshop", {}) or _IPTC in tags:
         lost.append("IPTC data")
     if isinstance(xmp, str):

@@ -204,7 +204,7 @@ def test_xmp_says_that_the_pixels_are_upright(tmp_path: Path, form: str) -> None
     write_photo(tmp_path / "b.png", found)
     image = opened(tmp_path / "b.png")
     assert ImageOps.exif_transpose(image).size == image.size == (4, 6)
-    assert b"tiff:ImageLength='6' tiff:ImageWidth='4'" in image.info["xmp"]
+    assert "tiff:ImageLength='6' tiff:ImageWidth='4'" in image.text["XML:com.adobe.xmp"]
 
 
 def test_texts_of_a_png(tmp_path: Path) -> None:
