@@ -15,7 +15,7 @@ from .maths import Array
 from .record import Record
 from .sampling import person_from_code
 from .scene import Studio, build
-from .transport import TwoLayers, shape_id
+from .transport import TwoLayers, shape_numbers
 from .truth import Truth, measure
 
 SAMPLES = 16  # camera rays a pixel
@@ -33,7 +33,7 @@ def integrator() -> Any:
 def layers(studio: Studio, person: Person, samples: int, seed: int) -> Array:
     """The raw render (S, S, 16): rest, light, albedo, normal, cover, gloss; not denoised."""
     top = person.top
-    numbers = [int(np.array(shape_id(studio.shapes[k]))[0]) for k in ("upper", "lower")]
+    numbers = [int(shape_numbers(studio.shapes[k])[0]) for k in ("upper", "lower")]
     tracer = integrator()
     tracer.set_person(
         *numbers,
@@ -71,15 +71,17 @@ def cover(studio: Studio, coarse: Array) -> Array:
         return coarse
     mi = mitsuba()
     cell = (np.arange(FINE) + 0.5) / FINE
-    x = (columns[:, None, None] + cell[None, None, :] + 0 * cell[None, :, None]) / size
-    y = (rows[:, None, None] + cell[None, :, None] + 0 * cell[None, None, :]) / size
+    down, across = np.meshgrid(cell, cell, indexing="ij")
+    x = (columns[:, None] + across.ravel()) / size
+    y = (rows[:, None] + down.ravel()) / size
     film = mi.Point2f(x.ravel().astype(np.float32), y.ravel().astype(np.float32))
     ray, _ = studio.scene.sensors()[0].sample_ray(0.0, 0.5, film, mi.Point2f(0.5))
     hit = studio.scene.ray_intersect_preliminary(ray, coherent=True)
-    shape = np.array(need("drjit").reinterpret_array(mi.UInt32, hit.shape))
-    worn = [int(np.array(shape_id(studio.shapes[name]))[0]) for name in ("upper", "lower")]
+    worn = [int(shape_numbers(studio.shapes[name])[0]) for name in ("upper", "lower")]
     result = coarse.copy()
-    result[rows, columns, 0] = np.isin(shape, worn).reshape(len(rows), -1).mean(1)
+    result[rows, columns, 0] = (
+        np.isin(shape_numbers(hit.shape), worn).reshape(len(rows), -1).mean(1)
+    )
     return result
 
 

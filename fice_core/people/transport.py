@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .extra import mitsuba, need
 
 mi: Any = mitsuba()
@@ -25,6 +27,11 @@ AOVS = (
 def shape_id(shape: Any) -> Any:
     """The number that Dr.Jit gives a shape, or the shapes that rays hit."""
     return dr.reinterpret_array(mi.UInt32, mi.ShapePtr(shape))
+
+
+def shape_numbers(shapes: Any) -> Any:
+    """`shape_id` as a numpy array."""
+    return np.array(shape_id(shapes))
 
 
 class TwoLayers(mi.SamplingIntegrator):

@@ -23,13 +23,13 @@ from .classes import (
     SUBSAMPLES,
     UPPER,
 )
-from .extra import mitsuba, need
+from .extra import mitsuba
 from .face import face_map
 from .garments import is_dress
 from .materials import mesh, surface
 from .maths import Array
 from .scene import Studio
-from .transport import shape_id
+from .transport import shape_numbers
 
 HEAD_RIGHT, HEAD_LEFT = 23, 24
 #: class of bare skin by DensePose part, 0 where there is no body
@@ -68,9 +68,9 @@ def measure(studio: Studio, size: int) -> Truth:
     n = size * SUBSAMPLES
     ray = _rays(studio.scene.sensors()[0], n)
     hit = studio.scene.ray_intersect_preliminary(ray, coherent=True)
-    shape = np.array(need("drjit").reinterpret_array(mitsuba().UInt32, hit.shape))
+    shape = shape_numbers(hit.shape)
     prim, bary = np.array(hit.prim_index), np.array(hit.prim_uv).T
-    at = {k: shape == int(np.array(shape_id(s))[0]) for k, s in studio.shapes.items()}
+    at = {k: shape == int(shape_numbers(s)[0]) for k, s in studio.shapes.items()}
     part = _undressed_parts(studio, ray)
     seen = part.copy()
     body_faces = studio.body[1]

@@ -26,7 +26,7 @@ from ..people.sampling import person_from_code
 
 OUTFITS = 6  # images of each person
 #: what is kept of each person, one array a shard
-TRUTH = ("classes", "parts", "body", "head", "garment")
+FIELDS = ("classes", "parts", "body", "head", "garment", "images", "codes", "numbers")
 _DONE = "done.json"
 
 
@@ -80,42 +80,29 @@ def _bytes(share: Array) -> Array:
     return np.asarray(np.rint(255 * share), np.uint8)
 
 
-def _composed(record: Record, seed: int) -> tuple[dict[str, Array], Array, Array]:
-    """Truth, images (OUTFITS, 3, S, S) uint8 and codes of a record."""
+def _composed(record: Record, seed: int) -> dict[str, Array]:
+    """Truth, images (OUTFITS, 3, S, S) uint8, and codes and attributes of a record's outfits."""
     codes = outfits(np.asarray(record.code, np.float64), seed)
     rng = np.random.default_rng([seed, 1])
-    images = []
-    for code in codes:
-        person = person_from_code(code)
-        image = compose(record, person.top_texture, person.bottom_texture, rng)
-        images.append(_bytes(image).transpose(2, 0, 1))
-    truth = {
+    worn = [person_from_code(code) for code in codes]
+    images = [compose(record, p.top_texture, p.bottom_texture, rng) for p in worn]
+    return {
         "classes": record.all_coverage().argmax(0).astype(np.uint8),
         "parts": record.parts,
         "body": _bytes(record.region("body")),
         "head": _bytes(record.region("head")),
         "garment": _bytes(record.region("garment")),
+        "images": np.stack([_bytes(image).transpose(2, 0, 1) for image in images]),
+        "codes": codes.astype(np.float32),
+        "numbers": np.stack([numbers(p) for p in worn]),
     }
-    return truth, np.stack(images), codes
 
 
 def _compose_shard(people: Pool, indices: range, folder: Path, seed: int) -> None:
-    truth: dict[str, list[Array]] = {name: [] for name in TRUTH}
-    images, codes = [], []
-    for index in indices:
-        one, shown, whose = _composed(people[index], seed)
-        for name in TRUTH:
-            truth[name].append(one[name])
-        images.append(shown)
-        codes.append(whose)
-    arrays = {name: np.stack(rows) for name, rows in truth.items()}
-    arrays |= {"images": np.stack(images), "codes": np.stack(codes).astype(np.float32)}
-    arrays["numbers"] = np.stack(
-        [[numbers(person_from_code(c)) for c in row] for row in np.stack(codes)]
-    )
+    rows = [_composed(people[index], seed) for index in indices]
     make_folder(folder)
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+    for name in FIELDS:
+        np.save(folder / f"{name}.npy", np.stack([row[name] for row in rows]))
     (folder / _DONE).write_text(json.dumps({"people": len(indices)}))
 
 
@@ -155,10 +142,7 @@ class People:
         if not shards:
             raise FiceError(f"{folder} has no composed people: render some first")
         self._arrays = [
-            {
-                name: np.load(shard / f"{name}.npy", mmap_mode="r")
-                for name in (*TRUTH, "images", "codes", "numbers")
-            }
+            {name: np.load(shard / f"{name}.npy", mmap_mode="r") for name in FIELDS}
             for shard in shards
         ]
         lengths = [len(shard["images"]) for shard in self._arrays]
