@@ -55,24 +55,30 @@ class Batch:
     garment: Tensor
 
 
-def dressed(code: Array, other: Array) -> Array:
+def recoloured(code: Array, other: Array) -> Array:
     """`code` with the colours and patterns of the garments of `other`, both (CODE_DIM,).
 
-    Only the texture changes: the same light falls on the same cloth.
+    Only the texture changes: the same light falls on the same cloth. A code is normalised as a whole, so the
+    exchanged numbers keep their length: everything else stays as it was.
     """
     where = slices()
+    trousers = where["lower"].start + 2  # two numbers: the colours of trousers and of jeans
+    changed = np.r_[where["colour"], where["pattern"], trousers : trousers + 2]
     result = code.copy()
-    for name in ("colour", "pattern"):
-        result[where[name]] = other[where[name]]
-    lower = where["lower"].start
-    result[lower + 2 : lower + 4] = other[lower + 2 : lower + 4]  # colours of trousers and of jeans
+    length = np.linalg.norm(code[changed]) / np.linalg.norm(other[changed])
+    result[changed] = other[changed] * length
     return result
+
+
+def _random(code: Array, *seed: int) -> np.random.Generator:
+    """The random numbers of one person for one purpose."""
+    return np.random.default_rng([*seed, *np.abs(code[:4] * 1e6).astype(np.int64)])
 
 
 def outfits(code: Array, seed: int) -> Array:
     """The codes (OUTFITS, CODE_DIM) of a person in its own and in other colours and patterns."""
-    rng = np.random.default_rng([seed, *np.abs(code[:4] * 1e6).astype(np.int64)])
-    codes = [code, *(dressed(code, rng.standard_normal(CODE_DIM)) for _ in range(OUTFITS - 1))]
+    rng = _random(code, seed)
+    codes = [code, *(recoloured(code, rng.standard_normal(CODE_DIM)) for _ in range(OUTFITS - 1))]
     return np.stack(codes)
 
 
@@ -82,8 +88,8 @@ def _bytes(share: Array) -> Array:
 
 def _composed(record: Record, seed: int) -> dict[str, Array]:
     """Truth, images (OUTFITS, 3, S, S) uint8, and codes and attributes of a record's outfits."""
-    codes = outfits(np.asarray(record.code, np.float64), seed)
-    rng = np.random.default_rng([seed, 1])
+    code = np.asarray(record.code, np.float64)
+    codes, rng = outfits(code, seed), _random(code, seed, 1)
     worn = [person_from_code(code) for code in codes]
     images = [compose(record, p.top_texture, p.bottom_texture, rng) for p in worn]
     return {
