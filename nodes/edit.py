@@ -183,6 +183,13 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         within = None if mask is None else _within(mask, photos)
         loaded = {kind: networks.get(kind) or models.demo(kind) for kind in _NETWORKS}
         recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        early = [*models.mixed(loaded), *([] if within is None else mask_remarks(within))]
+        tell(cls.hidden.unique_id, early)
+
+        def on_warning(line: str) -> None:
+            early.append(line)
+            tell(cls.hidden.unique_id, early, logged=early[:-1])
+
         edits = max(len(photos), len(lines))
         with on_device(*loaded.values(), pixels=pixels_at_once(loaded["generator"], chosen, edits)):
             result = edit(
@@ -195,9 +202,10 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 check_cancelled=check_cancelled,
                 negative=negative,
                 source=source,
+                on_warning=on_warning,
             )
-        remarks = [] if within is None else mask_remarks(within)
-        tell(cls.hidden.unique_id, [*remarks, *result.warnings])
+        late = [line for line in result.warnings if line not in early]
+        tell(cls.hidden.unique_id, [*early, *late], logged=early)
         identity = generator_id(loaded["generator"].network)
         return io.NodeOutput(
             to_image(result.images),

@@ -25,10 +25,11 @@ def check_cancelled() -> None:
     model_management.throw_exception_if_processing_interrupted()
 
 
-def tell(node_id: str, lines: Sequence[str]) -> None:
-    """Show warnings on the node and write them to the log."""
+def tell(node_id: str, lines: Sequence[str], logged: Sequence[str] = ()) -> None:
+    """Show warnings on the node, and write those to the log that are not there yet."""
     for line in lines:
-        log.warning("FICE: %s", line)
+        if line not in logged:
+            log.warning("FICE: %s", line)
     if lines:
         show(node_id, "\n".join(lines))
 

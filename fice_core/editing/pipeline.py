@@ -30,6 +30,7 @@ def edit(
     negative: str = "",
     source: str = "",
     frames: Sequence[Frame] | None = None,
+    on_warning: Callable[[str], None] = lambda line: None,
 ) -> EditResult:
     """Dress the persons in `images` as the prompts say.
 
@@ -48,6 +49,8 @@ def edit(
         source: what the persons wear now, for the term `clip_direction`; without it that term is off.
         frames: where the person is in each photo, or one for all, see `persons.choose_frame`; None
             finds them as `settings.framing` says.
+        on_warning: called with every warning that is known before the optimisation begins, as with an
+            image that the models do not know. `EditResult.warnings` has them too.
 
     Returns:
         One edit for every pair of photo and prompt.
@@ -75,6 +78,8 @@ def edit(
         preparation = prepare(models, images.detach(), texts, settings, mask, frames, follow)
     said = [*prompts, *(text for text in (negative, source) if text.strip())]
     warnings = [*remarks(models.clip, said), *preparation.warnings]
+    for line in warnings:
+        on_warning(line)
     try:
         if settings.tune_steps:
             result = invert_tuned(

@@ -8,6 +8,7 @@ import torch
 from ..errors import FiceError
 from ..extraction.anatomy import BodyRegions, find_body_regions
 from ..extraction.background import generator_background, is_out_of_domain, replace_background
+from ..extraction.domain import unknown_images
 from ..extraction.extractors import encode_latent, extract_pose, segment_classes, synthesize
 from ..extraction.prompts import encode
 from ..framing import Frame
@@ -98,7 +99,8 @@ def prepare(
     framed = _framed(photos, frames, models)
     classes = segment_classes(models.segmenter, framed, settings.max_batch)
     regions = regions_of(classes)
-    w_plus, shown, replaced = _encode(models, framed, regions, settings)
+    start = _encode(models, framed, regions, settings)
+    w_plus, shown, warnings = start.w_plus, start.shown, start.warnings
     parts = extract_pose(models.densepose, shown, settings.max_batch)
     body = find_body_regions(parts, regions)
     refined = None
@@ -113,6 +115,7 @@ def prepare(
             on_step=on_fit,
         )
         w_plus = refined.w_plus
+        warnings = [*warnings, *refined.warnings]
     keep = _keep_mask(regions, body, settings)
     if mask is not None:
         keep = 1 - (1 - keep) * _framed(mask, frames, models)
@@ -126,7 +129,7 @@ def prepare(
         framed=framed[photo],
         regions=Regions(*(region[photo] for region in regions)),
         classes={name: soft[photo] for name, soft in classes.items()},
-        replaced=replaced[photo].tolist(),
+        replaced=start.replaced[photo].tolist(),
         targets=Targets(
             images=shown[photo],
             w_plus=w_plus[photo],
@@ -139,26 +142,46 @@ def prepare(
         body=BodyRegions(*(region[photo] for region in body)),
         mask=mask,
         refinement=None if refined is None else refined.trace.select(photo),
-        warnings=() if refined is None else refined.warnings,
+        warnings=tuple(warnings),
     )
+
+
+class _Start(NamedTuple):
+    """Starting codes of N photos, and what they show.
+
+    Attributes:
+        w_plus: (N, num_ws, w_dim).
+        shown: the photos, some with another background, at the generator's resolution.
+        replaced: which of them, bool (N,).
+        warnings: one line for every photo that the models do not know.
+    """
+
+    w_plus: torch.Tensor
+    shown: torch.Tensor
+    replaced: torch.Tensor
+    warnings: list[str]
 
 
 def _encode(
     models: Models, framed: torch.Tensor, regions: Regions, settings: EditSettings
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Starting codes of N photos, the images they show, and whether the background is replaced, (N,)."""
-    encoder = models.load_encoder()  # it may be read from its file: once for both passes
-    w_plus = encode_latent(models.generator, encoder, framed, settings.max_batch)
-    if settings.backdrop == "keep" or not settings.keeps_outside:
-        return w_plus, framed, torch.zeros(len(framed), dtype=torch.bool, device=framed.device)
-    generated = synthesize(models.generator, w_plus, True, settings.max_batch)
-    replaced = is_out_of_domain(framed, generated, regions)
-    if not replaced.any():
-        return w_plus, framed, replaced.flatten()
-    colour = generator_background(models.generator, models.segmenter)
-    shown = torch.where(replaced, replace_background(framed, regions, colour), framed)
-    w_plus = encode_latent(models.generator, encoder, shown, settings.max_batch)
-    return w_plus, shown, replaced.flatten()
+) -> _Start:
+    encoder = models.load_encoder()  # it may be read from its file: once for all passes
+
+    def encoded(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        w_plus = encode_latent(models.generator, encoder, images, settings.max_batch)
+        return w_plus, synthesize(models.generator, w_plus, True, settings.max_batch)
+
+    shown, (w_plus, generated) = framed, encoded(framed)
+    replaced = torch.zeros(len(framed), 1, 1, 1, dtype=torch.bool, device=framed.device)
+    if settings.backdrop != "keep" and settings.keeps_outside:
+        replaced = is_out_of_domain(framed, generated, regions)
+        if replaced.any():
+            colour = generator_background(models.generator, models.segmenter)
+            shown = torch.where(replaced, replace_background(framed, regions, colour), framed)
+            w_plus, generated = encoded(shown)
+    networks = models.generator, encoder, models.segmenter
+    warnings = unknown_images(*networks, shown, generated, regions)
+    return _Start(w_plus, shown, replaced.flatten(), warnings)
 
 
 def _framed(images: torch.Tensor, frames: Sequence[Frame], models: Models) -> torch.Tensor:

@@ -46,7 +46,7 @@ JOINTS, JOINTS_BATCH = 0.3, 128
 JOINTS_STEPS = 4000  # of the teacher alone, before it sees an image
 #: sizes of the images, and the share of the steps and the batch of each; people's outlines are learnt at the
 #: first size, where an image costs a fifth of one at the last
-GROWTH = ((32, 0.46, 16), (64, 0.20, 16), (128, 0.20, 12), (256, 0.14, 8))
+GROWTH = ((32, 0.40, 16), (64, 0.24, 16), (128, 0.22, 12), (256, 0.14, 8))
 
 
 def spread_over_layers(coarse: Tensor, fine: Tensor, num_ws: int) -> Tensor:
