@@ -22,7 +22,7 @@ from fice_core.people.sampling import person_from_code
 from fice_core.training import adversarial, clip, encoder, perception, train_demo
 from fice_core.training import generator as generator_stage
 from fice_core.training.clip import attack, augment, contrastive_loss, numbered, recolour, truth
-from fice_core.training.dataset import OUTFITS, People, compose_all, outfits, recoloured
+from fice_core.training.dataset import OUTFITS, People, compose_all, outfits, recoloured, settled
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
 from fice_core.training.generator import (
@@ -161,7 +161,7 @@ def test_a_diverging_run_is_an_error(tmp_path: Path) -> None:
 def test_people_are_composed_in_their_own_clothes_first(people: People, renders: Path) -> None:
     assert len(people) == 4 * OUTFITS
     record = Pool(renders)[2]
-    person = person_from_code(record.code.astype(float))
+    person = settled(person_from_code(record.code.astype(float)))
     own = compose(record, person.top_texture, person.bottom_texture)
     shown = people.batch(torch.tensor([2 * OUTFITS])).images[0].permute(1, 2, 0).numpy()
     # apart from the camera's grain
@@ -189,6 +189,20 @@ def test_other_outfits_change_textures_and_nothing_else(people: People) -> None:
     bare = first.body[:, 0] + first.head[:, 0] == 0
     assert (first.images[0] - first.images[1]).abs()[:, bare[0]].max() < 0.03
     assert (first.images[0] - first.images[1]).abs().max() > 0.1
+
+
+def test_settled_patterns_have_one_size_and_place_and_nothing_else_changes() -> None:
+    people = [
+        person_from_code(code) for code in np.random.default_rng(5).standard_normal((2, CODE_DIM))
+    ]
+    first, second = (numbers(settled(person)) for person in people)
+    assert people[0].top_texture.scale != people[1].top_texture.scale
+    for field in ("scale", "phase"):
+        one, other = (getattr(settled(person).top_texture, field) for person in people)
+        assert np.array_equal(one, other)
+    assert settled(people[0]).top is people[0].top and settled(people[0]).body is people[0].body
+    assert np.array_equal(settled(people[0]).top_texture.colour, people[0].top_texture.colour)
+    assert np.abs(first - second).max() > 0.1  # the people differ as before
 
 
 def test_a_batch_names_the_same_person_in_other_clothes(people: People) -> None:
