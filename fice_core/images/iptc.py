@@ -34,7 +34,7 @@ def read(image: Image.Image) -> bytes | None:
         ]
         found = _resource(b"".join(parts))
     elif image.format == "TIFF":
-        found = _of_tag(getattr(image, "tag_v2", {}))
+        found = _of_tag(getattr(image, "tag_v2", None))
     elif image.format == "PNG" and PNG_TEXT in (texts := getattr(image, "text", {})):
         digits = re.sub(r"\s", "", texts[PNG_TEXT].split("\n", 3)[3])
         found = _resource(bytes.fromhex(digits).removeprefix(_PHOTOSHOP))
@@ -62,7 +62,9 @@ def png_text(data: bytes) -> str:
 def _as_resource(data: bytes) -> bytes:
     name = b"\0\0"  # empty, padded to an even size
     padding = b"\0" * (len(data) % 2)
-    return _RESOURCE + struct.pack(">H", _KIND) + name + struct.pack(">I", len(data)) + data + padding
+    return (
+        _RESOURCE + struct.pack(">H", _KIND) + name + struct.pack(">I", len(data)) + data + padding
+    )
 
 
 def _resource(block: bytes) -> bytes | None:
@@ -88,16 +90,10 @@ def _resources(block: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _of_tag(tags: Any) -> bytes | None:
-    """The data of the tag, whose type is bytes, or wrongly that of whole numbers of 32 bits."""
-    value = tags.get(TAG)
-    if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], bytes):
-        value = value[0]
-    elif isinstance(value, int):
-        value = (value,)
-    if isinstance(value, tuple):
-        orders = ("<", ">") if getattr(tags, "_endian", "<") == "<" else (">", "<")
-        packed = [struct.pack(f"{order}{len(value)}I", *value) for order in orders]
-        value = next((data for data in packed if data[0] == _MARKER), packed[0]).rstrip(b"\0")
-    if isinstance(value, str):
-        value = value.encode("latin-1")
-    return value or None
+    """The content of the tag. Pillow decodes only the first of several whole numbers, a type that old
+    programs use, some of which write their bytes in the wrong order."""
+    data: bytes = getattr(tags, "_tagdata", {}).get(TAG) or b""
+    if data and data[0] != _MARKER and len(data) % 4 == 0:
+        swapped = struct.pack(f">{len(data) // 4}I", *struct.unpack(f"<{len(data) // 4}I", data))
+        data = swapped if swapped[0] == _MARKER else data
+    return data.rstrip(b"\0") or None
