@@ -152,14 +152,22 @@ def _copies(module: nn.Module, state: Mapping[str, Stored], source: str) -> dict
     """Copies of the tensors that `module` needs, in its types.
 
     Raises:
-        FiceError: memory is too small.
+        FiceError: memory is too small, or an element is NaN or infinite.
     """
     copies = {}
     for key, like in module.state_dict().items():
         value = read_tensor(state.get(key, like), source).detach()
         try:
-            copies[key] = value.to(like.dtype, copy=True).contiguous()
+            copy = value.to(like.dtype, copy=True).contiguous()
+            # The sum alone takes no further memory, and is finite unless an element is not.
+            sound = bool(copy.sum().isfinite()) or bool(copy.isfinite().all())
         except (MemoryError, RuntimeError) as error:  # torch raises either one
             reason = printable(str(error).partition("\n")[0], 200)
             raise FiceError(f"{source} does not fit into memory: {reason}") from error
+        if not sound:
+            raise FiceError(
+                f"{source}: the tensor {key} has elements that are NaN or infinite, with which every "
+                "result would be NaN: the file is damaged, or was stored with too few bits"
+            )
+        copies[key] = copy
     return copies

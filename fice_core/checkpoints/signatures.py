@@ -96,6 +96,21 @@ OTHER_MARKS = (
     (("lora_down.weight",), "a LoRA", _DIFFUSION),
     (("encoder.block.0.layer.0.SelfAttention.q.weight",), "a T5 text encoder", _CLIP),
     (
+        ("vision_model.embeddings.patch_embedding.weight", "language_model."),
+        "a vision-language model (LLaVA, BLIP-2 and the like)",
+        _CLIP,
+    ),
+    (
+        ("vision_model.embeddings.patch_embedding.weight", "text_model."),
+        "a model with the image half of CLIP and another text tower (Chinese-CLIP, AltCLIP, BLIP)",
+        _CLIP,
+    ),
+    (
+        ("text_model.embeddings.token_embedding.weight", "vision_model."),
+        "a model with the text half of CLIP and another image tower (GroupViT)",
+        _CLIP,
+    ),
+    (
         ("text_model.embeddings.token_embedding.weight",),
         "the text half of a CLIP model (clip_l, clip_g and the like); its image half is missing",
         _CLIP,
@@ -161,6 +176,16 @@ OTHER_MARKS = (
     (("bb.patch_embed.proj.weight",), "a BiRefNet (RMBG 2)", _SEGMENTER),
     (("squeeze_module.0.conv_in.weight",), "a BiRefNet (RMBG 2)", _SEGMENTER),
     (("backbone.conv1.weight", "classifier.0.weight"), "an FCN segmenter", _SEGMENTER),
+    (
+        ("backbone.0.0.weight", "classifier.4.weight"),
+        "a DeepLabV3 segmenter with a MobileNet",
+        _SEGMENTER,
+    ),
+    (
+        ("backbone.body.conv1.weight", "roi_heads.box_predictor.cls_score.weight"),
+        "a detector of torchvision (Mask R-CNN, Keypoint R-CNN and the like)",
+        _DENSEPOSE,
+    ),
     (
         ("conv1.weight", "layer1.0.conv1.weight", "fc.weight"),
         "an ImageNet ResNet classifier",
