@@ -282,7 +282,9 @@ def _assumed(config: dict[str, Any], siglip: bool) -> ClipSettings:
     quick = config["vision_cfg"]["width"] < 1280
     config["quick_gelu"] = quick
     name = "QuickGELU" if quick else "GELU"
-    return ClipSettings(config, "the shapes", [f"the activation {name}", "OpenAI's mean and std"])
+    return ClipSettings(
+        config, "the shapes", [f"the activation {name}", "the heads", "OpenAI's mean and std"]
+    )
 
 
 def _misfit(stored: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
