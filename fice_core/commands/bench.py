@@ -6,7 +6,7 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say, warn
-from .names import FILE_NAME
+from .names import FILE_NAME, MOST, PROCESSORS
 from .options import device_option, model_inputs, overwrite_option
 from .outputs import replaced
 
@@ -19,9 +19,11 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
         numbers = [int(part) for part in value.split(",")]
     except ValueError:
         numbers = [0]
-    if min(numbers) < 1:
+    if min(numbers) < 1 or max(numbers) > MOST:
         raise click.BadParameter(
-            f"{value!r} is not a list of whole numbers >= 1, as in 1,2,4", context, option
+            f"{value!r} is not a list of whole numbers from 1 to {MOST}, as in 1,2,4",
+            context,
+            option,
         )
     return numbers
 
@@ -54,15 +56,13 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 )
 @click.option(
     "--repeat",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST),
     default=5,
     show_default=True,
     help="Number of measurements; their medians are reported.",
 )
 @device_option
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's choice]"
-)
+@click.option("--threads", type=PROCESSORS, help="CPU threads.  [default: torch's choice]")
 @click.option(
     "--compile",
     "compiled",

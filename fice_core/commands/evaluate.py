@@ -9,7 +9,7 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say, warn
-from .names import FILE_NAME
+from .names import COUNT, FILE_NAME
 from .options import (
     device_option,
     model_inputs,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @click.option(
-    "--count", type=int, default=64, show_default=True, help="Pairs of person and prompt."
+    "--count", type=COUNT, default=64, show_default=True, help="Pairs of person and prompt."
 )
 @click.option(
     "--variant",
@@ -42,7 +42,13 @@ if TYPE_CHECKING:
 )
 @models_option
 @steps_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of pairs.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the choice of pairs.",
+)
 @device_option
 @click.option("--report", type=FILE_NAME, metavar="FILE.json", help="Write every figure here.")
 @click.option("--bare", is_flag=True, help="Only edits from long sleeves to short ones or none.")
@@ -50,7 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--people",
     "extra",
-    type=int,
+    type=COUNT,
     default=0,
     show_default=True,
     help="Render so many people beside the gallery's, none of them in a training set. Needs the extra "

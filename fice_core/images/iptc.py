@@ -37,7 +37,10 @@ def read(image: Image.Image) -> bytes | None:
         found = _of_tag(getattr(image, "tag_v2", None))
     elif image.format == "PNG" and PNG_TEXT in (texts := getattr(image, "text", {})):
         digits = re.sub(r"\s", "", texts[PNG_TEXT].split("\n", 3)[3])
-        found = _resource(bytes.fromhex(digits).removeprefix(_PHOTOSHOP))
+        data = bytes.fromhex(digits).removeprefix(_PHOTOSHOP)
+        found = data if data[:1] == bytes([_MARKER]) else _resource(data)
+        if found is None:
+            raise ValueError("there is none")
     return found or None
 
 
@@ -73,14 +76,14 @@ def _resource(block: bytes) -> bytes | None:
 
 
 def _resources(block: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and content of each resource, as far as they are whole."""
+    """Number and content of each resource; ValueError if one is cut."""
     place = 0
     while block[place : place + 4] == _RESOURCE and place + 12 <= len(block):
         (kind,) = struct.unpack_from(">H", block, place + 4)
         name = 1 + block[place + 6]
         place += 6 + name + name % 2
         if place + 4 > len(block):
-            return
+            raise ValueError("a resource is cut")
         (size,) = struct.unpack_from(">I", block, place)
         place += 4
         if place + size > len(block):

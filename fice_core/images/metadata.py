@@ -33,6 +33,7 @@ _MAX_SEGMENT = 65_533  # bytes of EXIF data, XMP or a comment in a JPEG file
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _LONG_XMP_SEGMENT = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP_TEXT, _EXIF_TEXT, _COMMENT = "XML:com.adobe.xmp", "Raw profile type exif", "Comment"
+_APP1_TEXT = "Raw profile type APP1"
 _XMP_TURNED = {
     b"exif:PixelXDimension": b"exif:PixelYDimension",
     b"tiff:ImageWidth": b"tiff:ImageLength",
@@ -134,9 +135,11 @@ def read_metadata(
     press = None
     try:
         press = iptc.read(image)
-        texts.pop(iptc.PNG_TEXT, None)
     except Exception:  # the rest may be sound
         lost.append("damaged IPTC data")
+    texts.pop(iptc.PNG_TEXT, None)
+    if texts.pop(_APP1_TEXT, None):
+        lost.append(f"text {_APP1_TEXT!r}, EXIF data or XMP of the image as it was stored,")
     if isinstance(xmp, str):
         xmp = xmp.encode()
     elif isinstance(xmp, tuple):

@@ -107,12 +107,43 @@ def test_damaged_data_are_told_and_the_rest_is_kept(tmp_path: Path) -> None:
     assert notes == [f"{tmp_path / 'a.jpg'}: its damaged IPTC data is left out"]
     assert found.exif is not None
     assert found.metadata.dpi == (300, 300)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b"8BIM\x04\x04\0\0" + struct.pack(">I", 1 << 30) + b"cut",
+        b"8BIM\x04\x04\xff\0\0\0\x05a name",
+    ],
+)
+def test_cut_resources_are_told(tmp_path: Path, extra: bytes) -> None:
+    _, notes = photo(tmp_path / "a.jpg", extra=segment(extra))
+    assert notes == [f"{tmp_path / 'a.jpg'}: its damaged IPTC data is left out"]
+
+
+@pytest.mark.parametrize("text", ["no\nsuch\nthing\nxyz", "x", "\niptc\n 3\n000000\n"])
+def test_damaged_texts_are_told(tmp_path: Path, text: str) -> None:
     texts = PngImagePlugin.PngInfo()
-    texts.add_text(iptc.PNG_TEXT, "no\nsuch\nthing\nxyz")
+    texts.add_text(iptc.PNG_TEXT, text)
     texts.add_text("Title", "hello")
     found, notes = photo(tmp_path / "a.png", pnginfo=texts)
     assert [line for line in notes if "damaged IPTC" in line]
-    assert found.metadata.texts["Title"] == "hello"
+    assert found.metadata.texts == {"Title": "hello"}
+
+
+def test_a_text_of_bare_records(tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text(iptc.PNG_TEXT, f"\niptc\n{len(CAPTION):8}\n{CAPTION.hex()}\n")
+    found, notes = photo(tmp_path / "a.png", pnginfo=texts)
+    assert (found.metadata.iptc, notes) == (CAPTION, [])
+
+
+def test_exif_data_in_a_text_is_of_the_image_as_it_was(tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Raw profile type APP1", "\nexif\n 4\n45786966\n")
+    found, notes = photo(tmp_path / "a.png", pnginfo=texts)
+    assert [line for line in notes if "APP1" in line]
+    assert found.metadata.texts == {}
 
 
 @pytest.mark.parametrize("suffix", ["webp", "bmp"])
