@@ -65,6 +65,11 @@ OTHER_MARKS = (
     ),
     (("stylegan_decoder.",), "a GFPGAN face restorer", _GENERATOR),
     (
+        ("style_mlp.1.weight", "style_conv1.modulated_conv.weight"),
+        "a StyleGAN2 generator in the layout of basicsr",
+        _GENERATOR,
+    ),
+    (
         ("ft_layers.0.self_attn.in_proj_weight",),
         "a CodeFormer face restorer",
         "restorers of faces are not used here",
@@ -95,6 +100,12 @@ OTHER_MARKS = (
     (("ip_adapter.",), "an IP-Adapter", _DIFFUSION),
     (("lora_down.weight",), "a LoRA", _DIFFUSION),
     (("encoder.block.0.layer.0.SelfAttention.q.weight",), "a T5 text encoder", _CLIP),
+    # Before the halves of CLIP: it has a text tower of CLIP's.
+    (
+        ("vision_encoder.backbone.embeddings.patch_embeddings.projection.weight",),
+        "a Segment Anything 3 model in transformers' layout",
+        SAM_ADVICE,
+    ),
     (
         ("vision_model.embeddings.patch_embedding.weight", "language_model."),
         "a vision-language model (LLaVA, BLIP-2 and the like)",
@@ -148,13 +159,18 @@ OTHER_MARKS = (
     ),
     (("detector.backbone.vision_backbone.",), "a Segment Anything 3 model", SAM_ADVICE),
     (
-        ("vision_encoder.backbone.embeddings.patch_embeddings.projection.weight",),
-        "a Segment Anything 3 model in transformers' layout",
+        ("mask_decoder.hq_token.weight", "vision_encoder."),
+        "a SAM-HQ model in transformers' layout",
         SAM_ADVICE,
     ),
     (
         ("vision_encoder.patch_embed.projection.weight", "mask_decoder.iou_token.weight"),
         "a Segment Anything model in transformers' layout",
+        SAM_ADVICE,
+    ),
+    (
+        ("mask_decoder.iou_token.weight", "vision_encoder.backbone.timm_model."),
+        "an EdgeTAM model in transformers' layout",
         SAM_ADVICE,
     ),
     (("image_encoder.patch_embed.seq.0.c.weight",), "a MobileSAM model", SAM_ADVICE),

@@ -223,6 +223,47 @@ def test_onnx(tmp_path, name, content):
         checkpoints.describe(tmp_path / name)
 
 
+def keys_of(library: str, name: str) -> list[str]:
+    """Names of the tensors of a model of transformers, or of torchvision's segmentation or detection."""
+    module = pytest.importorskip(library)
+    with torch.device("meta"):
+        if library == "transformers":
+            config = getattr(module, name.replace("Model", "Config"))
+            network = getattr(module, name)(config())
+        else:
+            network = getattr(module, name)(weights=None, weights_backbone=None)
+    return list(network.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "kind", "what"),
+    [
+        ("transformers", "SamModel", "sam", "a Segment Anything model in transformers' layout"),
+        ("transformers", "SamHQModel", "sam", "a SAM-HQ model in transformers' layout"),
+        ("transformers", "Sam2Model", "sam", "a Segment Anything 2 model in transformers' layout"),
+        ("transformers", "Sam3Model", "sam", "a Segment Anything 3 model in transformers' layout"),
+        ("transformers", "EdgeTamModel", "sam", "an EdgeTAM model in transformers' layout"),
+        ("torchvision.models.segmentation", "fcn_resnet50", "segmenter", "an FCN segmenter"),
+        (
+            "torchvision.models.segmentation",
+            "deeplabv3_mobilenet_v3_large",
+            "segmenter",
+            "a DeepLabV3 segmenter with a MobileNet",
+        ),
+        (
+            "torchvision.models.detection",
+            "keypointrcnn_resnet50_fpn",
+            "densepose",
+            "a detector of torchvision",
+        ),
+    ],
+)
+def test_models_of_the_libraries_themselves(tmp_path, library, name, kind, what):
+    state = {key: torch.zeros(1) for key in keys_of(library, name)}
+    torch.save(state, tmp_path / "x.pt")
+    assert f"x.pt is {what}" in refusal(tmp_path / "x.pt", kind)
+
+
 # Tensors that a network does not use
 
 
