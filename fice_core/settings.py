@@ -22,6 +22,9 @@ Backdrop = Literal["auto", "keep"]
 Execution = Literal["auto", "eager", "compile", "graph"]
 Preset = Literal["draft", "default", "paper"]
 _Group = TypeVar("_Group", bound="_Checked")
+_MOST = (
+    10**6
+)  # of anything counted; more is a slip of the finger, for which memory would not suffice
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class _Checked:
         for name in names:
             value = getattr(self, name)
             _require(_is_count(value, least), name, value, f"a whole number >= {least}")
+            _require(value <= _MOST, name, value, f"at most {_MOST}")
 
     def _numbers(self, low: float, high: float, expected: str, *names: str) -> None:
         """The fields are numbers in [low, high)."""
