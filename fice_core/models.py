@@ -15,7 +15,7 @@ from .errors import FiceError
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.e4e import Encoder
-from .networks.segmenter import Segmenter
+from .networks.regions import PersonSegmenter
 from .networks.stylegan2 import Generator
 
 DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
@@ -63,7 +63,7 @@ class Models:
     generator: Generator
     load_encoder: Callable[[], Encoder]
     densepose: DensePose
-    segmenter: Segmenter
+    segmenter: PersonSegmenter
     clip: Clip
 
     @property

@@ -17,7 +17,7 @@ ResultChoice = Literal["best", "last"]
 Coordinates = Literal["w", "whitened"]
 StitchMode = Literal["mask", "pyramid", "gradient", "head", "none"]
 Framing = Literal["auto", "person", "whole"]
-Garment = Literal["upper", "lower", "outfit"]
+Garment = Literal["upper", "lower", "outfit", "dress"]
 Backdrop = Literal["auto", "keep"]
 Execution = Literal["auto", "eager", "compile", "graph"]
 Preset = Literal["draft", "default", "paper"]
@@ -308,7 +308,8 @@ class MaskSettings(_Checked):
     """Settings of where an edit may change the photo.
 
     Attributes:
-        garment: what is edited: the "upper" garment, the "lower" one, or the whole "outfit".
+        garment: what is edited: the "upper" garment, the "lower" one, the whole "outfit", or what becomes
+            a "dress". A segmenter that names clothes tells exactly where they are.
         mask_dilation: how far the edit may reach beyond the garment, as a fraction of the height, [0, 0.5].
         mask_feather: width of the soft border around that, as a fraction of the height, [0, 0.5].
         change_threshold: mean absolute difference of RGB, [0, 1], from which an arm counts as changed by

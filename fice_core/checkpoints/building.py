@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError, printable
+from ..networks.segformer import SegFormer
 from ..ops.autograd import without_grad
-from .native import network_class, weights
+from .native import expected_tensors, network_class, weights
 from .reading.records import Stored, read_tensor
 
 _RANDOM_FILLS = frozenset(  # `erfinv_` is the slow part of truncated normal numbers
@@ -95,8 +96,11 @@ def build(
             raise FiceError(
                 f"{source}: its settings do not describe a valid {kind} ({reason})"
             ) from error
-        module = weights(network)
-        module.load_state_dict(_matched(module, state, kind, source), assign=True)
+        tensors = _matched(expected_tensors(network), state, kind, source)
+        if isinstance(network, SegFormer):
+            network.load_published(tensors)
+        else:
+            weights(network).load_state_dict(tensors, assign=True)
         try:
             network = network.to(device)
         except Exception as error:  # torch, or the package of the device, may raise anything
@@ -106,14 +110,13 @@ def build(
 
 
 def _matched(
-    module: nn.Module, state: Mapping[str, Stored], kind: str, source: str
+    needed: Mapping[str, Tensor], state: Mapping[str, Stored], kind: str, source: str
 ) -> dict[str, Tensor]:
-    """Copies of the tensors that `module` needs, in its types.
+    """Copies of the tensors that a network needs, in the types of `needed`.
 
     Raises:
         FiceError: a tensor is missing or has the wrong shape, or memory is too small.
     """
-    needed = module.state_dict()
     missing = [key for key in needed if key not in state and not key.endswith("_tracked")]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

@@ -18,7 +18,7 @@ from ..inversion.trace import Trace
 from ..masks.garment import allowed_mask
 from ..models import Models
 from ..networks.clip import Clip
-from ..networks.segmenter import Regions, regions_of
+from ..networks.regions import Regions, regions_of
 from ..ops.batching import broadcast_count
 from ..persons.selection import choose_frame
 from ..settings import EditSettings
@@ -100,7 +100,7 @@ def prepare(
     regions = regions_of(classes)
     w_plus, shown, replaced = _encode(models, framed, regions, settings)
     parts = extract_pose(models.densepose, shown, settings.max_batch)
-    body = find_body_regions(parts, regions)
+    body = find_body_regions(parts, regions, classes)
     refined = None
     if settings.refine_steps:
         refined = refine_latent(
@@ -136,7 +136,7 @@ def prepare(
             keep_mask=keep[photo],
             direction=None if texts.direction is None else texts.direction[prompt],
         ),
-        body=BodyRegions(*(region[photo] for region in body)),
+        body=body.select(photo),
         mask=mask,
         refinement=None if refined is None else refined.trace.select(photo),
         warnings=() if refined is None else refined.warnings,

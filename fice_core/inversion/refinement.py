@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from ..latents import LatentStatistics
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator
 from ..settings import InversionSettings, LossWeights
 from .loop import invert
@@ -23,7 +23,7 @@ REFINE_WEIGHTS = LossWeights(
 
 def refine_latent(
     generator: Generator,
-    segmenter: Segmenter,
+    segmenter: PersonSegmenter,
     images: torch.Tensor,
     w_plus: torch.Tensor,
     steps: int,

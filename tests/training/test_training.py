@@ -22,7 +22,7 @@ from fice_core.people.sampling import person_from_code
 from fice_core.training import adversarial, clip, encoder, perception, train_demo
 from fice_core.training import generator as generator_stage
 from fice_core.training.clip import attack, augment, contrastive_loss, numbered, recolour, truth
-from fice_core.training.dataset import OUTFITS, People, compose_all, recoloured, outfits
+from fice_core.training.dataset import OUTFITS, People, compose_all, outfits, recoloured
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
 from fice_core.training.generator import (
@@ -172,7 +172,9 @@ def test_people_are_composed_in_their_own_clothes_first(people: People, renders:
 def test_other_outfits_change_textures_and_nothing_else(people: People) -> None:
     code, other = np.random.default_rng(3).standard_normal((2, CODE_DIM))
     result = recoloured(code, other)
-    assert np.linalg.norm(result) == pytest.approx(np.linalg.norm(code))  # a code is normalised as a whole
+    assert np.linalg.norm(result) == pytest.approx(
+        np.linalg.norm(code)
+    )  # a code is normalised as a whole
     changed = result != code
     where = slices()
     lower = where["lower"].start
