@@ -263,7 +263,12 @@ def test_every_third_party_import_is_required() -> None:
     }
     optional = {"tokenizers"}  # for some files, which then ask for it
     extras = PROJECT["project"]["optional-dependencies"]
-    lines = [*PROJECT["project"]["dependencies"], *extras["ray"], *extras["people"], *extras["parsers"]]
+    lines = [
+        *PROJECT["project"]["dependencies"],
+        *extras["ray"],
+        *extras["people"],
+        *extras["parsers"],
+    ]
     names = {re.split(r"[>=]", line)[0] for line in lines}
     for path in SOURCES:
         for level, module in imports(path):
