@@ -63,6 +63,18 @@ class Models:
         """The device of the networks."""
         return next(self.generator.parameters()).device
 
+    def encoder(self) -> Encoder:
+        """The encoder, for what cannot do without one.
+
+        Raises:
+            FiceError: there is none.
+        """
+        if self.load_encoder is None:
+            raise FiceError(
+                "these models have no encoder, which is needed here: put e4e.* into their folder"
+            )
+        return self.load_encoder()
+
 
 def load_models(
     source: str | os.PathLike[str] = "demo",

@@ -4,6 +4,7 @@ but open_clip where a CLIP is named by architecture and weights."""
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from .published import Published
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 1 << 22
+_ASIDE = ".download"  # folder of what is not whole yet
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -58,9 +60,10 @@ def fetch(
         )
     hub = _library()
     make_folder(place)
-    with _with_bars(hub.utils, bars):
+    with _quiet(hub.utils, bars):
         for name in model.files:
             tell(_fetched(hub, model, name, place))
+    shutil.rmtree(place / _ASIDE, ignore_errors=True)
     return place / model.weights
 
 
@@ -85,16 +88,22 @@ def _fetched(hub: Any, model: Published, name: str, place: Path) -> str:
     target = place / name.rpartition("/")[2]
     optional = name != model.files[0] and name != "config.json"
     try:
-        url = hub.hf_hub_url(model.repository, name)
-        told = hub.get_hf_file_metadata(url)
+        address = (
+            os.environ.get("HF_ENDPOINT") or None
+        )  # the library reads it once, when it is imported
+        url = hub.hf_hub_url(model.repository, name, endpoint=address)
+        told = hub.get_hf_file_metadata(url, endpoint=address)
         expected = told.etag if told.etag and _SHA256.fullmatch(told.etag) else None
         if target.is_file() and _agrees(target, told.size, expected):
             return f"{target}: is there"
         # The library keeps the folders of the repository, and a part of a cut download, in a folder of ours.
-        aside = place / ".download"
         path = Path(
             hub.hf_hub_download(
-                model.repository, name, local_dir=aside, revision=told.commit_hash or None
+                model.repository,
+                name,
+                local_dir=place / _ASIDE,
+                revision=told.commit_hash or None,
+                endpoint=address,
             )
         )
     except Exception as error:  # of the library, of its HTTP client, or of the file system
@@ -143,6 +152,7 @@ def _said(error: Exception, model: Published, name: str) -> str:
 def _library() -> Any:
     try:
         import huggingface_hub
+        import huggingface_hub.utils
     except ImportError as error:
         raise FiceError(
             "downloads need the package huggingface_hub: pip install huggingface_hub"
@@ -151,13 +161,18 @@ def _library() -> Any:
 
 
 @contextmanager
-def _with_bars(tools: Any, shown: bool) -> Iterator[None]:
-    """A block with or without the library's progress bars."""
-    hide = not shown and not tools.are_progress_bars_disabled()
+def _quiet(tools: Any, bars: bool) -> Iterator[None]:
+    """A block in which the library logs errors alone, and shows progress bars only if `bars`."""
+    verbosity, hide = (
+        tools.logging.get_verbosity(),
+        not bars and not tools.are_progress_bars_disabled(),
+    )
+    tools.logging.set_verbosity_error()
     if hide:
         tools.disable_progress_bars()
     try:
         yield
     finally:
+        tools.logging.set_verbosity(verbosity)
         if hide:
             tools.enable_progress_bars()

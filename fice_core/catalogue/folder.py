@@ -31,8 +31,8 @@ def networks_in(folder: Path, skipped: str | None = None) -> dict[str, Path]:
     if len(found) < len(wanted):
         others: dict[str, list[Path]] = {}
         for path in weights_below(folder):
-            if path not in found.values() and (kind := kind_of(path)) is not None:
-                others.setdefault(kind, []).append(path)
+            if path not in found.values() and (name := kind_of(path)) is not None:
+                others.setdefault(name, []).append(path)
         for kind in wanted:
             if kind.name not in found and (paths := others.get(kind.name)):
                 found[kind.name] = _only(paths, kind, folder)

@@ -120,7 +120,9 @@ def finish_edits(
             w_plus=result.w_plus.to(home),
             edit_mask=masks,
             frames=tuple(preparation.frames),
-            trace=replace(result.trace, refinement=preparation.refinement),
+            trace=replace(
+                result.trace, search=preparation.search, refinement=preparation.refinement
+            ),
             warnings=(*warnings, *result.warnings, *_unchanged(masks)),
             steps=result.trace.steps,
             stopped=result.stopped,
