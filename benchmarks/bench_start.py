@@ -28,9 +28,7 @@ def main() -> None:
     options = parser.parse_args()
     models = load_models("demo")
     generator, segmenter, encoder = models.generator, models.segmenter, models.encoder()
-    figures = render(
-        sample_attributes(options.count, torch.Generator().manual_seed(options.seed))
-    )
+    figures = render(sample_attributes(options.count, torch.Generator().manual_seed(options.seed)))
     photos = figures.images
 
     def encoded(steps: int = 0) -> torch.Tensor:
