@@ -183,6 +183,15 @@ def test_offline_variables(monkeypatch):
         assert is_offline() == expected
 
 
+def test_the_page_lists_every_entry_as_the_command_does():
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    for each in PUBLISHED:
+        row = next(line for line in page.splitlines() if f"| `{each.name}` |" in line)
+        size = "" if each.megabytes is None else f"{each.megabytes} MB"
+        for text in (f"| {each.kind} |", each.what, each.page, each.form, size, each.licence):
+            assert text in row, each.name
+
+
 def test_entries_are_complete():
     """Every entry has an address and a licence, and one that can be fetched its weights first."""
     assert len(BY_NAME) == len(PUBLISHED)
