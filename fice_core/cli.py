@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .commands import batch, bench, convert, demo, edit, evaluate, inspect, train
+from .commands import batch, bench, convert, demo, edit, evaluate, inspect, models, train
 from .commands.console import complain, safe_streams, say, warn
 from .errors import FiceError, FiceWarning
 
@@ -90,5 +90,5 @@ def main(context: click.Context) -> None:
         say(context.get_help())
 
 
-for _command in (demo, edit, batch, inspect, convert, evaluate, bench, train):
+for _command in (demo, edit, batch, models, inspect, convert, evaluate, bench, train):
     main.add_command(_command.command)

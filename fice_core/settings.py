@@ -17,7 +17,7 @@ ResultChoice = Literal["best", "last"]
 Coordinates = Literal["w", "whitened"]
 StitchMode = Literal["mask", "pyramid", "gradient", "head", "none"]
 Framing = Literal["auto", "person", "whole"]
-Garment = Literal["upper", "lower", "outfit"]
+Garment = Literal["upper", "lower", "outfit", "dress"]
 Backdrop = Literal["auto", "keep"]
 Execution = Literal["auto", "eager", "compile", "graph"]
 Preset = Literal["draft", "default", "paper"]
@@ -180,6 +180,8 @@ class StartSettings(_Checked):
     """Settings of what happens between the encoder's code and the first step.
 
     Attributes:
+        search_steps: without an encoder, steps that search the code of each photo, see
+            `inversion/code_search.py`, >= 2. Unused with an encoder.
         start_noise: standard deviation of the noise added to the encoder's code, in standard deviations
             of W. Different seeds then give different edits; 0 adds none.
         start_candidates: random codes whose clothes are tried before the first step, see
@@ -193,8 +195,10 @@ class StartSettings(_Checked):
     start_candidates: int = 256
     refine_steps: int = 0
     tune_steps: int = 0
+    search_steps: int = 120
 
     def _check(self) -> None:
+        self._counts(2, "search_steps")
         self._counts(0, "start_candidates", "refine_steps", "tune_steps")
         self._numbers(0, math.inf, "a number >= 0", "start_noise")
 
@@ -312,7 +316,8 @@ class MaskSettings(_Checked):
     """Settings of where an edit may change the photo.
 
     Attributes:
-        garment: what is edited: the "upper" garment, the "lower" one, or the whole "outfit".
+        garment: what is edited: the "upper" garment, the "lower" one, the whole "outfit", or what becomes
+            a "dress". A segmenter that names clothes tells exactly where they are.
         mask_dilation: how far the edit may reach beyond the garment, as a fraction of the height, [0, 0.5].
         mask_feather: width of the soft border around that, as a fraction of the height, [0, 0.5].
         change_threshold: mean absolute difference of RGB, [0, 1], from which an arm counts as changed by
@@ -405,7 +410,7 @@ class EditSettings(InversionSettings, FramingSettings, MaskSettings, StitchSetti
     @classmethod
     def draft(cls) -> EditSettings:
         """A first look in fewer steps. Its quality: docs/performance.md."""
-        return cls(steps=40, beta1=0.7, beta2=0.9)
+        return cls(steps=40, beta1=0.7, beta2=0.9, search_steps=60)
 
     @classmethod
     def preset(cls, name: Preset) -> EditSettings:

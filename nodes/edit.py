@@ -34,6 +34,11 @@ from .tensors import from_image, from_mask, require_some, to_image, to_mask
 
 _AS_PRESET = "as the preset"
 _PRESETS: tuple[Preset, ...] = ("default", "paper", "draft")
+_ENCODER = (
+    "Your own encoder, trained for your generator. If it is not connected, the demonstration generator has "
+    "its own; with your generator, the code of the photo is searched, which takes longer."
+)
+_SEARCHED = 3  # images on the graph for each photo whose code is searched
 _NETWORKS = {
     "generator": GeneratorSocket,
     "encoder": EncoderSocket,
@@ -91,7 +96,10 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     socket.Input(
                         name,
                         optional=True,
-                        tooltip=f"Your own {name}. If it is not connected, the demonstration model is used.",
+                        tooltip=_ENCODER
+                        if name == "encoder"
+                        else f"Your own {name}. If it is not "
+                        "connected, the demonstration model is used.",
                     )
                     for name, socket in _NETWORKS.items()
                 ),
@@ -181,7 +189,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         widgets = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
         chosen = _chosen(preset, settings, weights, steps=steps, seed=seed, **widgets)
         within = None if mask is None else _within(mask, photos)
-        loaded = {kind: networks.get(kind) or models.demo(kind) for kind in _NETWORKS}
+        loaded = _loaded(networks)
         recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
         early = [*models.mixed(loaded), *([] if within is None else mask_remarks(within))]
         tell(cls.hidden.unique_id, early)
@@ -190,7 +198,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             early.append(line)
             tell(cls.hidden.unique_id, early, logged=early[:-1])
 
-        edits = max(len(photos), len(lines))
+        edits = max(len(photos), len(lines), 0 if "encoder" in loaded else _SEARCHED * len(photos))
         with on_device(*loaded.values(), pixels=pixels_at_once(loaded["generator"], chosen, edits)):
             result = edit(
                 _models(**{kind: each.network for kind, each in loaded.items()}),
@@ -216,8 +224,15 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         )
 
 
-def _models(encoder: Encoder, **others: Any) -> Models:
-    return Models(load_encoder=lambda: encoder, **others)
+def _loaded(networks: dict[str, Loaded[Any]]) -> dict[str, Loaded[Any]]:
+    """All networks, those that are not connected from the demonstration; no encoder for another generator."""
+    kinds = [kind for kind in _NETWORKS if kind != "encoder" or not networks.get("generator")]
+    own = {kind: network for kind, network in networks.items() if network is not None}
+    return {kind: models.demo(kind) for kind in kinds if kind not in own} | own
+
+
+def _models(encoder: Encoder | None = None, **others: Any) -> Models:
+    return Models(load_encoder=None if encoder is None else lambda: encoder, **others)
 
 
 def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:

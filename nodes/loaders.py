@@ -128,8 +128,8 @@ class LoadDensePose(_Loader):
 
 class LoadSegmenter(_Loader):
     KIND, SOCKET, TITLE = "segmenter", SegmenterSocket, "Segmenter"
-    WHAT = "the segmenter, which finds background, body and head"
-    ALIASES = ("segmentation", "deeplab", "human parsing")
+    WHAT = "the segmenter, which finds background, body and head, and clothes if it names them"
+    ALIASES = ("segmentation", "deeplab", "segformer", "clothes parser", "human parsing")
 
 
 class LoadSAM(_Loader):

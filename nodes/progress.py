@@ -21,6 +21,13 @@ log = logging.getLogger(__name__)
 
 _REDRAW_SECONDS = 0.5  # between previews: ComfyUI enlarges and compresses each of them
 _PREVIEW_IMAGES = 4
+# What precedes the number of the step.
+_PHASES: dict[Phase, str] = {
+    "search": "searching the photo's code: ",
+    "refine": "fitting the code: ",
+    "tune": "fitting the generator: ",
+    "edit": "",
+}
 
 
 def check_cancelled() -> None:
@@ -73,7 +80,7 @@ class Progress:
             # ComfyUI enlarges the preview until its longer side has this many pixels.
             preview = ("JPEG", _side_by_side(row), max(512, 256 * len(row)))
             terms = "  ".join(f"{name} {value:.4f}" for name, value in step.losses.items())
-            show(self._node_id, f"step {done} of {step.steps}\n{terms}")
+            show(self._node_id, f"{_PHASES[step.phase]}step {done} of {step.steps}\n{terms}")
             self._drawn = time.monotonic()
         self._bar.update_absolute(done, step.steps, preview)
 

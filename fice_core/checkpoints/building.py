@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError, printable
+from ..networks.segformer import SegFormer
 from ..ops.autograd import without_grad
-from .native import network_class, weights
+from .native import expected_tensors, network_class, weights
 from .reading.records import Stored, read_tensor
 
 _RANDOM_FILLS = frozenset(  # `erfinv_` is the slow part of truncated normal numbers
@@ -77,8 +78,11 @@ def build(
     # Not inference tensors, even if the caller is in inference mode: gradients flow through them later.
     with without_grad():
         network = blank(kind, config, state, source)
-        module = weights(network)
-        module.load_state_dict(_copies(module, state, source), assign=True)
+        tensors = _copies(expected_tensors(network), state, source)
+        if isinstance(network, SegFormer):
+            network.load_published(tensors)
+        else:
+            weights(network).load_state_dict(tensors, assign=True)
         try:
             network = network.to(device)
         except Exception as error:  # torch, or the package of the device, may raise anything
@@ -117,17 +121,18 @@ def blank(
         raise FiceError(
             f"{source}: its settings do not describe a valid {kind} ({reason})"
         ) from error
-    _check_fit(weights(network), state, kind, source)
+    _check_fit(expected_tensors(network), state, kind, source)
     return network
 
 
-def _check_fit(module: nn.Module, state: Mapping[str, Stored], kind: str, source: str) -> None:
-    """Check that `module` finds all its tensors.
+def _check_fit(
+    needed: Mapping[str, Tensor], state: Mapping[str, Stored], kind: str, source: str
+) -> None:
+    """Check that a network finds the tensors that it needs.
 
     Raises:
         FiceError: a tensor is missing, has the wrong shape, or is quantised.
     """
-    needed = module.state_dict()
     missing = [key for key in needed if key not in state and not key.endswith("_tracked")]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -148,14 +153,16 @@ def _check_fit(module: nn.Module, state: Mapping[str, Stored], kind: str, source
             )
 
 
-def _copies(module: nn.Module, state: Mapping[str, Stored], source: str) -> dict[str, Tensor]:
-    """Copies of the tensors that `module` needs, in its types.
+def _copies(
+    needed: Mapping[str, Tensor], state: Mapping[str, Stored], source: str
+) -> dict[str, Tensor]:
+    """Copies of the tensors that a network needs, in the types of `needed`.
 
     Raises:
         FiceError: memory is too small, or an element is NaN or infinite.
     """
     copies = {}
-    for key, like in module.state_dict().items():
+    for key, like in needed.items():
         value = read_tensor(state.get(key, like), source).detach()
         try:
             copy = value.to(like.dtype, copy=True).contiguous()

@@ -27,7 +27,8 @@ class Description:
     """Description of a checkpoint.
 
     Attributes:
-        kind: "generator", "encoder", "densepose", "segmenter", "clip", "sam", "other" or "unknown".
+        kind: "generator", "encoder", "densepose", "segmenter", "segformer", "clip", "sam", "other" or
+            "unknown".
         summary: one sentence, "x.pt is an e4e encoder (14 styles, 512)".
         details: values to print, by name, in order. Texts are printable and short, lists too.
     """

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..errors import FiceError, printable
 from ..files import KIND_KEY
+from ..networks.regions import CLASSES
 from . import clip_detection
 from .found import Found, below, is_average, note_of_choice, shapes_only
-from .layouts import encoders, nvidia, rosinality
+from .layouts import encoders, nvidia, parsers, rosinality
 from .native import NETWORKS, parse_config
 from .reading.budget import MAX_TENSORS, Budget
 from .reading.reader import Contents
@@ -207,10 +208,44 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
         raise FiceError(
             f"{contents.name} looks like {EXPECTED[kind]}, but is incomplete: {reason}"
         ) from error
+    if kind == "segmenter":
+        problem = _name_classes(config, state, contents)
+    if kind == "segformer":
+        config, problem = _segformer(config, state, contents)
     if kind == "generator":
         config["conv_clamp"] = None if translated else nvidia.find_clamp(prefix, contents.tree)
     details = {"layout": "rosinality's"} if translated else {}
     return Found(kind, _sentence(kind, config), config, state, details, notes, problem)
+
+
+def _name_classes(config: dict[str, Any], state: Mapping[str, Stored], contents: Contents) -> str:
+    """Name the classes of a DeepLabV3 in its settings; returns why it cannot be used as it is, or ""."""
+    count = state["classifier.4.weight"].shape[0]
+    labels, source = parsers.label_map(contents.path, count)
+    if labels is not None and sorted(labels) == sorted(CLASSES):
+        config["class_order"] = labels
+    elif labels is not None:
+        try:
+            config["labels"] = parsers.channels_of(labels, count, source)
+        except FiceError as error:
+            return str(error)
+    elif count != len(CLASSES):
+        return (
+            f"the names of its {count} classes are missing: write them into {contents.path.stem}.json "
+            'beside it, {"labels": ["background", "hair", "face", "upper", ...]}'
+        )
+    return ""
+
+
+def _segformer(
+    architecture: dict[str, Any], state: Mapping[str, Stored], contents: Contents
+) -> tuple[dict[str, Any], str]:
+    """Settings of a SegFormer, and why it cannot be used as it is, or ""."""
+    count = state["decode_head.classifier.weight"].shape[0]
+    try:
+        return parsers.segformer_settings(contents.path, architecture, count), ""
+    except FiceError as error:
+        return {"architecture": architecture, "labels": [""] * count}, str(error)
 
 
 def _sentence(kind: str, config: Mapping[str, Any]) -> str:
@@ -238,7 +273,10 @@ _SENTENCES = {
     "encoder": lambda config: f"{config['num_styles']} styles, {config['style_dim']}",
     "densepose": lambda config: f"R{3 * sum(config['blocks']) + 2}-FPN, {config['head']} head",
     "segmenter": lambda config: (
-        f"ResNet-{3 * sum(config['blocks']) + 2}, {len(config.get('labels') or '123')} classes"
+        f"ResNet-{3 * sum(config['blocks']) + 2}, {len(config.get('labels') or CLASSES)} classes"
+    ),
+    "segformer": lambda config: (
+        f"{sum(config['architecture']['depths'])} blocks, {len(config['labels'])} classes"
     ),
     "clip": clip_detection.describe,
     "sam": _sam,

@@ -7,6 +7,7 @@ EXPECTED = {
     "encoder": "an e4e encoder",
     "densepose": "a DensePose network",
     "segmenter": "a DeepLabV3 segmenter",
+    "segformer": "a SegFormer",
     "clip": "a CLIP model",
     "sam": "a Segment Anything model",
 }
@@ -22,6 +23,14 @@ NETWORK_MARKS = (
     (
         "segmenter",
         ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),
+    ),
+    (
+        "segformer",
+        (
+            "segformer.encoder.patch_embeddings.0.proj.weight",
+            "decode_head.linear_fuse.weight",
+            "decode_head.classifier.weight",
+        ),
     ),
     ("generator", rosinality.MARKS),
     ("generator", ("synthesis.b4.const", "mapping.fc0.weight")),
@@ -41,7 +50,7 @@ VARIANTS = (
 )
 SAM_ADVICE = "use an original file of Segment Anything, such as sam_vit_b_01ec64.pth"
 _SEGMENTER = (
-    "use the authors' segmentator.pt; other human parsers have other classes and are not read"
+    "use a DeepLabV3 such as the authors' segmentator.pt, or a SegFormer that parses clothes"
 )
 _DENSEPOSE = "use detectron2's model_final_162be9.pkl (densepose_rcnn_R_50_FPN_s1x)"
 _CLIP = "use a CLIP model with both halves, such as OpenAI's RN50x4.pt or a folder of openai/clip-*"
@@ -184,7 +193,7 @@ OTHER_MARKS = (
         "the image encoder of a Segment Anything model",
         SAM_ADVICE,
     ),
-    (("decode_head.linear_fuse.weight",), "a SegFormer (human parser)", _SEGMENTER),
+    (("decode_head.linear_fuse.weight",), "a part of a SegFormer", _SEGMENTER),
     (("decode_head.linear_fuse.conv.weight",), "a SegFormer (mmsegmentation)", _SEGMENTER),
     (("fushion.0.weight",), "an SCHP human parser", _SEGMENTER),
     (("conv_in.weight", "stage1.rebnconvin.conv_s1.weight"), "an IS-Net (RMBG 1.4)", _SEGMENTER),

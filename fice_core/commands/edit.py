@@ -161,6 +161,8 @@ def command(
     run = Run(models, settings, source, subjects, folder, texts, keep_on_interrupt, report)
     groups = grouped(jobs, photos.sizes, apart=settings.tune_steps > 0)
     steps = settings.refine_steps + settings.tune_steps + settings.steps
+    if models.load_encoder is None:
+        steps += settings.search_steps
     with bar("editing", steps * len(groups)) as progress:
         for number, group in enumerate(groups):
             progress.n = number * steps  # a group may have ended early

@@ -68,6 +68,12 @@ refine_option = click.option(
     type=int,
     help="Steps that fit the encoder's code to each photo before the edit.  [default: 0]",
 )
+search_option = click.option(
+    "--search-steps",
+    type=int,
+    help="Without an encoder among the models, steps that search the code of each photo.  "
+    "[default: the preset's]",
+)
 tune_option = click.option(
     "--tune-steps",
     type=int,
@@ -127,6 +133,7 @@ def edit_options(command: _Command) -> _Command:
             stitch_option,
             preset_option,
             steps_option,
+            search_option,
             refine_option,
             tune_option,
             hold_option,

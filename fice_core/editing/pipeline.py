@@ -40,8 +40,9 @@ def edit(
         prompts: one for all photos, one for each, or several for a single photo. Each may hold several
             weighted prompts, see `prompts.parse`.
         settings: None for `EditSettings()`.
-        on_step: called after every step of the refinement, the tuning and the edit; `Step.phase` says
-            which. `Step.stop()` ends that phase alone. An exception ends the edit and is passed on.
+        on_step: called after every step of the search for the code (without an encoder), the refinement,
+            the tuning and the edit; `Step.phase` says which. `Step.stop()` ends that phase alone. An
+            exception ends the edit and is passed on.
         mask: the edit stays within it, (N or 1, 1, H, W) in [0, 1].
         check_cancelled: called at every step and while the first step is prepared; an exception that
             it raises ends the edit and is passed on.
@@ -75,7 +76,9 @@ def edit(
 
     with without_grad():
         texts = PromptFeatures.of(models.clip, prompts, negative, source)
-        preparation = prepare(models, images.detach(), texts, settings, mask, frames, follow)
+        preparation = prepare(
+            models, images.detach(), texts, settings, mask, frames, follow, check_cancelled
+        )
     said = [*prompts, *(text for text in (negative, source) if text.strip())]
     warnings = [*remarks(models.clip, said), *preparation.warnings]
     for line in warnings:

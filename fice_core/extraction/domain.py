@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from ..networks.e4e import Encoder
-from ..networks.segmenter import Regions, Segmenter
+from ..networks.regions import PersonSegmenter, Regions
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import without_grad
 from ..ops.resize import resize
@@ -49,7 +49,7 @@ def reconstruction_error(
     return error / contrast.clamp_min(_LEAST_CONTRAST)
 
 
-def usual_error(generator: Generator, encoder: Encoder, segmenter: Segmenter) -> float:
+def usual_error(generator: Generator, encoder: Encoder, segmenter: PersonSegmenter) -> float:
     """The median error on the generator's own images; computed once per generator."""
     if generator not in _usual:
         with without_grad():
@@ -65,8 +65,8 @@ def usual_error(generator: Generator, encoder: Encoder, segmenter: Segmenter) ->
 
 def unknown_images(
     generator: Generator,
-    encoder: Encoder,
-    segmenter: Segmenter,
+    encoder: Encoder | None,
+    segmenter: PersonSegmenter,
     images: torch.Tensor,
     reconstructed: torch.Tensor,
     regions: Regions,
@@ -74,19 +74,22 @@ def unknown_images(
     """One line for every image that the models do not know.
 
     Args:
+        encoder: of the codes; None if they were searched.
         images: at the generator's resolution, (N, 3, H, W) in [0, 1].
-        reconstructed: by encoder and generator, the same shape.
+        reconstructed: by the generator from the images' codes, the same shape.
         regions: of the images.
     """
     errors = reconstruction_error(images, reconstructed, _person(regions))
     if not bool((errors > KNOWN).any()):
         return []
-    usual = usual_error(generator, encoder, segmenter)
+    # without an encoder, the codes of the own images would have to be searched as well
+    usual = 0.0 if encoder is None else usual_error(generator, encoder, segmenter)
+    own = f", on their own images by {usual:.0%}" if usual else ""
     limit = max(KNOWN, _TOLERANCE * usual)
     return [
         f"image {number} is unlike the images that these models know: their reconstruction of the person "
-        f"is off by {error:.0%} of the contrast, on their own images by {usual:.0%}; expect an edit that "
-        "does not suit the person, or use models trained on such images (docs/models.md)"
+        f"is off by {error:.0%} of the contrast{own}; expect an edit that does not suit the person, or use "
+        "models trained on such images (docs/models.md)"
         for number, error in enumerate(errors.tolist(), start=1)
         if error > limit
     ]

@@ -52,7 +52,12 @@ def refusal(path: Path, kind: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "keys", "what", "instead"),
     [
-        ("segmenter", ["decode_head.linear_fuse.weight"], "a SegFormer", "segmentator.pt"),
+        (
+            "segmenter",
+            ["decode_head.linear_fuse.weight"],
+            "a part of a SegFormer",
+            "segmentator.pt",
+        ),
         ("segmenter", ["decode_head.linear_fuse.conv.weight"], "a SegFormer", "segmentator.pt"),
         ("segmenter", ["module.fushion.0.weight"], "an SCHP human parser", "segmentator.pt"),
         ("segmenter", ["stage1.rebnconvin.conv_s1.weight"], "a U2-Net", "segmentator.pt"),
@@ -172,8 +177,10 @@ def test_segformer_of_transformers(tmp_path):
         "SegformerForSemanticSegmentation", decoder_hidden_size=4, num_labels=18, **sizes
     )
     model.save_pretrained(tmp_path)
+    message = refusal(tmp_path / "model.safetensors", "sam")
+    assert "is a SegFormer (4 blocks, 18 classes); a Segment Anything model was expected" in message
     message = refusal(tmp_path / "model.safetensors", "segmenter")
-    assert "is a SegFormer (human parser); a DeepLabV3 segmenter was expected" in message
+    assert "the names of its 18 classes are missing" in message
 
 
 def test_sam_hq(tmp_path):
