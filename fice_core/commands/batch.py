@@ -108,7 +108,7 @@ def command(
     from ..reporting.edit_report import package_version
 
     jobs = _jobs(listed, prompts, negative, worn)
-    settings = settings_of(**choices)
+    settings = settings_of(source=source, **choices)
     if any(job.worn.strip() for job in jobs):
         settings = directed(settings)
     folder = Path(output)

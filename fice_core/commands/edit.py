@@ -123,7 +123,7 @@ def command(
     outside of the edit; only PNG keeps 16 bits a channel. Files in a folder OUT are replaced with
     --overwrite only.
     """
-    settings = settings_of(**choices)
+    settings = settings_of(source=source, **choices)
     if worn.strip():
         settings = directed(settings)
     _check_frame(

@@ -107,7 +107,7 @@ def command(
         )
     if extra < 0:
         raise FiceError(f"--people is {extra}, but must be at least 0")
-    settings = settings_of("default", steps=steps)
+    settings = settings_of("default", source, steps=steps)
     sheets = {}
     if images:
         names = [name for name in evaluation.variants(settings) if name in (variants or (name,))]

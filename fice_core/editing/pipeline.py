@@ -39,7 +39,7 @@ def edit(
         images: photos, (N, 3, H, W) float in [0, 1], any size.
         prompts: one for all photos, one for each, or several for a single photo. Each may hold several
             weighted prompts, see `prompts.parse`.
-        settings: None for `EditSettings()`.
+        settings: None for the default of these models, see `EditSettings.preset`.
         on_step: called after every step of the search for the code (without an encoder), the refinement,
             the tuning and the edit; `Step.phase` says which. `Step.stop()` ends that phase alone. An
             exception ends the edit and is passed on.
@@ -62,7 +62,7 @@ def edit(
             everywhere.
         EditInterrupted: Ctrl-C after the edit has begun; holds the edit so far.
     """
-    settings = settings or EditSettings()
+    settings = settings or EditSettings.preset("default", models.generator.demonstration)
     if not source.strip():
         settings = settings.with_weights(clip_direction=0.0)
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
