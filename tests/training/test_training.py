@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from fice_core import checkpoints
 from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import Generator
+from fice_core.people.attributes import PATTERNS
 from fice_core.people.captions import NOTHING, Facts, facts
 from fice_core.people.code import CODE_DIM, slices
-from fice_core.people.compose import compose
+from fice_core.people.compose import compose, mean_albedo, painted
+from fice_core.people.maths import linear
 from fice_core.people.numbers import numbers
 from fice_core.people.pool import Pool
 from fice_core.people.sampling import person_from_code
@@ -30,13 +32,22 @@ from fice_core.training.clip import (
     recolour,
     truth,
 )
-from fice_core.training.dataset import OUTFITS, People, compose_all, outfits, recoloured, settled
+from fice_core.training.dataset import (
+    OUTFITS,
+    People,
+    compose_all,
+    marks,
+    outfits,
+    recoloured,
+    settled,
+)
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
 from fice_core.training.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
     JointLoss,
+    MarkLoss,
     grown,
     jitter,
     reconstruction_loss,
@@ -213,6 +224,48 @@ def test_settled_patterns_have_one_size_and_place_and_nothing_else_changes() -> 
     assert np.abs(first - second).max() > 0.1  # the people differ as before
 
 
+@pytest.mark.parametrize("pattern", ["stripes", "dots", "checks", "floral"])
+def test_marks_are_where_the_pattern_would_put_its_ink(renders: Path, pattern: str) -> None:
+    record = Pool(renders)[1]
+    person = settled(person_from_code(record.code.astype(float)))
+    person = replace(person, top=replace(person.top, dress=0.0))
+    found = marks(record, person)[PATTERNS.index(pattern) - 1]
+    shown = replace(
+        person.top_texture,
+        pattern=np.eye(len(PATTERNS))[PATTERNS.index(pattern)],
+        colour=np.full(3, 0.0),
+        ink=np.full(3, 0.7),
+    )
+    upper = record.cloth.reshape(
+        found.shape[0], -1, found.shape[1], record.cloth.shape[1] // found.shape[1]
+    )
+    share = upper.mean((1, 3))
+    light = mean_albedo(record, painted(shown), lambda uv, panel: np.zeros((len(uv), 3)))[..., 0]
+    assert found.max() > 0.3
+    # the weave makes cloth up to a tenth lighter or darker
+    assert np.abs(light * share - linear(np.array(0.7)) * found).max() < 0.06
+
+
+def test_a_generator_that_draws_the_ink_has_no_loss_of_marks() -> None:
+    network = Generator(
+        resolution=(64, 64), **{**generator_stage.CONFIG, "channel_base": 512, "channel_max": 8}
+    )
+    loss = MarkLoss(network)
+    assert list(loss.readers) == ["64"]
+    network.synthesize(torch.randn(2, network.num_ws, 256))
+    features = loss._features["64"].detach()
+    with torch.no_grad():
+        reader = loss.readers["64"]
+        reader.weight.copy_(torch.eye(7, features.shape[1])[:, :, None, None])
+        reader.bias.zero_()
+    drawn = (features[:, :7].clamp(0, 1) * 255).round().to(torch.uint8)
+    error = (features[:, :7] - drawn / 255).square().mean()
+    torch.testing.assert_close(loss(drawn), error)
+    loss.close()
+    network.synthesize(torch.randn(2, network.num_ws, 256))
+    assert not loss._features
+
+
 def test_a_batch_names_the_same_person_in_other_clothes(people: People) -> None:
     index = torch.tensor([0, 7])
     batch = people.batch(index)
@@ -237,7 +290,7 @@ def test_composing_goes_on_where_it_stopped(renders: Path, tmp_path: Path) -> No
 def test_a_crowd_is_read_back(tmp_path: Path) -> None:
     first, again = (crowd(5, tmp_path / "crowd.npz") for _ in range(2))
     assert len(first) == 5 and torch.equal(first.numbers, again.numbers)
-    one = person_from_code(first.codes[3].double().numpy())
+    one = settled(person_from_code(first.codes[3].double().numpy()))
     # the code is stored in single precision
     torch.testing.assert_close(
         first.of(torch.tensor([3])).numbers[0], torch.from_numpy(numbers(one)), atol=1e-4, rtol=1e-4
