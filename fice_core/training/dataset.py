@@ -25,13 +25,26 @@ from ..people.numbers import numbers
 from ..people.pool import Pool, people_in
 from ..people.record import Record
 from ..people.sampling import person_from_code
-from ..people.textures import ink
+from ..people.textures import ink, period
 
 OUTFITS = 6  # images of each person
-#: of all patterns in training images; the motif makes prints stars
-PATTERN_SCALE, PATTERN_MOTIF = 1.1, 0.4
+#: of all patterns in training images: metres after which they repeat; and the motif, which makes prints stars
+PATTERN_PERIOD, PATTERN_MOTIF = 0.04, 0.4
+#: periods in metres of the waves on cloth, see `waves`; each is twice the next, up to that of the patterns
+WAVES = tuple(PATTERN_PERIOD * 2**k for k in (4, 3, 2, 1, 0))
 #: what is kept of each person, one array a shard
-FIELDS = ("classes", "parts", "body", "head", "garment", "images", "codes", "numbers", "marks")
+FIELDS = (
+    "classes",
+    "parts",
+    "body",
+    "head",
+    "garment",
+    "images",
+    "codes",
+    "numbers",
+    "marks",
+    "waves",
+)
 _DONE = "done.json"
 
 
@@ -48,6 +61,7 @@ class Batch:
         parts: DensePose's 24 parts, 0 for the background, (n, S, S).
         body, head, garment: coverage, (n, 1, S, S) in [0, 1].
         marks: where each pattern would put its ink, see `marks`; bytes, (n, P, S, S) uint8.
+        waves: of the garment coordinates, see `waves`; times 127, (n, 4 W, S/2, S/2) int8.
     """
 
     index: Tensor
@@ -60,6 +74,7 @@ class Batch:
     head: Tensor
     garment: Tensor
     marks: Tensor
+    waves: Tensor
 
 
 def recoloured(code: Array, other: Array) -> Array:
@@ -97,8 +112,7 @@ def settled(person: Person) -> Person:
     """
 
     def fixed(texture: Texture) -> Texture:
-        phase = np.zeros_like(texture.phase)
-        return replace(texture, scale=PATTERN_SCALE, motif=PATTERN_MOTIF, phase=phase)
+        return _fixed(texture, PATTERNS[1 + int(texture.pattern[1:].argmax())])
 
     return replace(
         person,
@@ -107,17 +121,46 @@ def settled(person: Person) -> Person:
     )
 
 
+def _fixed(texture: Texture, name: str) -> Texture:
+    """The texture with the size, motif and place that the pattern `name` has in training images."""
+    scale = PATTERN_PERIOD / period(name, PATTERN_MOTIF)
+    return replace(texture, scale=scale, motif=PATTERN_MOTIF, phase=np.zeros_like(texture.phase))
+
+
 def marks(record: Record, person: Person) -> Array:
     """Where each pattern would put its ink on a person's upper garment or dress, (P, S, S) in [0, 1].
 
-    It does not depend on what the garment shows. `person` is settled; P patterns, without plain.
+    It does not depend on what the garment shows. P patterns, without plain.
     """
-    low = record.panel >= 128
-    values = np.stack(
-        [ink(name, person.top_texture, record.uv, record.panel) for name in PATTERNS[1:]], 1
-    )
-    values[low] *= person.top.dress
+    inks = [
+        ink(name, _fixed(person.top_texture, name), record.uv, record.panel)
+        for name in PATTERNS[1:]
+    ]
+    return _shares(record, person, np.stack(inks, 1))
+
+
+def waves(record: Record, person: Person) -> Array:
+    """Sines and cosines of the garment coordinates u and v on the same cloth, (4 W, S, S) in [-1, 1].
+
+    In the order of `WAVES`. From long waves, which follow from where the garment is, features of each
+    shorter one follow by doubling the angle.
+    """
+    u, v = record.uv[:, 0] + 0.011 * record.panel, record.uv[:, 1]
+    angles = [2 * np.pi * x / length for length in WAVES for x in (u, v)]
+    values = [f(angle) for angle in angles for f in (np.sin, np.cos)]
+    return _shares(record, person, np.stack(values, 1))
+
+
+def _shares(record: Record, person: Person, values: Array) -> Array:
+    """Values (N, C) at the points of the cloth, (C, S, S): means over the pixel, 0 off the upper garment."""
+    values[record.panel >= 128] *= person.top.dress
     return cloth_sums(record, values)[0].transpose(2, 0, 1) / SUBSAMPLES**2
+
+
+def _halved(images: Array) -> Array:
+    """Images (C, S, S) at half the size."""
+    c, s, _ = images.shape
+    return np.asarray(images.reshape(c, s // 2, 2, s // 2, 2).mean((2, 4)))
 
 
 def _bytes(share: Array) -> Array:
@@ -140,6 +183,7 @@ def _composed(record: Record, seed: int) -> dict[str, Array]:
         "codes": codes.astype(np.float32),
         "numbers": np.stack([numbers(p) for p in worn]),
         "marks": _bytes(marks(record, worn[0])),
+        "waves": np.rint(127 * _halved(waves(record, worn[0]))).astype(np.int8),
     }
 
 
@@ -246,6 +290,7 @@ class People:
             **soft,
             **hard,
             marks=self._gather("marks", people),
+            waves=self._gather("waves", people),
         )
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:

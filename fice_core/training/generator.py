@@ -24,7 +24,7 @@ from ..checkpoints import load_generator
 from ..networks.stylegan2 import Generator
 from ..people.attributes import PATTERNS
 from ..people.code import CODE_DIM
-from .dataset import Batch, People
+from .dataset import WAVES, Batch, People
 from .loop import Average, Schedule, Stage, cosine, set_rate
 from .wardrobe import AttributeMapping, Crowd
 
@@ -46,8 +46,9 @@ MAPPING_STEPS = 15_000
 #: weight of the joints' loss, and the random people in each of its batches
 JOINTS, JOINTS_BATCH = 0.3, 128
 JOINTS_STEPS = 4000  # of the teacher alone, before it sees an image
-#: weight of the patterns' loss, and the least height of the features from which it reads them
-MARKS, SMALLEST_MARKS = 2.0, 64
+#: weight of the patterns' loss; the least height of features from which it reads their ink; and the shortest
+#: wave in metres from which features of one pixel's height would be read
+CLOTH, SMALLEST_MARKS, SHORTEST_WAVE = 2.0, 64, 2.1
 #: sizes of the images, and the share of the steps and the batch of each; people's outlines are learnt at the
 #: first size, where an image costs a fifth of one at the last
 GROWTH = ((32, 0.40, 16), (64, 0.24, 16), (128, 0.22, 12), (256, 0.14, 8))
@@ -160,11 +161,12 @@ class JointLoss(nn.Module):
         return F.mse_loss(found, true)
 
 
-class MarkLoss(nn.Module):
-    """How badly the ink of all patterns can be read from the features of the larger blocks, linearly.
+class ClothLoss(nn.Module):
+    """How badly patterns can be read from the features of the blocks, linearly.
 
-    Every person has a target for every pattern, whatever it wears. From images alone the features of
-    stripes hardly arise: as long as the stripes are out of place, drawing them raises the loss.
+    Every person has a target for every pattern, whatever it wears: its ink, and waves on the cloth, long
+    ones for small blocks. From images alone the features of stripes hardly arise: as long as the stripes are
+    out of place, drawing them raises the loss.
     """
 
     def __init__(self, network: Generator) -> None:
@@ -173,9 +175,11 @@ class MarkLoss(nn.Module):
         self.readers = nn.ModuleDict()
         self._hooks = []
         for height in network.synthesis.heights:
-            if height >= SMALLEST_MARKS:
+            count = sum(4 for wave in WAVES if wave * height >= SHORTEST_WAVE)
+            count += (len(PATTERNS) - 1) * (height >= SMALLEST_MARKS)
+            if count:
                 name, block = str(height), getattr(network.synthesis, f"b{height}")
-                self.readers[name] = nn.Conv2d(len(block.conv1.bias), len(PATTERNS) - 1, 1)
+                self.readers[name] = nn.Conv2d(len(block.conv1.bias), count, 1)
                 self._hooks.append(block.register_forward_hook(partial(self._keep, name)))
 
     def _keep(
@@ -183,13 +187,19 @@ class MarkLoss(nn.Module):
     ) -> None:
         self._features[name] = outputs[0]
 
-    def forward(self, marks: Tensor) -> Tensor:
-        """Mean square error, for the codes that were synthesised last; `marks` (N, P, S, S) uint8."""
-        true = marks.float() / 255
-        loss = true.new_zeros(())
+    def forward(self, people: Batch) -> Tensor:
+        """Mean square error, for the codes that were synthesised last; these are their people."""
+        device = next(self.parameters()).device
+        marks, waves = people.marks.to(device).float() / 255, people.waves.to(device).float() / 127
+        loss = marks.new_zeros(())
         for name, reader in self.readers.items():
             found = reader(self._features[name].float())
-            loss = loss + F.mse_loss(found, F.adaptive_avg_pool2d(true, found.shape[-2:]))
+            size = found.shape[-2:]
+            count = min(waves.shape[1], found.shape[1])
+            true = F.interpolate(waves[:, :count], size, mode="bilinear", antialias=True)
+            if found.shape[1] > count:
+                true = torch.cat([true, F.interpolate(marks, size, mode="area")], 1)
+            loss = loss + F.mse_loss(found, true)
         self._features.clear()
         return loss
 
@@ -329,16 +339,16 @@ def _fit(
     average, teacher = Average(network, 0.998), Average(wardrobe, 0.998)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        marks = MarkLoss(network).to(
+        cloth = ClothLoss(network).to(
             network.w_avg.device
         )  # after the average, which would copy its hooks
-    readers = [*wardrobe.parameters(), *joints.parameters(), *marks.parameters()]
+    readers = [*wardrobe.parameters(), *joints.parameters(), *cloth.parameters()]
     teacher_optimizer = torch.optim.Adam(readers, 3e-3 * rate, betas=(0.9, 0.99))
     state = {
         "network": network,
         "wardrobe": wardrobe,
         "joints": joints,
-        "marks": marks,
+        "cloth": cloth,
         "average": average.network,
         "teacher": teacher.network,
         "optimizer": optimizer,
@@ -359,19 +369,19 @@ def _fit(
         shown = next(batches)
         w_plus = taught(wardrobe, shown, network.num_ws)
         *_, loss = rehearse(network, w_plus, shown, 0.08, generator, half)
-        unread = marks(shown.marks.to(loss.device))
+        unread = cloth(shown)
         lost = joints(wardrobe, generator)
         optimizer.zero_grad()
         teacher_optimizer.zero_grad()
-        (loss + JOINTS * lost + MARKS * unread).backward()
+        (loss + JOINTS * lost + CLOTH * unread).backward()
         optimizer.step()
         teacher_optimizer.step()
         average.update(network, i)
         teacher.update(wardrobe, i)
-        return {"loss": loss.detach(), "joints": lost.detach(), "marks": unread.detach()}
+        return {"loss": loss.detach(), "joints": lost.detach(), "cloth": unread.detach()}
 
     finished = stage.run(schedule, step)
-    marks.close()
+    cloth.close()
     return average.network, teacher.network, finished
 
 

@@ -54,7 +54,8 @@ def people(count: int = 4) -> Batch:
         body=whole - head,
         head=head,
         garment=(classes == UPPER).float()[:, None],
-        marks=torch.zeros(count, 7, *classes.shape[1:], dtype=torch.uint8),
+        marks=torch.zeros(count, 7, 1, 1, dtype=torch.uint8),
+        waves=torch.zeros(count, 20, 1, 1, dtype=torch.int8),
     )
 
 

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -21,6 +23,7 @@ from fice_core.people.maths import linear
 from fice_core.people.numbers import numbers
 from fice_core.people.pool import Pool
 from fice_core.people.sampling import person_from_code
+from fice_core.people.textures import ink
 from fice_core.training import adversarial, clip, encoder, perception, train_demo
 from fice_core.training import generator as generator_stage
 from fice_core.training.clip import (
@@ -34,20 +37,22 @@ from fice_core.training.clip import (
 )
 from fice_core.training.dataset import (
     OUTFITS,
+    WAVES,
     People,
     compose_all,
     marks,
     outfits,
     recoloured,
     settled,
+    waves,
 )
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
 from fice_core.training.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
+    ClothLoss,
     JointLoss,
-    MarkLoss,
     grown,
     jitter,
     reconstruction_loss,
@@ -210,18 +215,21 @@ def test_other_outfits_change_textures_and_nothing_else(people: People) -> None:
     assert (first.images[0] - first.images[1]).abs().max() > 0.1
 
 
-def test_settled_patterns_have_one_size_and_place_and_nothing_else_changes() -> None:
+def test_settled_patterns_have_one_period_and_place_and_nothing_else_changes() -> None:
     people = [
-        person_from_code(code) for code in np.random.default_rng(5).standard_normal((2, CODE_DIM))
+        person_from_code(code) for code in np.random.default_rng(5).standard_normal((40, CODE_DIM))
     ]
-    first, second = (numbers(settled(person)) for person in people)
-    assert people[0].top_texture.scale != people[1].top_texture.scale
-    for field in ("scale", "phase"):
-        one, other = (getattr(settled(person).top_texture, field) for person in people)
-        assert np.array_equal(one, other)
-    assert settled(people[0]).top is people[0].top and settled(people[0]).body is people[0].body
-    assert np.array_equal(settled(people[0]).top_texture.colour, people[0].top_texture.colour)
-    assert np.abs(first - second).max() > 0.1  # the people differ as before
+    v = np.linspace(0, 0.3, 500)
+    for person in people:
+        texture = settled(person).top_texture
+        name = PATTERNS[int(person.top_texture.pattern.argmax())]
+        assert np.array_equal(texture.colour, person.top_texture.colour)
+        assert settled(person).top is person.top and settled(person).body is person.body
+        if name in ("stripes", "pinstripes", "checks"):
+            uv = np.stack([v + 0.013, v], 1)
+            first, again = (ink(name, texture, uv + shift, np.zeros(500)) for shift in (0, 0.04))
+            np.testing.assert_allclose(first, again, atol=1e-6)
+            assert first.max() - first.min() > 0.4
 
 
 @pytest.mark.parametrize("pattern", ["stripes", "dots", "checks", "floral"])
@@ -230,12 +238,13 @@ def test_marks_are_where_the_pattern_would_put_its_ink(renders: Path, pattern: s
     person = settled(person_from_code(record.code.astype(float)))
     person = replace(person, top=replace(person.top, dress=0.0))
     found = marks(record, person)[PATTERNS.index(pattern) - 1]
-    shown = replace(
+    texture = replace(
         person.top_texture,
         pattern=np.eye(len(PATTERNS))[PATTERNS.index(pattern)],
         colour=np.full(3, 0.0),
         ink=np.full(3, 0.7),
     )
+    shown = settled(replace(person, top_texture=texture)).top_texture
     upper = record.cloth.reshape(
         found.shape[0], -1, found.shape[1], record.cloth.shape[1] // found.shape[1]
     )
@@ -246,21 +255,51 @@ def test_marks_are_where_the_pattern_would_put_its_ink(renders: Path, pattern: s
     assert np.abs(light * share - linear(np.array(0.7)) * found).max() < 0.06
 
 
-def test_a_generator_that_draws_the_ink_has_no_loss_of_marks() -> None:
-    network = Generator(
-        resolution=(64, 64), **{**generator_stage.CONFIG, "channel_base": 512, "channel_max": 8}
-    )
-    loss = MarkLoss(network)
-    assert list(loss.readers) == ["64"]
+def test_waves_are_those_of_the_garment_coordinates(renders: Path) -> None:
+    record = Pool(renders)[1]
+    person = settled(person_from_code(record.code.astype(float)))
+    person = replace(person, top=replace(person.top, dress=0.0))
+    found = waves(record, person)
+    assert found.shape == (4 * len(WAVES), 32, 32)
+    # the middle one of the nine points of pixel (16, 15)
+    u, v = 46 / 96 - 0.5, 0.5 - 49 / 96
+    angles = [2 * np.pi * x / WAVES[0] for x in (u, v)]
+    expected = [f(angle) for angle in angles for f in (np.sin, np.cos)]
+    np.testing.assert_allclose(found[:4, 16, 15], expected, atol=0.02)
+    assert np.abs(found[:, 2, 2]).max() == 0  # the wall
+    assert np.abs(found[:, 30, 16]).max() == 0  # trousers
+    assert all(a == 2 * b for a, b in pairwise(WAVES))
+
+
+def test_a_generator_whose_features_are_the_targets_has_no_cloth_loss(people: People) -> None:
+    small = {**generator_stage.CONFIG, "channel_base": 2048, "channel_max": 64}
+    network = Generator(resolution=(64, 64), **small)
+    loss = ClothLoss(network)
+    assert {name: reader.weight.shape[0] for name, reader in loss.readers.items()} == {
+        "4": 4,
+        "8": 8,
+        "16": 4 * 3,
+        "32": 4 * 4,
+        "64": 4 * 5 + 7,
+    }
+    shown = people.batch(torch.tensor([0, 7]))
     network.synthesize(torch.randn(2, network.num_ws, 256))
-    features = loss._features["64"].detach()
+    assert float(loss(shown).detach()) > 0.01
+    targets = shown.waves.float() / 127, shown.marks.float() / 255
     with torch.no_grad():
-        reader = loss.readers["64"]
-        reader.weight.copy_(torch.eye(7, features.shape[1])[:, :, None, None])
-        reader.bias.zero_()
-    drawn = (features[:, :7].clamp(0, 1) * 255).round().to(torch.uint8)
-    error = (features[:, :7] - drawn / 255).square().mean()
-    torch.testing.assert_close(loss(drawn), error)
+        for name, reader in loss.readers.items():
+            size, count = int(name), min(20, reader.weight.shape[0])
+            true = F.interpolate(
+                targets[0][:, :count], (size, size), mode="bilinear", antialias=True
+            )
+            if name == "64":
+                true = torch.cat([true, F.interpolate(targets[1], (64, 64), mode="area")], 1)
+            features = torch.zeros(2, reader.weight.shape[1], size, size)
+            features[:, : true.shape[1]] = true
+            loss._features[name] = features
+            reader.weight.copy_(torch.eye(*reader.weight.shape[:2])[:, :, None, None])
+            reader.bias.zero_()
+    assert float(loss(shown).detach()) < 1e-8
     loss.close()
     network.synthesize(torch.randn(2, network.num_ws, 256))
     assert not loss._features
