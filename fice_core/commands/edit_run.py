@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,8 +15,17 @@ from .console import say, warn
 
 if TYPE_CHECKING:
     from ..editing.result import EditInterrupted, EditResult
+    from ..inversion.result import Step
     from ..models import Models
     from ..settings import EditSettings
+
+# What the progress bar says, by phase of the edit.
+_PHASES: dict[str, str] = {
+    "search": "searching the code",
+    "refine": "fitting the code",
+    "tune": "fitting the generator",
+    "edit": "editing",
+}
 
 
 @dataclass
@@ -52,7 +62,7 @@ class Run:
         subjects = {name: self.subjects.read(job, self.models) for name, job in firsts.items()}
         group = [(job, subjects[job.photo]) for job in jobs]
         try:
-            result = edit_group(self.models, self.settings, group, lambda step: progress.update())
+            result = edit_group(self.models, self.settings, group, partial(_show, progress))
         except EditInterrupted as interrupt:
             self._interrupted(group, interrupt)
         self._write(group, result)
@@ -97,3 +107,9 @@ class Run:
             device = str(self.models.device)
             report = run_report(self.entries, self.settings, self.source, device, self.warnings)
             write_json(self.report, {**report, "texts": self.texts})
+
+
+def _show(progress: Any, step: Step) -> None:
+    """Move the progress bar by one step and name the phase."""
+    progress.set_description_str(_PHASES[step.phase], refresh=False)
+    progress.update()
