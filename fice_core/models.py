@@ -12,6 +12,8 @@ import torch
 from . import checkpoints
 from .acceleration.fusion import fuse_for_inference
 from .catalogue.folder import missing, networks_in
+from .checkpoints.native import is_demonstration
+from .checkpoints.reading.reader import read
 from .errors import FiceError
 from .networks.clip import Clip
 from .networks.densepose import DensePose
@@ -122,6 +124,15 @@ def load_models(
         segmenter=load["segmenter"](files["segmenter"], device=target),
         clip=load["clip"](clip or files["clip"], device=target, architecture=clip_architecture),
     )
+
+
+def are_demonstration(source: str | os.PathLike[str]) -> bool:
+    """Whether the generator is a demonstration model, by the head of its file; False if there is none."""
+    try:
+        path = model_files(source).get("generator")
+    except FiceError:  # told when the models are loaded
+        return False
+    return path is not None and is_demonstration(read(path).metadata)
 
 
 def model_files(

@@ -1,7 +1,7 @@
 """Where model files are found, and the demonstration networks that need none."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,19 @@ def load(kind: str, name: str, **options: Any) -> Loaded[Any]:
 def demo(kind: str) -> Loaded[Any]:
     """A demonstration network. It is small, so it is read once and kept."""
     return manage(lambda: _LOADERS[kind](DEMO_WEIGHTS / f"{kind}.safetensors"))
+
+
+def mixed(loaded: Mapping[str, Loaded[Any]]) -> list[str]:
+    """A warning if demonstration networks are used with a generator of the user, else nothing."""
+    if loaded["generator"] is demo("generator"):
+        return []
+    names = [kind for kind, network in loaded.items() if network is demo(kind)]
+    if not names:
+        return []
+    return [
+        f"the generator is your own, but the demonstration model is used for {', '.join(names)}, which "
+        "knows demonstration images only: connect your own"
+    ]
 
 
 def stamp(kind: str, name: str) -> str:

@@ -23,7 +23,7 @@ from .found import Found
 from .layouts import open_clip, parsers
 from .layouts.encoders import expanded
 from .layouts.folders import weights_file
-from .native import NETWORKS, expected_tensors
+from .native import NETWORKS, expected_tensors, is_demonstration
 from .reading.reader import Contents, read
 from .signatures import EXPECTED
 from .unused import check_unused
@@ -61,7 +61,9 @@ def load_generator(path: PathLike, device: str = "cpu") -> Generator:
         FiceError: the file is missing, damaged, asks for code, or contains something else.
     """
     contents = read(path)
-    return _build(_expect(contents, "generator"), contents, Generator, device)
+    network = _build(_expect(contents, "generator"), contents, Generator, device)
+    network.demonstration = is_demonstration(contents.metadata)
+    return network
 
 
 def load_encoder(path: PathLike, device: str = "cpu", average: Tensor | None = None) -> Encoder:

@@ -14,6 +14,9 @@ from ..files import KIND_KEY, write_safetensors
 from ..networks.segformer import SegFormer
 
 CONFIG_KEY = "fice.config"
+SOURCE_KEY = "fice.source"
+#: how the source of a demonstration model begins
+DEMONSTRATION = "trained by `fice train demo`"
 NETWORKS = {  # kind: (module in fice_core.networks, class)
     "generator": ("stylegan2", "Generator"),
     "encoder": ("e4e", "Encoder"),
@@ -44,6 +47,11 @@ def expected_tensors(network: nn.Module) -> Mapping[str, Tensor]:
         return network.layout()
     found: Mapping[str, Tensor] = weights(network).state_dict()
     return found
+
+
+def is_demonstration(metadata: Mapping[str, str]) -> bool:
+    """Whether the file of this metadata holds a demonstration model."""
+    return metadata.get(SOURCE_KEY, "").startswith(DEMONSTRATION)
 
 
 def parse_config(metadata: Mapping[str, str], source: str) -> dict[str, Any]:

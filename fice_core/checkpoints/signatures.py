@@ -74,6 +74,11 @@ OTHER_MARKS = (
     ),
     (("stylegan_decoder.",), "a GFPGAN face restorer", _GENERATOR),
     (
+        ("style_mlp.1.weight", "style_conv1.modulated_conv.weight"),
+        "a StyleGAN2 generator in the layout of basicsr",
+        _GENERATOR,
+    ),
+    (
         ("ft_layers.0.self_attn.in_proj_weight",),
         "a CodeFormer face restorer",
         "restorers of faces are not used here",
@@ -104,6 +109,27 @@ OTHER_MARKS = (
     (("ip_adapter.",), "an IP-Adapter", _DIFFUSION),
     (("lora_down.weight",), "a LoRA", _DIFFUSION),
     (("encoder.block.0.layer.0.SelfAttention.q.weight",), "a T5 text encoder", _CLIP),
+    # Before the halves of CLIP: it has a text tower of CLIP's.
+    (
+        ("vision_encoder.backbone.embeddings.patch_embeddings.projection.weight",),
+        "a Segment Anything 3 model in transformers' layout",
+        SAM_ADVICE,
+    ),
+    (
+        ("vision_model.embeddings.patch_embedding.weight", "language_model."),
+        "a vision-language model (LLaVA, BLIP-2 and the like)",
+        _CLIP,
+    ),
+    (
+        ("vision_model.embeddings.patch_embedding.weight", "text_model."),
+        "a model with the image half of CLIP and another text tower (Chinese-CLIP, AltCLIP, BLIP)",
+        _CLIP,
+    ),
+    (
+        ("text_model.embeddings.token_embedding.weight", "vision_model."),
+        "a model with the text half of CLIP and another image tower (GroupViT)",
+        _CLIP,
+    ),
     (
         ("text_model.embeddings.token_embedding.weight",),
         "the text half of a CLIP model (clip_l, clip_g and the like); its image half is missing",
@@ -142,13 +168,18 @@ OTHER_MARKS = (
     ),
     (("detector.backbone.vision_backbone.",), "a Segment Anything 3 model", SAM_ADVICE),
     (
-        ("vision_encoder.backbone.embeddings.patch_embeddings.projection.weight",),
-        "a Segment Anything 3 model in transformers' layout",
+        ("mask_decoder.hq_token.weight", "vision_encoder."),
+        "a SAM-HQ model in transformers' layout",
         SAM_ADVICE,
     ),
     (
         ("vision_encoder.patch_embed.projection.weight", "mask_decoder.iou_token.weight"),
         "a Segment Anything model in transformers' layout",
+        SAM_ADVICE,
+    ),
+    (
+        ("mask_decoder.iou_token.weight", "vision_encoder.backbone.timm_model."),
+        "an EdgeTAM model in transformers' layout",
         SAM_ADVICE,
     ),
     (("image_encoder.patch_embed.seq.0.c.weight",), "a MobileSAM model", SAM_ADVICE),
@@ -170,6 +201,16 @@ OTHER_MARKS = (
     (("bb.patch_embed.proj.weight",), "a BiRefNet (RMBG 2)", _SEGMENTER),
     (("squeeze_module.0.conv_in.weight",), "a BiRefNet (RMBG 2)", _SEGMENTER),
     (("backbone.conv1.weight", "classifier.0.weight"), "an FCN segmenter", _SEGMENTER),
+    (
+        ("backbone.0.0.weight", "classifier.4.weight"),
+        "a DeepLabV3 segmenter with a MobileNet",
+        _SEGMENTER,
+    ),
+    (
+        ("backbone.body.conv1.weight", "roi_heads.box_predictor.cls_score.weight"),
+        "a detector of torchvision (Mask R-CNN, Keypoint R-CNN and the like)",
+        _DENSEPOSE,
+    ),
     (
         ("conv1.weight", "layer1.0.conv1.weight", "fc.weight"),
         "an ImageNet ResNet classifier",

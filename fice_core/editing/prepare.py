@@ -8,6 +8,7 @@ import torch
 from ..errors import FiceError
 from ..extraction.anatomy import BodyRegions, find_body_regions
 from ..extraction.background import generator_background, is_out_of_domain, replace_background
+from ..extraction.domain import unknown_images
 from ..extraction.extractors import encode_latent, extract_pose, segment_classes, synthesize
 from ..extraction.prompts import encode
 from ..framing import Frame
@@ -108,7 +109,7 @@ def prepare(
         start = _searched(models, framed, regions, settings, on_fit, check_cancelled)
     else:
         start = _encoded(models, models.load_encoder, framed, regions, settings)
-    w_plus, shown, replaced = start[:3]
+    w_plus, shown, warnings = start.w_plus, start.shown, start.warnings
     parts = extract_pose(models.densepose, shown, settings.max_batch)
     body = find_body_regions(parts, regions, classes)
     refined = None
@@ -123,6 +124,7 @@ def prepare(
             on_step=on_fit,
         )
         w_plus = refined.w_plus
+        warnings = [*warnings, *refined.warnings]
     keep = _keep_mask(regions, body, settings)
     if mask is not None:
         keep = 1 - (1 - keep) * _framed(mask, frames, models)
@@ -136,7 +138,7 @@ def prepare(
         framed=framed[photo],
         regions=Regions(*(region[photo] for region in regions)),
         classes={name: soft[photo] for name, soft in classes.items()},
-        replaced=replaced[photo].tolist(),
+        replaced=start.replaced[photo].tolist(),
         targets=Targets(
             images=shown[photo],
             w_plus=w_plus[photo],
@@ -150,7 +152,7 @@ def prepare(
         mask=mask,
         search=start.search and start.search.select(photo),
         refinement=None if refined is None else refined.trace.select(photo),
-        warnings=(*start.warnings, *(() if refined is None else refined.warnings)),
+        warnings=tuple(warnings),
     )
 
 
@@ -160,16 +162,16 @@ class _Start(NamedTuple):
     Attributes:
         w_plus: (N, num_ws, w_dim).
         shown: the photos in their frames, before a background that the generator knows, (N, 3, H, W).
-        replaced: whether it is another one than the photo's, (N,).
-        search: the trace of the search for the codes; None with an encoder.
+        replaced: whether it is another one than the photo's, bool (N,).
         warnings: one line each.
+        search: the trace of the search for the codes; None with an encoder.
     """
 
     w_plus: torch.Tensor
     shown: torch.Tensor
     replaced: torch.Tensor
+    warnings: list[str]
     search: Trace | None = None
-    warnings: tuple[str, ...] = ()
 
 
 def _encoded(
@@ -180,12 +182,19 @@ def _encoded(
     settings: EditSettings,
 ) -> _Start:
     """The start by the encoder."""
-    encoder = load_encoder()  # it may be read from its file: once for both passes
-    w_plus = encode_latent(models.generator, encoder, framed, settings.max_batch)
-    shown, replaced = _before_known_background(models, framed, regions, w_plus, settings)
+    encoder = load_encoder()  # it may be read from its file: once for all passes
+
+    def encoded(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        w_plus = encode_latent(models.generator, encoder, images, settings.max_batch)
+        return w_plus, synthesize(models.generator, w_plus, True, settings.max_batch)
+
+    w_plus, generated = encoded(framed)
+    shown, replaced = _before_known_background(models, framed, regions, generated, settings)
     if replaced.any():
-        w_plus = encode_latent(models.generator, encoder, shown, settings.max_batch)
-    return _Start(w_plus, shown, replaced)
+        w_plus, generated = encoded(shown)
+    networks = models.generator, encoder, models.segmenter
+    warnings = unknown_images(*networks, shown, generated, regions)
+    return _Start(w_plus, shown, replaced, warnings)
 
 
 def _searched(
@@ -206,29 +215,32 @@ def _searched(
         check_cancelled,
     )
     rough = search.coarse(framed)
-    shown, replaced = _before_known_background(models, framed, regions, rough.w_plus, settings)
+    generated = synthesize(models.generator, rough.w_plus, True, settings.max_batch)
+    shown, replaced = _before_known_background(models, framed, regions, generated, settings)
     if replaced.any():
         rough = search.coarse(shown)
     found = search.fine(shown, rough.w_plus, rough.trace)
-    lines = tuple(line.replace("refining", "searching", 1) for line in found.warnings)
-    return _Start(found.w_plus, shown, replaced, found.trace, lines)
+    generated = synthesize(models.generator, found.w_plus, True, settings.max_batch)
+    networks = models.generator, None, models.segmenter
+    warnings = [line.replace("refining", "searching", 1) for line in found.warnings]
+    warnings += unknown_images(*networks, shown, generated, regions)
+    return _Start(found.w_plus, shown, replaced, warnings, found.trace)
 
 
 def _before_known_background(
     models: Models,
     framed: torch.Tensor,
     regions: Regions,
-    w_plus: torch.Tensor,
+    generated: torch.Tensor,
     settings: EditSettings,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The photos, some before the generator's background, and which of them, (N,).
 
     Args:
-        w_plus: codes of the photos; where their images lack the background, it is exchanged.
+        generated: from the photos' codes; where it lacks the background, that is exchanged.
     """
     if settings.backdrop == "keep" or not settings.keeps_outside:
         return framed, torch.zeros(len(framed), dtype=torch.bool, device=framed.device)
-    generated = synthesize(models.generator, w_plus, True, settings.max_batch)
     replaced = is_out_of_domain(framed, generated, regions)
     if not replaced.any():
         return framed, replaced.flatten()

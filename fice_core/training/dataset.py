@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..errors import FiceError
 from ..files import make_folder
+from ..people.attributes import Person, Texture
 from ..people.captions import Facts, facts
 from ..people.code import CODE_DIM, slices
 from ..people.compose import compose
@@ -25,6 +26,7 @@ from ..people.record import Record
 from ..people.sampling import person_from_code
 
 OUTFITS = 6  # images of each person
+PATTERN_SCALE = 1.1  # in the middle of what codes give
 #: what is kept of each person, one array a shard
 FIELDS = ("classes", "parts", "body", "head", "garment", "images", "codes", "numbers")
 _DONE = "done.json"
@@ -82,6 +84,23 @@ def outfits(code: Array, seed: int) -> Array:
     return np.stack(codes)
 
 
+def settled(person: Person) -> Person:
+    """The person in patterns of one size and in one place.
+
+    A generator learns fixed stripes soon. Stripes at any height and of any width need features of every
+    frequency and phase, and no prompt asks for them.
+    """
+
+    def fixed(texture: Texture) -> Texture:
+        return replace(texture, scale=PATTERN_SCALE, phase=np.zeros_like(texture.phase))
+
+    return replace(
+        person,
+        top_texture=fixed(person.top_texture),
+        bottom_texture=fixed(person.bottom_texture),
+    )
+
+
 def _bytes(share: Array) -> Array:
     return np.asarray(np.rint(255 * share), np.uint8)
 
@@ -90,7 +109,7 @@ def _composed(record: Record, seed: int) -> dict[str, Array]:
     """Truth, images (OUTFITS, 3, S, S) uint8, and codes and attributes of a record's outfits."""
     code = np.asarray(record.code, np.float64)
     codes, rng = outfits(code, seed), _random(code, seed, 1)
-    worn = [person_from_code(code) for code in codes]
+    worn = [settled(person_from_code(code)) for code in codes]
     images = [compose(record, p.top_texture, p.bottom_texture, rng) for p in worn]
     return {
         "classes": record.all_coverage().argmax(0).astype(np.uint8),
