@@ -1,11 +1,12 @@
 """The networks of a folder: by names of files, by folders named for a kind, else by their contents."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..checkpoints.description import Description, describe
+from ..checkpoints.detection import identify
+from ..checkpoints.found import Found
 from ..checkpoints.layouts.folders import weights_file
+from ..checkpoints.reading.reader import read
 from ..errors import FiceError
 from ..files import some_of
 from .kinds import KIND_OF, KINDS, SUFFIXES, Kind
@@ -56,16 +57,21 @@ def weights_below(folder: Path) -> list[Path]:
 
 def kind_of(path: Path) -> str | None:
     """The name of the kind of network in a file; None for anything else, also for damaged files."""
-    description = description_of(path)
-    if description is None:
+    found = look_into(path)
+    if found is None:
         return None
-    return next((kind.name for kind in KINDS if description.kind in kind.detected), None)
+    return next((kind.name for kind in KINDS if found.kind in kind.detected), None)
 
 
-def description_of(path: Path) -> Description | None:
-    """The description of a file; None if it cannot be read."""
+def look_into(path: Path, expected: str | None = None) -> Found | None:
+    """What is detected in a file, whose weights are not read; None if it cannot be read.
+
+    Args:
+        path: the file.
+        expected: the kind that is preferred if the file holds several networks.
+    """
     try:
-        return describe(path)
+        return identify(read(path), expected)
     except FiceError:
         return None
 
@@ -123,10 +129,5 @@ def _weights_among(entries: list[Path]) -> Iterator[Path]:
 
 def _holds_generator(path: Path) -> bool:
     """Whether the file of an encoder holds its generator too, as e4e's training script writes it."""
-    from ..checkpoints.detection import identify
-    from ..checkpoints.reading.reader import read
-
-    try:
-        return identify(read(os.fspath(path)), "generator").kind == "generator"
-    except FiceError:
-        return False
+    found = look_into(path, "generator")
+    return found is not None and found.kind == "generator"

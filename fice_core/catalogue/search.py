@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .folder import description_of
+from .folder import look_into
 from .kinds import KINDS, SUFFIXES
 from .places import Place
 
@@ -51,12 +51,10 @@ def search(
                 continue
             seen.add(real)
             looking_at(path)
-            description = description_of(path)
-            kind = description and next((k for k in KINDS if description.kind in k.detected), None)
-            if description and kind:
-                what = description.summary.removeprefix(f"{path.name} is ")
-                problem = str(description.details.get("not usable here", ""))
-                found.append(Located(kind.name, path, what, problem, place.name))
+            seen_in = look_into(path)
+            kind = seen_in and next((k for k in KINDS if seen_in.kind in k.detected), None)
+            if seen_in and kind:
+                found.append(Located(kind.name, path, seen_in.what, seen_in.problem, place.name))
     order = [kind.name for kind in KINDS]
     return sorted(found, key=lambda each: order.index(each.kind))
 

@@ -14,7 +14,7 @@ from .building import blank
 from .detection import as_clip, identify
 from .found import Found
 from .layouts.folders import weights_file
-from .native import CONFIG_KEY, NETWORKS, weights
+from .native import CONFIG_KEY, NETWORKS, expected_tensors
 from .reading.reader import read
 from .reading.records import Stored, damage_named
 from .unused import check_unused
@@ -74,7 +74,7 @@ def _verdict(found: Found, source: str) -> tuple[str, list[str]]:
         return found.problem, []
     try:
         network = blank(found.kind, found.config, found.state, source)
-        unused = check_unused(found.kind, found.state, weights(network).state_dict(), source)
+        unused = check_unused(found.kind, found.state, expected_tensors(network), source)
     except FiceError as error:
         return str(error).removeprefix(f"{source}: "), []
     return "", [*found.notes, *([unused] if unused else [])]

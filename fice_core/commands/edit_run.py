@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,8 +15,17 @@ from .console import say, warn
 
 if TYPE_CHECKING:
     from ..editing.result import EditInterrupted, EditResult
+    from ..inversion.result import Step
     from ..models import Models
     from ..settings import EditSettings
+
+# What the progress bar says, by phase of the edit.
+_PHASES: dict[str, str] = {
+    "search": "searching the code",
+    "refine": "fitting the code",
+    "tune": "fitting the generator",
+    "edit": "editing",
+}
 
 
 @dataclass
@@ -56,7 +66,7 @@ class Run:
                 self.models,
                 self.settings,
                 group,
-                on_step=lambda step: progress.update(),
+                on_step=partial(_show, progress),
                 on_warning=lambda line: self._warn(group, line, progress),
             )
         except EditInterrupted as interrupt:
@@ -111,3 +121,9 @@ class Run:
             device = str(self.models.device)
             report = run_report(self.entries, self.settings, self.source, device, self.warnings)
             write_json(self.report, {**report, "texts": self.texts})
+
+
+def _show(progress: Any, step: Step) -> None:
+    """Move the progress bar by one step and name the phase."""
+    progress.set_description_str(_PHASES[step.phase], refresh=False)
+    progress.update()

@@ -80,12 +80,12 @@ class CodeSearch:
         found = self._fit(repeated, starts.flatten(0, 1), self.coarse_steps, layer_freedom=0.0)
         lowest = found.trace.total.nan_to_num(nan=torch.inf).amin(dim=0).view(-1, count)
         best = lowest.argmin(dim=1) + count * torch.arange(len(images))
-        device = best.to(found.w_plus.device)
+        rows = best.to(found.w_plus.device)  # the trace is on the CPU
         return replace(
             found,
-            w_plus=found.w_plus[device],
-            images=found.images[device],
-            initial=found.initial[device],
+            w_plus=found.w_plus[rows],
+            images=found.images[rows],
+            initial=found.initial[rows],
             trace=found.trace.select(best),
             warnings=(),  # of a start that failed where another one served
         )

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 from command import fice, mistake
 from parser_files import write_segformer
 from tiny_models import write_models
 
+from fice_core import checkpoints
 from fice_core.catalogue import places as places_module
 from fice_core.catalogue.places import Place, comfyui_folders, own_folder, places
 from fice_core.catalogue.search import search
@@ -152,3 +154,18 @@ def test_check_takes_a_step(written, tmp_path):
     (tmp_path / "segmenter.safetensors").unlink()
     line = mistake("models", "check", tmp_path)
     assert "lacks the segmenter (segmentator.* or segmenter.*) and the clip" in line
+
+
+@pytest.mark.filterwarnings("ignore")  # of tracing, and of a buffer that only the archive has
+def test_a_torchscript_densepose_of_another_pack(machine, written, tmp_path):
+    """As ControlNet packs keep it: a traced network, whose code is not run."""
+    folder = tmp_path / "ComfyUI" / "custom_nodes" / "controlnet_aux" / "ckpts" / "hr16"
+    folder.mkdir(parents=True)
+    network = checkpoints.load_densepose(written / "densepose.safetensors")
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    path = folder / "densepose_r50_fpn_dl.torchscript"
+    torch.jit.trace(network, image, check_trace=False).save(str(path))
+    here = [each for each in search(places()) if each.path == path]
+    assert [(each.kind, each.problem) for each in here] == [("densepose", "")]
+    found = checkpoints.load_densepose(path).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in network.state_dict().items())

@@ -42,6 +42,7 @@ def test_an_option_that_is_not_given_leaves_the_preset() -> None:
 
 def test_options_are_settings() -> None:
     line = "--preset paper --steps 3 --seed 4 --refine-steps 5 --tune-steps 6 --hold --frame person"
+    line += " --search-steps 7"
     line += " --garment lower --stitch none --execution eager"
     given = {name: value for name, value in choices(*line.split()).items() if name not in OTHERS}
     assert None not in given.values()
@@ -49,6 +50,7 @@ def test_options_are_settings() -> None:
         EditSettings.paper(),
         steps=3,
         seed=4,
+        search_steps=7,
         refine_steps=5,
         tune_steps=6,
         hold=True,

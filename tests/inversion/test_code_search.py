@@ -29,7 +29,7 @@ def error(models, photos, w_plus):
 @pytest.fixture(scope="module")
 def found(models, photos):
     seen = []
-    result = search_code(models.generator, models.segmenter, photos, 40, on_step=seen.append)
+    result = search_code(models.generator, models.segmenter, photos, 24, on_step=seen.append)
     return result, seen
 
 
@@ -45,12 +45,12 @@ def test_the_code_is_better_than_the_mean_and_the_encoders(models, photos, found
 def test_every_step_is_told_in_order(found):
     result, seen = found
     assert {step.phase for step in seen} == {"search"}
-    assert [step.index for step in seen] == [*range(40)]
-    assert {step.steps for step in seen} == {40}
-    assert result.trace.steps == 40
+    assert [step.index for step in seen] == [*range(24)]
+    assert {step.steps for step in seen} == {24}
+    assert result.trace.steps == 24
     assert (result.trace.kept_step >= 0).all()
     assert torch.equal(result.trace.seconds, result.trace.seconds.sort().values)
-    assert result.trace.total.shape == (40, 2)
+    assert result.trace.total.shape == (24, 2)
 
 
 def test_photos_do_not_influence_one_another(models, photos):
