@@ -1,0 +1,170 @@
+"""Finds how an edit is shifted, zoomed, stretched and turned against its photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .agreement import Agreement, agreement
+from .alignment import Alignment
+from .differences import different
+from .features import Level, level, resized, without
+from .refinement import Fit, Vector, moved_image, refine
+from .search import starts
+
+_SIDE = 1024  # pixels of the longer side at which images are compared at most
+_COARSEST = 96  # of the smallest level at most
+_SMALLEST = 32  # of a side that can be registered
+_STARTS = 6
+_ROUNDS, _COARSE_ROUNDS = 12, 20
+_ROUGH, _TOLERANCE = 4, 2  # pixels by which edges may lie apart before and after a refinement
+_FEWEST = 0.05  # of the points have to be left
+_PERFECT = 0.85  # share of alike cells at which no other start is tried
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The alignment of an edit and what speaks for it.
+
+    Attributes:
+        alignment: the estimate.
+        share: of the places outside the garment that have structure, how many show the same, in [0, 1].
+        residual: median distance in pixels of the photo by which these places are still displaced.
+        uncertainty: standard deviation in pixels of the photo of where the photo's corners lie.
+        confidence: in [0, 1]; below `register.DOUBTFUL` the estimate may be wrong.
+    """
+
+    alignment: Alignment
+    share: float
+    residual: float
+    uncertainty: float
+    confidence: float
+
+
+#: Below this confidence the estimate may be wrong.
+DOUBTFUL = 0.5
+_CORRELATED = 3.0  # neighbouring points see the same noise: a standard deviation is larger by this factor
+
+
+def register(
+    photo: torch.Tensor, edit: torch.Tensor, free: torch.Tensor | None = None
+) -> Registration:
+    """How `edit` is shifted, zoomed, stretched and turned against `photo`.
+
+    Both are compared by their locally normalised brightness, from coarse to fine. Points that show different
+    things are outliers without influence.
+
+    Args:
+        photo: (3, H, W) in [0, 1].
+        edit: (3, h, w) in [0, 1], of any size and proportions.
+        free: where the content may differ, (1, H, W); pixels above 0 and their surroundings are not compared.
+            None compares everything.
+
+    Returns:
+        The estimate, whatever its confidence.
+
+    Raises:
+        ValueError: the shapes do not match, or a side is too small.
+    """
+    size = (photo.shape[-2], photo.shape[-1])
+    alignment = Alignment(size, (edit.shape[-2], edit.shape[-1]))
+    if photo.ndim != 3 or edit.ndim != 3 or (free is not None and free.shape != (1, *size)):
+        raise ValueError("photo and edit must be (3, H, W), and the mask (1, H, W) of the photo")
+    if min(*size, *alignment.edit_size) < _SMALLEST:
+        raise ValueError(f"images need at least {_SMALLEST} pixels a side to be registered")
+    levels = _Levels(photo, edit, free)
+    parameters = _start(levels, alignment)
+    for number in range(min(1, len(levels.sizes) - 1), len(levels.sizes)):
+        at = _unchanged(levels[number], parameters, _TOLERANCE)
+        fit = refine(at, parameters, _ROUNDS)
+        parameters = fit.parameters
+    found = agreement(at, parameters)
+    return _judged(alignment.with_parameters(parameters), fit, found, levels.scale)
+
+
+class _Levels:
+    """Both images from coarse to fine, each level computed when it is asked for."""
+
+    def __init__(self, photo: torch.Tensor, edit: torch.Tensor, free: torch.Tensor | None) -> None:
+        height, width = photo.shape[-2:]
+        density = (edit.shape[-2] * edit.shape[-1] / (height * width)) ** 0.5
+        longest = max(height, width)
+        self.scale = min(1.0, _SIDE / longest, max(density, 2 * _SMALLEST / longest))
+        finest = (max(8, round(height * self.scale)), max(8, round(width * self.scale)))
+        self._images = [resized(image.detach()[None].float(), finest) for image in (photo, edit)]
+        self._free = None if free is None else (free.detach()[None] > 0).float()
+        self.sizes = [finest]
+        while max(self.sizes[0]) > _COARSEST:
+            half = (self.sizes[0][0] + 1) // 2, (self.sizes[0][1] + 1) // 2
+            self.sizes.insert(0, half)
+        self._levels: dict[int, Level] = {}
+
+    def __getitem__(self, number: int) -> Level:
+        if number not in self._levels:
+            size = self.sizes[number]
+            photo, edit = (resized(image, size)[0].cpu().numpy() for image in self._images)
+            found = level(photo, edit, np.ones(size, bool))
+            if self._free is not None:
+                found = without(found, resized(self._free, size)[0, 0].cpu().numpy() > 0)
+            self._levels[number] = found
+        return self._levels[number]
+
+
+def _start(levels: _Levels, alignment: Alignment) -> Vector:
+    """Parameters from which the finer levels converge."""
+    coarse, judge = levels[0], levels[min(1, len(levels.sizes) - 1)]
+
+    def followed(start: Vector) -> tuple[Agreement, Vector]:
+        near = _unchanged(coarse, start, _ROUGH)
+        parameters = refine(near, start, _COARSE_ROUNDS, looseness=3.0).parameters
+        for at in (coarse, judge):
+            near = _unchanged(at, parameters, _TOLERANCE)
+            parameters = refine(near, parameters, _COARSE_ROUNDS, looseness=2.0).parameters
+        return agreement(near, parameters), parameters
+
+    best = followed(alignment.parameters)
+    if best[0].share > _PERFECT:
+        return best[1]
+    at = _unchanged(coarse, alignment.parameters, _ROUGH)
+    for start in starts(at, alignment, _STARTS):
+        found = followed(start)
+        if found[0].alike.sum() > best[0].alike.sum():
+            best = found
+    return best[1]
+
+
+def _unchanged(at: Level, parameters: Vector, tolerance: int) -> Level:
+    """A level without what has another colour in the edit: what `parameters` align there is a new garment.
+
+    If that would leave next to nothing, the level is returned as it is.
+    """
+    edit, seen = moved_image(at.colours[1], parameters)
+    changed = different(at.colours[0], edit, seen & at.usable, tolerance)
+    left = without(at, changed)
+    return left if len(left.points) > _FEWEST * len(at.points) else at
+
+
+def _judged(
+    alignment: Alignment, fit: Fit, found: Agreement, scale: float
+) -> Registration:
+    """The registration with what speaks for it."""
+    corners = np.array([[x, y] for x in (-1, 1) for y in (-1, 1)]) * np.array(
+        [alignment.size[1], alignment.size[0]]
+    ) / (2 * alignment.radius)
+    zoom = fit.parameters[2:4]  # a rotation changes no length
+    variances = []
+    for x, y in corners:
+        slopes = np.array([[1, 0, x, 0, -zoom[1] * y], [0, 1, 0, y, zoom[0] * x]])
+        variances.append(np.trace(slopes @ fit.covariance @ slopes.T))
+    uncertainty = _CORRELATED * float(np.sqrt(max(variances))) * alignment.radius
+    residual = found.apart / scale
+    confidence = _confidence(found, uncertainty)
+    return Registration(alignment, found.share, residual, uncertainty, confidence)
+
+
+def _confidence(found: Agreement, uncertainty: float) -> float:
+    """A number in [0, 1] from how many places agree, and how firmly they hold the corners."""
+    agreed = min(1.0, max(0.0, (found.share - 0.1) / 0.6))
+    return agreed * min(1.0, found.spread / 0.1) / (1 + uncertainty**2)
