@@ -14,13 +14,18 @@ Planes = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _NOTICEABLE = 0.06  # RGB, after the edit has the photo's tone
+_TONE_SIDE = 56  # pixels of the longer side are enough for a tone
 _DEVIATIONS = 4.0  # robust standard deviations of the differences; smaller ones are no change of content
 
 
 def in_tone(photo: Planes, edit: Planes, kept: Mask) -> Planes:
     """The edit (3, H, W) with the gain and offset of each channel that match it to the photo where `kept`."""
-    before, after = (torch.from_numpy(np.ascontiguousarray(each))[None] for each in (edit, photo))
-    gain, offset = fit_colour(before, after, torch.from_numpy(kept)[None, None])
+    step = max(1, round(max(kept.shape) / _TONE_SIDE))
+    before, after, where = (
+        torch.from_numpy(np.ascontiguousarray(each[..., ::step, ::step]))[None]
+        for each in (edit, photo, kept[None])
+    )
+    gain, offset = fit_colour(before, after, where)
     matched: Planes = edit * gain[0].numpy()[:, None, None] + offset[0].numpy()[:, None, None]
     return matched
 
@@ -42,7 +47,7 @@ def distinct(photo: Planes, edit: Planes, seen: Mask, tolerance: int) -> Planes:
 
 def noticeable(photo: Planes, edit: Planes, seen: Mask) -> float:
     """The difference in RGB from which a pixel counts as another colour, given the noise of both images."""
-    apart = np.abs(edit - photo).max(axis=0)[seen]
+    apart = np.abs(edit - photo).max(axis=0)[seen][::7]
     noise = STD_PER_MAD * float(np.median(apart)) if apart.size else 0.0
     return max(_NOTICEABLE, min(_DEVIATIONS * noise, 3 * _NOTICEABLE))
 

@@ -49,23 +49,26 @@ def units(size: tuple[int, int]) -> tuple[float, Vector]:
     return max(size) / 2, np.array([size[1] / 2 - 0.5, size[0] / 2 - 0.5])
 
 
-def moved(points: Vector, parameters: Vector, size: tuple[int, int]) -> Vector:
-    """Where points (K, 2) of the photo lie in the resized edit, in pixels: (K, 2)."""
+def affine(parameters: Vector, size: tuple[int, int]) -> tuple[Vector, Vector]:
+    """The matrix (2, 2) and offset (2,) from pixels (x, y) of the photo to those of the resized edit."""
     radius, centre = units(size)
-    offset, zoom, turn = parameters[:2], parameters[2:4], parameters[4]
-    cos, sin = np.cos(turn), np.sin(turn)
-    x, y = ((points - centre) * zoom).T
-    return np.stack([cos * x - sin * y, sin * x + cos * y], -1) + offset * radius + centre
+    cos, sin = np.cos(parameters[4]), np.sin(parameters[4])
+    linear = np.array([[cos, -sin], [sin, cos]]) * parameters[2:4]
+    return linear, parameters[:2] * radius + centre - linear @ centre
 
 
-def moved_image(planes: NDArray[np.float32], parameters: Vector) -> tuple[Planes, Mask]:
+def moved_image(planes: Planes, parameters: Vector) -> tuple[Planes, Mask]:
     """The resized edit (C, H, W) as the photo shows it, and where it shows the photo at all, (H, W)."""
     height, width = planes.shape[-2:]
-    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
-    there = moved(pixels.astype(np.float64), parameters, (height, width))
-    seen = ((there >= 0) & (there <= [width - 1, height - 1])).all(axis=1)
-    found = [ndimage.map_coordinates(plane, there[:, ::-1].T, order=1) for plane in planes]
-    return np.stack(found).reshape(-1, height, width), seen.reshape(height, width)
+    linear, offset = affine(parameters, (height, width))
+    x, y = np.arange(width), np.arange(height)[:, None]
+    inside = np.ones((height, width), bool)
+    for row, start, longest in zip(linear, offset, (width, height), strict=True):
+        there = row[0] * x + row[1] * y + start
+        inside &= (there >= 0) & (there <= longest - 1)
+    swapped, start = linear[::-1, ::-1], offset[::-1]
+    found = [ndimage.affine_transform(p, swapped, start, order=1, mode="nearest") for p in planes]
+    return np.stack(found), inside
 
 
 def refine(
@@ -80,14 +83,16 @@ def refine(
         looseness: factor of the scale of the differences in the first step; it falls to 1.
         prior: the parameters around which the solution is expected; None for the start.
     """
-    size = at.photo.shape
-    radius, centre = units((size[0], size[1]))
+    size = (at.photo.shape[0], at.photo.shape[1])
+    radius, centre = units(size)
     expected = parameters if prior is None else prior
     parameters = parameters.copy()
     covariance, inliers = np.diag(_PRIOR**2), 0.0
     for number in range(rounds):
-        there = moved(at.points, parameters, (size[0], size[1]))
-        inside = ((there > 1) & (there < [size[1] - 2, size[0] - 2])).all(axis=1)
+        linear, offset = affine(parameters, size)
+        there = at.points @ linear.T + offset
+        inside = (there[:, 0] > 1) & (there[:, 0] < size[1] - 2)
+        inside &= (there[:, 1] > 1) & (there[:, 1] < size[0] - 2)
         if inside.sum() < len(parameters):
             break
         there, x = there[inside], (at.points[inside] - centre) / radius

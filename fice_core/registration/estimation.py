@@ -17,11 +17,11 @@ from .search import starts
 _SIDE = 1024  # pixels of the longer side at which images are compared at most
 _COARSEST = 96  # of the smallest level at most
 _SMALLEST = 32  # of a side that can be registered
-_STARTS = 6
+_STARTS, _FOLLOWED = 10, 4
 _ROUNDS, _COARSE_ROUNDS = 12, 20
 _ROUGH, _TOLERANCE = 4, 2  # pixels by which edges may lie apart before and after a refinement
-_FEWEST = 0.05  # of the points have to be left
-_PERFECT = 0.85  # share of alike cells at which no other start is tried
+_FEWEST = 30  # points have to be left
+_PERFECT, _NEAR = 0.85, 0.25  # share of alike cells, and pixels, at which no other start is tried
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Registration:
         share: of the places outside the garment that have structure, how many show the same, in [0, 1].
         residual: median distance in pixels of the photo by which these places are still displaced.
         uncertainty: standard deviation in pixels of the photo of where the photo's corners lie.
-        confidence: in [0, 1]; below `register.DOUBTFUL` the estimate may be wrong.
+        confidence: in [0, 1]; below `DOUBTFUL` the estimate may be wrong.
     """
 
     alignment: Alignment
@@ -45,6 +45,9 @@ class Registration:
 
 #: Below this confidence the estimate may be wrong.
 DOUBTFUL = 0.5
+_AGREED = (0.5, 0.8)  # share of alike cells at which confidence is 0 and 1
+_EXACT = (0.7, 0.2)  # the same for pixels by which they are displaced
+_ENOUGH = 10  # cells with structure
 _CORRELATED = 3.0  # neighbouring points see the same noise: a standard deviation is larger by this factor
 
 
@@ -76,7 +79,8 @@ def register(
         raise ValueError(f"images need at least {_SMALLEST} pixels a side to be registered")
     levels = _Levels(photo, edit, free)
     parameters = _start(levels, alignment)
-    for number in range(min(1, len(levels.sizes) - 1), len(levels.sizes)):
+    last = len(levels.sizes) - 1
+    for number in [*range(min(1, last), last + 1), last]:  # at the end twice: now edges lie on each other
         at = _unchanged(levels[number], parameters, _TOLERANCE)
         fit = refine(at, parameters, _ROUNDS)
         parameters = fit.parameters
@@ -116,22 +120,23 @@ def _start(levels: _Levels, alignment: Alignment) -> Vector:
     """Parameters from which the finer levels converge."""
     coarse, judge = levels[0], levels[min(1, len(levels.sizes) - 1)]
 
-    def followed(start: Vector) -> tuple[Agreement, Vector]:
-        near = _unchanged(coarse, start, _ROUGH)
-        parameters = refine(near, start, _COARSE_ROUNDS, looseness=3.0).parameters
-        for at in (coarse, judge):
-            near = _unchanged(at, parameters, _TOLERANCE)
-            parameters = refine(near, parameters, _COARSE_ROUNDS, looseness=2.0).parameters
-        return agreement(near, parameters), parameters
+    def followed(start: Vector, at: Level, passes: tuple[int, ...]) -> tuple[float, Vector]:
+        """The score of a start after refinements that tolerate so many pixels, and its parameters."""
+        for number, tolerance in enumerate(passes):
+            near = _unchanged(at, start, tolerance)
+            start = refine(near, start, _COARSE_ROUNDS, looseness=3.0 - number).parameters
+        found = agreement(near, start)
+        return found.share * float(found.alike.sum()), start
 
-    best = followed(alignment.parameters)
-    if best[0].share > _PERFECT:
+    first = followed(alignment.parameters, coarse, (_ROUGH, _TOLERANCE))
+    best = followed(first[1], judge, (_TOLERANCE,))
+    found = agreement(_unchanged(judge, best[1], _TOLERANCE), best[1])
+    if found.share > _PERFECT and found.apart < _NEAR:
         return best[1]
     at = _unchanged(coarse, alignment.parameters, _ROUGH)
-    for start in starts(at, alignment, _STARTS):
-        found = followed(start)
-        if found[0].alike.sum() > best[0].alike.sum():
-            best = found
+    tried = [followed(start, coarse, (_ROUGH, _TOLERANCE)) for start in starts(at, alignment, _STARTS)]
+    for _, start in sorted(tried, key=lambda each: -each[0])[:_FOLLOWED]:
+        best = max(best, followed(start, judge, (_TOLERANCE,)), key=lambda each: each[0])
     return best[1]
 
 
@@ -143,7 +148,7 @@ def _unchanged(at: Level, parameters: Vector, tolerance: int) -> Level:
     edit, seen = moved_image(at.colours[1], parameters)
     changed = different(at.colours[0], edit, seen & at.usable, tolerance)
     left = without(at, changed)
-    return left if len(left.points) > _FEWEST * len(at.points) else at
+    return left if len(left.points) > _FEWEST else at
 
 
 def _judged(
@@ -165,6 +170,13 @@ def _judged(
 
 
 def _confidence(found: Agreement, uncertainty: float) -> float:
-    """A number in [0, 1] from how many places agree, and how firmly they hold the corners."""
-    agreed = min(1.0, max(0.0, (found.share - 0.1) / 0.6))
-    return agreed * min(1.0, found.spread / 0.1) / (1 + uncertainty**2)
+    """A number in [0, 1]: do enough places agree, do they lie on each other, do they hold the corners."""
+    agreed = _ramp(found.share, *_AGREED)
+    exact = _ramp(found.apart, *_EXACT)
+    enough = min(1.0, found.cells / _ENOUGH)
+    return agreed * exact * enough / (1 + uncertainty**2)
+
+
+def _ramp(value: float, none: float, full: float) -> float:
+    """0 at `none`, 1 at `full`, linear between them."""
+    return min(1.0, max(0.0, (value - none) / (full - none)))
