@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +18,8 @@ from .search import starts
 
 _SIDE = 1024  # pixels of the longer side at which images are compared at most
 _COARSEST = 96  # of the smallest level at most
-_SMALLEST = 32  # of a side that can be registered
+#: pixels of the smallest side that can be registered
+SMALLEST = 32
 _STARTS, _FOLLOWED = 10, 4
 _ROUNDS, _COARSE_ROUNDS = 12, 20
 _ROUGH, _TOLERANCE = 4, 2  # pixels by which edges may lie apart before and after a refinement
@@ -41,6 +44,34 @@ class Registration:
     residual: float
     uncertainty: float
     confidence: float
+
+    def line(self) -> str:
+        """What was found, in one readable line."""
+        geometry = self.alignment
+        across, down = (100 * zoom for zoom in geometry.zoom)
+        zoom = f"{across:.2f} %" if abs(across - down) < 0.005 else f"{across:.2f} x {down:.2f} %"
+        moved = " and ".join(
+            f"{abs(value):.2f} px {names[value < 0]}"
+            for value, names in zip(geometry.shift, (("right", "left"), ("down", "up")), strict=True)
+        )
+        turned = f", turned {geometry.turn:+.2f} degrees" if abs(geometry.turn) >= 0.005 else ""
+        return (
+            f"the edit is shifted {moved}, zoomed to {zoom}{turned}; residual {self.residual:.2f} px, "
+            f"confidence {self.confidence:.2f}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; None where a number is not finite."""
+        geometry = self.alignment
+        return {
+            "shift_px": list(geometry.shift),
+            "zoom_percent": [100 * zoom for zoom in geometry.zoom],
+            "turn_degrees": geometry.turn,
+            "residual_px": self.residual if math.isfinite(self.residual) else None,
+            "uncertainty_px": self.uncertainty if math.isfinite(self.uncertainty) else None,
+            "agreement": self.share,
+            "confidence": self.confidence,
+        }
 
 
 #: Below this confidence the estimate may be wrong.
@@ -75,8 +106,8 @@ def register(
     alignment = Alignment(size, (edit.shape[-2], edit.shape[-1]))
     if photo.ndim != 3 or edit.ndim != 3 or (free is not None and free.shape != (1, *size)):
         raise ValueError("photo and edit must be (3, H, W), and the mask (1, H, W) of the photo")
-    if min(*size, *alignment.edit_size) < _SMALLEST:
-        raise ValueError(f"images need at least {_SMALLEST} pixels a side to be registered")
+    if min(*size, *alignment.edit_size) < SMALLEST:
+        raise ValueError(f"images need at least {SMALLEST} pixels a side to be registered")
     levels = _Levels(photo, edit, free)
     parameters = _start(levels, alignment)
     last = len(levels.sizes) - 1
@@ -95,7 +126,7 @@ class _Levels:
         height, width = photo.shape[-2:]
         density = (edit.shape[-2] * edit.shape[-1] / (height * width)) ** 0.5
         longest = max(height, width)
-        self.scale = min(1.0, _SIDE / longest, max(density, 2 * _SMALLEST / longest))
+        self.scale = min(1.0, _SIDE / longest, max(density, 2 * SMALLEST / longest))
         finest = (max(8, round(height * self.scale)), max(8, round(width * self.scale)))
         self._images = [resized(image.detach()[None].float(), finest) for image in (photo, edit)]
         self._free = None if free is None else (free.detach()[None] > 0).float()
