@@ -12,7 +12,18 @@ from typing import Any, NoReturn
 
 import click
 
-from .commands import batch, bench, convert, demo, edit, evaluate, inspect, train
+from .commands import (
+    batch,
+    bench,
+    convert,
+    demo,
+    drift,
+    edit,
+    evaluate,
+    inspect,
+    restore,
+    train,
+)
 from .commands.console import complain, safe_streams, say, warn
 from .errors import FiceError, FiceWarning
 
@@ -90,5 +101,5 @@ def main(context: click.Context) -> None:
         say(context.get_help())
 
 
-for _command in (demo, edit, batch, inspect, convert, evaluate, bench, train):
+for _command in (demo, edit, batch, restore, drift, inspect, convert, evaluate, bench, train):
     main.add_command(_command.command)

@@ -125,6 +125,20 @@ def model_files(
     Raises:
         FiceError: there is no such folder, or a file is missing.
     """
+    folder = _folder(source)
+    return {kind: _require(folder, kind) for kind in _STEMS if kind != "clip" or not clip}
+
+
+def load_network(source: str | os.PathLike[str], kind: str, device: str = "cpu") -> Any:
+    """One of the networks that `load_models` loads from `source`, by its kind, such as "densepose".
+
+    Raises:
+        FiceError: there is no such folder or device, or the file is missing or contains something else.
+    """
+    return LOADERS[kind](_require(_folder(source), kind), device=resolve_device(device))
+
+
+def _folder(source: str | os.PathLike[str]) -> Path:
     folder = DEMO_WEIGHTS if source == "demo" else Path(source)
     if not folder.is_dir():
         hint = (
@@ -133,7 +147,7 @@ def model_files(
             else 'give the folder with the checkpoints, or "demo"'
         )
         raise FiceError(f"there is no folder of models {folder}: {hint}")
-    return {kind: _require(folder, kind) for kind in _STEMS if kind != "clip" or not clip}
+    return folder
 
 
 def kept_on_gpus(load: Callable[[], Encoder], device: str) -> Callable[[], Encoder]:

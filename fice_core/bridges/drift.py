@@ -35,7 +35,7 @@ class Drift:
         ssim: structural similarity, the mean over pixels and channels of windows of 7 x 7 pixels (Wang et
             al. 2004, as scikit-image computes it); NaN if no window fits.
         mean, percentile95, largest: of the differences.
-        lab: mean CIELAB difference (CIE 1976).
+        lab: mean CIELAB difference (CIE 1976); of more than four megapixels, that of evenly spaced rows.
         outside: share of the photo's pixels that lie outside the mask.
         resized: whether the edit had another size, and was brought to the photo's for the comparison.
         registration: how the edit is shifted and zoomed; None for images too small to tell.
@@ -58,8 +58,9 @@ class Drift:
 
     def line(self) -> str:
         """Everything in one readable line."""
+        place = " outside the mask" if self.outside < 1 else ""
         parts = [
-            f"{100 * self.equal:.2f} % of the pixels outside the mask are equal",
+            f"{100 * self.equal:.2f} % of the pixels{place} are equal",
             f"PSNR {self.psnr:.2f} dB",
             f"SSIM {self.ssim:.4f}",
             f"difference {self.mean:.2f} on average, {self.percentile95:.1f} at 95 %, at most "

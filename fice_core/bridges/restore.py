@@ -37,7 +37,7 @@ class RestoreSettings(MaskSettings, StitchSettings):
 
     stitch: StitchMode = "pyramid"
     mask_dilation: float = 0.02
-    feather: float = 0.01
+    feather: float = 0.003
     least_confidence: float = 0.25
 
     def _check(self) -> None:
