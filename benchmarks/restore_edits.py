@@ -15,7 +15,7 @@ from fice_core.demo.gallery import gallery
 from fice_core.registration import Alignment
 
 Planes = np.ndarray
-SIDES = (512, 512, 768, 1024, 1536)  # of the photo; above 512 pixels the person is upscaled
+SIDES = (512, 512, 512, 768, 1024)  # of the photo; above 512 pixels the person is upscaled
 PROPORTIONS = ((1, 1), (1, 1), (1, 1), (2, 3), (3, 4), (4, 3))  # width : height of the photo
 
 
@@ -62,7 +62,9 @@ def _edit(image: np.ndarray, garment: np.ndarray, rng: np.random.Generator) -> E
     truth = Alignment((height, width), size, (zoom, zoom * stretch), turn, shift)
     edited = _as_seen(changed, truth)
     edited, story = _developed(edited, rng)
-    story = f"{width} x {height} to {size[1]} x {size[0]}, zoom {zoom:.3f}, turn {turn:.1f}, {story}"
+    story = (
+        f"{width} x {height} to {size[1]} x {size[0]}, zoom {zoom:.3f}, turn {turn:.1f}, {story}"
+    )
     return Edit(_tensor(photo), _tensor(edited), torch.from_numpy(where[None]), truth, story)
 
 
@@ -85,9 +87,7 @@ def _photo(
     return levels.astype(np.float32), np.asarray(cloth, np.float32) / 255
 
 
-def _dressed(
-    photo: Planes, cloth: Planes, rng: np.random.Generator
-) -> tuple[Planes, np.ndarray]:
+def _dressed(photo: Planes, cloth: Planes, rng: np.random.Generator) -> tuple[Planes, np.ndarray]:
     """The photo with another garment, and where it differs: another colour, pattern, or outline."""
     height, width = cloth.shape
     if rng.random() < 0.5:  # the new garment is wider than the old one

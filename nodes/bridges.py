@@ -192,7 +192,15 @@ class DriftReport(io.ComfyNode):  # type: ignore[misc]
             category="FICE/look",
             description="Measures what an edit by any model changed outside the garment: equal pixels, PSNR, "
             "SSIM, differences, shift and zoom, with a heat map.",
-            search_aliases=["compare", "psnr", "ssim", "difference", "heat map", "shift", "quality"],
+            search_aliases=[
+                "compare",
+                "psnr",
+                "ssim",
+                "difference",
+                "heat map",
+                "shift",
+                "quality",
+            ],
             is_output_node=True,
             inputs=[
                 io.Image.Input("before", tooltip="The photos."),

@@ -142,9 +142,7 @@ def measure_drift(
             features = clip.encode_image(after[None].clone().to(text))
             similarity = float((features * text).sum(dim=1))
     other = tuple(after.shape[-2:]) != size
-    drift = Drift(
-        **found, resized=other, registration=moved, pose_iou=pose, similarity=similarity
-    )
+    drift = Drift(**found, resized=other, registration=moved, pose_iou=pose, similarity=similarity)
     return drift, heat
 
 
@@ -152,5 +150,7 @@ def _pose_overlap(densepose: DensePose, before: torch.Tensor, after: torch.Tenso
     """Mean overlap of the body parts of two images (3, H, W), each seen as a whole."""
     frame = Frame.around((before.shape[-2], before.shape[-1]), _PARSED)
     device = next(densepose.parameters()).device
-    parts = [extract_pose(densepose, frame.fit(image[None]).to(device)) for image in (before, after)]
+    parts = [
+        extract_pose(densepose, frame.fit(image[None]).to(device)) for image in (before, after)
+    ]
     return float(part_iou(parts[1], parts[0])[0])

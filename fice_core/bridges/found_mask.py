@@ -84,7 +84,9 @@ def find_mask(
     if not found.any():
         return None
     with torch.inference_mode(False):
-        garment, kept = (torch.from_numpy(np.ascontiguousarray(m))[None, None] for m in (found, never))
+        garment, kept = (
+            torch.from_numpy(np.ascontiguousarray(m))[None, None] for m in (found, never)
+        )
         aligned = torch.from_numpy(shown.clip(0, 1))[None]
     mask = edge_aligned_mask(garment, kept, before.cpu(), aligned, settings)
     return resize(mask, (size[0], size[1]))[0].to(photo.device)

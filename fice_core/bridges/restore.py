@@ -166,7 +166,9 @@ def _put_in(
         visible = torch.from_numpy(found.alignment.visible(box)).to(mask.device)
         soft = torch.where(_well_inside(visible), mask[:, rows, columns], 0.0)
         patch = photo[:, rows, columns]
-        blended = blend_into_photo(aligned[None], patch[None], soft[None], settings, settings.match_colour)
+        blended = blend_into_photo(
+            aligned[None], patch[None], soft[None], settings, settings.match_colour
+        )
         result[:, rows, columns] = torch.where(soft > 0, blended[0].clamp(0, 1), patch)
         shown[:, rows, columns] = soft
     return result, shown
@@ -244,5 +246,7 @@ def _hidden(mask: torch.Tensor, shown: torch.Tensor) -> list[str]:
             f"the edit is a crop: it does not show {100 * share:.0f} % of what may change"
         )
     if share > _MOST_HIDDEN[0]:
-        return [f"{100 * share:.0f} % of the mask lies beyond what the edit shows and stays the photo's"]
+        return [
+            f"{100 * share:.0f} % of the mask lies beyond what the edit shows and stays the photo's"
+        ]
     return []

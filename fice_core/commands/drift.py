@@ -37,7 +37,9 @@ class Pair(NamedTuple):
     help="White where the photo may change: a file for all pairs, or a folder with one for each.  "
     "[default: every pixel is compared]",
 )
-@click.option("--text", metavar="TEXT", help="Measure how well CLIP finds the edit described by this.")
+@click.option(
+    "--text", metavar="TEXT", help="Measure how well CLIP finds the edit described by this."
+)
 @click.option(
     "--models",
     "source",
@@ -83,7 +85,9 @@ def command(
     pairs = _pairs(before, after, mask)
     maps = _maps(pairs, heat, folder=os.path.isdir(before))
     outputs = [Output(name, "--heat") for name in maps]
-    outputs += [Output(name, place) for name, place in ((report, "--report"), (csv, "--csv")) if name]
+    outputs += [
+        Output(name, place) for name, place in ((report, "--report"), (csv, "--csv")) if name
+    ]
     inputs = [name for pair in pairs for name in pair if name is not None]
     check_paths(outputs, inputs, makes=heat if heat and os.path.isdir(before) else None)
 

@@ -87,9 +87,7 @@ def command(
     inputs = [photo, edited, *([mask] if mask else [])]
     existing = check_paths(outputs, inputs)
     if mask and source:
-        raise FiceError(
-            "--models finds a mask and --mask gives one: leave one of them out"
-        )
+        raise FiceError("--models finds a mask and --mask gives one: leave one of them out")
     from ..bridges.restore import RestoreSettings, restore
     from ..files import write_json
     from ..images.photo import check_size, losses, read_photo, write_photo
@@ -111,7 +109,9 @@ def command(
     where = None if mask is None else mask_of_size(mask, photo, size, notes.append)
     notes += losses(output, before, photo)
     if not overwrite:
-        notes += [f"{name} exists and will be replaced (--overwrite: without a word)" for name in existing]
+        notes += [
+            f"{name} exists and will be replaced (--overwrite: without a word)" for name in existing
+        ]
     for line in notes:
         warn(line)
     body = None if source is None else _body(source, device, before.pixels)

@@ -52,7 +52,9 @@ class Registration:
         zoom = f"{across:.2f} %" if abs(across - down) < 0.005 else f"{across:.2f} x {down:.2f} %"
         moved = " and ".join(
             f"{abs(value):.2f} px {names[value < 0]}"
-            for value, names in zip(geometry.shift, (("right", "left"), ("down", "up")), strict=True)
+            for value, names in zip(
+                geometry.shift, (("right", "left"), ("down", "up")), strict=True
+            )
         )
         turned = f", turned {geometry.turn:+.2f} degrees" if abs(geometry.turn) >= 0.005 else ""
         return (
@@ -79,7 +81,9 @@ DOUBTFUL = 0.5
 _AGREED = (0.5, 0.8)  # share of alike cells at which confidence is 0 and 1
 _EXACT = (0.7, 0.2)  # the same for pixels by which they are displaced
 _ENOUGH = 10  # cells with structure
-_CORRELATED = 3.0  # neighbouring points see the same noise: a standard deviation is larger by this factor
+_CORRELATED = (
+    3.0  # neighbouring points see the same noise: a standard deviation is larger by this factor
+)
 
 
 def register(
@@ -111,7 +115,10 @@ def register(
     levels = _Levels(photo, edit, free)
     parameters = _start(levels, alignment)
     last = len(levels.sizes) - 1
-    for number in [*range(min(1, last), last + 1), last]:  # at the end twice: now edges lie on each other
+    for number in [
+        *range(min(1, last), last + 1),
+        last,
+    ]:  # at the end twice: now edges lie on each other
         at = _unchanged(levels[number], parameters, _TOLERANCE)
         fit = refine(at, parameters, _ROUNDS)
         parameters = fit.parameters
@@ -165,7 +172,9 @@ def _start(levels: _Levels, alignment: Alignment) -> Vector:
     if found.share > _PERFECT and found.apart < _NEAR:
         return best[1]
     at = _unchanged(coarse, alignment.parameters, _ROUGH)
-    tried = [followed(start, coarse, (_ROUGH, _TOLERANCE)) for start in starts(at, alignment, _STARTS)]
+    tried = [
+        followed(start, coarse, (_ROUGH, _TOLERANCE)) for start in starts(at, alignment, _STARTS)
+    ]
     for _, start in sorted(tried, key=lambda each: -each[0])[:_FOLLOWED]:
         best = max(best, followed(start, judge, (_TOLERANCE,)), key=lambda each: each[0])
     return best[1]
@@ -182,13 +191,13 @@ def _unchanged(at: Level, parameters: Vector, tolerance: int) -> Level:
     return left if len(left.points) > _FEWEST else at
 
 
-def _judged(
-    alignment: Alignment, fit: Fit, found: Agreement, scale: float
-) -> Registration:
+def _judged(alignment: Alignment, fit: Fit, found: Agreement, scale: float) -> Registration:
     """The registration with what speaks for it."""
-    corners = np.array([[x, y] for x in (-1, 1) for y in (-1, 1)]) * np.array(
-        [alignment.size[1], alignment.size[0]]
-    ) / (2 * alignment.radius)
+    corners = (
+        np.array([[x, y] for x in (-1, 1) for y in (-1, 1)])
+        * np.array([alignment.size[1], alignment.size[0]])
+        / (2 * alignment.radius)
+    )
     zoom = fit.parameters[2:4]  # a rotation changes no length
     variances = []
     for x, y in corners:

@@ -105,4 +105,6 @@ def _strongest(slope: Plane) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if len(kept) > _MOST_POINTS:
         order = np.argsort(-steepness[kept], kind="stable")
         kept = np.sort(kept[order[:_MOST_POINTS]])
-    return (kept // columns) * side + best[kept] // side, (kept % columns) * side + best[kept] % side
+    return (kept // columns) * side + best[kept] // side, (kept % columns) * side + best[
+        kept
+    ] % side

@@ -70,8 +70,6 @@ def _shift(
     row, column = np.unravel_index(int(near.argmax()), near.shape)
     shift = [
         int(index if index <= side // 2 else index - side)
-        for index, side in zip(
-            (window[0][row], window[1][column]), correlation.shape, strict=True
-        )
+        for index, side in zip((window[0][row], window[1][column]), correlation.shape, strict=True)
     ]
     return float(near[row, column]), (shift[1], shift[0])
