@@ -334,7 +334,8 @@ def _measured(
     number: int,
 ) -> tuple[Drift, torch.Tensor]:
     """The drift of a pair, by the networks that are connected, and its map."""
-    networks = [each for each in (densepose, text and text.clip) if each is not None]
+    networks: list[Loaded[Any]] = [] if densepose is None else [densepose]
+    networks += [] if text is None else [text.clip]
     if not networks:
         return measure_drift(photo, edit, mask)
     with on_device(*networks) as device:

@@ -1,7 +1,7 @@
 """Compares two images pixel by pixel, in strips: a dozen megapixels need little memory and time.
 
-PSNR and SSIM are scikit-image's (`skimage.metrics`) with a data range of 1, restricted to some pixels; CIELAB is
-`skimage.color.rgb2lab`. Those functions take ten times as long, and several gigabytes, for twelve megapixels.
+PSNR and SSIM are scikit-image's (`skimage.metrics`) with a data range of 1, restricted to some pixels;
+CIELAB is `skimage.color.rgb2lab`. Those functions work on whole images, in gigabytes for twelve megapixels.
 """
 
 from __future__ import annotations

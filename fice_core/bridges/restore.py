@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from ..errors import FiceError
 from ..extraction.anatomy import BodyRegions
 from ..ops.autograd import without_grad
 from ..ops.morphology import box_filter, max_filter
-from ..ops.patches import Box, edit_boxes
+from ..ops.patches import edit_boxes
 from ..registration import Registration, register
 from ..registration.estimation import DOUBTFUL, SMALLEST
 from ..settings import MaskSettings, StitchMode, StitchSettings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -92,7 +92,7 @@ def command(
     from ..files import write_json
     from ..images.photo import check_size, losses, read_photo, write_photo
 
-    given = {
+    given: dict[str, Any] = {
         "stitch": stitch,
         "feather": feather,
         "least_confidence": least_confidence,

@@ -1,7 +1,7 @@
 """What registration compares: light and dark without their local mean and contrast.
 
-An editor changes brightness, contrast and tint, and its decoder blurs. Local normalisation removes a change of
-tone that varies slowly; the smoothing that precedes it removes the finest detail, which does not survive.
+An editor changes brightness, contrast and tint, and its decoder blurs. Local normalisation removes a change
+of tone that varies slowly; the smoothing before it removes the finest detail, which does not survive.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def level(photo: Plane, edit: Plane, usable: NDArray[np.bool_]) -> Level:
 
 
 def without(at: Level, changed: NDArray[np.bool_]) -> Level:
-    """A level that compares nothing where `changed` (H, W), nor where the feature's window sees much of it."""
+    """A level that compares nothing where `changed` (H, W), nor where the window sees much of it."""
     reach = _WINDOW // 2 if max(changed.shape) > _SMALL else _WINDOW // 4
     usable = at.usable & ~ndimage.binary_dilation(changed, iterations=reach)
     rows, columns = at.points.astype(np.intp).T[::-1]
@@ -97,8 +97,8 @@ def _strongest(slope: Plane) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     height, width = slope.shape
     side = _CELL if height * width > 8 * _MOST_POINTS else 2
     rows, columns = height // side, width // side
-    cells = slope[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    cells = cells.transpose(0, 2, 1, 3).reshape(rows * columns, side * side)
+    blocks = slope[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    cells = blocks.transpose(0, 2, 1, 3).reshape(rows * columns, side * side)
     best = cells.argmax(axis=1)
     steepness = cells[np.arange(len(cells)), best]
     kept = np.flatnonzero(steepness > _LEAST_SLOPE)

@@ -1,9 +1,9 @@
 """Gauss-Newton steps that align two images, without what differs between them.
 
-The parameters minimise the differences of the features at the points of a level. Points that show different
-things are outliers: Tukey's biweight gives them no weight (iteratively reweighted least squares). The slope is
-the mean of both images' slopes, as in efficient second-order minimisation (Benhimane and Malis 2004), which
-converges from farther away than one image's slope.
+The parameters minimise the differences of the features at the points of a level. Points that show
+different things are outliers: Tukey's biweight gives them no weight (iteratively reweighted least squares).
+The slope is the mean of both images' slopes, as in efficient second-order minimisation (Benhimane and Malis
+2004), which converges from farther away than one image's slope.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from scipy import fft
 
 from .alignment import Alignment
 from .features import Level
-from .refinement import Vector, moved_image
+from .refinement import Vector, moved_image, units
 
 _ZOOMS = (1.0, 0.93, 1.07, 0.87, 1.15, 0.8, 1.24)
 _TURNS = (0.0, -0.07, 0.07)  # radians
@@ -40,36 +40,26 @@ def starts(at: Level, alignment: Alignment, count: int) -> list[Vector]:
     padded = [fft.next_fast_len(2 * side, real=True) for side in (height, width)]
     photo = at.photo * at.usable
     spectrum = fft.rfft2(photo, padded).conj()
-    reach = [max(1, round(_FARTHEST * max(height, width)))] * 2
-    window = tuple(np.r_[0 : r + 1, side - r : side] for r, side in zip(reach, padded, strict=True))
+    reach = max(1, round(_FARTHEST * max(height, width)))
     found: list[tuple[float, Vector]] = []
     for (across, down), zoom, turn in product(fits(alignment), _ZOOMS, _TURNS):
         parameters = np.array([0.0, 0.0, across * zoom, down * zoom, turn])
         (edit,), _ = moved_image(at.edit[:1], parameters)
-        peak, (dx, dy) = _shift(fft.irfft2(spectrum * fft.rfft2(edit, padded), padded), window)
+        correlation = fft.irfft2(spectrum * fft.rfft2(edit, padded), padded)
+        peak, x, y = _peak(np.asarray(correlation), reach)
         score = peak / max(float(np.linalg.norm(edit) * np.linalg.norm(photo)), 1e-9)
         # The shift was found in the photo's directions; parameters have it in those of the edit.
         cos, sin = np.cos(turn), np.sin(turn)
-        dx, dy = dx * across * zoom, dy * down * zoom
-        parameters[:2] = np.array([cos * dx - sin * dy, sin * dx + cos * dy]) / alignment_radius(at)
+        dx, dy = x * across * zoom, y * down * zoom
+        shift = np.array([cos * dx - sin * dy, sin * dx + cos * dy])
+        parameters[:2] = shift / units((height, width))[0]
         found.append((score, parameters))
     found.sort(key=lambda each: -each[0])
     return [parameters for _, parameters in found[:count]]
 
 
-def alignment_radius(at: Level) -> float:
-    """Half of the longer side of a level, in pixels."""
-    return max(at.photo.shape) / 2
-
-
-def _shift(
-    correlation: np.ndarray, window: tuple[np.ndarray, ...]
-) -> tuple[float, tuple[int, int]]:
-    """The largest correlation within a window of shifts, and the shift (x, y) of the edit there."""
-    near = correlation[np.ix_(*window)]
-    row, column = np.unravel_index(int(near.argmax()), near.shape)
-    shift = [
-        int(index if index <= side // 2 else index - side)
-        for index, side in zip((window[0][row], window[1][column]), correlation.shape, strict=True)
-    ]
-    return float(near[row, column]), (shift[1], shift[0])
+def _peak(correlation: Vector, reach: int) -> tuple[float, int, int]:
+    """The largest circular correlation within so many pixels of 0, and the shift (x, y) of the edit there."""
+    near = np.roll(correlation, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
+    row, column = divmod(int(near.argmax()), near.shape[1])
+    return float(near[row, column]), column - reach, row - reach
