@@ -20,7 +20,8 @@ _SIDE = 1024  # pixels of the longer side at which images are compared at most
 _COARSEST = 96  # of the smallest level at most
 #: pixels of the smallest side that can be registered
 SMALLEST = 32
-_STARTS, _FOLLOWED = 10, 4
+_STARTS, _FOLLOWED, _FINISHED = 10, 5, 3  # on the first level, the second, and to the end
+_SAME = 0.01  # of every parameter: starts that differ less end in one place
 _ROUNDS, _COARSE_ROUNDS = 12, 20
 _ROUGH, _TOLERANCE = 4, 2  # pixels by which edges may lie apart before and after a refinement
 _FEWEST = 30  # points have to be left
@@ -77,7 +78,7 @@ class Registration:
 
 
 #: Below this confidence the estimate may be wrong.
-DOUBTFUL = 0.5
+DOUBTFUL = 0.65
 _AGREED = (0.5, 0.8)  # share of alike cells at which confidence is 0 and 1
 _EXACT = (0.7, 0.2)  # the same for pixels by which they are displaced
 _ENOUGH = 10  # cells with structure
@@ -113,7 +114,21 @@ def register(
     if min(*size, *alignment.edit_size) < SMALLEST:
         raise ValueError(f"images need at least {SMALLEST} pixels a side to be registered")
     levels = _Levels(photo, edit, free)
-    parameters = _start(levels, alignment)
+    best: tuple[Fit, Agreement] | None = None
+    for start in _starts(levels, alignment):
+        tried = _followed(levels, start)
+        if best is None or _score(tried[1]) > _score(best[1]):
+            best = tried
+        if best[1].share > _PERFECT and best[1].apart < _NEAR:
+            break
+    if best is None:
+        raise AssertionError("there is always a start")
+    fit, found = best
+    return _judged(alignment.with_parameters(fit.parameters), fit, found, levels.scale)
+
+
+def _followed(levels: _Levels, parameters: Vector) -> tuple[Fit, Agreement]:
+    """The fit that a start leads to on the finest level, and how well the images then agree."""
     last = len(levels.sizes) - 1
     for number in [
         *range(min(1, last), last + 1),
@@ -122,8 +137,12 @@ def register(
         at = _unchanged(levels[number], parameters, _TOLERANCE)
         fit = refine(at, parameters, _ROUNDS)
         parameters = fit.parameters
-    found = agreement(at, parameters)
-    return _judged(alignment.with_parameters(parameters), fit, found, levels.scale)
+    return fit, agreement(at, parameters)
+
+
+def _score(found: Agreement) -> float:
+    """How much speaks for an alignment: many places that agree, and few that do not."""
+    return found.share * float(found.alike.sum())
 
 
 class _Levels:
@@ -154,30 +173,30 @@ class _Levels:
         return self._levels[number]
 
 
-def _start(levels: _Levels, alignment: Alignment) -> Vector:
-    """Parameters from which the finer levels converge."""
+def _starts(levels: _Levels, alignment: Alignment) -> list[Vector]:
+    """Parameters from which the finer levels may converge, the most likely first."""
     coarse, judge = levels[0], levels[min(1, len(levels.sizes) - 1)]
 
-    def followed(start: Vector, at: Level, passes: tuple[int, ...]) -> tuple[float, Vector]:
-        """The score of a start after refinements that tolerate so many pixels, and its parameters."""
+    def followed(start: Vector, at: Level, passes: tuple[int, ...]) -> tuple[Agreement, Vector]:
+        """The agreement after refinements that tolerate so many pixels, and the parameters."""
         for number, tolerance in enumerate(passes):
             near = _unchanged(at, start, tolerance)
             start = refine(near, start, _COARSE_ROUNDS, looseness=3.0 - number).parameters
-        found = agreement(near, start)
-        return found.share * float(found.alike.sum()), start
+        return agreement(near, start), start
 
-    first = followed(alignment.parameters, coarse, (_ROUGH, _TOLERANCE))
-    best = followed(first[1], judge, (_TOLERANCE,))
-    found = agreement(_unchanged(judge, best[1], _TOLERANCE), best[1])
-    if found.share > _PERFECT and found.apart < _NEAR:
-        return best[1]
+    _, start = followed(alignment.parameters, coarse, (_ROUGH, _TOLERANCE))
+    first = followed(start, judge, (_TOLERANCE,))
+    if first[0].share > _PERFECT and first[0].apart < _NEAR:
+        return [first[1]]
     at = _unchanged(coarse, alignment.parameters, _ROUGH)
-    tried = [
-        followed(start, coarse, (_ROUGH, _TOLERANCE)) for start in starts(at, alignment, _STARTS)
-    ]
-    for _, start in sorted(tried, key=lambda each: -each[0])[:_FOLLOWED]:
-        best = max(best, followed(start, judge, (_TOLERANCE,)), key=lambda each: each[0])
-    return best[1]
+    tried = [followed(s, coarse, (_ROUGH, _TOLERANCE)) for s in starts(at, alignment, _STARTS)]
+    tried.sort(key=lambda each: -_score(each[0]))
+    nearer = [followed(start, judge, (_TOLERANCE,)) for _, start in tried[:_FOLLOWED]]
+    different: list[Vector] = []
+    for _, start in sorted([first, *nearer], key=lambda each: -_score(each[0])):
+        if all(np.abs(start - other).max() > _SAME for other in different):
+            different.append(start)
+    return different[:_FINISHED]
 
 
 def _unchanged(at: Level, parameters: Vector, tolerance: int) -> Level:
