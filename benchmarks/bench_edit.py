@@ -80,7 +80,7 @@ def measure_full(device: str) -> dict[str, float]:
     from fice_core.profiling.full_size import configurations, random_models
 
     models = random_models(configurations(), device)
-    encoder = models.load_encoder()  # filling one at random takes longer than reading a file
+    encoder = models.encoder()  # filling one at random takes longer than reading a file
     photo = torch.rand(1, 3, *models.generator.resolution, generator=torch.Generator())
     # Noise shows no person to search for.
     anybody = {"framing": "whole", "backdrop": "keep", "plateau_patience": None}

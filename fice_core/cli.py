@@ -21,6 +21,7 @@ from .commands import (
     edit,
     evaluate,
     inspect,
+    models,
     restore,
     train,
 )
@@ -101,5 +102,17 @@ def main(context: click.Context) -> None:
         say(context.get_help())
 
 
-for _command in (demo, edit, batch, restore, drift, inspect, convert, evaluate, bench, train):
+for _command in (
+    demo,
+    edit,
+    batch,
+    restore,
+    drift,
+    models,
+    inspect,
+    convert,
+    evaluate,
+    bench,
+    train,
+):
     main.add_command(_command.command)

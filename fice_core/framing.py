@@ -1,6 +1,7 @@
 """Maps photos of any size to the generator's frame and back; geometry only."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from .ops.resize import resize
 
 _SMALLEST_SIDE = 16
 _LARGEST_RATIO = 4.0
+_ROUNDING = 1e-5  # of pixels in [0, 1]: ComfyUI cuts values to bytes, so the last bit would show
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,26 @@ class Frame:
         left, top = left - extra_x // 2, top - extra_y // 2
         return cls(size, resolution, (left, top, left + width + extra_x, top + height + extra_y))
 
+    def aligned(self, multiple: int) -> "Frame":
+        """The frame, grown about its centre until both sides are multiples of `multiple` pixels.
+
+        The generator's aspect ratio is kept. Diffusion editors need such sides, and resize an image or cut
+        its border off otherwise, which moves everything in it.
+        """
+        tall, wide = self.resolution
+        shared = math.gcd(tall, wide)
+        unit_y, unit_x = multiple * tall // shared, multiple * wide // shared
+        left, top, right, bottom = self.box
+        count = max(math.ceil((right - left) / unit_x), math.ceil((bottom - top) / unit_y))
+        extra_x, extra_y = count * unit_x - (right - left), count * unit_y - (bottom - top)
+        left, top = left - extra_x // 2, top - extra_y // 2
+        return replace(self, box=(left, top, left + count * unit_x, top + count * unit_y))
+
+    def enlargement(self, megapixels: float) -> int:
+        """The smallest whole factor by which the frame has at least that many million pixels."""
+        left, top, right, bottom = self.box
+        return max(1, math.ceil(math.sqrt(megapixels * 1e6 / ((right - left) * (bottom - top)))))
+
     @property
     def inside(self) -> tuple[int, int, int, int]:
         """The part of the box that lies within the photo: (left, top, right, bottom)."""
@@ -152,7 +174,7 @@ class Frame:
 
         Returns:
             (N, C, *size); equal to the photo bit for bit outside of the frame and where the mask is 0.
-            An unaltered image at the photo's scale gives the photo back.
+            An unaltered image gives the photo back, at the photo's scale or enlarged by `ops.resize.enlarge`.
 
         Raises:
             ValueError: the photos are of another size.
@@ -161,6 +183,7 @@ class Frame:
             raise ValueError(f"photos of {tuple(photos.shape)} for a frame in {self.size}")
         result = photos.clone()
         area, patch = self.cut(result), self.unfit(images)
+        patch = torch.where((patch - area).abs() < _ROUNDING, area, patch)
         if mask is not None:
             patch = stitch(patch, area, self.unfit(mask))
         area.copy_(patch)

@@ -1,4 +1,4 @@
-"""Loads the five networks of an edit, from the demonstration set or a folder of checkpoints."""
+"""Loads the networks of an edit, from the demonstration set or a folder of checkpoints."""
 
 import os
 from collections.abc import Callable
@@ -11,25 +11,18 @@ import torch
 
 from . import checkpoints
 from .acceleration.fusion import fuse_for_inference
+from .catalogue.folder import missing, networks_in
+from .checkpoints.native import is_demonstration
+from .checkpoints.reading.reader import read
 from .errors import FiceError
 from .networks.clip import Clip
 from .networks.densepose import DensePose
 from .networks.e4e import Encoder
-from .networks.segmenter import Segmenter
+from .networks.regions import PersonSegmenter
 from .networks.stylegan2 import Generator
 
 DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
 DOWNLOADED_CLIP = "RN50x4-quickgelu:openai"
-
-# Names of the files of each network, those of the authors first.
-_STEMS = {
-    "generator": ("generator",),
-    "encoder": ("e4e", "encoder"),
-    "densepose": ("densepose",),
-    "segmenter": ("segmentator", "segmenter"),
-    "clip": ("RN50x4", "clip*"),
-}
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
 
 
 def _fused(load: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,24 +45,37 @@ LOADERS = _PLAIN_LOADERS | {
 
 @dataclass(frozen=True)
 class Models:
-    """The five networks of the method, frozen and on one device.
+    """The networks of the method, frozen and on one device.
 
     Attributes:
         load_encoder: returns the encoder. It is by far the largest of the published networks and is
             used only once per edit. To save memory, it can be loaded at every call. `load_models`
-            does this on all devices but CUDA.
+            does this on all devices but CUDA. None if there is no encoder: the codes of photos are then
+            searched, see `inversion.code_search`.
     """
 
     generator: Generator
-    load_encoder: Callable[[], Encoder]
+    load_encoder: Callable[[], Encoder] | None
     densepose: DensePose
-    segmenter: Segmenter
+    segmenter: PersonSegmenter
     clip: Clip
 
     @property
     def device(self) -> torch.device:
         """The device of the networks."""
         return next(self.generator.parameters()).device
+
+    def encoder(self) -> Encoder:
+        """The encoder, for what cannot do without one.
+
+        Raises:
+            FiceError: there is none.
+        """
+        if self.load_encoder is None:
+            raise FiceError(
+                "these models have no encoder, which is needed here: put e4e.* into their folder"
+            )
+        return self.load_encoder()
 
 
 def load_models(
@@ -79,11 +85,12 @@ def load_models(
     quick: bool = True,
     clip_architecture: str | None = None,
 ) -> Models:
-    """The five networks, loaded from their files.
+    """The networks, loaded from their files; the encoder is optional.
 
     Args:
         source: "demo" for the demonstration set in the package, or a folder with the authors' files
-            (`generator.pt`, `e4e.pt`, `densepose.pkl`, `segmentator.pt`) or safetensors of them.
+            (`generator.pt`, `e4e.pt`, `densepose.pkl`, `segmentator.pt`) or others that are recognised by
+            their contents, see `catalogue.folder.networks_in`.
         device: a torch device, or "auto" for an accelerator if there is one.
         clip: a file, a folder of a hub download, or open_clip's ARCHITECTURE:WEIGHTS, which may be
             downloaded. By default the folder's `RN50x4.*` or `clip*.*`.
@@ -103,11 +110,13 @@ def load_models(
     files = model_files(source, clip)
     load = LOADERS if quick else _PLAIN_LOADERS
     generator = load["generator"](files["generator"], device=target)
-    average = generator.w_avg
-    load_encoder = kept_on_gpus(
-        partial(load["encoder"], files["encoder"], device=target, average=average), target
-    )
-    load_encoder()  # reports a wrong file now, while memory is still free
+    load_encoder = None
+    if "encoder" in files:
+        load_encoder = kept_on_gpus(
+            partial(load["encoder"], files["encoder"], device=target, average=generator.w_avg),
+            target,
+        )
+        load_encoder()  # reports a wrong file now, while memory is still free
     return Models(
         generator=generator,
         load_encoder=load_encoder,
@@ -117,16 +126,40 @@ def load_models(
     )
 
 
+def are_demonstration(source: str | os.PathLike[str]) -> bool:
+    """Whether the generator is a demonstration model, by the head of its file; False if there is none."""
+    try:
+        path = model_files(source).get("generator")
+    except FiceError:  # told when the models are loaded
+        return False
+    return path is not None and is_demonstration(read(path).metadata)
+
+
 def model_files(
     source: str | os.PathLike[str] = "demo", clip: str | os.PathLike[str] | None = None
 ) -> dict[str, Path]:
     """The file of each network that `load_models` reads, by kind; without CLIP if `clip` is given.
 
+    An encoder is optional. See `catalogue.folder.networks_in` for what is found in a folder.
+
     Raises:
         FiceError: there is no such folder, or a file is missing.
     """
     folder = _folder(source)
-    return {kind: _require(folder, kind) for kind in _STEMS if kind != "clip" or not clip}
+    skipped = "clip" if clip else None
+    found = networks_in(folder, skipped)
+    lacking = missing(found, skipped)
+    if not lacking:
+        return found
+    names = " and the ".join(
+        f"{kind.name} ({' or '.join(f'{stem}.*' for stem in kind.stems)})" for kind in lacking
+    )
+    clip_alone = [kind.name for kind in lacking] == ["clip"]
+    other = f", or name one to download, such as {DOWNLOADED_CLIP}" if clip_alone else ""
+    raise FiceError(
+        f"{folder} lacks the {names}: put what is missing there{other}; `fice models` says where it is "
+        "published"
+    )
 
 
 def load_network(source: str | os.PathLike[str], kind: str, device: str = "cpu") -> Any:
@@ -135,7 +168,13 @@ def load_network(source: str | os.PathLike[str], kind: str, device: str = "cpu")
     Raises:
         FiceError: there is no such folder or device, or the file is missing or contains something else.
     """
-    return LOADERS[kind](_require(_folder(source), kind), device=resolve_device(device))
+    folder = _folder(source)
+    path = networks_in(folder).get(kind)
+    if path is None:
+        raise FiceError(
+            f"{folder} lacks the {kind}: put it there; `fice models` says where it is published"
+        )
+    return LOADERS[kind](path, device=resolve_device(device))
 
 
 def _folder(source: str | os.PathLike[str]) -> Path:
@@ -184,23 +223,3 @@ def _usable_devices() -> list[str]:
     """What can be given as a device on this machine."""
     found = ["auto", "cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
     return [*found, "mps"] if torch.backends.mps.is_available() else found
-
-
-def _find(folder: Path, kind: str) -> Path | None:
-    for stem in _STEMS[kind]:
-        for suffix in _SUFFIXES:
-            matches = sorted(folder.glob(stem + suffix))
-            if matches:
-                return matches[0]
-    return None
-
-
-def _require(folder: Path, kind: str) -> Path:
-    path = _find(folder, kind)
-    if path is None:
-        names = " or ".join(f"{stem}.*" for stem in _STEMS[kind])
-        other = f", or name one to download, such as {DOWNLOADED_CLIP}" if kind == "clip" else ""
-        raise FiceError(
-            f"the {kind} is missing: put {names} ({', '.join(_SUFFIXES)}) into {folder}{other}"
-        )
-    return path

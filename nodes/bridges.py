@@ -320,9 +320,8 @@ def _body(
         raise FiceError(
             "the garment is found by a DensePose and a segmenter together: connect both, or neither"
         )
-    with on_device(densepose, segmenter) as device:
-        found = body_regions(densepose.network, segmenter.network, photo.to(device))
-        return BodyRegions(*(part.cpu() for part in found))
+    with on_device(densepose, segmenter):
+        return body_regions(densepose.network, segmenter.network, photo)
 
 
 def _measured(

@@ -15,7 +15,7 @@ from ..fice_core.networks.e4e import Encoder
 from ..fice_core.settings import EditSettings, InversionSettings, LossWeights, Preset, group_values
 from . import models
 from .device import on_device, pixels_at_once
-from .inputs import BLENDS, FRAMINGS, GARMENT, SEED, STEPS, frames_input
+from .inputs import BLENDS, FRAMINGS, GARMENT, SEED, frames_input
 from .progress import PreviewRecorder, Progress, check_cancelled, tell
 from .sockets import (
     ClipSocket,
@@ -33,7 +33,12 @@ from .sockets import (
 from .tensors import from_image, from_mask, require_some, to_image, to_mask
 
 _AS_PRESET = "as the preset"
-_PRESETS: tuple[Preset, ...] = ("default", "paper", "draft")
+_PRESETS: tuple[Preset, ...] = ("default", "paper", "draft", "photo")
+_ENCODER = (
+    "Your own encoder, trained for your generator. If it is not connected, the demonstration generator has "
+    "its own; with your generator, the code of the photo is searched, which takes longer."
+)
+_SEARCHED = 3  # images on the graph for each photo whose code is searched
 _NETWORKS = {
     "generator": GeneratorSocket,
     "encoder": EncoderSocket,
@@ -79,10 +84,18 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     "preset",
                     options=list(_PRESETS),
                     default="default",
-                    tooltip="default: only the garment changes. paper: the authors' method, which keeps "
-                    "only the head; set steps to 501. draft: a quick look; set steps to 40.",
+                    tooltip="default: only the garment changes; tuned settings for demonstration models, "
+                    "photo for others. photo: the paper's objective in fewer steps. paper: the authors' "
+                    "method, which keeps only the head. draft: a quick look.",
                 ),
-                STEPS,
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=5000,
+                    tooltip="Number of optimisation steps; 0: those of the preset. Fewer steps are faster "
+                    "but follow the text less.",
+                ),
                 SEED,
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Limits the edit to this area; any size."
@@ -91,7 +104,10 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     socket.Input(
                         name,
                         optional=True,
-                        tooltip=f"Your own {name}. If it is not connected, the demonstration model is used.",
+                        tooltip=_ENCODER
+                        if name == "encoder"
+                        else f"Your own {name}. If it is not "
+                        "connected, the demonstration model is used.",
                     )
                     for name, socket in _NETWORKS.items()
                 ),
@@ -178,12 +194,22 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         **networks: Loaded[Any],
     ) -> io.NodeOutput:
         photos, lines = from_image(image), lines_of(prompt)
+        loaded = _loaded(networks)
+        base = EditSettings.preset(preset, loaded["generator"].network.demonstration)
         widgets = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
-        chosen = _chosen(preset, settings, weights, steps=steps, seed=seed, **widgets)
+        chosen = _chosen(base, settings, weights, steps=steps, seed=seed, **widgets)
         within = None if mask is None else _within(mask, photos)
-        loaded = {kind: networks.get(kind) or models.demo(kind) for kind in _NETWORKS}
-        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
-        edits = max(len(photos), len(lines))
+        recorder = PreviewRecorder(
+            Progress(cls.hidden.unique_id, chosen.steps), chosen.steps, frames
+        )
+        early = [*models.mixed(loaded), *([] if within is None else mask_remarks(within))]
+        tell(cls.hidden.unique_id, early)
+
+        def on_warning(line: str) -> None:
+            early.append(line)
+            tell(cls.hidden.unique_id, early, logged=early[:-1])
+
+        edits = max(len(photos), len(lines), 0 if "encoder" in loaded else _SEARCHED * len(photos))
         with on_device(*loaded.values(), pixels=pixels_at_once(loaded["generator"], chosen, edits)):
             result = edit(
                 _models(**{kind: each.network for kind, each in loaded.items()}),
@@ -195,9 +221,10 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 check_cancelled=check_cancelled,
                 negative=negative,
                 source=source,
+                on_warning=on_warning,
             )
-        remarks = [] if within is None else mask_remarks(within)
-        tell(cls.hidden.unique_id, [*remarks, *result.warnings])
+        late = [line for line in result.warnings if line not in early]
+        tell(cls.hidden.unique_id, [*early, *late], logged=early)
         identity = generator_id(loaded["generator"].network)
         return io.NodeOutput(
             to_image(result.images),
@@ -208,8 +235,15 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         )
 
 
-def _models(encoder: Encoder, **others: Any) -> Models:
-    return Models(load_encoder=lambda: encoder, **others)
+def _loaded(networks: dict[str, Loaded[Any]]) -> dict[str, Loaded[Any]]:
+    """All networks, those that are not connected from the demonstration; no encoder for another generator."""
+    kinds = [kind for kind in _NETWORKS if kind != "encoder" or not networks.get("generator")]
+    own = {kind: network for kind, network in networks.items() if network is not None}
+    return {kind: models.demo(kind) for kind in kinds if kind not in own} | own
+
+
+def _models(encoder: Encoder | None = None, **others: Any) -> Models:
+    return Models(load_encoder=None if encoder is None else lambda: encoder, **others)
 
 
 def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
@@ -220,13 +254,20 @@ def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
 
 
 def _chosen(
-    preset: Preset, settings: InversionSettings | None, weights: LossWeights | None, **values: Any
+    base: EditSettings,
+    settings: InversionSettings | None,
+    weights: LossWeights | None,
+    steps: int,
+    **values: Any,
 ) -> EditSettings:
-    """The preset, overlaid with the settings, the weights and the values of widgets."""
-    base = EditSettings.preset(preset)
+    """The preset `base`, overlaid with the settings, the weights and the values of widgets."""
     overlay = group_values(settings, InversionSettings) if settings else {}
-    # Inversion Settings has no input for the warm-up. Its weights are defaults: they have their own socket.
-    overlay |= {"warmup": base.warmup, "weights": weights or base.weights}
+    # Inversion Settings has no input for these. Its weights are defaults: they have their own socket.
+    overlay |= {
+        "warmup": base.warmup,
+        "steps": steps or base.steps,
+        "weights": weights or base.weights,
+    }
     overlay |= {name: value for name, value in values.items() if value != _AS_PRESET}
     return replace(base, **overlay)
 

@@ -6,18 +6,22 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..fice_core.errors import FiceError
 from ..fice_core.extraction import pose_images, prompts
 from ..fice_core.extraction.extractors import (
     encode_latent,
     extract_pose,
-    segment_regions,
+    segment_classes,
     synthesize,
 )
 from ..fice_core.framing import Frame
+from ..fice_core.inversion.code_search import search_code
 from ..fice_core.latents import generator_id
+from ..fice_core.networks.regions import CLASSES, NAMED, regions_of
 from ..fice_core.ops.autograd import without_grad
-from .device import on_device
-from .progress import tell
+from ..fice_core.settings import ComputeSettings, StartSettings
+from .device import on_device, pixels_at_once
+from .progress import Progress, check_cancelled, tell
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -51,7 +55,24 @@ class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
                 io.Image.Input("image", tooltip=_PHOTO),
                 GeneratorSocket.Input("generator", tooltip="The StyleGAN2 generator to edit with."),
                 EncoderSocket.Input(
-                    "encoder", tooltip="The e4e encoder that was trained for this generator."
+                    "encoder",
+                    optional=True,
+                    tooltip="The e4e encoder that was trained for this generator. Without one, the code is "
+                    "searched by optimisation, which takes longer.",
+                ),
+                SegmenterSocket.Input(
+                    "segmenter",
+                    optional=True,
+                    tooltip="Without an encoder: its first feature maps compare images in the search. "
+                    "Without it, pixels alone are compared.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=StartSettings().search_steps,
+                    min=2,
+                    max=5000,
+                    optional=True,
+                    tooltip="Without an encoder: steps of the search. More come closer to the photo.",
                 ),
             ],
             outputs=[
@@ -64,15 +85,35 @@ class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
                     tooltip="The images of the codes, at the generator's resolution.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, image: torch.Tensor, generator: Loaded[Any], encoder: Loaded[Any]
+        cls,
+        image: torch.Tensor,
+        generator: Loaded[Any],
+        encoder: Loaded[Any] | None = None,
+        segmenter: Loaded[Any] | None = None,
+        steps: int = StartSettings().search_steps,
     ) -> io.NodeOutput:
         _, photos = framed(image, generator)
-        with on_device(generator, encoder) as device:
-            w_plus = encode_latent(generator.network, encoder.network, photos.to(device))
+        others = [each for each in (encoder or segmenter,) if each is not None]
+        pixels = 0 if encoder else pixels_at_once(generator, ComputeSettings(), 3 * len(photos))
+        with on_device(generator, *others, pixels=pixels) as device:
+            if encoder is not None:
+                w_plus = encode_latent(generator.network, encoder.network, photos.to(device))
+            else:
+                found = search_code(
+                    generator.network,
+                    segmenter.network if segmenter else None,
+                    photos.to(device),
+                    steps,
+                    on_step=Progress(cls.hidden.unique_id, steps),
+                    check_cancelled=check_cancelled,
+                )
+                tell(cls.hidden.unique_id, found.warnings)
+                w_plus = found.w_plus
             images = synthesize(generator.network, w_plus, clamp=True)
             latent = LatentValue(w_plus.cpu(), generator_id(generator.network))
         return io.NodeOutput(latent, to_image(images))
@@ -182,25 +223,53 @@ class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
                 io.Image.Input("image", tooltip=_PHOTO),
                 GeneratorSocket.Input("generator", tooltip=_PADDED),
                 SegmenterSocket.Input("segmenter", tooltip="The network that segments them."),
+                io.Combo.Input(
+                    "class",
+                    options=["body", *(name for name in NAMED if name not in CLASSES)],
+                    default="body",
+                    optional=True,
+                    tooltip="What the output named shows. Beside body, a class that a clothes parser tells "
+                    "apart, such as upper, dress or hair.",
+                ),
             ],
             outputs=[
+                *(
+                    io.Mask.Output(
+                        name,
+                        display_name=name,
+                        tooltip=f"Probability of {name}, 0 to 1, at the size of the photo.",
+                    )
+                    for name in CLASSES
+                ),
                 io.Mask.Output(
-                    name,
-                    display_name=name,
-                    tooltip=f"Probability of {name}, 0 to 1, at the size of the photo.",
-                )
-                for name in ("background", "body", "head")
+                    "named",
+                    display_name="named",
+                    tooltip="Probability of the chosen class, 0 to 1, at the size of the photo.",
+                ),
             ],
         )
 
     @classmethod
     def execute(
-        cls, image: torch.Tensor, generator: Loaded[Any], segmenter: Loaded[Any]
+        cls,
+        image: torch.Tensor,
+        generator: Loaded[Any],
+        segmenter: Loaded[Any],
+        **widgets: str,  # "class" is no name in Python
     ) -> io.NodeOutput:
+        chosen = widgets.get("class", "body")
+        if chosen != "body" and chosen not in segmenter.network.labels:
+            known = ", ".join(segmenter.network.labels)
+            raise FiceError(
+                f"this segmenter does not tell {chosen} apart, only {known}: choose one of these, or load a "
+                "segmenter that names clothes"
+            )
         frame, photos = framed(image, generator)
         with on_device(segmenter) as device:
-            regions = segment_regions(segmenter.network, photos.to(device))
-            found = [to_mask(frame.restore(region)) for region in regions]
+            classes = segment_classes(segmenter.network, photos.to(device))
+            regions = regions_of(classes)
+            shown = regions.body if chosen == "body" else classes[chosen]
+            found = [to_mask(frame.restore(region)) for region in (*regions, shown)]
         return io.NodeOutput(*found)
 
 

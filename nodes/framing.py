@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..fice_core.errors import FiceError
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
-from ..fice_core.ops.resize import resize
+from ..fice_core.ops.resize import enlarge, resize
 from ..fice_core.persons.selection import choose_frame, frame_person
 from .device import on_device
 from .inputs import FRAMINGS
@@ -59,13 +59,31 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
                     optional=True,
                     tooltip="Covers the person to frame, or a part of them; any size.",
                 ),
+                io.Combo.Input(
+                    "multiple_of",
+                    options=["1", "8", "16", "32", "64"],
+                    default="1",
+                    optional=True,
+                    tooltip="The sides of the image are multiples of this many pixels: the frame grows "
+                    "around the person. Diffusion editors move an image with other sides.",
+                ),
+                io.Float.Input(
+                    "megapixels",
+                    default=0.0,
+                    min=0.0,
+                    max=16.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="The least size of the image, for editors that need about 1. It is enlarged by "
+                    "a whole factor, so Unframe Person gives every pixel its place again.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
                     "image",
                     display_name="image",
-                    tooltip="The person at the photo's own scale. Of several photos, all are "
-                    "resized to the largest.",
+                    tooltip="The person at the photo's own scale, or enlarged to megapixels. Of several "
+                    "photos, all are resized to the largest.",
                 ),
                 FrameSocket.Output(
                     "frame",
@@ -96,6 +114,8 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
         person: int,
         box: str,
         mask: torch.Tensor | None = None,
+        multiple_of: str = "1",
+        megapixels: float = 0.0,
     ) -> io.NodeOutput:
         photos, corners = from_image(image), _box_of(box)
         samples = {"photos": photos}
@@ -111,8 +131,11 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
                 else frame_person(*networks, photo, person, mark, corners)
                 for photo, mark in zip(photos.split(1), masks, strict=True)
             ]
+            if multiple_of != "1":
+                frames = [frame.aligned(int(multiple_of)) for frame in frames]
             crops = _of_one_size([f.crop(p) for f, p in zip(frames, photos.split(1), strict=True)])
             place = torch.cat([f.restore(torch.ones(1, 1, *f.resolution)) for f in frames])
+            crops = enlarge(crops, max(frame.enlargement(megapixels) for frame in frames))
         height, width = crops.shape[2:]
         return io.NodeOutput(
             to_image(crops), FrameValue(tuple(frames)), to_mask(place), width, height

@@ -27,10 +27,11 @@ SEED = io.Int.Input(
 )
 GARMENT = io.Combo.Input(
     "garment",
-    options=["upper", "lower", "outfit"],
+    options=["upper", "lower", "outfit", "dress"],
     default="upper",
     optional=True,
-    tooltip="The garment to edit: the upper one, the lower one, or the whole outfit.",
+    tooltip="The garment to edit: the upper one, the lower one, the whole outfit, or what becomes a dress. "
+    "A segmenter that names clothes tells exactly where they are.",
 )
 
 

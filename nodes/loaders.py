@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..fice_core.checkpoints import architecture_names
 from . import models
+from .progress import telling
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
@@ -51,6 +52,7 @@ class _Loader(io.ComfyNode):  # type: ignore[misc]
                     cls.KIND, display_name=cls.KIND, tooltip=f"{cls.WHAT[0].upper()}{cls.WHAT[1:]}."
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -63,7 +65,8 @@ class _Loader(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(models.load(cls.KIND, file))
+        with telling(cls.hidden.unique_id):
+            return io.NodeOutput(models.load(cls.KIND, file))
 
 
 class LoadGenerator(_Loader):
@@ -113,7 +116,8 @@ class LoadCLIP(_Loader):
     @classmethod
     def execute(cls, file: str, architecture: str = FROM_FILE) -> io.NodeOutput:
         named = None if architecture == FROM_FILE else architecture
-        return io.NodeOutput(models.load(cls.KIND, file, architecture=named))
+        with telling(cls.hidden.unique_id):
+            return io.NodeOutput(models.load(cls.KIND, file, architecture=named))
 
 
 class LoadDensePose(_Loader):
@@ -124,8 +128,8 @@ class LoadDensePose(_Loader):
 
 class LoadSegmenter(_Loader):
     KIND, SOCKET, TITLE = "segmenter", SegmenterSocket, "Segmenter"
-    WHAT = "the segmenter, which finds background, body and head"
-    ALIASES = ("segmentation", "deeplab", "human parsing")
+    WHAT = "the segmenter, which finds background, body and head, and clothes if it names them"
+    ALIASES = ("segmentation", "deeplab", "segformer", "clothes parser", "human parsing")
 
 
 class LoadSAM(_Loader):

@@ -12,7 +12,7 @@ from ..fice_core.extraction.extractors import extract_body_regions
 from ..fice_core.masks.garment import allowed_mask, garment_mask
 from ..fice_core.masks.guided_filter import refine_mask
 from ..fice_core.masks.sam import refine_by_sam
-from ..fice_core.networks.segmenter import Regions
+from ..fice_core.networks.regions import Regions
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import MaskSettings

@@ -1,7 +1,7 @@
 """Where model files are found, and the demonstration networks that need none."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import folder_paths
 
 from ..fice_core import checkpoints
+from ..fice_core.catalogue.kinds import SUFFIXES
 from ..fice_core.errors import FiceError
 from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP, LOADERS
 from .device import manage
@@ -17,14 +18,13 @@ from .sockets import Loaded
 #: first entry of every dropdown
 DEMO = "demonstration model (built in)"
 DOWNLOAD = f"{DOWNLOADED_CLIP} (downloads 0.4 GB)"
-_SUFFIXES = {".safetensors", ".pt", ".pth", ".pkl"}
-_CLIP_SUFFIXES = _SUFFIXES | {".bin"}  # of transformers' and open_clip's older downloads
+_SUFFIXES = {*SUFFIXES}
 #: what the folder of each kind is for
 CONTENTS = {
     "generator": "a StyleGAN2 generator (generator.pt, an NVIDIA .pkl, .safetensors)",
     "encoder": "an e4e encoder (e4e.pt, .safetensors)",
     "densepose": "a DensePose network (densepose.pkl of detectron2's model zoo, .safetensors)",
-    "segmenter": "a segmenter (segmentator.pt, .safetensors)",
+    "segmenter": "a segmenter (segmentator.pt, or the folder of a SegFormer that parses clothes)",
     "clip": "a CLIP network (RN50x4.pt, .safetensors)",
     "sam": "Segment Anything (such as sam_vit_b_01ec64.pth)",
 }
@@ -59,8 +59,7 @@ def register_folders() -> None:
 def choices(kind: str) -> list[str]:
     """Entries of the dropdown: the demonstration model if there is one, then the user's files."""
     files = folder_paths.get_filename_list(folder_name(kind))
-    suffixes = _CLIP_SUFFIXES if kind == "clip" else _SUFFIXES
-    usable = [name for name in files if Path(name).suffix.lower() in suffixes]
+    usable = [name for name in files if Path(name).suffix.lower() in _SUFFIXES]
     if kind == "sam":
         return usable
     return [DEMO, *usable, *([DOWNLOAD] if kind == "clip" else [])]
@@ -101,6 +100,19 @@ def load(kind: str, name: str, **options: Any) -> Loaded[Any]:
 def demo(kind: str) -> Loaded[Any]:
     """A demonstration network. It is small, so it is read once and kept."""
     return manage(lambda: _LOADERS[kind](DEMO_WEIGHTS / f"{kind}.safetensors"))
+
+
+def mixed(loaded: Mapping[str, Loaded[Any]]) -> list[str]:
+    """A warning if demonstration networks are used with a generator of the user, else nothing."""
+    if loaded["generator"] is demo("generator"):
+        return []
+    names = [kind for kind, network in loaded.items() if network is demo(kind)]
+    if not names:
+        return []
+    return [
+        f"the generator is your own, but the demonstration model is used for {', '.join(names)}, which "
+        "knows demonstration images only: connect your own"
+    ]
 
 
 def stamp(kind: str, name: str) -> str:

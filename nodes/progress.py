@@ -2,7 +2,9 @@
 
 import logging
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import comfy.utils
 import torch
@@ -10,6 +12,7 @@ from comfy import model_management
 from PIL import Image
 from server import PromptServer
 
+from ..fice_core.errors import FiceWarning
 from ..fice_core.inversion.result import Phase, Step
 from ..fice_core.inversion.trace import Trace
 from .sockets import TraceValue
@@ -18,6 +21,13 @@ log = logging.getLogger(__name__)
 
 _REDRAW_SECONDS = 0.5  # between previews: ComfyUI enlarges and compresses each of them
 _PREVIEW_IMAGES = 4
+# What precedes the number of the step.
+_PHASES: dict[Phase, str] = {
+    "search": "searching the photo's code: ",
+    "refine": "fitting the code: ",
+    "tune": "fitting the generator: ",
+    "edit": "",
+}
 
 
 def check_cancelled() -> None:
@@ -25,12 +35,26 @@ def check_cancelled() -> None:
     model_management.throw_exception_if_processing_interrupted()
 
 
-def tell(node_id: str, lines: Sequence[str]) -> None:
-    """Show warnings on the node and write them to the log."""
+def tell(node_id: str, lines: Sequence[str], logged: Sequence[str] = ()) -> None:
+    """Show warnings on the node, and write those to the log that are not there yet."""
     for line in lines:
-        log.warning("FICE: %s", line)
+        if line not in logged:
+            log.warning("FICE: %s", line)
     if lines:
         show(node_id, "\n".join(lines))
+
+
+@contextmanager
+def telling(node_id: str) -> Iterator[None]:
+    """A block whose warnings of this project, such as an assumed setting, are told as `tell` does."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FiceWarning)
+        yield
+    lines = [str(one.message) for one in caught if issubclass(one.category, FiceWarning)]
+    for one in caught:
+        if not issubclass(one.category, FiceWarning):
+            warnings.showwarning(one.message, one.category, one.filename, one.lineno)
+    tell(node_id, list(dict.fromkeys(lines)))
 
 
 def show(node_id: str, text: str) -> None:
@@ -56,7 +80,7 @@ class Progress:
             # ComfyUI enlarges the preview until its longer side has this many pixels.
             preview = ("JPEG", _side_by_side(row), max(512, 256 * len(row)))
             terms = "  ".join(f"{name} {value:.4f}" for name, value in step.losses.items())
-            show(self._node_id, f"step {done} of {step.steps}\n{terms}")
+            show(self._node_id, f"{_PHASES[step.phase]}step {done} of {step.steps}\n{terms}")
             self._drawn = time.monotonic()
         self._bar.update_absolute(done, step.steps, preview)
 

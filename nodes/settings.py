@@ -253,6 +253,15 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                     "CLIP, which takes up to a minute and pays off over many edits. graph: steps as CUDA "
                     "graphs, without clip_views. auto: graph on CUDA where possible, else eager.",
                 ),
+                io.Int.Input(
+                    "search_steps",
+                    default=_DEFAULT.search_steps,
+                    min=2,
+                    max=5000,
+                    optional=True,
+                    tooltip="Number of steps in which Fashion Edit searches the code of a photo where there "
+                    "is no encoder. Between single stages, use Initialize Latent.",
+                ),
             ],
             outputs=[
                 SettingsSocket.Output(

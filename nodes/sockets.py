@@ -12,8 +12,8 @@ from ..fice_core.inversion.trace import Trace
 from ..fice_core.networks.clip import Clip
 from ..fice_core.networks.densepose import DensePose
 from ..fice_core.networks.e4e import Encoder
+from ..fice_core.networks.regions import PersonSegmenter
 from ..fice_core.networks.sam import Sam
-from ..fice_core.networks.segmenter import Segmenter
 from ..fice_core.networks.stylegan2 import Generator
 
 GeneratorSocket = io.Custom("FICE_GENERATOR")
@@ -30,7 +30,7 @@ WeightsSocket = io.Custom("FICE_WEIGHTS")
 SettingsSocket = io.Custom("FICE_SETTINGS")
 TraceSocket = io.Custom("FICE_TRACE")
 
-_Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, Segmenter, Sam)
+_Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, PersonSegmenter, Sam)
 
 
 @dataclass(frozen=True)

@@ -129,3 +129,9 @@ def parity_clip() -> nn.Module:
 def parity_clip_vit() -> nn.Module:
     """ViT-B/32."""
     return parity_clip_network("clip_vitb32")
+
+
+@pytest.fixture
+def no_image_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No warning of `extraction.domain`: toy networks know no image of random pixels."""
+    monkeypatch.setattr("fice_core.extraction.domain.KNOWN", float("inf"))

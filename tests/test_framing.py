@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fice_core.errors import FiceError
 from fice_core.framing import Frame
+from fice_core.ops.resize import enlarge
 
 
 def ramps(height: int, width: int) -> torch.Tensor:
@@ -23,6 +24,51 @@ def test_a_box_grows_to_the_generators_aspect_ratio_around_its_centre() -> None:
     assert tall.padding == (0, 0, 20, 0)
     assert tall.inside == (20, 0, 60, 60)
     assert tall.scale == pytest.approx(64 / 80)
+
+
+@given(
+    box=st.tuples(st.integers(-20, 90), st.integers(-20, 90), st.integers(1, 300)),
+    resolution=st.sampled_from([(32, 32), (64, 32), (96, 64)]),
+    multiple=st.sampled_from([1, 8, 16, 32, 64]),
+)
+def test_an_aligned_frame_has_the_sides_that_editors_need(
+    box: tuple[int, int, int], resolution: tuple[int, int], multiple: int
+) -> None:
+    left, top, side = box
+    corners = (left, top, left + side, top + side)
+    if left + side <= 0 or top + side <= 0:
+        return
+    frame = Frame.covering((100, 100), resolution, corners)
+    aligned = frame.aligned(multiple)
+    wide, tall = aligned.box[2] - aligned.box[0], aligned.box[3] - aligned.box[1]
+    assert wide % multiple == tall % multiple == 0
+    assert tall * resolution[1] == wide * resolution[0]
+    assert all(a <= b for a, b in zip(aligned.box[:2], frame.box[:2], strict=True))
+    assert all(a >= b for a, b in zip(aligned.box[2:], frame.box[2:], strict=True))
+    centre = [(aligned.box[k] + aligned.box[k + 2]) / 2 for k in (0, 1)]
+    before = [(frame.box[k] + frame.box[k + 2]) / 2 for k in (0, 1)]
+    assert max(abs(a - b) for a, b in zip(centre, before, strict=True)) <= 0.5
+
+
+def test_the_enlargement_is_the_least_whole_factor() -> None:
+    frame = Frame((600, 600), (64, 64), (0, 0, 500, 500))  # a quarter of a megapixel
+    assert [frame.enlargement(n) for n in (0, 0.25, 0.26, 1, 1.01, 2.25)] == [1, 1, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 5])
+def test_an_enlarged_crop_comes_back(factor: int) -> None:
+    photo = torch.rand(1, 3, 60, 70, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.3
+    photo = photo.clamp(0, 1)  # black and white beside each other, too
+    frame = Frame.covering((60, 70), (32, 32), (10, -4, 50, 36)).aligned(8)
+    large = enlarge(frame.crop(photo), factor)
+    assert large.min() >= 0 and large.max() <= 1
+    assert large.shape[-1] == factor * (frame.box[2] - frame.box[0])
+    assert torch.equal(frame.paste(large, photo), photo)
+    changed = large.clone()
+    changed[..., factor * 8 : factor * 9, factor * 12 : factor * 13] += (
+        0.1  # one pixel of the photo
+    )
+    assert ((frame.paste(changed, photo) != photo).sum(1)[0] > 0).sum() == 1
 
 
 @pytest.mark.parametrize("box", [(200, 0, 240, 40), (-40, 0, 0, 40), (0, 100, 40, 140)])

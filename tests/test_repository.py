@@ -59,6 +59,7 @@ LAYERS = (
     ("ops", "images"),
     ("networks", "framing", "people"),
     ("acceleration", "checkpoints", "extraction", "latents", "demo"),
+    ("catalogue",),
     ("models", "persons", "masks", "inversion"),
     ("stitching",),
     ("editing", "registration"),
@@ -257,13 +258,22 @@ def test_every_third_party_import_is_required() -> None:
         "skimage": "scikit-image",
         "open_clip": "open_clip_torch",
         "timm": "open_clip_torch",  # which needs it
+        "huggingface_hub": "open_clip_torch",  # which needs it too
         "segment_anything": "segment-anything",
         "drjit": "mitsuba",
         "warp": "warp-lang",
     }
-    optional = {"tokenizers"}  # for some files, which then ask for it
+    optional = {
+        "tokenizers",
+        "yaml",
+    }  # for some files, which then ask for it; for ComfyUI's settings
     extras = PROJECT["project"]["optional-dependencies"]
-    lines = PROJECT["project"]["dependencies"] + extras["ray"] + extras["people"]
+    lines = [
+        *PROJECT["project"]["dependencies"],
+        *extras["ray"],
+        *extras["people"],
+        *extras["parsers"],
+    ]
     names = {re.split(r"[>=]", line)[0] for line in lines}
     for path in SOURCES:
         for level, module in imports(path):
@@ -344,8 +354,9 @@ def test_commands_in_the_pages_exist(page: Path) -> None:
         words = line.split("#")[0].split()
         command = main.commands.get(words[0])
         assert command is not None, line
-        if words[0] == "train":
-            command = command.commands.get(words[1])  # type: ignore[attr-defined]
+        below = getattr(command, "commands", {})
+        if below and len(words) > 1 and words[1][0] not in "-|":
+            command = below.get(words[1])
             assert command is not None, line
         known = {name for option in command.params for name in option.opts}
         used = {

@@ -40,6 +40,24 @@ def test_presets_go_by_name():
     assert draft.steps < EditSettings().steps and draft.head_every > 1
 
 
+def test_what_was_tuned_on_the_demonstration_holds_for_its_models_alone():
+    photo = EditSettings.photo()
+    assert (
+        EditSettings.preset("default", demonstration=False) == photo == EditSettings.preset("photo")
+    )
+    draft = EditSettings.preset("draft", demonstration=False)
+    assert draft.steps < photo.steps and draft.weights == photo.weights
+    assert EditSettings.preset("paper", demonstration=False) == EditSettings.paper()
+
+
+def test_photo_seeks_the_papers_objective_and_puts_the_garment_alone_into_the_photo():
+    photo, paper, default = EditSettings.photo(), EditSettings.paper(), EditSettings()
+    assert (photo.weights, photo.coordinates) == (paper.weights, "w")
+    assert photo.start_candidates == 0
+    for name in ("framing", "backdrop", "stitch", "sharp_mask", "match_colour", "match_skin"):
+        assert getattr(photo, name) == getattr(default, name)
+
+
 def test_paper_settings():
     paper = EditSettings.paper()
     assert (paper.steps, paper.learning_rate, paper.schedule) == (501, 0.05, "constant")

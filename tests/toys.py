@@ -49,6 +49,7 @@ class ToyGenerator(nn.Module):
         self.synthesis = nn.ParameterList([self.basis])  # all that makes the image
         self.projection = nn.Parameter(_random(self.z_dim, WIDTH, seed=seed + 1))
         self.poison = poison
+        self.demonstration = True
 
     @property
     def w_avg(self) -> torch.Tensor:

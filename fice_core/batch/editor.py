@@ -23,13 +23,17 @@ Group = Sequence[tuple[Job, Subject]]
 
 
 def edit_group(
-    models: "Models", settings: EditSettings, group: Group, on_step: "OnStep | None" = None
+    models: "Models",
+    settings: EditSettings,
+    group: Group,
+    on_step: "OnStep | None" = None,
+    on_warning: Callable[[str], None] = lambda line: None,
 ) -> "EditResult":
     """Edit the photos of a group at once; raises what `edit` raises.
 
     Args:
         group: photos of one size, all with a mask or all without, with the same `negative` and `worn`.
-        on_step: see `edit`.
+        on_step, on_warning: see `edit`.
     """
     import torch
 
@@ -49,6 +53,7 @@ def edit_group(
         frames=[subject.frame for subject in subjects],
         negative=jobs[0].negative,
         source=jobs[0].worn,
+        on_warning=on_warning,
     )
 
 

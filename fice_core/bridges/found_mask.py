@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
-from ..extraction.anatomy import BodyRegions, find_body_regions
-from ..extraction.extractors import extract_pose, segment_regions
+from ..extraction.anatomy import BodyRegions, Clothes
+from ..extraction.extractors import extract_body_regions
 from ..framing import Frame
 from ..masks.garment import edge_aligned_mask
 from ..networks.densepose import DensePose
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..ops.resize import resize
 from ..registration.alignment import Alignment
 from ..registration.differences import distinct, in_tone
@@ -32,16 +32,28 @@ _GAPS = 0.006  # of the longer side: distance over which parts of a change are j
 _PARSED = (256, 256)  # pixels at which DensePose and segmenter see the photo
 
 
-def body_regions(densepose: DensePose, segmenter: Segmenter, photo: torch.Tensor) -> BodyRegions:
-    """The regions of the person in a photo (3, H, W), at the photo's size: bool (1, 1, H, W) each.
+def body_regions(
+    densepose: DensePose, segmenter: PersonSegmenter, photo: torch.Tensor
+) -> BodyRegions:
+    """The regions of the person in a photo (3, H, W), at the photo's size, bool on the CPU.
+
+    Args:
+        densepose, segmenter: on one device.
+        photo: on any device.
 
     Raises:
         FiceError: the photo is too small or too narrow.
     """
     frame = Frame.around((photo.shape[-2], photo.shape[-1]), _PARSED)
-    seen = frame.fit(photo[None])
-    found = find_body_regions(extract_pose(densepose, seen), segment_regions(segmenter, seen))
-    return BodyRegions(*(frame.restore(part.float()) > 0.5 for part in found))
+    device = next(densepose.parameters()).device
+    found = extract_body_regions(densepose, segmenter, frame.fit(photo[None]).to(device))
+
+    def at_size(part: torch.Tensor) -> torch.Tensor:
+        return frame.restore(part.float().cpu()) > 0.5
+
+    torso, arms, legs, protected = (at_size(part) for part in found[:4])
+    worn = found.clothes and Clothes(*(at_size(garment) for garment in found.clothes))
+    return BodyRegions(torso, arms, legs, protected, worn)
 
 
 def find_mask(

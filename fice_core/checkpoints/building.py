@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import FiceError, printable
+from ..networks.segformer import SegFormer
 from ..ops.autograd import without_grad
-from .native import network_class, weights
+from .native import expected_tensors, network_class, weights
 from .reading.records import Stored, read_tensor
 
 _RANDOM_FILLS = frozenset(  # `erfinv_` is the slow part of truncated normal numbers
@@ -72,31 +73,16 @@ def build(
         device: device of the network.
 
     Raises:
-        FiceError: the settings do not describe a network, tensors are missing or have the wrong
-            shape, or the device is not available.
+        FiceError: what `blank` raises, or the device is not available.
     """
-    elements = sum(math.prod(value.shape) for value in state.values())
     # Not inference tensors, even if the caller is in inference mode: gradients flow through them later.
     with without_grad():
-        try:
-            with _Blank(2 * elements + (1 << 22), 4 * len(state) + 256):
-                network = network_class(kind)(**config)
-        except (
-            ArithmeticError,
-            AssertionError,
-            AttributeError,
-            LookupError,
-            MemoryError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:  # the settings come from the file, so the file is at fault
-            reason = printable(str(error).partition("\n")[0], 200) or type(error).__name__
-            raise FiceError(
-                f"{source}: its settings do not describe a valid {kind} ({reason})"
-            ) from error
-        module = weights(network)
-        module.load_state_dict(_matched(module, state, kind, source), assign=True)
+        network = blank(kind, config, state, source)
+        tensors = _copies(expected_tensors(network), state, source)
+        if isinstance(network, SegFormer):
+            network.load_published(tensors)
+        else:
+            weights(network).load_state_dict(tensors, assign=True)
         try:
             network = network.to(device)
         except Exception as error:  # torch, or the package of the device, may raise anything
@@ -105,31 +91,90 @@ def build(
     return network.eval().requires_grad_(False)
 
 
-def _matched(
-    module: nn.Module, state: Mapping[str, Stored], kind: str, source: str
-) -> dict[str, Tensor]:
-    """Copies of the tensors that `module` needs, in its types.
+def blank(
+    kind: str, config: Mapping[str, Any], state: Mapping[str, Stored], source: str
+) -> nn.Module:
+    """The network of a kind without values, which the tensors of a file fit; none of them is read.
+
+    Args:
+        kind, config, state, source: as for `build`.
 
     Raises:
-        FiceError: a tensor is missing or has the wrong shape, or memory is too small.
+        FiceError: the settings do not describe a network, or tensors are missing or have the wrong
+            shape.
     """
-    needed = module.state_dict()
+    elements = sum(math.prod(value.shape) for value in state.values())
+    try:
+        with _Blank(2 * elements + (1 << 22), 4 * len(state) + 256):
+            network = network_class(kind)(**config)
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # the settings come from the file, so the file is at fault
+        reason = printable(str(error).partition("\n")[0], 200) or type(error).__name__
+        raise FiceError(
+            f"{source}: its settings do not describe a valid {kind} ({reason})"
+        ) from error
+    _check_fit(expected_tensors(network), state, kind, source)
+    return network
+
+
+def _check_fit(
+    needed: Mapping[str, Tensor], state: Mapping[str, Stored], kind: str, source: str
+) -> None:
+    """Check that a network finds the tensors that it needs.
+
+    Raises:
+        FiceError: a tensor is missing, has the wrong shape, or is quantised.
+    """
     missing = [key for key in needed if key not in state and not key.endswith("_tracked")]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise FiceError(f"{source}: this {kind} lacks the tensor {missing[0]}{more}")
-    matched = {}
     for key, like in needed.items():
-        stored = state.get(key, like)
-        if tuple(stored.shape) != tuple(like.shape):
+        shape = tuple(state.get(key, like).shape)
+        if shape != tuple(like.shape):
             raise FiceError(
-                f"{source}: the tensor {key} of this {kind} is {tuple(stored.shape)}, "
+                f"{source}: the tensor {key} of this {kind} is {shape}, "
                 f"expected {tuple(like.shape)}"
             )
-        value = read_tensor(stored, source).detach()
+        dtype = state[key].dtype if key in state else like.dtype
+        if like.is_floating_point() and not (dtype and dtype.is_floating_point):
+            raise FiceError(
+                f"{source}: the tensor {key} of this {kind} is stored as "
+                f"{str(dtype).removeprefix('torch.')}, not as floating-point numbers: use a file that "
+                "is not quantised"
+            )
+
+
+def _copies(
+    needed: Mapping[str, Tensor], state: Mapping[str, Stored], source: str
+) -> dict[str, Tensor]:
+    """Copies of the tensors that a network needs, in the types of `needed`.
+
+    Raises:
+        FiceError: memory is too small, or an element is NaN or infinite.
+    """
+    copies = {}
+    for key, like in needed.items():
+        value = read_tensor(state.get(key, like), source).detach()
         try:
-            matched[key] = value.to(like.dtype, copy=True).contiguous()
+            copy = value.to(like.dtype, copy=True).contiguous()
+            # The sum alone takes no further memory, and is finite unless an element is not.
+            sound = bool(copy.sum().isfinite()) or bool(copy.isfinite().all())
         except (MemoryError, RuntimeError) as error:  # torch raises either one
             reason = printable(str(error).partition("\n")[0], 200)
             raise FiceError(f"{source} does not fit into memory: {reason}") from error
-    return matched
+        if not sound:
+            raise FiceError(
+                f"{source}: the tensor {key} has elements that are NaN or infinite, with which every "
+                "result would be NaN: the file is damaged, or was stored with too few bits"
+            )
+        copies[key] = copy
+    return copies

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import FiceError
 from ..networks.clip import BYTE_PAIRS, infer_config, infer_text_config, is_openai
-from .found import Found, below, shapes_only
+from .found import Found, below, is_average, note_of_choice, shapes_only
 from .layouts import open_clip, transformers
 from .layouts.clip_settings import ClipSettings, read_json, read_tokenizer
 from .reading.reader import Contents
@@ -38,7 +38,7 @@ _VISUAL = re.compile(r"(?<![^.])visual\.")
 
 def find_prefix(tensors: Mapping[str, Stored]) -> str | None:
     """Prefix of the tensors of a CLIP model with both halves, or None; an average ("ema") is preferred."""
-    return min(_prefixes(tensors), key=lambda prefix: "ema" not in prefix, default=None)
+    return min(_prefixes(tensors), key=lambda prefix: not is_average(prefix), default=None)
 
 
 def find_clip(
@@ -91,7 +91,7 @@ def find_clip(
         "layout": "transformers'" if in_transformers else "open_clip's",
         "settings from": chosen.source,
     }
-    notes = []
+    notes = [*note_of_choice(_prefixes(tensors), prefix)]
     if ignored:
         details["not used"] = ignored
         notes.append(f"is read without the configuration beside it: {ignored}")
@@ -206,7 +206,9 @@ def _by_shapes(shapes: Mapping[str, Tensor], contents: Contents) -> ClipSettings
         config["quick_gelu"] = recorded
     elif not is_openai(shapes):
         assumed.append(
-            "the activation QuickGELU" if residual else "the activation GELU, OpenAI's mean and std"
+            "the activation QuickGELU"
+            if residual
+            else "the activation GELU, OpenAI's pooling, mean and std"
         )
     if not residual and vision["width"] not in _KNOWN_WIDTHS:
         assumed.append(f"vision heads of width {vision['head_width']}")

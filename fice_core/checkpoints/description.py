@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import printable
+from ..errors import FiceError, printable
 from ..files import KIND_KEY
+from .building import blank
 from .detection import as_clip, identify
 from .found import Found
 from .layouts.folders import weights_file
-from .native import CONFIG_KEY, NETWORKS
+from .native import CONFIG_KEY, NETWORKS, weights
 from .reading.reader import read
 from .reading.records import Stored, damage_named
+from .unused import check_unused
 
 _MAX_ROWS, _MAX_TEXT, _MAX_ITEMS = 60, 2000, 16  # of what is printed about one file
 
@@ -25,7 +27,8 @@ class Description:
     """Description of a checkpoint.
 
     Attributes:
-        kind: "generator", "encoder", "densepose", "segmenter", "clip", "sam", "other" or "unknown".
+        kind: "generator", "encoder", "densepose", "segmenter", "segformer", "clip", "sam", "other" or
+            "unknown".
         summary: one sentence, "x.pt is an e4e encoder (14 styles, 512)".
         details: values to print, by name, in order. Texts are printable and short, lists too.
     """
@@ -36,7 +39,7 @@ class Description:
 
 
 def describe(path: str | os.PathLike[str], architecture: str | None = None) -> Description:
-    """Description of a checkpoint file; its weights are not read.
+    """Description of a checkpoint file, and whether it can be loaded; its weights are not read.
 
     Args:
         path: the file, or a folder of a hub download.
@@ -48,9 +51,11 @@ def describe(path: str | os.PathLike[str], architecture: str | None = None) -> D
     contents = read(weights_file(path))
     found = identify(contents) if architecture is None else as_clip(contents, architecture)
     with damage_named(contents.name):
+        problem, notes = _verdict(found, contents.name)
         details = {
             "format": contents.format,
-            **({"not usable here": found.problem} if found.problem else {}),
+            **({"not usable here": problem} if problem else {}),
+            **{f"warning {number}": note for number, note in enumerate(notes, 1)},
             **found.details,
             **_settings(found),
             **_volume(found.state),
@@ -61,6 +66,18 @@ def describe(path: str | os.PathLike[str], architecture: str | None = None) -> D
             },
         }
         return Description(found.kind, f"{contents.name} is {found.what}", _shortened(details))
+
+
+def _verdict(found: Found, source: str) -> tuple[str, list[str]]:
+    """Why the network cannot be used, or empty, and what a user of it is told."""
+    if found.kind not in NETWORKS or found.problem:
+        return found.problem, []
+    try:
+        network = blank(found.kind, found.config, found.state, source)
+        unused = check_unused(found.kind, found.state, weights(network).state_dict(), source)
+    except FiceError as error:
+        return str(error).removeprefix(f"{source}: "), []
+    return "", [*found.notes, *([unused] if unused else [])]
 
 
 def _shortened(details: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from torch import Tensor
 
 from ..errors import FiceError, printable
 from ..files import KIND_KEY
+from ..networks.regions import CLASSES
 from . import clip_detection
-from .found import Found, below, shapes_only
-from .layouts import encoders, nvidia, rosinality
+from .found import Found, below, is_average, note_of_choice, shapes_only
+from .layouts import encoders, nvidia, parsers, rosinality
 from .native import NETWORKS, parse_config
 from .reading.budget import MAX_TENSORS, Budget
 from .reading.reader import Contents
@@ -59,13 +61,15 @@ def _identify(contents: Contents, expected: str | None) -> Found:
         if kind == "clip":
             if (prefix := clip_detection.find_prefix(tensors)) is not None:
                 return clip_detection.find_clip(prefix, tensors, contents)
-        elif (prefix := _locate(tensors, marks)) is not None:
+        elif prefixes := _locate(tensors, marks):
+            prefix = prefixes[0]
             if kind == "encoder" and (other := encoders.other_kind(tensors, prefix, contents)):
                 return Found("other", other, state=tensors)
             for of, mark, what in VARIANTS:
                 if of == kind and prefix + mark in tensors:
                     return Found("other", what, state=tensors, problem=SAM_ADVICE)
-            return _known(kind, prefix, tensors, contents)
+            found = _known(kind, prefix, tensors, contents)
+            return replace(found, notes=(*found.notes, *note_of_choice(prefixes, prefix)))
     for marks, what, advice in OTHER_MARKS:
         if _has(tensors, marks):
             return Found("other", what, state=tensors, problem=advice)
@@ -163,17 +167,17 @@ def _has(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> bool:
     """Whether all marks are present; those that end in a dot anywhere in a name."""
     whole = tuple(mark for mark in marks if not mark.endswith("."))
     parts = [mark for mark in marks if mark.endswith(".")]
-    return (not whole or _locate(tensors, whole) is not None) and all(
+    return (not whole or bool(_locate(tensors, whole))) and all(
         any(f".{part}" in f".{key}" for key in tensors) for part in parts
     )
 
 
-def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> str | None:
-    """Prefix below which all of `marks` are present, or None; a moving average ("ema") is preferred."""
+def _locate(tensors: Mapping[str, Stored], marks: tuple[str, ...]) -> list[str]:
+    """Prefixes below which all of `marks` are present, those of moving averages first."""
     mark = marks[0]
     prefixes = [key.removesuffix(mark) for key in tensors if f".{key}".endswith(f".{mark}")]
     complete = [p for p in prefixes if all(p + mark in tensors for mark in marks)]
-    return min(complete, key=lambda prefix: "ema" not in prefix, default=None)
+    return sorted(complete, key=lambda prefix: not is_average(prefix))
 
 
 def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Contents) -> Found:
@@ -204,10 +208,44 @@ def _known(kind: str, prefix: str, tensors: Mapping[str, Stored], contents: Cont
         raise FiceError(
             f"{contents.name} looks like {EXPECTED[kind]}, but is incomplete: {reason}"
         ) from error
+    if kind == "segmenter":
+        problem = _name_classes(config, state, contents)
+    if kind == "segformer":
+        config, problem = _segformer(config, state, contents)
     if kind == "generator":
         config["conv_clamp"] = None if translated else nvidia.find_clamp(prefix, contents.tree)
     details = {"layout": "rosinality's"} if translated else {}
     return Found(kind, _sentence(kind, config), config, state, details, notes, problem)
+
+
+def _name_classes(config: dict[str, Any], state: Mapping[str, Stored], contents: Contents) -> str:
+    """Name the classes of a DeepLabV3 in its settings; returns why it cannot be used as it is, or ""."""
+    count = state["classifier.4.weight"].shape[0]
+    labels, source = parsers.label_map(contents.path, count)
+    if labels is not None and sorted(labels) == sorted(CLASSES):
+        config["class_order"] = labels
+    elif labels is not None:
+        try:
+            config["labels"] = parsers.channels_of(labels, count, source)
+        except FiceError as error:
+            return str(error)
+    elif count != len(CLASSES):
+        return (
+            f"the names of its {count} classes are missing: write them into {contents.path.stem}.json "
+            'beside it, {"labels": ["background", "hair", "face", "upper", ...]}'
+        )
+    return ""
+
+
+def _segformer(
+    architecture: dict[str, Any], state: Mapping[str, Stored], contents: Contents
+) -> tuple[dict[str, Any], str]:
+    """Settings of a SegFormer, and why it cannot be used as it is, or ""."""
+    count = state["decode_head.classifier.weight"].shape[0]
+    try:
+        return parsers.segformer_settings(contents.path, architecture, count), ""
+    except FiceError as error:
+        return {"architecture": architecture, "labels": [""] * count}, str(error)
 
 
 def _sentence(kind: str, config: Mapping[str, Any]) -> str:
@@ -235,7 +273,10 @@ _SENTENCES = {
     "encoder": lambda config: f"{config['num_styles']} styles, {config['style_dim']}",
     "densepose": lambda config: f"R{3 * sum(config['blocks']) + 2}-FPN, {config['head']} head",
     "segmenter": lambda config: (
-        f"ResNet-{3 * sum(config['blocks']) + 2}, {len(config.get('labels') or '123')} classes"
+        f"ResNet-{3 * sum(config['blocks']) + 2}, {len(config.get('labels') or CLASSES)} classes"
+    ),
+    "segformer": lambda config: (
+        f"{sum(config['architecture']['depths'])} blocks, {len(config['labels'])} classes"
     ),
     "clip": clip_detection.describe,
     "sam": _sam,

@@ -1,12 +1,14 @@
 """What was detected in a file, and views of its tensors."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..errors import printable
 from .reading.records import Stored
 
 
@@ -36,6 +38,24 @@ class Found:
 def below(tensors: Mapping[str, Stored], prefix: str) -> dict[str, Stored]:
     """The tensors whose keys start with `prefix`, by the rest of the key."""
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+
+
+def is_average(prefix: str) -> bool:
+    """Whether a prefix is that of a moving average of the weights ("ema"), as in "G_ema."."""
+    return "ema" in re.split(r"[._]", prefix.lower())
+
+
+def note_of_choice(prefixes: Iterable[str], chosen: str) -> tuple[str, ...]:
+    """A note that a file holds several networks of one kind, unless an average says which is meant."""
+    others = [prefix for prefix in dict.fromkeys(prefixes) if prefix != chosen]
+    if not others or is_average(chosen):
+        return ()
+    names = ", ".join(repr(printable(prefix, 40)) for prefix in others[:3])
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    return (
+        f"holds several networks of this kind; the one under {printable(chosen, 40)!r} is used, not "
+        f"{names}{more}",
+    )
 
 
 def shape_only(stored: Stored) -> Tensor:

@@ -14,22 +14,23 @@ from ..files import KIND_KEY
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.e4e import Encoder
+from ..networks.regions import CLASSES, PersonSegmenter
 from ..networks.sam import Sam
-from ..networks.segmenter import Segmenter
 from ..networks.stylegan2 import Generator
 from .building import build
 from .detection import as_clip, identify
 from .found import Found
-from .layouts import open_clip
+from .layouts import open_clip, parsers
 from .layouts.encoders import expanded
 from .layouts.folders import weights_file
-from .native import NETWORKS, weights
+from .native import NETWORKS, expected_tensors, is_demonstration
 from .reading.reader import Contents, read
 from .signatures import EXPECTED
 from .unused import check_unused
 
 PathLike = str | os.PathLike[str]
 Network = TypeVar("Network", bound=nn.Module)
+_SEGMENTERS = ("segmenter", "segformer")
 
 
 def load(path: PathLike, device: str = "cpu") -> nn.Module:
@@ -60,7 +61,9 @@ def load_generator(path: PathLike, device: str = "cpu") -> Generator:
         FiceError: the file is missing, damaged, asks for code, or contains something else.
     """
     contents = read(path)
-    return _build(_expect(contents, "generator"), contents, Generator, device)
+    network = _build(_expect(contents, "generator"), contents, Generator, device)
+    network.demonstration = is_demonstration(contents.metadata)
+    return network
 
 
 def load_encoder(path: PathLike, device: str = "cpu", average: Tensor | None = None) -> Encoder:
@@ -89,26 +92,39 @@ def load_densepose(path: PathLike, device: str = "cpu") -> DensePose:
 
 
 def load_segmenter(
-    path: PathLike, class_order: Sequence[str] | None = None, device: str = "cpu"
-) -> Segmenter:
-    """A segmenter from `segmentator.pt` or a `.safetensors`.
+    path: PathLike,
+    class_order: Sequence[str] | None = None,
+    device: str = "cpu",
+    labels: Sequence[str] | None = None,
+) -> PersonSegmenter:
+    """A segmenter: a DeepLabV3 (`segmentator.pt`, `.safetensors`), or a SegFormer of transformers.
 
     Args:
+        path: the file, or the folder of a hub download. A file of other classes than background, body and
+            head has its label map beside it, see `layouts.parsers`.
         class_order: classes of its three outputs; by default those in the file, or background, body,
             head.
+        labels: names of its outputs, if no file tells; see `networks.regions.named_channels`.
 
     Raises:
-        FiceError: class_order is not a permutation of these classes, or as for `load_generator`.
+        FiceError: class_order is not a permutation of these classes, the classes have no names or unknown
+            ones, the package transformers is missing, or as for `load_generator`.
     """
-    contents = read(path)
-    found = _expect(contents, "segmenter")
-    if class_order is not None:
+    contents = read(weights_file(path))
+    found = _expect(contents, *_SEGMENTERS)
+    if labels is not None:
+        count = len(found.config.get("labels") or CLASSES)
+        if found.kind == "segmenter":
+            count = found.state["classifier.4.weight"].shape[0]
+        named = parsers.channels_of(labels, count, "the list of labels")
+        found = replace(found, config=found.config | {"labels": named}, problem="")
+    if class_order is not None and found.kind == "segmenter":
         if sorted(class_order) != ["background", "body", "head"]:
             raise FiceError(
                 f"class_order must order background, body and head, not {tuple(class_order)}"
             )
         found.config["class_order"] = list(class_order)
-    return _build(found, contents, Segmenter, device)
+    return _build(found, contents, PersonSegmenter, device)
 
 
 def load_sam(path: PathLike, device: str = "cpu") -> Sam:
@@ -156,13 +172,12 @@ def load_clip(path_or_name: PathLike, architecture: str | None = None, device: s
         raise FiceError(f"as {architecture}, {error}") from error
 
 
-def _expect(contents: Contents, kind: str) -> Found:
-    """The network in a file; FiceError if it is of another kind."""
-    found = identify(contents, kind)
-    if found.kind != kind:
-        raise FiceError(
-            f"{contents.name} is {found.what}; {EXPECTED[kind]} was expected{_advice(found)}"
-        )
+def _expect(contents: Contents, *kinds: str) -> Found:
+    """The network in a file; FiceError if it is of none of these kinds."""
+    found = identify(contents, kinds[0])
+    if found.kind not in kinds:
+        wanted = " or ".join(EXPECTED[kind] for kind in kinds)
+        raise FiceError(f"{contents.name} is {found.what}; {wanted} was expected{_advice(found)}")
     return found
 
 
@@ -181,7 +196,7 @@ def _build(found: Found, contents: Contents, cls: type[Network], device: str) ->
         raise FiceError(f"{contents.name} is {found.what}; {found.problem}")
     network = build(found.kind, found.config, found.state, contents.name, device)
     assert isinstance(network, cls)
-    unused = check_unused(found.kind, found.state, weights(network).state_dict(), contents.name)
+    unused = check_unused(found.kind, found.state, expected_tensors(network), contents.name)
     for note in (*found.notes, *([unused] if unused else [])):
         warnings.warn(f"{contents.name} {note}", FiceWarning, stacklevel=3)
     return network

@@ -11,13 +11,18 @@ from torch import Tensor, nn
 
 from ..errors import FiceError
 from ..files import KIND_KEY, write_safetensors
+from ..networks.segformer import SegFormer
 
 CONFIG_KEY = "fice.config"
+SOURCE_KEY = "fice.source"
+#: how the source of a demonstration model begins
+DEMONSTRATION = "trained by `fice train demo`"
 NETWORKS = {  # kind: (module in fice_core.networks, class)
     "generator": ("stylegan2", "Generator"),
     "encoder": ("e4e", "Encoder"),
     "densepose": ("densepose", "DensePose"),
     "segmenter": ("segmenter", "Segmenter"),
+    "segformer": ("segformer", "SegFormer"),
     "clip": ("clip", "Clip"),
     "sam": ("sam", "Sam"),
 }
@@ -34,6 +39,19 @@ def weights(network: nn.Module) -> nn.Module:
     """The module whose state dict is stored: the network, or the wrapped model of `Clip` and `Sam`."""
     wrapped = type(network).__name__ in ("Clip", "Sam")
     return network.model if wrapped else network  # type: ignore[return-value]
+
+
+def expected_tensors(network: nn.Module) -> Mapping[str, Tensor]:
+    """The tensors of a file of the network, by name; only their shapes and types count."""
+    if isinstance(network, SegFormer):
+        return network.layout()
+    found: Mapping[str, Tensor] = weights(network).state_dict()
+    return found
+
+
+def is_demonstration(metadata: Mapping[str, str]) -> bool:
+    """Whether the file of this metadata holds a demonstration model."""
+    return metadata.get(SOURCE_KEY, "").startswith(DEMONSTRATION)
 
 
 def parse_config(metadata: Mapping[str, str], source: str) -> dict[str, Any]:
@@ -82,7 +100,8 @@ def save(
         CONFIG_KEY: json.dumps(network.config),
     }
     state = {}
-    for key, value in weights(network).state_dict().items():
+    stored = network.published() if isinstance(network, SegFormer) else None
+    for key, value in (stored or weights(network).state_dict()).items():
         value = value.detach().cpu()
         state[key] = (_halved(value) if half else value).contiguous()
     write_safetensors(path, state, metadata)

@@ -7,6 +7,7 @@ EXPECTED = {
     "encoder": "an e4e encoder",
     "densepose": "a DensePose network",
     "segmenter": "a DeepLabV3 segmenter",
+    "segformer": "a SegFormer",
     "clip": "a CLIP model",
     "sam": "a Segment Anything model",
 }
@@ -22,6 +23,14 @@ NETWORK_MARKS = (
     (
         "segmenter",
         ("backbone.conv1.weight", "classifier.4.weight", "classifier.0.convs.0.0.weight"),
+    ),
+    (
+        "segformer",
+        (
+            "segformer.encoder.patch_embeddings.0.proj.weight",
+            "decode_head.linear_fuse.weight",
+            "decode_head.classifier.weight",
+        ),
     ),
     ("generator", rosinality.MARKS),
     ("generator", ("synthesis.b4.const", "mapping.fc0.weight")),
@@ -41,7 +50,7 @@ VARIANTS = (
 )
 SAM_ADVICE = "use an original file of Segment Anything, such as sam_vit_b_01ec64.pth"
 _SEGMENTER = (
-    "use the authors' segmentator.pt; other human parsers have other classes and are not read"
+    "use a DeepLabV3 such as the authors' segmentator.pt, or a SegFormer that parses clothes"
 )
 _DENSEPOSE = "use detectron2's model_final_162be9.pkl (densepose_rcnn_R_50_FPN_s1x)"
 _CLIP = "use a CLIP model with both halves, such as OpenAI's RN50x4.pt or a folder of openai/clip-*"
@@ -64,6 +73,11 @@ OTHER_MARKS = (
         _ENCODER,
     ),
     (("stylegan_decoder.",), "a GFPGAN face restorer", _GENERATOR),
+    (
+        ("style_mlp.1.weight", "style_conv1.modulated_conv.weight"),
+        "a StyleGAN2 generator in the layout of basicsr",
+        _GENERATOR,
+    ),
     (
         ("ft_layers.0.self_attn.in_proj_weight",),
         "a CodeFormer face restorer",
@@ -95,6 +109,27 @@ OTHER_MARKS = (
     (("ip_adapter.",), "an IP-Adapter", _DIFFUSION),
     (("lora_down.weight",), "a LoRA", _DIFFUSION),
     (("encoder.block.0.layer.0.SelfAttention.q.weight",), "a T5 text encoder", _CLIP),
+    # Before the halves of CLIP: it has a text tower of CLIP's.
+    (
+        ("vision_encoder.backbone.embeddings.patch_embeddings.projection.weight",),
+        "a Segment Anything 3 model in transformers' layout",
+        SAM_ADVICE,
+    ),
+    (
+        ("vision_model.embeddings.patch_embedding.weight", "language_model."),
+        "a vision-language model (LLaVA, BLIP-2 and the like)",
+        _CLIP,
+    ),
+    (
+        ("vision_model.embeddings.patch_embedding.weight", "text_model."),
+        "a model with the image half of CLIP and another text tower (Chinese-CLIP, AltCLIP, BLIP)",
+        _CLIP,
+    ),
+    (
+        ("text_model.embeddings.token_embedding.weight", "vision_model."),
+        "a model with the text half of CLIP and another image tower (GroupViT)",
+        _CLIP,
+    ),
     (
         ("text_model.embeddings.token_embedding.weight",),
         "the text half of a CLIP model (clip_l, clip_g and the like); its image half is missing",
@@ -133,13 +168,18 @@ OTHER_MARKS = (
     ),
     (("detector.backbone.vision_backbone.",), "a Segment Anything 3 model", SAM_ADVICE),
     (
-        ("vision_encoder.backbone.embeddings.patch_embeddings.projection.weight",),
-        "a Segment Anything 3 model in transformers' layout",
+        ("mask_decoder.hq_token.weight", "vision_encoder."),
+        "a SAM-HQ model in transformers' layout",
         SAM_ADVICE,
     ),
     (
         ("vision_encoder.patch_embed.projection.weight", "mask_decoder.iou_token.weight"),
         "a Segment Anything model in transformers' layout",
+        SAM_ADVICE,
+    ),
+    (
+        ("mask_decoder.iou_token.weight", "vision_encoder.backbone.timm_model."),
+        "an EdgeTAM model in transformers' layout",
         SAM_ADVICE,
     ),
     (("image_encoder.patch_embed.seq.0.c.weight",), "a MobileSAM model", SAM_ADVICE),
@@ -153,7 +193,7 @@ OTHER_MARKS = (
         "the image encoder of a Segment Anything model",
         SAM_ADVICE,
     ),
-    (("decode_head.linear_fuse.weight",), "a SegFormer (human parser)", _SEGMENTER),
+    (("decode_head.linear_fuse.weight",), "a part of a SegFormer", _SEGMENTER),
     (("decode_head.linear_fuse.conv.weight",), "a SegFormer (mmsegmentation)", _SEGMENTER),
     (("fushion.0.weight",), "an SCHP human parser", _SEGMENTER),
     (("conv_in.weight", "stage1.rebnconvin.conv_s1.weight"), "an IS-Net (RMBG 1.4)", _SEGMENTER),
@@ -161,6 +201,16 @@ OTHER_MARKS = (
     (("bb.patch_embed.proj.weight",), "a BiRefNet (RMBG 2)", _SEGMENTER),
     (("squeeze_module.0.conv_in.weight",), "a BiRefNet (RMBG 2)", _SEGMENTER),
     (("backbone.conv1.weight", "classifier.0.weight"), "an FCN segmenter", _SEGMENTER),
+    (
+        ("backbone.0.0.weight", "classifier.4.weight"),
+        "a DeepLabV3 segmenter with a MobileNet",
+        _SEGMENTER,
+    ),
+    (
+        ("backbone.body.conv1.weight", "roi_heads.box_predictor.cls_score.weight"),
+        "a detector of torchvision (Mask R-CNN, Keypoint R-CNN and the like)",
+        _DENSEPOSE,
+    ),
     (
         ("conv1.weight", "layer1.0.conv1.weight", "fc.weight"),
         "an ImageNet ResNet classifier",

@@ -18,6 +18,7 @@ _HARMLESS = {
     "encoder": r"latent_avg",
     "densepose": "|".join(f"{re.escape(name)}.*" for name in DETECTION if name not in _CONFIDENCES),
     "segmenter": r"(loss|aux_classifier)\..*",
+    "segformer": r"auxiliary_head\..*",
     "clip": r"input_resolution|context_length|vocab_size|(.*\.)?(attn_mask|position_ids|logit_bias)",
     "sam": r"pixel_(mean|std)",
 }

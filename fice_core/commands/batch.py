@@ -14,7 +14,7 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say, warn
-from .names import FILE_NAME
+from .names import FILE_NAME, PROCESSORS
 from .options import (
     clip_arguments,
     directed,
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
 @edit_options
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=PROCESSORS,
     help="Processes that edit at the same time; each loads the models.  [default: 1; with --ray, as "
     "many as fit]",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=PROCESSORS,
     default=1,
     show_default=True,
     help="CPU threads of each worker. Another number can change the last bits.",
@@ -108,7 +108,7 @@ def command(
     from ..reporting.edit_report import package_version
 
     jobs = _jobs(listed, prompts, negative, worn)
-    settings = settings_of(**choices)
+    settings = settings_of(source=source, **choices)
     if any(job.worn.strip() for job in jobs):
         settings = directed(settings)
     folder = Path(output)

@@ -6,8 +6,9 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say, warn
-from .names import FILE_NAME
-from .options import device_option, model_inputs
+from .names import FILE_NAME, MOST, PROCESSORS
+from .options import device_option, model_inputs, overwrite_option
+from .outputs import replaced
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> list[int]:
@@ -18,9 +19,11 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
         numbers = [int(part) for part in value.split(",")]
     except ValueError:
         numbers = [0]
-    if min(numbers) < 1:
+    if min(numbers) < 1 or max(numbers) > MOST:
         raise click.BadParameter(
-            f"{value!r} is not a list of whole numbers >= 1, as in 1,2,4", context, option
+            f"{value!r} is not a list of whole numbers from 1 to {MOST}, as in 1,2,4",
+            context,
+            option,
         )
     return numbers
 
@@ -53,15 +56,13 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 )
 @click.option(
     "--repeat",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST),
     default=5,
     show_default=True,
     help="Number of measurements; their medians are reported.",
 )
 @device_option
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's choice]"
-)
+@click.option("--threads", type=PROCESSORS, help="CPU threads.  [default: torch's choice]")
 @click.option(
     "--compile",
     "compiled",
@@ -70,6 +71,7 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 )
 @click.option("--report", type=FILE_NAME, metavar="FILE.json", help="Write every figure here.")
 @click.option("--plot", type=FILE_NAME, metavar="FILE.png", help="Draw stages and scaling here.")
+@overwrite_option
 def command(
     source: str,
     batches: list[int],
@@ -80,6 +82,7 @@ def command(
     compiled: bool,
     report: str | None,
     plot: str | None,
+    overwrite: bool,
 ) -> None:
     """Measure a step of the optimisation by stage.
 
@@ -93,10 +96,12 @@ def command(
     from ..files import Output, check_paths
 
     written = {"--report": report, "--plot": plot}
-    check_paths(
+    existing = check_paths(
         [Output(path, option) for option, path in written.items() if path],
         [] if source == "random" else model_inputs(source, None),
     )
+    for line in replaced(existing, overwrite):
+        warn(line)
 
     from ..models import resolve_device
     from ..profiling import full_size, measuring

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from ..errors import FiceError
-from .console import bar, say
+from .console import bar, say, warn
 from .names import FILE_NAME
-from .options import clip_architecture_option
+from .options import clip_architecture_option, overwrite_option
+from .outputs import replaced
 
 
 @click.command("convert")
@@ -15,7 +16,10 @@ from .options import clip_architecture_option
 @click.argument("out", type=FILE_NAME, metavar="OUT.safetensors")
 @click.option("--half", is_flag=True, help="Store filters and matrices as float16.")
 @clip_architecture_option
-def command(file: str, out: str, half: bool, clip_architecture: str | None) -> None:
+@overwrite_option
+def command(
+    file: str, out: str, half: bool, clip_architecture: str | None, overwrite: bool
+) -> None:
     """Write the network in a checkpoint FILE as safetensors.
 
     The new file holds only this network, with its kind and settings, and loads faster.
@@ -25,7 +29,8 @@ def command(file: str, out: str, half: bool, clip_architecture: str | None) -> N
 
     if Path(out).suffix.lower() != ".safetensors":
         raise FiceError(f"the output is {out}, but its name must end in .safetensors")
-    check_paths([Output(out, "OUT")], [file])
+    for line in replaced(check_paths([Output(out, "OUT")], [file]), overwrite):
+        warn(line)
     with bar(f"reading {file}"):
         network = (
             checkpoints.load_clip(file, clip_architecture)

@@ -6,9 +6,17 @@ import time
 
 import click
 
-from .console import bar, say
+from .console import bar, say, warn
 from .names import FILE_NAME
-from .options import device_option, models_of, seed_option, settings_of, steps_option
+from .options import (
+    device_option,
+    models_of,
+    overwrite_option,
+    seed_option,
+    settings_of,
+    steps_option,
+)
+from .outputs import replaced
 
 COLUMNS = ("original", "initialisation", "generated", "stitched")
 
@@ -20,13 +28,14 @@ COLUMNS = ("original", "initialisation", "generated", "stitched")
 @steps_option
 @seed_option
 @device_option
-def command(output: str, steps: int | None, seed: int | None, device: str) -> None:
+@overwrite_option
+def command(output: str, steps: int | None, seed: int | None, device: str, overwrite: bool) -> None:
     """Edit bundled figures and write an image of every stage.
 
     Needs no photo, no download and no graphics card.
     """
     from .. import editing
-    from ..files import check_writable, make_folder
+    from ..files import Output, check_paths, make_folder
     from ..reporting import plots
 
     settings = settings_of(
@@ -34,8 +43,9 @@ def command(output: str, steps: int | None, seed: int | None, device: str) -> No
     )  # the figures fill it
     folder = make_folder(output)
     sheet, losses = folder / "edits.png", folder / "losses.png"
-    for path in (sheet, losses):
-        check_writable(path)
+    existing = check_paths([Output(path, "-o") for path in (sheet, losses)])
+    for line in replaced(existing, overwrite, chosen=(sheet, losses)):
+        warn(line)
     start = time.monotonic()
     models = models_of("demo", None, device)
     loaded = time.monotonic()

@@ -14,7 +14,7 @@ from ..batch.groups import grouped
 from ..batch.jobs import Box, Job, all_pairs, check_outputs, check_prompts, check_sizes
 from ..batch.subjects import Subjects
 from ..errors import FiceError
-from ..files import Output, some_of
+from ..files import Output
 from .console import bar, warn
 from .edit_run import Run
 from .names import FILE_NAME
@@ -29,6 +29,7 @@ from .options import (
     settings_of,
     worn_option,
 )
+from .outputs import replaced
 from .photos import Photos, check_folder, expand, merged
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def command(
     outside of the edit; only PNG keeps 16 bits a channel. Files in a folder OUT are replaced with
     --overwrite only.
     """
-    settings = settings_of(**choices)
+    settings = settings_of(source=source, **choices)
     if worn.strip():
         settings = directed(settings)
     _check_frame(
@@ -133,7 +134,7 @@ def command(
         for job in all_pairs(expand(inputs), prompts, negative, worn)
     ]
     check_prompts(jobs)
-    folder, jobs, replaced = _placed(
+    folder, jobs, told = _placed(
         jobs,
         output,
         inputs=model_inputs(source, clip),
@@ -146,7 +147,7 @@ def command(
     firsts = list({job.photo: job for job in jobs}.values())
     lost: list[str] = []
     _for_each(firsts, "reading the photos", lambda job: lost.extend(_look(job, jobs, subjects)))
-    for line in merged([*replaced, *photos.notes, *lost], {n for job in firsts for n in job.files}):
+    for line in merged([*told, *photos.notes, *lost], {n for job in firsts for n in job.files}):
         warn(line)
 
     from ..editing.prepare import PromptFeatures
@@ -160,6 +161,8 @@ def command(
     run = Run(models, settings, source, subjects, folder, texts, keep_on_interrupt, report)
     groups = grouped(jobs, photos.sizes, apart=settings.tune_steps > 0)
     steps = settings.refine_steps + settings.tune_steps + settings.steps
+    if models.load_encoder is None:
+        steps += settings.search_steps
     with bar("editing", steps * len(groups)) as progress:
         for number, group in enumerate(groups):
             progress.n = number * steps  # a group may have ended early
@@ -223,17 +226,8 @@ def _placed(
     existing = check_outputs(jobs, folder, inputs, others, makes=folder if into_folder else None)
     if into_folder:
         make_folder(folder)
-    if overwrite:
-        return folder, jobs, []
-    names = {folder / job.output for job in jobs}
-    derived = [found.name for found in existing if into_folder and found in names]
-    if derived:
-        raise FiceError(
-            f"{folder} has {some_of(derived)} already: replace with --overwrite, or give another folder "
-            "with -o"
-        )
-    told = "exists and will be replaced (--overwrite: without a word)"
-    return folder, jobs, [f"{found} {told}" for found in existing]
+    chosen = {folder / job.output for job in jobs} if into_folder else ()
+    return folder, jobs, replaced(existing, overwrite, chosen)
 
 
 def _look(job: Job, jobs: Sequence[Job], subjects: Subjects) -> list[str]:

@@ -52,33 +52,47 @@ class Run:
         subjects = {name: self.subjects.read(job, self.models) for name, job in firsts.items()}
         group = [(job, subjects[job.photo]) for job in jobs]
         try:
-            result = edit_group(self.models, self.settings, group, lambda step: progress.update())
+            result = edit_group(
+                self.models,
+                self.settings,
+                group,
+                on_step=lambda step: progress.update(),
+                on_warning=lambda line: self._warn(group, line, progress),
+            )
         except EditInterrupted as interrupt:
-            self._interrupted(group, interrupt)
-        self._write(group, result)
+            self._interrupted(group, interrupt, progress)
+        self._write(group, result, progress)
 
     def finish(self) -> None:
         """Print what was done and write the report."""
-        for line in self.warnings:
-            warn(line)
         self._write_report()
         for entry in self.entries:
             say(f"{entry['output']}: {entry['prompt']}")
         if self.report is not None:
             say(f"{self.report}: settings, losses and timing")
 
-    def _interrupted(self, group: Group, interrupt: EditInterrupted) -> NoReturn:
+    def _interrupted(self, group: Group, interrupt: EditInterrupted, progress: Any) -> NoReturn:
         message = "interrupted"
         if self.keep:
-            self._write(group, interrupt.result)
+            self._write(group, interrupt.result, progress)
             self._write_report()
             places = ", ".join(str(self.folder / job.output) for job, _ in group)
             message = f"interrupted; the best result so far is in {places}"
         raise KeyboardInterrupt(message) from interrupt
 
-    def _write(self, group: Group, result: EditResult) -> None:
+    def _warn(self, group: Group, line: str, progress: Any) -> None:
+        """Print a warning at once, the first time it comes up."""
+        from ..reporting.edit_report import with_names
+
+        line = with_names(line, [job.photo for job, _ in group])
+        if line not in self.warnings:
+            self.warnings.append(line)
+            progress.clear()
+            warn(line)
+
+    def _write(self, group: Group, result: EditResult, progress: Any) -> None:
         from ..images.photo import write_photo
-        from ..reporting.edit_report import edit_report, with_names
+        from ..reporting.edit_report import edit_report
 
         for (job, subject), image in zip(group, result.images, strict=True):
             write_photo(self.folder / job.output, replace(subject.photo, pixels=image))
@@ -86,8 +100,8 @@ class Run:
         photos = [job.photo for job in jobs]
         outputs = [str(self.folder / job.output) for job in jobs]
         self.entries += edit_report(result, photos, [job.prompt for job in jobs], outputs)
-        lines = [with_names(line, photos) for line in result.warnings]
-        self.warnings += [line for line in lines if line not in self.warnings]
+        for line in result.warnings:
+            self._warn(group, line, progress)
 
     def _write_report(self) -> None:
         from ..files import write_json

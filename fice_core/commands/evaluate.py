@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import FiceError
-from .console import bar, say
-from .names import FILE_NAME
+from .console import bar, say, warn
+from .names import COUNT, FILE_NAME
 from .options import (
     device_option,
     model_inputs,
     models_of,
     models_option,
+    overwrite_option,
     settings_of,
     steps_option,
 )
+from .outputs import replaced
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @click.option(
-    "--count", type=int, default=64, show_default=True, help="Pairs of person and prompt."
+    "--count", type=COUNT, default=64, show_default=True, help="Pairs of person and prompt."
 )
 @click.option(
     "--variant",
@@ -40,7 +42,13 @@ if TYPE_CHECKING:
 )
 @models_option
 @steps_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of pairs.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the choice of pairs.",
+)
 @device_option
 @click.option("--report", type=FILE_NAME, metavar="FILE.json", help="Write every figure here.")
 @click.option("--bare", is_flag=True, help="Only edits from long sleeves to short ones or none.")
@@ -48,7 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--people",
     "extra",
-    type=int,
+    type=COUNT,
     default=0,
     show_default=True,
     help="Render so many people beside the gallery's, none of them in a training set. Needs the extra "
@@ -56,6 +64,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--renders",
+    type=FILE_NAME,
     metavar="DIR",
     help="Where rendered people are kept.  [default: FICE_PEOPLE, else the user's cache]",
 )
@@ -67,6 +76,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write a sheet of all edits of every variant here.",
 )
+@overwrite_option
 def command(
     count: int,
     variants: tuple[str, ...],
@@ -80,6 +90,7 @@ def command(
     extra: int,
     renders: str | None,
     images: str | None,
+    overwrite: bool,
 ) -> None:
     """Measure edits of people that no network was trained on.
 
@@ -96,10 +107,18 @@ def command(
         )
     if extra < 0:
         raise FiceError(f"--people is {extra}, but must be at least 0")
-    settings = settings_of("default", steps=steps)
-    if report:
-        check_paths([Output(report, "--report")], model_inputs(source, None))
-    folder = make_folder(images) if images else None
+    settings = settings_of("default", source, steps=steps)
+    sheets = {}
+    if images:
+        names = [name for name in evaluation.variants(settings) if name in (variants or (name,))]
+        sheets = {name: Path(images) / f"{name.replace(' ', '-')}.png" for name in names}
+    outputs = [Output(path, "--images") for path in sheets.values()]
+    outputs += [Output(report, "--report")] if report else []
+    existing = check_paths(outputs, model_inputs(source, None), makes=images)
+    for line in replaced(existing, overwrite, chosen=sheets.values(), option="--images"):
+        warn(line)
+    if images:
+        make_folder(images)
     models = models_of(source, None, device)
     if masks:
         _evaluate_masks(models, count, seed, report)
@@ -124,7 +143,7 @@ def command(
             variants=list(variants) or None,
             progress=advance,
             seed=seed,
-            keep=keep if folder else None,
+            keep=keep if sheets else None,
             bare=bare,
             people=people,
             judge=_judge(source),
@@ -135,11 +154,9 @@ def command(
     if report:
         write_json(report, found.to_dict())
         say(f"{report}: every figure")
-    if folder:
-        for variant, pairs in edits.items():
-            sheet = folder / f"{variant.replace(' ', '-')}.png"
-            _write_sheet(sheet, pairs)
-            say(f"{sheet}: the edits of {variant!r}")
+    for variant, pairs in edits.items():
+        _write_sheet(sheets[variant], pairs)
+        say(f"{sheets[variant]}: the edits of {variant!r}")
 
 
 def _evaluate_masks(models: Models, count: int, seed: int, report: str | None) -> None:

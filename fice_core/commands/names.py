@@ -1,4 +1,4 @@
-"""The type of options and arguments that name a file or a folder."""
+"""The types of options and arguments that name a file or a folder, or count something."""
 
 from typing import Any
 
@@ -23,3 +23,9 @@ class FileName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 FILE_NAME = FileName()
+#: Of anything counted. More is a slip of the finger, for which no memory would suffice.
+MOST = 10**6
+#: A number of something; what is too few is said where it is used.
+COUNT = click.IntRange(max=MOST)
+#: A number of processes or threads.
+PROCESSORS = click.IntRange(1, 1024)

@@ -58,7 +58,8 @@ preset_option = click.option(
     type=click.Choice(get_args(Preset)),
     default="default",
     show_default=True,
-    help="A quick look, the project's settings, or the authors' loop of 501 steps.",
+    help="draft: a quick look. default: tuned settings for demonstration models, photo for others. photo: "
+    "the paper's objective in fewer steps. paper: the authors' loop of 501 steps.",
 )
 steps_option = click.option(
     "--steps", type=int, help="Optimisation steps.  [default: the preset's]"
@@ -67,6 +68,12 @@ refine_option = click.option(
     "--refine-steps",
     type=int,
     help="Steps that fit the encoder's code to each photo before the edit.  [default: 0]",
+)
+search_option = click.option(
+    "--search-steps",
+    type=int,
+    help="Without an encoder among the models, steps that search the code of each photo.  "
+    "[default: the preset's]",
 )
 tune_option = click.option(
     "--tune-steps",
@@ -127,6 +134,7 @@ def edit_options(command: _Command) -> _Command:
             stitch_option,
             preset_option,
             steps_option,
+            search_option,
             refine_option,
             tune_option,
             hold_option,
@@ -142,12 +150,20 @@ def edit_options(command: _Command) -> _Command:
     return command
 
 
-def settings_of(preset: Preset, **given: Any) -> EditSettings:
-    """Return the preset with the fields that are given; None leaves the preset's value."""
+def settings_of(preset: Preset, source: str = "demo", **given: Any) -> EditSettings:
+    """Return the preset for these models, with the fields that are given; None leaves the preset's value."""
     return replace(
-        EditSettings.preset(preset),
+        EditSettings.preset(preset, _are_demonstration(source)),
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def _are_demonstration(source: str) -> bool:
+    if source == "demo":
+        return True
+    from ..models import are_demonstration
+
+    return are_demonstration(source)
 
 
 def directed(settings: EditSettings) -> EditSettings:

@@ -134,6 +134,4 @@ def _body(source: str, device: str, photo: Tensor) -> BodyRegions:
 
     with bar("loading the models"):
         networks = [load_network(source, kind, device) for kind in ("densepose", "segmenter")]
-    place = next(networks[0].parameters()).device
-    found = body_regions(networks[0], networks[1], photo.to(place))
-    return type(found)(*(part.cpu() for part in found))
+    return body_regions(networks[0], networks[1], photo)

@@ -38,6 +38,7 @@ def command() -> None:
 )
 @click.option(
     "--renders",
+    type=FILE_NAME,
     metavar="DIR",
     help="Folder of rendered people, filled by the stage 'render'.  [default: DIR of -o, /renders]",
 )

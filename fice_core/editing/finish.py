@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 
 from ..extraction.anatomy import BodyRegions, find_body_regions
-from ..extraction.extractors import extract_pose, segment_regions
+from ..extraction.extractors import extract_pose, segment_classes
 from ..framing import Frame
 from ..inversion.result import InversionResult
 from ..masks.garment import garment_mask
 from ..models import Models
-from ..networks.segmenter import Regions
+from ..networks.regions import Regions, regions_of
 from ..ops.autograd import without_grad
 from ..settings import EditSettings
 from ..stitching.background import Scenery
@@ -104,7 +104,7 @@ def finish_edits(
                 frame=frame,
                 generated=found.generated[sample],
                 garment=found.garment[sample],
-                body=BodyRegions(*(region[sample] for region in preparation.body)),
+                body=preparation.body.select(sample),
                 head=found.head[sample],
                 scenery=found.scenery[i],
                 within=within if within is None else within.to(models.device),
@@ -120,7 +120,9 @@ def finish_edits(
             w_plus=result.w_plus.to(home),
             edit_mask=masks,
             frames=tuple(preparation.frames),
-            trace=replace(result.trace, refinement=preparation.refinement),
+            trace=replace(
+                result.trace, search=preparation.search, refinement=preparation.refinement
+            ),
             warnings=(*warnings, *result.warnings, *_unchanged(masks)),
             steps=result.trace.steps,
             stopped=result.stopped,
@@ -159,8 +161,9 @@ class _FinishInputs(NamedTuple):
             nowhere = torch.ones_like(head, dtype=torch.bool)
             return cls(generated, nowhere, head, [None] * len(head))
         parts = extract_pose(models.densepose, generated, settings.max_batch)
-        regions = segment_regions(models.segmenter, generated, settings.max_batch)
-        after = find_body_regions(parts, regions)
+        classes = segment_classes(models.segmenter, generated, settings.max_batch)
+        regions = regions_of(classes)
+        after = find_body_regions(parts, regions, classes)
         garment = garment_mask(preparation.body, after, photo, result.initial, generated, settings)
         if settings.match_skin:
             generated, _ = match_skin(

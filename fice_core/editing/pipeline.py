@@ -30,6 +30,7 @@ def edit(
     negative: str = "",
     source: str = "",
     frames: Sequence[Frame] | None = None,
+    on_warning: Callable[[str], None] = lambda line: None,
 ) -> EditResult:
     """Dress the persons in `images` as the prompts say.
 
@@ -38,9 +39,10 @@ def edit(
         images: photos, (N, 3, H, W) float in [0, 1], any size.
         prompts: one for all photos, one for each, or several for a single photo. Each may hold several
             weighted prompts, see `prompts.parse`.
-        settings: None for `EditSettings()`.
-        on_step: called after every step of the refinement, the tuning and the edit; `Step.phase` says
-            which. `Step.stop()` ends that phase alone. An exception ends the edit and is passed on.
+        settings: None for the default of these models, see `EditSettings.preset`.
+        on_step: called after every step of the search for the code (without an encoder), the refinement,
+            the tuning and the edit; `Step.phase` says which. `Step.stop()` ends that phase alone. An
+            exception ends the edit and is passed on.
         mask: the edit stays within it, (N or 1, 1, H, W) in [0, 1].
         check_cancelled: called at every step and while the first step is prepared; an exception that
             it raises ends the edit and is passed on.
@@ -48,6 +50,8 @@ def edit(
         source: what the persons wear now, for the term `clip_direction`; without it that term is off.
         frames: where the person is in each photo, or one for all, see `persons.choose_frame`; None
             finds them as `settings.framing` says.
+        on_warning: called with every warning that is known before the optimisation begins, as with an
+            image that the models do not know. `EditResult.warnings` has them too.
 
     Returns:
         One edit for every pair of photo and prompt.
@@ -58,7 +62,7 @@ def edit(
             everywhere.
         EditInterrupted: Ctrl-C after the edit has begun; holds the edit so far.
     """
-    settings = settings or EditSettings()
+    settings = settings or EditSettings.preset("default", models.generator.demonstration)
     if not source.strip():
         settings = settings.with_weights(clip_direction=0.0)
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
@@ -72,9 +76,13 @@ def edit(
 
     with without_grad():
         texts = PromptFeatures.of(models.clip, prompts, negative, source)
-        preparation = prepare(models, images.detach(), texts, settings, mask, frames, follow)
+        preparation = prepare(
+            models, images.detach(), texts, settings, mask, frames, follow, check_cancelled
+        )
     said = [*prompts, *(text for text in (negative, source) if text.strip())]
     warnings = [*remarks(models.clip, said), *preparation.warnings]
+    for line in warnings:
+        on_warning(line)
     try:
         if settings.tune_steps:
             result = invert_tuned(

@@ -1,6 +1,6 @@
 """Stage 1: photos are framed, every network runs over them once, and they are paired with prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,9 +8,11 @@ import torch
 from ..errors import FiceError
 from ..extraction.anatomy import BodyRegions, find_body_regions
 from ..extraction.background import generator_background, is_out_of_domain, replace_background
+from ..extraction.domain import unknown_images
 from ..extraction.extractors import encode_latent, extract_pose, segment_classes, synthesize
 from ..extraction.prompts import encode
 from ..framing import Frame
+from ..inversion.code_search import CodeSearch
 from ..inversion.refinement import refine_latent
 from ..inversion.result import OnStep
 from ..inversion.targets import Targets
@@ -18,7 +20,8 @@ from ..inversion.trace import Trace
 from ..masks.garment import allowed_mask
 from ..models import Models
 from ..networks.clip import Clip
-from ..networks.segmenter import Regions, regions_of
+from ..networks.e4e import Encoder
+from ..networks.regions import Regions, regions_of
 from ..ops.batching import broadcast_count
 from ..persons.selection import choose_frame
 from ..settings import EditSettings
@@ -53,6 +56,7 @@ class Preparation(NamedTuple):
         targets: of the inversion.
         body: regions of the body in the photo.
         mask: the edit stays within it, at the size of the photos, one row a photo; None for no limit.
+        search: the trace of the search for the codes; None if an encoder gave them.
         refinement: the trace of the fit of the codes; None if there was none.
         warnings: one line each.
     """
@@ -67,6 +71,7 @@ class Preparation(NamedTuple):
     targets: Targets
     body: BodyRegions
     mask: torch.Tensor | None
+    search: Trace | None
     refinement: Trace | None
     warnings: tuple[str, ...]
 
@@ -79,17 +84,19 @@ def prepare(
     mask: torch.Tensor | None,
     frames: Sequence[Frame] | None,
     on_fit: OnStep,
+    check_cancelled: Callable[[], None] = lambda: None,
 ) -> Preparation:
     """Run every network once over the photos, then pair photos and prompts.
 
     Args:
-        models: all five.
+        models: all of them; without an encoder the codes are searched.
         photos: (N, 3, H, W) in [0, 1].
         texts: of the prompts.
         settings: framing, background, mask and refinement.
         mask: the edit stays within it, (N or 1, 1, H, W) in [0, 1].
         frames: of the photos, or one for all; None finds them.
-        on_fit: called after every step of the refinement.
+        on_fit: called after every step of the search and the refinement.
+        check_cancelled: called while the search begins; an exception that it raises is passed on.
     """
     count = broadcast_count({"images": len(photos), "prompts": len(texts.features)})
     if mask is not None:
@@ -98,9 +105,13 @@ def prepare(
     framed = _framed(photos, frames, models)
     classes = segment_classes(models.segmenter, framed, settings.max_batch)
     regions = regions_of(classes)
-    w_plus, shown, replaced = _encode(models, framed, regions, settings)
+    if models.load_encoder is None:
+        start = _searched(models, framed, regions, settings, on_fit, check_cancelled)
+    else:
+        start = _encoded(models, models.load_encoder, framed, regions, settings)
+    w_plus, shown, warnings = start.w_plus, start.shown, start.warnings
     parts = extract_pose(models.densepose, shown, settings.max_batch)
-    body = find_body_regions(parts, regions)
+    body = find_body_regions(parts, regions, classes)
     refined = None
     if settings.refine_steps:
         refined = refine_latent(
@@ -113,6 +124,7 @@ def prepare(
             on_step=on_fit,
         )
         w_plus = refined.w_plus
+        warnings = [*warnings, *refined.warnings]
     keep = _keep_mask(regions, body, settings)
     if mask is not None:
         keep = 1 - (1 - keep) * _framed(mask, frames, models)
@@ -126,7 +138,7 @@ def prepare(
         framed=framed[photo],
         regions=Regions(*(region[photo] for region in regions)),
         classes={name: soft[photo] for name, soft in classes.items()},
-        replaced=replaced[photo].tolist(),
+        replaced=start.replaced[photo].tolist(),
         targets=Targets(
             images=shown[photo],
             w_plus=w_plus[photo],
@@ -136,29 +148,105 @@ def prepare(
             keep_mask=keep[photo],
             direction=None if texts.direction is None else texts.direction[prompt],
         ),
-        body=BodyRegions(*(region[photo] for region in body)),
+        body=body.select(photo),
         mask=mask,
+        search=start.search and start.search.select(photo),
         refinement=None if refined is None else refined.trace.select(photo),
-        warnings=() if refined is None else refined.warnings,
+        warnings=tuple(warnings),
     )
 
 
-def _encode(
-    models: Models, framed: torch.Tensor, regions: Regions, settings: EditSettings
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Starting codes of N photos, the images they show, and whether the background is replaced, (N,)."""
-    encoder = models.load_encoder()  # it may be read from its file: once for both passes
-    w_plus = encode_latent(models.generator, encoder, framed, settings.max_batch)
+class _Start(NamedTuple):
+    """Starting codes of N photos, and the images that they are compared with.
+
+    Attributes:
+        w_plus: (N, num_ws, w_dim).
+        shown: the photos in their frames, before a background that the generator knows, (N, 3, H, W).
+        replaced: whether it is another one than the photo's, bool (N,).
+        warnings: one line each.
+        search: the trace of the search for the codes; None with an encoder.
+    """
+
+    w_plus: torch.Tensor
+    shown: torch.Tensor
+    replaced: torch.Tensor
+    warnings: list[str]
+    search: Trace | None = None
+
+
+def _encoded(
+    models: Models,
+    load_encoder: Callable[[], Encoder],
+    framed: torch.Tensor,
+    regions: Regions,
+    settings: EditSettings,
+) -> _Start:
+    """The start by the encoder."""
+    encoder = load_encoder()  # it may be read from its file: once for all passes
+
+    def encoded(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        w_plus = encode_latent(models.generator, encoder, images, settings.max_batch)
+        return w_plus, synthesize(models.generator, w_plus, True, settings.max_batch)
+
+    w_plus, generated = encoded(framed)
+    shown, replaced = _before_known_background(models, framed, regions, generated, settings)
+    if replaced.any():
+        w_plus, generated = encoded(shown)
+    networks = models.generator, encoder, models.segmenter
+    warnings = unknown_images(*networks, shown, generated, regions)
+    return _Start(w_plus, shown, replaced, warnings)
+
+
+def _searched(
+    models: Models,
+    framed: torch.Tensor,
+    regions: Regions,
+    settings: EditSettings,
+    on_step: OnStep,
+    check_cancelled: Callable[[], None],
+) -> _Start:
+    """The start without an encoder."""
+    search = CodeSearch(
+        models.generator,
+        models.segmenter,
+        settings.search_steps,
+        settings.max_batch,
+        on_step,
+        check_cancelled,
+    )
+    rough = search.coarse(framed)
+    generated = synthesize(models.generator, rough.w_plus, True, settings.max_batch)
+    shown, replaced = _before_known_background(models, framed, regions, generated, settings)
+    if replaced.any():
+        rough = search.coarse(shown)
+    found = search.fine(shown, rough.w_plus, rough.trace)
+    generated = synthesize(models.generator, found.w_plus, True, settings.max_batch)
+    networks = models.generator, None, models.segmenter
+    warnings = [line.replace("refining", "searching", 1) for line in found.warnings]
+    warnings += unknown_images(*networks, shown, generated, regions)
+    return _Start(found.w_plus, shown, replaced, warnings, found.trace)
+
+
+def _before_known_background(
+    models: Models,
+    framed: torch.Tensor,
+    regions: Regions,
+    generated: torch.Tensor,
+    settings: EditSettings,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The photos, some before the generator's background, and which of them, (N,).
+
+    Args:
+        generated: from the photos' codes; where it lacks the background, that is exchanged.
+    """
     if settings.backdrop == "keep" or not settings.keeps_outside:
-        return w_plus, framed, torch.zeros(len(framed), dtype=torch.bool, device=framed.device)
-    generated = synthesize(models.generator, w_plus, True, settings.max_batch)
+        return framed, torch.zeros(len(framed), dtype=torch.bool, device=framed.device)
     replaced = is_out_of_domain(framed, generated, regions)
     if not replaced.any():
-        return w_plus, framed, replaced.flatten()
+        return framed, replaced.flatten()
     colour = generator_background(models.generator, models.segmenter)
     shown = torch.where(replaced, replace_background(framed, regions, colour), framed)
-    w_plus = encode_latent(models.generator, encoder, shown, settings.max_batch)
-    return w_plus, shown, replaced.flatten()
+    return shown, replaced.flatten()
 
 
 def _framed(images: torch.Tensor, frames: Sequence[Frame], models: Models) -> torch.Tensor:

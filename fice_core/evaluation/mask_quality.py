@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import FiceError
-from ..extraction.anatomy import ARMS, TORSO, find_body_regions
-from ..extraction.extractors import extract_body_regions, extract_pose, segment_regions
+from ..extraction.anatomy import ARMS, TORSO
+from ..extraction.extractors import extract_body_regions, segment_regions
 from ..masks.garment import edit_mask
 from ..masks.guided_filter import refine_mask
 from ..models import Models
@@ -145,7 +145,7 @@ def _found(models: Models, images: Tensor, edited: Tensor) -> dict[str, Tensor]:
     """Masks of images at the generator's resolution; the garment is where `edited` differs."""
     before, after = images.to(models.device), edited.to(models.device)
     regions = segment_regions(models.segmenter, before)
-    body = find_body_regions(extract_pose(models.densepose, before), regions)
+    body = extract_body_regions(models.densepose, models.segmenter, before)
     sharp = MaskSettings(mask_dilation=0.0, mask_feather=0.0)
     worn = extract_body_regions(models.densepose, models.segmenter, after)
     masks = {

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from ..networks.segmenter import Regions, Segmenter
+from ..networks.regions import PersonSegmenter, Regions
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import without_grad
 from ..ops.color import lab_difference
@@ -22,7 +22,7 @@ UNKNOWN = 12.0
 _colours: WeakKeyDictionary[Generator, torch.Tensor] = WeakKeyDictionary()
 
 
-def generator_background(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
+def generator_background(generator: Generator, segmenter: PersonSegmenter) -> torch.Tensor:
     """The background colour of the generator's average image, (1, 3, 1, 1), on the CPU.
 
     It is computed once per generator. It is mid-grey if the average image has no background.

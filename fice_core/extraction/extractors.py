@@ -9,7 +9,7 @@ import torch
 from ..errors import FiceError
 from ..networks.densepose import DensePose
 from ..networks.e4e import Encoder
-from ..networks.segmenter import Regions, Segmenter
+from ..networks.regions import PersonSegmenter, Regions, regions_of
 from ..networks.stylegan2 import Generator
 from ..ops.batching import MAX_BATCH, in_batches
 from .anatomy import BodyRegions, find_body_regions
@@ -48,7 +48,7 @@ def extract_pose(
 
 
 def segment_regions(
-    segmenter: Segmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
+    segmenter: PersonSegmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
 ) -> Regions:
     """Soft masks of background, body and head, (N, 1, H, W) each, of `images` (N, 3, H, W) in [0, 1]."""
     stacked = in_batches(lambda batch: torch.cat(segmenter(batch), dim=1), images, max_batch)
@@ -56,7 +56,7 @@ def segment_regions(
 
 
 def segment_classes(
-    segmenter: Segmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
+    segmenter: PersonSegmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
 ) -> dict[str, torch.Tensor]:
     """Soft masks of every class that the segmenter tells apart, (N, 1, H, W) each; they sum to 1.
 
@@ -69,8 +69,12 @@ def segment_classes(
 
 
 def extract_body_regions(
-    densepose: DensePose, segmenter: Segmenter, images: torch.Tensor, max_batch: int = MAX_BATCH
+    densepose: DensePose,
+    segmenter: PersonSegmenter,
+    images: torch.Tensor,
+    max_batch: int = MAX_BATCH,
 ) -> BodyRegions:
     """Torso, arms, legs and protected parts in `images` (N, 3, H, W) in [0, 1]."""
     parts = extract_pose(densepose, images, max_batch)
-    return find_body_regions(parts, segment_regions(segmenter, images, max_batch))
+    classes = segment_classes(segmenter, images, max_batch)
+    return find_body_regions(parts, regions_of(classes), classes)

@@ -25,8 +25,14 @@ _FOREIGN = (
     (re.compile(r":\s*\d*\.\d+\s*$"), f"the weight has no brackets: {_WEIGHTS}"),
     (re.compile(r"\(\([^()]*\)\)|\[[^\[\]]*\]"), f"brackets stress no word: {_WEIGHTS}"),
     (re.compile(r"<[^<>:]+:[^<>]*>"), "<...> adds no network: describe the garment"),
+    (re.compile(r"\([^()]*:[^()]*\)"), f"what follows the colon is no number: {_WEIGHTS}"),
+    (re.compile(r"::|(?<!\S)--\w"), "'::' and '--' set nothing: describe the garment"),
+    (re.compile(r"\bembedding:|__\w+__"), "no other text is put in: describe the garment"),
+    (re.compile(r"(?<!\S)(?:BREAK|AND)(?!\S)"), "BREAK and AND separate nothing: '|' does"),
 )
 _CHOICE = re.compile(r"\{[^{}]*\}")
+_MAX_SEARCHED = 2000  # characters of a prompt in which notations are looked for
+_MAX_SHOWN = 200  # characters of a prompt in a message
 _MIN_LENGTH = 1e-4  # of a sum of unit vectors; the direction of a shorter one is arbitrary
 
 
@@ -88,7 +94,7 @@ def encode(
         away = features - negative_weight * _direction(clip, negative)
         if float(away.norm(dim=1).min()) < _MIN_LENGTH:
             raise FiceError(
-                f"the negative prompt {negative!r} cancels a prompt out: they mean the same"
+                f"the negative prompt {_quoted(negative)} cancels a prompt out: they mean the same"
             )
         return F.normalize(away, dim=1)
 
@@ -104,7 +110,7 @@ def notation(lines: Sequence[str]) -> list[str]:
     All of it is read as text.
     """
     found = {line: _said_of(line) for line in lines}
-    return [f"in the prompt {line!r} {said}" for line, said in found.items() if said]
+    return [f"in the prompt {_quoted(line)} {said}" for line, said in found.items() if said]
 
 
 def _said_of(line: str) -> str | None:
@@ -114,8 +120,9 @@ def _said_of(line: str) -> str | None:
     if not all(map(_is_balanced, texts)):
         return f"the brackets do not match: {_WEIGHTS}"
     for text in texts:
+        shown = text[:_MAX_SEARCHED].lower() if text.isupper() else text[:_MAX_SEARCHED]
         for pattern, said in _FOREIGN:
-            if pattern.search(text):
+            if pattern.search(shown):
                 return said
     return None
 
@@ -136,10 +143,19 @@ def unknown_words(clip: Clip, lines: Sequence[str]) -> list[str]:
     texts = dict.fromkeys(phrase.text for line in lines for phrase in parse(line))
     unknown = {text: clip.unknown_words(text) for text in texts}
     return [
-        f"these words of {text!r} are unknown and ignored: {', '.join(words)}"
+        f"these words of {_quoted(text)} are unknown and ignored: {_cut(', '.join(words))}"
         for text, words in unknown.items()
         if words
     ]
+
+
+def _quoted(text: str) -> str:
+    return repr(_cut(text))
+
+
+def _cut(text: str) -> str:
+    """A text, without its end if it is long, for a message."""
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
 
 def _direction(clip: Clip, line: str) -> torch.Tensor:
@@ -153,7 +169,7 @@ def _direction(clip: Clip, line: str) -> torch.Tensor:
     weights = torch.tensor([p.weight for p in phrases], device=features.device)
     mean = weights @ features
     if float(mean.norm()) < _MIN_LENGTH:
-        raise FiceError(f"the prompts of {line!r} cancel out: raise one of their weights")
+        raise FiceError(f"the prompts of {_quoted(line)} cancel out: raise one of their weights")
     return F.normalize(mean, dim=0)
 
 
@@ -167,7 +183,7 @@ def _check_known(clip: Clip, text: str) -> None:
         return
     if not set(split_words(text)) - set(clip.unknown_words(text)) - _FUNCTION_WORDS:
         raise FiceError(
-            f"the demonstration models know no word of the prompt {text!r}: {_HINT}, in English"
+            f"the demonstration models know no word of the prompt {_quoted(text)}: {_HINT}, in English"
         )
 
 
@@ -179,6 +195,6 @@ def _number(text: str, piece: str) -> float:
         value = -1.0
     if value < 0:
         raise FiceError(
-            f"the weight in {piece.strip()!r} must be a number >= 0, as in '(a red shirt:1.5)'"
+            f"the weight in {_quoted(piece.strip())} must be a number >= 0, as in '(a red shirt:1.5)'"
         )
     return value

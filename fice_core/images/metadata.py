@@ -15,9 +15,11 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
+from . import iptc
+
 # EXIF tags, see ExifTags.Base.
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
-_EXIF, _GPS, _MAKER_NOTE, _XMP, _IPTC = 0x8769, 0x8825, 0x927C, 700, 33723
+_EXIF, _GPS, _MAKER_NOTE, _XMP = 0x8769, 0x8825, 0x927C, 700
 _SIZES = ((0x0100, 0x0101), (0xA002, 0xA003), (_X_RESOLUTION, _Y_RESOLUTION))  # across, down
 # In a TIFF file the other tags describe how its pixels are stored: title, description, camera, page,
 # software, date, author, computer, rating, copyright, Windows' texts, and the two blocks.
@@ -31,6 +33,7 @@ _MAX_SEGMENT = 65_533  # bytes of EXIF data, XMP or a comment in a JPEG file
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _LONG_XMP_SEGMENT = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP_TEXT, _EXIF_TEXT, _COMMENT = "XML:com.adobe.xmp", "Raw profile type exif", "Comment"
+_APP1_TEXT = "Raw profile type APP1"
 _XMP_TURNED = {
     b"exif:PixelXDimension": b"exif:PixelYDimension",
     b"tiff:ImageWidth": b"tiff:ImageLength",
@@ -52,12 +55,14 @@ class Metadata:
         dpi: pixels per inch, across and down.
         texts: by keyword, as in PNG files; the comment of a JPEG or GIF file is "Comment".
         colour: chunks of a PNG file that say how its levels are to be shown.
+        iptc: caption, credit and keywords as the press has them.
     """
 
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
     colour: Chunks = ()
+    iptc: bytes | None = None
 
 
 def read_exif(image: Image.Image) -> tuple[int, bytes | None, tuple[float, float] | None, bool]:
@@ -127,8 +132,14 @@ def read_metadata(
             xmp = content.removeprefix(_XMP_SEGMENT)
     if any(content.startswith(_LONG_XMP_SEGMENT) for content in segments):
         lost.append("second part of its XMP")
-    if 0x0404 in info.get("photoshop", {}) or _IPTC in tags:
-        lost.append("IPTC data")
+    press = None
+    try:
+        press = iptc.read(image)
+    except Exception:  # the rest may be sound
+        lost.append("damaged IPTC data")
+    texts.pop(iptc.PNG_TEXT, None)
+    if texts.pop(_APP1_TEXT, None):
+        lost.append(f"text {_APP1_TEXT!r}, EXIF data or XMP of the image as it was stored,")
     if isinstance(xmp, str):
         xmp = xmp.encode()
     elif isinstance(xmp, tuple):
@@ -137,7 +148,7 @@ def read_metadata(
     if dpi is not None and turned:
         dpi = dpi[::-1]
     colour = _colour_chunks(data) if image.format == "PNG" else ()
-    return Metadata(_upright(xmp, turned) if xmp else None, dpi, texts, colour), lost
+    return Metadata(_upright(xmp, turned) if xmp else None, dpi, texts, colour, press), lost
 
 
 def save_options(
@@ -188,6 +199,8 @@ def _items(
         yield "resolution", metadata.dpi
     if metadata.xmp:
         yield "XMP", metadata.xmp
+    if metadata.iptc:
+        yield "IPTC data", metadata.iptc
     colour = dict(metadata.colour)
     if colour and (kind == "PNG" or not (b"sRGB" in colour or profile)):
         yield "gamma", metadata.colour
@@ -204,6 +217,7 @@ def _options(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
     rest = dict(stored)
     profile, exif = rest.pop("colour profile", None), rest.pop("EXIF data", None)
     dpi, xmp = rest.pop("resolution", None), rest.pop("XMP", None)
+    press = rest.pop("IPTC data", None)
     options: dict[str, Any] = {"icc_profile": profile} if profile else {}
     if kind == "PNG":
         options |= {"exif": exif} if exif else {}
@@ -212,6 +226,8 @@ def _options(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
             info.add(*chunk)
         if xmp:
             info.add_itxt(_XMP_TEXT, xmp.decode())
+        if press:
+            info.add_text(iptc.PNG_TEXT, iptc.png_text(press), zip=True)
         for key, text in rest.values():
             info.add_text(key, text)
         options |= {"pnginfo": info} if info.chunks else {}
@@ -226,11 +242,14 @@ def _options(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
             _require(len(_XMP_SEGMENT + xmp) <= _MAX_SEGMENT)
             size = struct.pack(">H", 2 + len(_XMP_SEGMENT + xmp))
             options["extra"] = b"\xff\xe1" + size + _XMP_SEGMENT + xmp
+        if press:
+            options["extra"] = options.get("extra", b"") + iptc.jpeg_segments(press)
         _, comment = rest.pop(f"text {_COMMENT!r}", (None, ""))
         if comment:
             _require(len(comment.encode()) <= _MAX_SEGMENT)
             options["comment"] = comment.encode()
     elif kind == "WEBP":
+        _require(not press)
         exif = _with_resolution(exif, dpi) if dpi else exif
         options |= {"exif": exif} if exif else {}
         options |= {"xmp": xmp} if xmp else {}
@@ -240,10 +259,12 @@ def _options(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
             tags[tag] = value
         if xmp:
             tags[_XMP] = xmp
+        if press:
+            tags[iptc.TAG] = press
         options |= {"tiffinfo": tags} if len(tags) else {}
         options |= {"dpi": dpi} if dpi else {}
     else:  # BMP
-        _require(not profile and not exif and not xmp)
+        _require(not profile and not exif and not xmp and not press)
         options |= {"dpi": dpi} if dpi else {}
     _require(not rest)
     return options

@@ -11,7 +11,7 @@ from ..acceleration.fusion import with_winograd
 from ..latents import LatentStatistics
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..settings import ComputeSettings
 
 ImageEncoder = Callable[[torch.Tensor], torch.Tensor]
@@ -36,7 +36,7 @@ class Critics:
         device: torch.device,
         clip: Clip | None = None,
         densepose: DensePose | None = None,
-        segmenter: Segmenter | None = None,
+        segmenter: PersonSegmenter | None = None,
         statistics: LatentStatistics | None = None,
     ) -> None:
         self.clip, self.densepose, self.segmenter = clip, densepose, segmenter

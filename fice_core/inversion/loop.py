@@ -11,7 +11,7 @@ from ..extraction.extractors import synthesize
 from ..latents import LatentStatistics, check_latent, latent_statistics
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import with_grad
 from ..settings import InversionSettings
@@ -34,7 +34,7 @@ def invert(
     *,
     clip: Clip | None = None,
     densepose: DensePose | None = None,
-    segmenter: Segmenter | None = None,
+    segmenter: PersonSegmenter | None = None,
     statistics: LatentStatistics | None = None,
     on_step: OnStep | None = None,
     check_cancelled: Callable[[], None] = lambda: None,

@@ -11,7 +11,7 @@ from ..errors import FiceError
 from ..latents import LatentStatistics
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator, HeldFeatures
 from ..ops.batching import in_batches
 from ..settings import InversionSettings
@@ -84,7 +84,7 @@ class Objective:
         settings: InversionSettings,
         clip: Clip | None = None,
         densepose: DensePose | None = None,
-        segmenter: Segmenter | None = None,
+        segmenter: PersonSegmenter | None = None,
         statistics: LatentStatistics | None = None,
         on_stage: Callable[[str | None], None] | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..latents import check_latent
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import with_grad
 from ..settings import ComputeSettings, InversionSettings
@@ -37,7 +37,7 @@ class Tuned:
 
 def tune_generator(
     generator: Generator,
-    segmenter: Segmenter,
+    segmenter: PersonSegmenter,
     images: torch.Tensor,
     w_plus: torch.Tensor,
     steps: int,
@@ -129,7 +129,7 @@ class _Fit:
     def __init__(
         self,
         generator: Generator,
-        segmenter: Segmenter,
+        segmenter: PersonSegmenter,
         images: torch.Tensor,
         w_plus: torch.Tensor,
         weights: dict[str, float],

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from ..latents import LatentStatistics
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator
 from ..settings import InversionSettings, LossWeights
 from .loop import invert
@@ -23,7 +23,7 @@ REFINE_WEIGHTS = LossWeights(
 
 def refine_latent(
     generator: Generator,
-    segmenter: Segmenter,
+    segmenter: PersonSegmenter | None,
     images: torch.Tensor,
     w_plus: torch.Tensor,
     steps: int,
@@ -44,7 +44,7 @@ def refine_latent(
 
     Args:
         generator: its gradient flows to the codes alone.
-        segmenter: gives the feature maps of the perceptual term.
+        segmenter: gives the feature maps of the perceptual term; needed only if that has a weight.
         images: photos at the generator's resolution, (N, 3, H, W) in [0, 1].
         w_plus: starting codes, from the encoder, (N, num_ws, w_dim).
         steps: >= 1.

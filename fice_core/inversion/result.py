@@ -9,7 +9,7 @@ import torch
 
 from .trace import Trace
 
-Phase = Literal["refine", "tune", "edit"]
+Phase = Literal["search", "refine", "tune", "edit"]
 StopReason = Literal["steps", "plateau", "diverged", "request", "interrupt"]
 
 
@@ -52,7 +52,8 @@ class Step:
         values: unweighted loss by term, (N,) on the device; NaN for finished images.
         total: weighted sum, (N,) on the device.
         images: images of this step, (N, 3, H, W) on the device; the best one of each finished image.
-        phase: "refine" fits the code to the photo, "tune" fits the generator, "edit" is the inversion.
+        phase: "search" finds the code of the photo without an encoder, "refine" fits it to the photo,
+            "tune" fits the generator, "edit" is the inversion.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ class Trace:
         learning_rate: (steps,).
         seconds: wall-clock time from the start of the loop to the end of each step, (steps,). On a GPU
             this is when the step was queued, which can be earlier than when it was done.
+        search: the trace of the search for the codes of the photos; None if an encoder gave them.
         refinement: the trace of the fit of the codes to the photos; None if there was none.
         tuning: the trace of the fit of the generator to the photos; None if there was none.
     """
@@ -34,6 +35,7 @@ class Trace:
     seconds: torch.Tensor
     refinement: "Trace | None" = None
     tuning: "Trace | None" = None
+    search: "Trace | None" = None
 
     @property
     def steps(self) -> int:
@@ -46,7 +48,7 @@ class Trace:
 
     def preparations(self) -> "Iterator[tuple[str, Trace]]":
         """The fits before the edit, by name, in order."""
-        for name in ("refinement", "tuning"):
+        for name in ("search", "refinement", "tuning"):
             trace = getattr(self, name)
             if trace is not None:
                 yield name, trace
@@ -61,6 +63,7 @@ class Trace:
             kept_step=self.kept_step[index],
             refinement=self.refinement and self.refinement.select(index),
             tuning=self.tuning and self.tuning.select(index),
+            search=self.search and self.search.select(index),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,6 +84,23 @@ def no_steps(count: int) -> Trace:
     """The trace of `count` images without a step."""
     nothing = torch.empty(0)
     return Trace({}, {}, torch.empty(0, count), torch.full((count,), -1), nothing, nothing)
+
+
+def in_sequence(first: Trace, second: Trace) -> Trace:
+    """One trace of two loops over the same images with the same terms, one after the other."""
+    before = first.seconds[-1:] if first.steps else torch.zeros(1)
+    return replace(
+        second,
+        terms={
+            name: torch.cat([first.terms[name], values]) for name, values in second.terms.items()
+        },
+        total=torch.cat([first.total, second.total]),
+        kept_step=torch.where(
+            second.kept_step >= 0, second.kept_step + first.steps, first.kept_step
+        ),
+        learning_rate=torch.cat([first.learning_rate, second.learning_rate]),
+        seconds=torch.cat([first.seconds, before + second.seconds]),
+    )
 
 
 def side_by_side(traces: Sequence[Trace]) -> Trace:

@@ -8,7 +8,7 @@ import torch
 from ..extraction.extractors import synthesize
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator
 from ..settings import InversionSettings
 from .loop import invert
@@ -26,7 +26,7 @@ def invert_tuned(
     *,
     clip: Clip,
     densepose: DensePose,
-    segmenter: Segmenter,
+    segmenter: PersonSegmenter,
     on_step: OnStep | None = None,
     check_cancelled: Callable[[], None] = lambda: None,
 ) -> InversionResult:

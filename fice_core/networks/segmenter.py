@@ -1,12 +1,12 @@
 """DeepLabV3 on a dilated ResNet (Chen et al. 2017): soft masks of background, body and head.
 
-Parameter names are those of torchvision's `deeplabv3_resnet50`. A network may tell more classes apart, of
-which background, body and head are sums, and may have the decoder of DeepLabV3+ (Chen et al. 2018).
+Parameter names are those of torchvision's `deeplabv3_resnet50`. A network may tell more classes apart, and
+may have the decoder of DeepLabV3+ (Chen et al. 2018).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,19 +14,10 @@ from torch.nn import functional as F
 
 from ..errors import FiceError
 from ..ops.resize import interpolate
+from .regions import CLASSES, HEAD, PersonSegmenter, Regions, regions_of
 from .resnet import EXPANSION, AtrousPyramid, ConvolutionNorm, DilatedBottleneck, initialize
 
-CLASSES = ("background", "body", "head")
-#: the named classes that are parts of the head; every other one except the background is of the body
-HEAD = ("head", "face", "hair")
-
-
-class Regions(NamedTuple):
-    """Soft segmentation of an image: three (N, 1, H, W) maps in [0, 1] that sum to 1."""
-
-    background: Tensor
-    body: Tensor
-    head: Tensor
+__all__ = ["CLASSES", "HEAD", "Regions", "Segmenter", "infer_config", "regions_of"]
 
 
 class DilatedResNet(nn.Module):
@@ -88,7 +79,7 @@ class FineFeatures(nn.Module):
         return torch.cat([large, self.reduce(fine)], 1)
 
 
-class Segmenter(nn.Module):
+class Segmenter(PersonSegmenter):
     """Soft segmentation of an image of a person.
 
     Args:
@@ -97,14 +88,13 @@ class Segmenter(nn.Module):
         stem_channels, width, blocks: of the ResNet; stage i has inner width `width * 2**i`.
         aspp_channels, aspp_rates: of the atrous spatial pyramid.
         dropout: probability after the pyramid, in training only.
-        labels: names of the output channels of a network that tells more classes apart: background, at
-            least one of `HEAD`, and at least one more, which is a part of the body. Empty for the three
-            of `class_order`.
+        labels: named classes of the output channels of a network that tells more classes apart, see
+            `PersonSegmenter`. Empty for the three of `class_order`.
         decoder_channels: channels of the fine features in DeepLabV3+'s decoder; 0 for no decoder.
 
     Raises:
-        ValueError: class_order is not a permutation of background, body and head, or `labels` repeats a
-            name or has no background, head or body.
+        ValueError: class_order is not a permutation of background, body and head, or `labels` have no
+            background, head or body.
     """
 
     def __init__(
@@ -119,14 +109,9 @@ class Segmenter(nn.Module):
         labels: Sequence[str] = (),
         decoder_channels: int = 0,
     ) -> None:
-        super().__init__()
         if sorted(class_order) != sorted(CLASSES):
             raise ValueError(f"class_order must be an order of {CLASSES}, got {tuple(class_order)}")
-        if labels and (len(set(labels)) < len(labels) or {*map(_group, labels)} != {*CLASSES}):
-            raise ValueError(
-                f"labels must be different names with background, one of {HEAD} and a part of the body, "
-                f"got {tuple(labels)}"
-            )
+        super().__init__(labels or class_order)
         self.config = {
             "class_order": list(class_order),
             "stem_channels": stem_channels,
@@ -140,7 +125,6 @@ class Segmenter(nn.Module):
             self.config["labels"] = list(labels)
         if decoder_channels:
             self.config["decoder_channels"] = decoder_channels
-        self.labels = tuple(labels or class_order)
         self.backbone = DilatedResNet(stem_channels, width, blocks)
         project = [ConvolutionNorm(aspp_channels), nn.ReLU(inplace=True), nn.Dropout(dropout)]
         self.classifier = nn.Sequential(
@@ -150,7 +134,7 @@ class Segmenter(nn.Module):
             nn.Conv2d(aspp_channels + decoder_channels, aspp_channels, 3, padding=1, bias=False),
             ConvolutionNorm(aspp_channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(aspp_channels, len(self.labels), 1),
+            nn.Conv2d(aspp_channels, len(self.channels), 1),
         )
         self.decoder = (
             FineFeatures(width * EXPANSION, decoder_channels) if decoder_channels else None
@@ -158,7 +142,7 @@ class Segmenter(nn.Module):
         initialize(self)
 
     def logits(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) in [0, 1] -> logits (N, C, H, W) in the order of `labels`.
+        """images (N, 3, H, W) in [0, 1] -> logits (N, C, H, W) in the order of `channels`.
 
         The network was trained on plain RGB, so the input is not normalised.
         """
@@ -182,15 +166,6 @@ class Segmenter(nn.Module):
         """
         return list(islice(self.backbone.features(images), count))
 
-    def forward(self, images: Tensor) -> Regions:
-        """images (N, 3, H, W) in [0, 1] -> Regions, each (N, 1, H, W)."""
-        return regions_of(self.classes(images))
-
-    def classes(self, images: Tensor) -> dict[str, Tensor]:
-        """images (N, 3, H, W) in [0, 1] -> soft maps (N, 1, H, W) of all `labels`; they sum to 1."""
-        maps = self.logits(images).softmax(1).split(1, dim=1)
-        return dict(zip(self.labels, maps, strict=True))
-
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
@@ -203,28 +178,13 @@ class Segmenter(nn.Module):
         return super().load_state_dict(used, strict, assign)
 
 
-def _group(label: str) -> str:
-    """The one of `CLASSES` that a named class is a part of."""
-    if label == "background":
-        return label
-    return "head" if label in HEAD else "body"
-
-
-def regions_of(classes: Mapping[str, Tensor]) -> Regions:
-    """Background, body and head as sums of named maps, (N, 1, H, W) each."""
-    groups: dict[str, list[Tensor]] = {name: [] for name in CLASSES}
-    for label, classified in classes.items():
-        groups[_group(label)].append(classified)
-    return Regions(**{name: sum(maps[1:], maps[0]) for name, maps in groups.items()})
-
-
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments of the `Segmenter` whose state dict this is.
 
-    It contains neither class order nor dilations nor dropout: these keep the published defaults.
+    It contains neither the classes nor dilations nor dropout: these keep the published defaults.
 
     Raises:
-        FiceError: keys are missing, or the number of classes is not three.
+        FiceError: keys are missing.
     """
     needed = {
         "backbone.conv1.weight",
@@ -235,11 +195,6 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if missing := needed - set(state):
         raise FiceError(
             f"This is not a DeepLabV3 ResNet segmenter: {', '.join(sorted(missing))} is missing."
-        )
-    classes = state["classifier.4.weight"].shape[0]
-    if classes != len(CLASSES):
-        raise FiceError(
-            f"This segmenter has {classes} classes; three (background, body, head) were expected."
         )
     blocks: list[int] = []
     while f"backbone.layer{len(blocks) + 1}.0.conv1.weight" in state:

@@ -138,6 +138,9 @@ class Generator(nn.Module):
         mapping_layers: fully connected layers between z and w.
         conv_clamp: activations are clamped to +-conv_clamp; None for no clamp.
 
+    Attributes:
+        demonstration: whether it is a demonstration model, on which the default settings were found.
+
     Raises:
         ValueError: the architecture cannot produce the resolution, or channel_base is below its height.
     """
@@ -171,6 +174,7 @@ class Generator(nn.Module):
             "mapping_layers": mapping_layers,
             "conv_clamp": conv_clamp,
         }
+        self.demonstration = False
         self.resolution = (height, width)
         self.z_dim = z_dim
         self.w_dim = w_dim

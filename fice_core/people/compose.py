@@ -49,17 +49,26 @@ def mean_albedo(record: Record, top: Paint, bottom: Paint) -> Array:
     colours = np.empty((len(record.panel), 3), np.float32)
     for mask, paint in ((~low, top), (low, bottom)):
         colours[mask] = paint(record.uv[mask], record.panel[mask])
-    s = record.size
-    row, column = np.nonzero(record.cloth)
-    pixel = (row // SUBSAMPLES) * s + column // SUBSAMPLES
-    count = np.bincount(pixel, minlength=s * s)
-    total = np.stack([np.bincount(pixel, colours[:, k], minlength=s * s) for k in range(3)], 1)
-    mean = (total / np.maximum(count, 1)[:, None]).reshape(s, s, 3)
-    bare = (count == 0).reshape(s, s)
+    total, count = cloth_sums(record, colours)
+    mean = total / np.maximum(count, 1)
+    bare = count[..., 0] == 0
     lit = bare & (record.light.max(-1) > 0)
     if lit.any():
         mean[lit] = _from_neighbours(mean, ~bare)[lit]
     return np.asarray(mean, np.float32)
+
+
+def cloth_sums(record: Record, values: Array) -> tuple[Array, Array]:
+    """Sums (S, S, C) of values (N, C) at the points of a record's cloth, and their number (S, S, 1).
+
+    There are SUBSAMPLES^2 points in a pixel, on cloth or not.
+    """
+    s = record.size
+    row, column = np.nonzero(record.cloth)
+    pixel = (row // SUBSAMPLES) * s + column // SUBSAMPLES
+    count = np.bincount(pixel, minlength=s * s)
+    sums = [np.bincount(pixel, column, minlength=s * s) for column in values.T]
+    return np.stack(sums, 1).reshape(s, s, -1), count.reshape(s, s, 1)
 
 
 def _from_neighbours(values: Array, known: Array) -> Array:

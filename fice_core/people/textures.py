@@ -140,25 +140,35 @@ DRAWN = (None, stripes, pinstripes, dots, checks, floral, print_, melange)
 assert len(DRAWN) == len(PATTERNS)
 
 
-def albedo(texture: Texture, uv: Array, panel: Array) -> Array:
-    """Linear colours (N, 3) of cloth at garment coordinates `uv` (N, 2), metres, on panels (N,).
+def ink(name: str, texture: Texture, uv: Array, panel: Array) -> Array:
+    """How much ink (N,) in [0, 1] the pattern `name` puts on cloth, whether the texture shows it or not.
 
-    A print is on the trunk's front alone; sleeves have the pattern at another place.
+    A print is on the trunk's front alone; sleeves have the other patterns at another place.
+
+    Args:
+        name: one of `PATTERNS`.
+        texture: its scale, motif and phase count.
+        uv: garment coordinates (N, 2), metres.
+        panel: (N,).
     """
+    draw = DRAWN[PATTERNS.index(name)]
     u, v = uv[:, 0].astype(np.float64), uv[:, 1].astype(np.float64)
-    shifted = u + 0.011 * panel, v + texture.phase[1]
+    if draw is None:
+        return np.zeros(len(u))
+    if name == "print":
+        return draw(u, v, texture.scale, texture.motif) * (panel % 128 == 0)
+    return draw(u + 0.011 * panel, v + texture.phase[1], texture.scale, texture.motif)
+
+
+def albedo(texture: Texture, uv: Array, panel: Array) -> Array:
+    """Linear colours (N, 3) of cloth at garment coordinates `uv` (N, 2), metres, on panels (N,)."""
+    u, v = uv[:, 0].astype(np.float64), uv[:, 1].astype(np.float64)
     amount = np.zeros(len(u))
-    for name, strength, draw in zip(PATTERNS, texture.pattern, DRAWN, strict=True):
-        if draw is None or strength <= 0.004:
-            continue
-        if name == "print":
-            amount = np.maximum(
-                amount, strength * draw(u, v, texture.scale, texture.motif) * (panel % 128 == 0)
-            )
-        else:
-            amount = np.maximum(amount, strength * draw(*shifted, texture.scale, texture.motif))
-    ground, ink = linear(texture.colour), linear(texture.ink)
-    colour = ground + (ink - ground) * amount[:, None]
+    for name, strength in zip(PATTERNS, texture.pattern, strict=True):
+        if strength > 0.004:
+            amount = np.maximum(amount, strength * ink(name, texture, uv, panel))
+    ground, other = linear(texture.colour), linear(texture.ink)
+    colour = ground + (other - ground) * amount[:, None]
     weave = 0.05 * (noise(u, v, 0.004, 21) - 0.5) + 0.04 * (noise(u, v, 0.05, 22) - 0.5)
     weave = weave + texture.heather * 0.14 * (noise(u, v * 0.5, 0.005, 23) - 0.5)
     if texture.denim > 0:

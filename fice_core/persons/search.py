@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from ..extraction.extractors import segment_regions, synthesize
 from ..framing import Frame
-from ..networks.segmenter import Regions, Segmenter
+from ..networks.regions import PersonSegmenter, Regions
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import without_grad
 from ..ops.batching import MAX_BATCH
@@ -46,7 +46,7 @@ class Person(NamedTuple):
 _templates: WeakKeyDictionary[Generator, torch.Tensor] = WeakKeyDictionary()
 
 
-def person_template(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
+def person_template(generator: Generator, segmenter: PersonSegmenter) -> torch.Tensor:
     """Mean head and body masks of the generator's images: (1, 2, H, W) in [0, 1], on the CPU.
 
     They are computed once per generator.
@@ -61,7 +61,9 @@ def person_template(generator: Generator, segmenter: Segmenter) -> torch.Tensor:
     return _templates[generator]
 
 
-def find_persons(generator: Generator, segmenter: Segmenter, photo: torch.Tensor) -> list[Person]:
+def find_persons(
+    generator: Generator, segmenter: PersonSegmenter, photo: torch.Tensor
+) -> list[Person]:
     """The persons in a photo, the largest first.
 
     Args:
@@ -90,7 +92,7 @@ def find_persons(generator: Generator, segmenter: Segmenter, photo: torch.Tensor
 
 
 def agreement(
-    generator: Generator, segmenter: Segmenter, photo: torch.Tensor, frame: Frame
+    generator: Generator, segmenter: PersonSegmenter, photo: torch.Tensor, frame: Frame
 ) -> float:
     """Score in [0, 1] of the person in the frame against the template; 1 if they are equal."""
     with without_grad():
@@ -107,7 +109,7 @@ def _people(regions: Regions) -> torch.Tensor:
     return torch.cat([regions.head, regions.body], dim=1)
 
 
-def _people_in(segmenter: Segmenter, photo: torch.Tensor, frame: Frame) -> torch.Tensor:
+def _people_in(segmenter: PersonSegmenter, photo: torch.Tensor, frame: Frame) -> torch.Tensor:
     """Masks of head and body in one frame of a photo, (1, 2, *frame.resolution), on the CPU."""
     view = frame.fit(photo).to(next(segmenter.parameters()).device)
     return _people(segment_regions(segmenter, view)).cpu()
@@ -151,7 +153,7 @@ class _Scene(NamedTuple):
 
     @classmethod
     def of(
-        cls, generator: Generator, segmenter: Segmenter, photo: torch.Tensor, level: int
+        cls, generator: Generator, segmenter: PersonSegmenter, photo: torch.Tensor, level: int
     ) -> "_Scene":
         """Masks from windows of 1 / 2^level of the photo's size that overlap by half."""
         device = next(segmenter.parameters()).device
@@ -263,7 +265,7 @@ def _scores(people: torch.Tensor, inside: torch.Tensor, shape: torch.Tensor) -> 
 
 
 def _refined(
-    segmenter: Segmenter,
+    segmenter: PersonSegmenter,
     photo: torch.Tensor,
     person: Person,
     template: torch.Tensor,

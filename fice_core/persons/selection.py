@@ -4,7 +4,7 @@ import torch
 
 from ..errors import FiceError
 from ..framing import Frame
-from ..networks.segmenter import Segmenter
+from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import without_grad
 from ..settings import Framing
@@ -18,7 +18,7 @@ __all__ = ["choose_frame", "find_persons", "frame_person"]
 
 def choose_frame(
     generator: Generator,
-    segmenter: Segmenter,
+    segmenter: PersonSegmenter,
     photo: torch.Tensor,
     framing: Framing,
     person: int = 0,
@@ -57,7 +57,7 @@ def choose_frame(
 
 def frame_person(
     generator: Generator,
-    segmenter: Segmenter,
+    segmenter: PersonSegmenter,
     photo: torch.Tensor,
     person: int = 0,
     mask: torch.Tensor | None = None,

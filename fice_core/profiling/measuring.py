@@ -121,7 +121,7 @@ class _Comparison:
         self.targets = make_targets(ours, batch)
         self.statistics = latent_statistics(ours.generator)
         self.clock, self.peaks = Clock(ours.device), Peaks(ours.device)
-        self.encoder = ours.load_encoder()  # loading is not a part of a pass
+        self.encoder = ours.encoder()  # loading is not a part of a pass
         self.steps = _STEPS_ON_CUDA if self.on_cuda else 1
         self.authors = None
         if plain is not None:
@@ -274,7 +274,7 @@ def make_targets(models: Models, batch: int) -> Targets:
         text = models.clip.encode_text([_PROMPT])
     return Targets(
         images=images,
-        w_plus=encode_latent(models.generator, models.load_encoder(), images),
+        w_plus=encode_latent(models.generator, models.encoder(), images),
         text_features=text.expand(batch, -1),
         parts=extract_pose(models.densepose, images),
         head=regions.head,

@@ -86,7 +86,7 @@ def plain_models(models: Models) -> Models:
 
     Parameters that are already contiguous share their memory with the originals.
     """
-    encoder = models.load_encoder()
+    encoder = models.encoder()
     return Models(
         generator=_plain(models.generator),
         load_encoder=lambda: encoder,

@@ -6,7 +6,7 @@ import torch
 
 from ..framing import Frame
 from ..masks.guided_filter import refine_mask
-from ..networks.segmenter import Regions
+from ..networks.regions import Regions
 from ..ops.morphology import max_filter
 from ..ops.resize import resize, working_copy
 from .poisson import membrane

@@ -99,9 +99,9 @@ def contrastive_loss(
     return loss / 2
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Images with random shift, zoom, mirroring, blur, noise and brightness; captions stay true."""
-    n, _, height, width = images.shape
+def placed(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """(N, C, H, W) -> (N, C, size, size) with a random shift, zoom and mirroring; captions stay true."""
+    n = len(images)
 
     def draw(low: float, high: float) -> Tensor:
         return torch.rand(n, generator=generator) * (high - low) + low
@@ -109,19 +109,23 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     zoom, dx, dy = draw(0.78, 1.12), draw(-0.07, 0.07), draw(-0.07, 0.07)
     theta = torch.zeros(n, 2, 3)
     mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, 0, 2], theta[:, 1, 2] = (
-        zoom * mirror,
-        zoom,
-        dx * 2,
-        dy * 2,
-    )
-    grid = F.affine_grid(theta, [n, 3, height, width], align_corners=False)
-    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    theta[:, 0, 0], theta[:, 1, 1] = zoom * mirror, zoom
+    theta[:, 0, 2], theta[:, 1, 2] = dx * 2, dy * 2
+    grid = F.affine_grid(theta, [n, images.shape[1], size, size], align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def photographed(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Images with random blur, noise and brightness."""
+    n, _, height, width = images.shape
+
+    def draw(low: float, high: float) -> Tensor:
+        return (torch.rand(n, generator=generator) * (high - low) + low)[:, None, None, None]
+
     blurred = F.interpolate(F.avg_pool2d(images, 2), size=(height, width), mode="bilinear")
-    images = torch.lerp(images, blurred, (draw(-0.5, 1.0).clamp_min(0))[:, None, None, None])
+    images = torch.lerp(images, blurred, draw(-0.5, 1.0).clamp_min(0))
     noise = torch.randn(images.shape, generator=generator)
-    images = images + noise * (draw(-0.03, 0.06).clamp_min(0))[:, None, None, None]
-    return images * draw(0.95, 1.05)[:, None, None, None]
+    return images.addcmul(noise, draw(-0.03, 0.06).clamp_min(0)) * draw(0.95, 1.05)
 
 
 def recolour(images: Tensor, garment: Tensor, person: Tensor, generator: torch.Generator) -> Tensor:
@@ -159,7 +163,7 @@ def train(
     folder: Path,
     schedule: Schedule,
     start: Weights = None,
-    batch: int = 64,
+    batch: int = 48,
     seed: int = 0,
 ) -> tuple[Clip, bool]:
     """Train, or resume training; returns the averaged network, and whether all steps are done.
@@ -189,14 +193,14 @@ def train(
         index = torch.randint(len(people), (count,), generator=generator)
         real = people.batch(index)
         person = (real.body + real.head).clamp(0, 1)
-        images = recolour(real.images, real.garment, person, generator)
+        layers = placed(torch.cat([real.images, real.garment, person], 1), side, generator)
+        images = recolour(layers[:, :3], layers[:, 3:4], layers[:, 4:], generator)
         known = [people.facts[i] for i in index.tolist()]
         if fakes is not None:
             index = torch.randint(len(fakes), (batch - count,), generator=generator)
-            images = torch.cat([images, fakes.batch(index)])
+            images = torch.cat([images, placed(fakes.batch(index), side, generator)])
             known += [fakes.facts[i] for i in index.tolist()]
-        images = augment(images, generator)
-        return F.interpolate(images, (side, side), mode="area"), known
+        return photographed(images, generator), known
 
     def objective() -> tuple[Tensor, dict[str, Tensor]]:
         images, known = draw()

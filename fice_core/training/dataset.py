@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,18 +15,23 @@ from tqdm import tqdm
 
 from ..errors import FiceError
 from ..files import make_folder
+from ..people.attributes import PATTERNS, Person, Texture
 from ..people.captions import Facts, facts
+from ..people.classes import SUBSAMPLES
 from ..people.code import CODE_DIM, slices
-from ..people.compose import compose
+from ..people.compose import cloth_sums, compose
 from ..people.maths import Array
 from ..people.numbers import numbers
 from ..people.pool import Pool, people_in
 from ..people.record import Record
 from ..people.sampling import person_from_code
+from ..people.textures import ink
 
 OUTFITS = 6  # images of each person
+#: of all patterns in training images; the motif makes prints stars
+PATTERN_SCALE, PATTERN_MOTIF = 1.1, 0.4
 #: what is kept of each person, one array a shard
-FIELDS = ("classes", "parts", "body", "head", "garment", "images", "codes", "numbers")
+FIELDS = ("classes", "parts", "body", "head", "garment", "images", "codes", "numbers", "marks")
 _DONE = "done.json"
 
 
@@ -42,6 +47,7 @@ class Batch:
         classes: index of the named class that covers most of a pixel, (n, S, S).
         parts: DensePose's 24 parts, 0 for the background, (n, S, S).
         body, head, garment: coverage, (n, 1, S, S) in [0, 1].
+        marks: where each pattern would put its ink, see `marks`; bytes, (n, P, S, S) uint8.
     """
 
     index: Tensor
@@ -53,6 +59,7 @@ class Batch:
     body: Tensor
     head: Tensor
     garment: Tensor
+    marks: Tensor
 
 
 def recoloured(code: Array, other: Array) -> Array:
@@ -82,6 +89,37 @@ def outfits(code: Array, seed: int) -> Array:
     return np.stack(codes)
 
 
+def settled(person: Person) -> Person:
+    """The person in patterns of one size and motif and in one place.
+
+    Stripes at any height and of any width need features of every frequency and phase, and no prompt asks
+    for them.
+    """
+
+    def fixed(texture: Texture) -> Texture:
+        phase = np.zeros_like(texture.phase)
+        return replace(texture, scale=PATTERN_SCALE, motif=PATTERN_MOTIF, phase=phase)
+
+    return replace(
+        person,
+        top_texture=fixed(person.top_texture),
+        bottom_texture=fixed(person.bottom_texture),
+    )
+
+
+def marks(record: Record, person: Person) -> Array:
+    """Where each pattern would put its ink on a person's upper garment or dress, (P, S, S) in [0, 1].
+
+    It does not depend on what the garment shows. `person` is settled; P patterns, without plain.
+    """
+    low = record.panel >= 128
+    values = np.stack(
+        [ink(name, person.top_texture, record.uv, record.panel) for name in PATTERNS[1:]], 1
+    )
+    values[low] *= person.top.dress
+    return cloth_sums(record, values)[0].transpose(2, 0, 1) / SUBSAMPLES**2
+
+
 def _bytes(share: Array) -> Array:
     return np.asarray(np.rint(255 * share), np.uint8)
 
@@ -90,7 +128,7 @@ def _composed(record: Record, seed: int) -> dict[str, Array]:
     """Truth, images (OUTFITS, 3, S, S) uint8, and codes and attributes of a record's outfits."""
     code = np.asarray(record.code, np.float64)
     codes, rng = outfits(code, seed), _random(code, seed, 1)
-    worn = [person_from_code(code) for code in codes]
+    worn = [settled(person_from_code(code)) for code in codes]
     images = [compose(record, p.top_texture, p.bottom_texture, rng) for p in worn]
     return {
         "classes": record.all_coverage().argmax(0).astype(np.uint8),
@@ -101,6 +139,7 @@ def _composed(record: Record, seed: int) -> dict[str, Array]:
         "images": np.stack([_bytes(image).transpose(2, 0, 1) for image in images]),
         "codes": codes.astype(np.float32),
         "numbers": np.stack([numbers(p) for p in worn]),
+        "marks": _bytes(marks(record, worn[0])),
     }
 
 
@@ -131,7 +170,9 @@ def compose_all(renders: Path, folder: Path, seed: int = 0) -> None:
 
 def _complete(path: Path, count: int) -> bool:
     done = path / _DONE
-    return done.exists() and json.loads(done.read_text())["people"] == count
+    if not done.exists() or not all((path / f"{name}.npy").exists() for name in FIELDS):
+        return False
+    return bool(json.loads(done.read_text())["people"] == count)
 
 
 class People:
@@ -204,6 +245,7 @@ class People:
             others=self.numbers[other],
             **soft,
             **hard,
+            marks=self._gather("marks", people),
         )
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:

@@ -11,6 +11,7 @@ w from z. `adversarial.py` continues the training.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import load_generator
 from ..networks.stylegan2 import Generator
+from ..people.attributes import PATTERNS
 from ..people.code import CODE_DIM
 from .dataset import Batch, People
 from .loop import Average, Schedule, Stage, cosine, set_rate
@@ -44,8 +46,11 @@ MAPPING_STEPS = 15_000
 #: weight of the joints' loss, and the random people in each of its batches
 JOINTS, JOINTS_BATCH = 0.3, 128
 JOINTS_STEPS = 4000  # of the teacher alone, before it sees an image
-#: sizes of the images, and the share of the steps and the batch of each
-GROWTH = ((64, 0.35, 16), (128, 0.30, 12), (256, 0.35, 8))
+#: weight of the patterns' loss, and the least height of the features from which it reads them
+MARKS, SMALLEST_MARKS = 2.0, 64
+#: sizes of the images, and the share of the steps and the batch of each; people's outlines are learnt at the
+#: first size, where an image costs a fifth of one at the last
+GROWTH = ((32, 0.40, 16), (64, 0.24, 16), (128, 0.22, 12), (256, 0.14, 8))
 
 
 def spread_over_layers(coarse: Tensor, fine: Tensor, num_ws: int) -> Tensor:
@@ -97,7 +102,7 @@ def importance(people: Batch) -> Tensor:
 
 
 def smaller(people: Batch, size: int) -> Batch:
-    """The images, `body`, `head` and `garment` at `size` pixels; the other fields stay as they are."""
+    """The images and soft masks at `size` pixels; the other fields stay as they are."""
     factor = people.images.shape[-1] // size
     if factor == 1:
         return people
@@ -153,6 +158,45 @@ class JointLoss(nn.Module):
         found = self.reader(wardrobe(self.numbers[index].to(self.mean.device)))
         true = (self.places[index].to(self.mean.device) - self.mean) / self.std
         return F.mse_loss(found, true)
+
+
+class MarkLoss(nn.Module):
+    """How badly the ink of all patterns can be read from the features of the larger blocks, linearly.
+
+    Every person has a target for every pattern, whatever it wears. From images alone the features of
+    stripes hardly arise: as long as the stripes are out of place, drawing them raises the loss.
+    """
+
+    def __init__(self, network: Generator) -> None:
+        super().__init__()
+        self._features: dict[str, Tensor] = {}
+        self.readers = nn.ModuleDict()
+        self._hooks = []
+        for height in network.synthesis.heights:
+            if height >= SMALLEST_MARKS:
+                name, block = str(height), getattr(network.synthesis, f"b{height}")
+                self.readers[name] = nn.Conv2d(len(block.conv1.bias), len(PATTERNS) - 1, 1)
+                self._hooks.append(block.register_forward_hook(partial(self._keep, name)))
+
+    def _keep(
+        self, name: str, block: nn.Module, inputs: Any, outputs: tuple[Tensor, Tensor]
+    ) -> None:
+        self._features[name] = outputs[0]
+
+    def forward(self, marks: Tensor) -> Tensor:
+        """Mean square error, for the codes that were synthesised last; `marks` (N, P, S, S) uint8."""
+        true = marks.float() / 255
+        loss = true.new_zeros(())
+        for name, reader in self.readers.items():
+            found = reader(self._features[name].float())
+            loss = loss + F.mse_loss(found, F.adaptive_avg_pool2d(true, found.shape[-2:]))
+        self._features.clear()
+        return loss
+
+    def close(self) -> None:
+        """Leave the network as it was."""
+        for hook in self._hooks:
+            hook.remove()
 
 
 def _soften(network: nn.Module) -> None:
@@ -282,13 +326,19 @@ def _fit(
     network.requires_grad_(False).synthesis.requires_grad_(True)
     wardrobe.requires_grad_(True)
     optimizer = equalized_adam(network.synthesis, 1.2e-2 * rate, (0.9, 0.99))
-    parameters = [*wardrobe.parameters(), *joints.parameters()]
-    teacher_optimizer = torch.optim.Adam(parameters, 3e-3 * rate, betas=(0.9, 0.99))
     average, teacher = Average(network, 0.998), Average(wardrobe, 0.998)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        marks = MarkLoss(network).to(
+            network.w_avg.device
+        )  # after the average, which would copy its hooks
+    readers = [*wardrobe.parameters(), *joints.parameters(), *marks.parameters()]
+    teacher_optimizer = torch.optim.Adam(readers, 3e-3 * rate, betas=(0.9, 0.99))
     state = {
         "network": network,
         "wardrobe": wardrobe,
         "joints": joints,
+        "marks": marks,
         "average": average.network,
         "teacher": teacher.network,
         "optimizer": optimizer,
@@ -309,17 +359,19 @@ def _fit(
         shown = next(batches)
         w_plus = taught(wardrobe, shown, network.num_ws)
         *_, loss = rehearse(network, w_plus, shown, 0.08, generator, half)
+        unread = marks(shown.marks.to(loss.device))
         lost = joints(wardrobe, generator)
         optimizer.zero_grad()
         teacher_optimizer.zero_grad()
-        (loss + JOINTS * lost).backward()
+        (loss + JOINTS * lost + MARKS * unread).backward()
         optimizer.step()
         teacher_optimizer.step()
         average.update(network, i)
         teacher.update(wardrobe, i)
-        return {"loss": loss.detach(), "joints": lost.detach()}
+        return {"loss": loss.detach(), "joints": lost.detach(), "marks": unread.detach()}
 
     finished = stage.run(schedule, step)
+    marks.close()
     return average.network, teacher.network, finished
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .. import checkpoints
+from ..checkpoints.native import DEMONSTRATION, SOURCE_KEY
 from ..errors import FiceError
 from ..models import resolve_device
 from ..networks.stylegan2 import Generator
@@ -42,7 +43,7 @@ STAGES = (
 #: kinds of the networks whose stage has another name
 _KINDS = {"judge": "densepose"}
 METADATA = {
-    "fice.source": "trained by `fice train demo` on people rendered by fice_core.people",
+    SOURCE_KEY: f"{DEMONSTRATION} on people rendered by fice_core.people",
     "license": "MIT",
 }
 

@@ -21,7 +21,7 @@ from ..people.code import sample_codes
 from ..people.maths import Array
 from ..people.numbers import numbers
 from ..people.sampling import person_from_code
-from .dataset import recoloured
+from .dataset import recoloured, settled
 
 #: seed of the codes that train the mapping network; the renders of other seeds are not among them
 SEED = 5_000_011
@@ -65,8 +65,8 @@ def crowd(count: int, path: Path | None = None, skeletons: int = 0) -> Crowd:
         total=count,
         disable=count < 10_000,
     ):
-        rows.append(numbers(person_from_code(code)))
-        others.append(numbers(person_from_code(recoloured(code, other))))
+        rows.append(numbers(settled(person_from_code(code))))
+        others.append(numbers(settled(person_from_code(recoloured(code, other)))))
     arrays: dict[str, Any] = {
         "codes": codes.astype(np.float32),
         "numbers": np.stack(rows),

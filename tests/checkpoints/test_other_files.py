@@ -1,13 +1,21 @@
 """Files of other networks that people try: they are named, with what was expected and what to use."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from checkpoint_writers import TINY, prefixed, randomized, tiny_densepose, tiny_sam
+from checkpoint_writers import (
+    TINY,
+    prefixed,
+    randomized,
+    tiny_densepose,
+    tiny_openai_clip,
+    tiny_sam,
+)
 from command import fice
 from safetensors.torch import save_file
 from torch import nn
@@ -44,7 +52,12 @@ def refusal(path: Path, kind: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "keys", "what", "instead"),
     [
-        ("segmenter", ["decode_head.linear_fuse.weight"], "a SegFormer", "segmentator.pt"),
+        (
+            "segmenter",
+            ["decode_head.linear_fuse.weight"],
+            "a part of a SegFormer",
+            "segmentator.pt",
+        ),
         ("segmenter", ["decode_head.linear_fuse.conv.weight"], "a SegFormer", "segmentator.pt"),
         ("segmenter", ["module.fushion.0.weight"], "an SCHP human parser", "segmentator.pt"),
         ("segmenter", ["stage1.rebnconvin.conv_s1.weight"], "a U2-Net", "segmentator.pt"),
@@ -164,8 +177,10 @@ def test_segformer_of_transformers(tmp_path):
         "SegformerForSemanticSegmentation", decoder_hidden_size=4, num_labels=18, **sizes
     )
     model.save_pretrained(tmp_path)
+    message = refusal(tmp_path / "model.safetensors", "sam")
+    assert "is a SegFormer (4 blocks, 18 classes); a Segment Anything model was expected" in message
     message = refusal(tmp_path / "model.safetensors", "segmenter")
-    assert "is a SegFormer (human parser); a DeepLabV3 segmenter was expected" in message
+    assert "the names of its 18 classes are missing" in message
 
 
 def test_sam_hq(tmp_path):
@@ -215,6 +230,47 @@ def test_onnx(tmp_path, name, content):
         checkpoints.describe(tmp_path / name)
 
 
+def keys_of(library: str, name: str) -> list[str]:
+    """Names of the tensors of a model of transformers, or of torchvision's segmentation or detection."""
+    module = pytest.importorskip(library)
+    with torch.device("meta"):
+        if library == "transformers":
+            config = getattr(module, name.replace("Model", "Config"))
+            network = getattr(module, name)(config())
+        else:
+            network = getattr(module, name)(weights=None, weights_backbone=None)
+    return list(network.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "kind", "what"),
+    [
+        ("transformers", "SamModel", "sam", "a Segment Anything model in transformers' layout"),
+        ("transformers", "SamHQModel", "sam", "a SAM-HQ model in transformers' layout"),
+        ("transformers", "Sam2Model", "sam", "a Segment Anything 2 model in transformers' layout"),
+        ("transformers", "Sam3Model", "sam", "a Segment Anything 3 model in transformers' layout"),
+        ("transformers", "EdgeTamModel", "sam", "an EdgeTAM model in transformers' layout"),
+        ("torchvision.models.segmentation", "fcn_resnet50", "segmenter", "an FCN segmenter"),
+        (
+            "torchvision.models.segmentation",
+            "deeplabv3_mobilenet_v3_large",
+            "segmenter",
+            "a DeepLabV3 segmenter with a MobileNet",
+        ),
+        (
+            "torchvision.models.detection",
+            "keypointrcnn_resnet50_fpn",
+            "densepose",
+            "a detector of torchvision",
+        ),
+    ],
+)
+def test_models_of_the_libraries_themselves(tmp_path, library, name, kind, what):
+    state = {key: torch.zeros(1) for key in keys_of(library, name)}
+    torch.save(state, tmp_path / "x.pt")
+    assert f"x.pt is {what}" in refusal(tmp_path / "x.pt", kind)
+
+
 # Tensors that a network does not use
 
 
@@ -245,6 +301,80 @@ def test_a_part_beside_the_network_is_told_and_one_inside_is_refused(tmp_path, k
         else:
             with pytest.warns(FiceWarning, match=rf"1 tensors \({extra}\) that are not used"):
                 LOADERS[kind](path)
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_inspect_says_what_loading_would(tmp_path, kind):
+    """A part of another architecture, a tensor too few, one of another shape, whole numbers."""
+    network = randomized(TINY[kind]())
+    path = tmp_path / "x.safetensors"
+    state = dict(weights(network).state_dict())
+    config = {"fice.kind": kind, "fice.config": json.dumps(network.config)}
+    save_file(state, path, config)
+    assert "not usable here" not in checkpoints.describe(path).details
+    name = next(key for key, value in state.items() if value.ndim > 1 and key.count(".") > 1)
+    changed = {
+        "does not have": state | {name.rsplit(".", 1)[0] + ".extra": torch.zeros(1)},
+        "lacks the tensor": {key: value for key, value in state.items() if key != name},
+        "expected (": state | {name: torch.zeros(1, 1, 1, 1, 1)},
+        "not quantised": state | {name: state[name].to(torch.int8)},
+    }
+    for words, tensors in changed.items():
+        save_file(tensors, path, config)
+        problem = checkpoints.describe(path).details["not usable here"]
+        assert words in problem
+        with pytest.raises(FiceError) as caught:
+            LOADERS[kind](path)
+        assert str(caught.value) == f"x.safetensors: {problem}"
+    save_file(state | {"beside.weight": torch.zeros(1)}, path, config)
+    told = checkpoints.describe(path).details["warning 1"]
+    with pytest.warns(FiceWarning, match=r"\(beside\.weight\)") as warned:
+        LOADERS[kind](path)
+    assert str(warned[0].message) == f"x.safetensors {told}"
+
+
+@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_elements_that_are_no_numbers_are_refused(tmp_path, kind, value):
+    """As a network has them whose training failed, or that was stored as float16."""
+    network = randomized(TINY[kind]())
+    state = dict(weights(network).state_dict())
+    name = [key for key, tensor in state.items() if tensor.ndim > 1][-1]
+    state[name] = state[name].clone()
+    state[name].view(-1)[-1] = value
+    config = {"fice.kind": kind, "fice.config": json.dumps(network.config)}
+    save_file(state, tmp_path / "x.safetensors", config)
+    with pytest.raises(FiceError, match=rf"the tensor {name} has elements that are NaN or inf"):
+        LOADERS[kind](tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["generator", "densepose", "segmenter", "clip", "sam"])
+@pytest.mark.parametrize(
+    ("first", "second", "used"),
+    [
+        ("student.", "teacher.", None),
+        ("remade.", "model_ema.", 1),
+        ("G.", "G_ema.", 1),
+        ("ema.", "net.", 0),
+    ],
+)
+def test_several_networks_of_one_kind(tmp_path, kind, first, second, used):
+    """A moving average is what is meant; else the choice is told."""
+    make = {**TINY, "clip": lambda: tiny_openai_clip(False)}[kind]
+    states = [weights(randomized(make(), seed)).state_dict() for seed in (0, 1)]
+    both = prefixed(states[0], first) | prefixed(states[1], second)
+    torch.save(both, tmp_path / "x.pt")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FiceWarning)
+        network = LOADERS[kind](tmp_path / "x.pt")
+    told = [line for one in caught if "several" in (line := str(one.message))]
+    expected = (
+        "x.pt holds several networks of this kind; the one under 'student.' is used, not 'teacher.'"
+    )
+    assert told == ([expected] if used is None else [])
+    found, wanted = weights(network).state_dict(), states[used or 0]
+    floating = [key for key, value in wanted.items() if value.is_floating_point()]
+    assert all(torch.equal(found[key], wanted[key]) for key in floating)
 
 
 def test_what_published_files_leave_is_not_told():

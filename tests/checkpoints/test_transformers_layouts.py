@@ -166,6 +166,96 @@ def test_settings_that_are_not_supported(tmp_path, change, message):
         checkpoints.load_clip(tmp_path)
 
 
+@pytest.mark.parametrize("file", ["preprocessor_config.json", "processor_config.json"])
+@pytest.mark.parametrize("values", [[0.5, 0.5], "0.5", [0.5, 0.5, "x"], [0, 0, 0], [127, 127, 127]])
+def test_useless_deviations(tmp_path, file, values):
+    """Of two channels, no numbers, zeros, and of levels from 0 to 255."""
+    clip_model().save_pretrained(tmp_path)
+    stored: dict[str, Any] = {"image_mean": HALF, "image_std": values}
+    if file == "processor_config.json":
+        stored = {"image_processor": stored}
+    (tmp_path / file).write_text(json.dumps(stored))
+    with pytest.raises(FiceError, match=rf"{file}: the std of the images is .*three positive num"):
+        checkpoints.load_clip(tmp_path)
+
+
+def test_preprocessing_that_is_not_readable_is_told(tmp_path):
+    model = clip_model()
+    model.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text("[1]")
+    clip, told = load(tmp_path)
+    assert "(preprocessor_config.json is not readable)" in told[0]
+    check(clip, model)
+
+
+def test_models_of_other_kinds_with_the_same_tensors_are_refused(tmp_path):
+    """MetaCLIP 2 has CLIP's tensors and another end of texts."""
+    folder = tmp_path / "m"
+    common = SMALL | {"num_attention_heads": 2}
+    randomized(
+        transformers.MetaClip2Model,
+        transformers.MetaClip2Config(
+            text_config=common | {"vocab_size": len(WORDS)},
+            vision_config=common | {"image_size": 32, "patch_size": 16},
+        ),
+    ).save_pretrained(folder)
+    add_tokenizer(folder)
+    with pytest.raises(FiceError, match=r"config\.json describes .* another kind \(metaclip_2\)"):
+        checkpoints.load_clip(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(FiceError, match=r"has 7 tokens, .*put its config\.json beside it"):
+        checkpoints.load_clip(folder)
+
+
+def small(**more: Any) -> dict[str, Any]:
+    return {**SMALL, "num_attention_heads": 2, "vocab_size": 9, **more}
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (
+            lambda: transformers.ChineseCLIPModel(
+                transformers.ChineseCLIPConfig(
+                    text_config=small(), vision_config=small(image_size=32, patch_size=16)
+                )
+            ),
+            "the image half of CLIP and another text tower",
+        ),
+        (
+            lambda: transformers.BlipModel(
+                transformers.BlipConfig(
+                    text_config=small(encoder_hidden_size=64),
+                    vision_config=small(image_size=32, patch_size=16),
+                )
+            ),
+            "the image half of CLIP and another text tower",
+        ),
+        (
+            lambda: transformers.GroupViTModel(
+                transformers.GroupViTConfig(
+                    text_config=small(),
+                    vision_config={
+                        "hidden_size": 32,
+                        "depths": [1, 1, 1],
+                        "num_group_tokens": [4, 2, 0],
+                        "num_output_groups": [4, 2, 0],
+                        "num_attention_heads": 2,
+                        "image_size": 32,
+                        "patch_size": 16,
+                    },
+                )
+            ),
+            "the text half of CLIP and another image tower",
+        ),
+    ],
+)
+def test_models_that_share_a_half_are_named(tmp_path, model, words):
+    torch.save(model().state_dict(), tmp_path / "x.pt")
+    with pytest.raises(FiceError, match=words):
+        checkpoints.load_clip(tmp_path / "x.pt")
+
+
 def test_tensors_that_are_not_part_of_it_are_refused(tmp_path):
     clip_model().save_pretrained(tmp_path)
     state = load_file(tmp_path / "model.safetensors")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from prompts import DEMO, node, quick, saved, stages
+from safetensors.torch import load_file, save_file
 from server import Refused
 
 from fice_core.models import DEMO_WEIGHTS
@@ -223,3 +224,16 @@ def test_unknown_words_are_shown_and_the_edit_goes_on(server):
     run = server.run(quick(steps=2, prompt="a red paisley shirt", seed=77))
     assert run.status == "success"
     assert any("unknown and ignored: paisley" in text for text in run.texts)
+
+
+def test_what_is_assumed_of_a_network_is_shown_on_its_loader(server):
+    folder = server.folder / "models" / "fice" / "encoder"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(load_file(DEMO_WEIGHTS / "encoder.safetensors"), folder / "bare.safetensors")
+    prompt = quick(steps=2, encoder=["encoder", 0])
+    prompt["encoder"] = node("FICE_LoadEncoder", file="bare.safetensors")
+    run = server.run(prompt)
+    assert run.status == "success"
+    line = "bare.safetensors does not say whether it is an e4e or a pSp encoder"
+    assert any(text.startswith(line) for text in run.texts), run.texts
+    assert f"FICE: {line}" in server.log()

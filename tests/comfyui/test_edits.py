@@ -1,13 +1,18 @@
 """Whole edits through a running ComfyUI."""
 
 import hashlib
+import shutil
 import threading
 import time
 
 import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
 from prompts import SETTINGS, node, quick, saved, stages
 from server import Refused
+
+from fice_core.models import DEMO_WEIGHTS
 
 BYTES = """
 import hashlib, numpy as np, torch
@@ -66,6 +71,30 @@ def test_progress_previews_and_losses_are_shown(server):
     assert np.asarray(run.previews[-1]).std() > 10
     assert run.texts[-1].startswith("step 5 of 5\nclip ")
     assert "total" in run.texts[-1]
+
+
+def test_an_image_that_the_models_do_not_know_is_told_before_the_first_step(server):
+    Image.fromarray(skimage.data.astronaut()).save(server.folder / "input" / "astronaut.png")
+    prompt = quick(steps=3, framing="whole")
+    prompt["figure"] = node("LoadImage", image="astronaut.png")
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    told = [k for k, text in enumerate(run.texts) if text.startswith("image 1 is unlike")]
+    steps = [k for k, text in enumerate(run.texts) if text.startswith("step ")]
+    assert told[0] < steps[0]
+    assert told[-1] > steps[-1]  # it is what the node shows at the end
+
+
+def test_a_generator_of_ones_own_with_demonstration_networks_is_told(server):
+    """A second node loads the file of the demonstration generator: to the pack it is the user's own."""
+    folder = server.folder / "models" / "fice" / "generator"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(DEMO_WEIGHTS / "generator.safetensors", folder / "own.safetensors")
+    prompt = quick(steps=2, generator=["generator", 0])
+    prompt["generator"] = node("FICE_LoadGenerator", file="own.safetensors")
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    assert "used for clip, densepose, segmenter" in run.texts[0]
 
 
 def test_what_has_run_is_not_run_again(server):

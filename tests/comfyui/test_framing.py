@@ -119,6 +119,16 @@ def test_an_unaltered_crop_gives_the_photo_back(server, photo):
     assert np.array_equal(saved_images(server, run)[0], photo)
 
 
+def test_a_crop_for_diffusion_editors_gives_the_photo_back_too(server, photo):
+    graph = _there_and_back(multiple_of="64", megapixels=0.5)
+    graph["crop"] = saved(["frame", 0], "crop")
+    run = server.run(graph)
+    assert run.status == "success", run.error
+    height, width = saved_images(server, run, "crop")[0].shape[:2]
+    assert height % 64 == width % 64 == 0 and height * width >= 500_000
+    assert np.array_equal(saved_images(server, run)[0], photo)
+
+
 def test_what_an_upscaler_made_comes_back_within_the_mask(server, photo):
     graph = _there_and_back()
     graph["large"] = node(

@@ -15,7 +15,7 @@ SIZE = 24
 
 
 @pytest.fixture
-def toys(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def toys(monkeypatch: pytest.MonkeyPatch, no_image_is_unknown: None) -> dict[str, Any]:
     """Toy networks in place of the real ones; holds what `load_models` was asked for."""
     asked: dict[str, Any] = {}
 

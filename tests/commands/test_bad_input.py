@@ -147,7 +147,7 @@ def test_no_prompt(models: object, photo: Path, tmp_path: Path) -> None:
 # Numbers and names
 
 
-@pytest.mark.parametrize("steps", ["0", "-3", "many", "1.5", ""])
+@pytest.mark.parametrize("steps", ["0", "-3", "many", "1.5", "", "1000001", "9" * 20])
 def test_steps(models: object, photo: Path, tmp_path: Path, steps: str) -> None:
     message = mistake(
         *("edit", photo, "--prompt", "a", "-o", tmp_path / "o.png", f"--steps={steps}")
@@ -199,6 +199,27 @@ def test_usage(line: list[str]) -> None:
 )
 def test_evaluate(option: str, words: str) -> None:
     assert words in mistake("evaluate", option)
+
+
+HUGE = "9" * 20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("evaluate", "--count", HUGE),
+        ("evaluate", "--people", HUGE),
+        ("evaluate", "--seed", HUGE),
+        ("bench", "--batch", HUGE),
+        ("bench", "--size", HUGE),
+        ("bench", "--repeat", HUGE),
+        ("bench", "--threads", HUGE),
+        ("batch", ".", "-o", "out", "--workers", HUGE),
+        ("batch", ".", "-o", "out", "--threads", HUGE),
+    ],
+)
+def test_numbers_beyond_any_use(line: tuple[str, ...]) -> None:
+    assert HUGE in mistake(*line)
 
 
 @pytest.mark.parametrize(

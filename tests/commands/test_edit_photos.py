@@ -246,5 +246,4 @@ def test_damaged_exif_is_told(tmp_path: Path) -> None:
     Image.new("RGB", (SIZE, SIZE)).save(photo, exif=b"Exif\0\0II*\0" + b"\xff" * 30)
     result = edit(photo, "-o", tmp_path / "o.png", "--frame", "whole")
     assert result.exit_code == 0
-    assert result.stderr.count("\n") == 1
-    assert "EXIF data is damaged" in result.stderr
+    assert result.stderr.count("EXIF data is damaged") == 1

@@ -1,13 +1,18 @@
 """Options of settings: named like the fields, and None unless they are given."""
 
+import shutil
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from fice_core.checkpoints import load_generator, save
+from fice_core.checkpoints.native import SOURCE_KEY
 from fice_core.commands.options import DIRECTION_WEIGHT, directed, edit_options, settings_of
+from fice_core.models import DEMO_WEIGHTS
 from fice_core.settings import EditSettings, Preset
 
 OTHERS = {"preset", "source", "clip", "clip_architecture", "device"}
@@ -54,7 +59,7 @@ def test_options_are_settings() -> None:
     )
 
 
-@pytest.mark.parametrize("preset", ["draft", "default", "paper"])
+@pytest.mark.parametrize("preset", ["draft", "default", "photo", "paper"])
 def test_settings_of_a_preset(preset: Preset) -> None:
     settings = EditSettings.preset(preset)
     assert settings_of(preset, steps=None, hold=None) == settings
@@ -67,3 +72,16 @@ def test_a_text_of_what_is_worn_adds_a_term() -> None:
     settings = EditSettings().with_weights(clip=4.0)
     expected = settings.with_weights(clip_direction=4.0 * DIRECTION_WEIGHT)
     assert directed(settings) == expected
+
+
+def test_the_default_of_a_folder_of_other_models_is_photo(tmp_path: Path) -> None:
+    for kind in ("generator", "densepose", "segmenter", "clip"):
+        shutil.copy(DEMO_WEIGHTS / f"{kind}.safetensors", tmp_path)
+    assert settings_of("default", str(tmp_path)) == EditSettings()
+    generator = load_generator(DEMO_WEIGHTS / "generator.safetensors")
+    assert generator.demonstration
+    save(generator, tmp_path / "generator.safetensors", {SOURCE_KEY: "trained elsewhere"})
+    assert not load_generator(tmp_path / "generator.safetensors").demonstration
+    assert settings_of("default", str(tmp_path)) == EditSettings.photo()
+    assert settings_of("default", str(tmp_path), steps=7) == replace(EditSettings.photo(), steps=7)
+    assert settings_of("default", str(tmp_path / "nowhere")) == EditSettings.photo()  # told later

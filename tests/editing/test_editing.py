@@ -12,6 +12,8 @@ from fice_core.errors import FiceError
 from fice_core.framing import Frame
 from fice_core.settings import EditSettings
 
+pytestmark = pytest.mark.usefixtures("no_image_is_unknown")
+
 FAST = BLIND
 PHOTO = 24
 

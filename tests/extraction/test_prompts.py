@@ -1,5 +1,7 @@
 """Prompts: parsing, weights, negative prompts."""
 
+import time
+
 import pytest
 import torch
 from checkpoint_writers import tiny_clip, tiny_openai_clip
@@ -102,6 +104,15 @@ def test_unknown_words_are_named_once_for_each_prompt():
         ("a [red) shirt", "do not match"),
         ("a {red shirt", "do not match"),
         ("<lora:shirt:0.8> red", "adds no network"),
+        ("(red:) shirt", "no number"),
+        ("(a red shirt:nan)", "no number"),
+        ("(a red shirt:1e400)", "no number"),
+        ("red::2 blue::1", "set nothing"),
+        ("a red shirt --v 5", "set nothing"),
+        ("embedding:style1", "no other text is put in"),
+        ("a __colour__ shirt", "no other text is put in"),
+        ("a red shirt BREAK a blue hat", "separate nothing"),
+        ("a red shirt AND blue", "separate nothing"),
     ],
 )
 def test_notations_of_other_programs_are_told(line, words):
@@ -121,10 +132,21 @@ def test_notations_of_other_programs_are_told(line, words):
         "open at 10:30",
         "size < 40 > 30",
         "it's a t-shirt, v-neck!",
+        "A RED AND BLUE SHIRT",
+        "a shirt--red--and blue",
+        "a red__blue shirt",
     ],
 )
 def test_plain_prompts_are_not_remarked(line):
     assert notation([line]) == []
+
+
+def test_long_prompts_take_no_time_and_are_cut_in_messages():
+    for line in ("(" * 100_000, "(" + ":" * 100_000, "[" * 50_000 + "red", "red::" * 30_000):
+        begin = time.process_time()
+        (said,) = notation([line]) or [""]
+        assert time.process_time() - begin < 1
+        assert len(said) < 400
 
 
 def test_a_weight_of_a_part_is_not_one_of_the_whole():

@@ -276,11 +276,7 @@ def test_several_images_in_one_file(tmp_path: Path) -> None:
         assert [line for line in notes if "several images" in line]
 
 
-def test_iptc_data_and_other_profiles(tmp_path: Path) -> None:
-    block = b"Photoshop 3.0\0008BIM\x04\x04\0\0" + struct.pack(">I", 4) + b"IPTC"
-    extra = b"\xff\xed" + struct.pack(">H", 2 + len(block)) + block
-    _, notes = photo(tmp_path / "a.jpg", extra=extra)
-    assert [line for line in notes if "IPTC" in line]
+def test_a_profile_of_other_colours_is_told(tmp_path: Path) -> None:
     profile = b"\0" * 16 + b"CMYK" + b"\0" * 108
     _, notes = photo(tmp_path / "a.tif", icc_profile=profile)
     assert [line for line in notes if "not for RGB" in line]

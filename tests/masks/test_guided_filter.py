@@ -1,4 +1,4 @@
-"""The guided filter against a direct computation, and refined masks of drawn figures."""
+"""The guided filter against a direct computation, and refined masks of people."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sitters import sitters
 
-from fice_core.demo.attributes import sample_attributes
-from fice_core.demo.renderer import Rendering, render
+from fice_core.demo.people import Truth
 from fice_core.evaluation.metrics import mask_iou
 from fice_core.masks import guided_filter
 from fice_core.masks.guided_filter import _fit, _predict, _solve, _window_mean, refine_mask
@@ -20,8 +20,8 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> Rendering:
-    return render(sample_attributes(3, torch.Generator().manual_seed(5)), 256)
+def people() -> Truth:
+    return sitters(3, 256)
 
 
 # The filter
@@ -118,33 +118,35 @@ def test_gradients_of_the_filter():
 
 @pytest.mark.parametrize("name", ["body", "head", "garment"])
 @pytest.mark.parametrize(("side", "level"), [(112, 0.98), (64, 0.975), (24, 0.93)])
-def test_masks_of_few_pixels_are_restored(drawn, name, side, level):
-    truth = getattr(drawn, name)
+def test_masks_of_few_pixels_are_restored(people, name, side, level):
+    truth = getattr(people, name)
     small = resize(truth, (side, side))
     plain = mask_iou(F.interpolate(small, (256, 256), mode="bilinear"), truth)
-    found = mask_iou(refine_mask(drawn.images, small), truth)
-    assert found.min() > level
-    if side < 112:
+    found = mask_iou(refine_mask(people.images, small), truth)
+    assert found.min() > level - 0.03 * (name == "head")  # strands of hair have no border
+    if side < (
+        64 if name == "head" else 112
+    ):  # nor is there an edge between a pale face and a wall
         assert (1 - found).mean() < 0.75 * (1 - plain).mean()
 
 
 @pytest.mark.parametrize("photo", ["flat", "noise", "somebody else"])
-def test_an_unrelated_photo_changes_the_mask_little(drawn, photo):
+def test_an_unrelated_photo_changes_the_mask_little(people, photo):
     images = {
-        "flat": torch.full_like(drawn.images, 0.5),
-        "noise": random(*drawn.images.shape),
-        "somebody else": drawn.images.roll(1, 0),
+        "flat": torch.full_like(people.images, 0.5),
+        "noise": random(*people.images.shape),
+        "somebody else": people.images.roll(1, 0),
     }[photo]
-    mask = resize(drawn.body, (112, 112))
-    plain = mask_iou(F.interpolate(mask, (256, 256), mode="bilinear"), drawn.body)
-    found = mask_iou(refine_mask(images, mask), drawn.body)
+    mask = resize(people.body, (112, 112))
+    plain = mask_iou(F.interpolate(mask, (256, 256), mode="bilinear"), people.body)
+    found = mask_iou(refine_mask(images, mask), people.body)
     loss = {"flat": 0.005, "noise": 0.005, "somebody else": 0.04}[photo]
     assert (plain - found).mean() < loss
 
 
-def test_far_from_the_border_the_mask_is_exactly_0_or_1(drawn):
-    small = resize(drawn.body, (112, 112)) * 0.9 + 0.05  # never sure
-    found = refine_mask(drawn.images, small, radius=0.02)
+def test_far_from_the_border_the_mask_is_exactly_0_or_1(people):
+    small = resize(people.body, (112, 112)) * 0.9 + 0.05  # never sure
+    found = refine_mask(people.images, small, radius=0.02)
     hard = (F.interpolate(small, (256, 256), mode="bilinear") > 0.5).float()
     inside = -F.max_pool2d(-hard, 31, 1, 15) == 1
     outside = F.max_pool2d(hard, 31, 1, 15) == 0

@@ -3,10 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from sitters import sitters
 from torch import nn
 
-from fice_core.demo.attributes import sample_attributes
-from fice_core.demo.renderer import Rendering, render
+from fice_core.demo.people import Truth
 from fice_core.evaluation.metrics import mask_iou
 from fice_core.extraction.anatomy import HANDS, HEAD
 from fice_core.masks.guided_filter import refine_mask
@@ -15,9 +15,8 @@ from fice_core.networks.sam import Prompts
 
 
 @pytest.fixture(scope="module")
-def drawn() -> Rendering:
-    people = sample_attributes(3, torch.Generator().manual_seed(4))
-    return render(people.replace(sleeve=torch.ones(3)), 224)
+def people() -> Truth:
+    return sitters(3, 224)
 
 
 class Oracle(nn.Module):
@@ -49,18 +48,18 @@ def test_the_deepest_pixel_lies_inside_even_if_the_mean_does_not():
     assert ring[0, 0, y, x]
 
 
-def test_points_lie_on_their_parts(drawn):
-    prompts = sam_prompts(drawn.parts(), drawn.garment, (224, 224))
+def test_points_lie_on_their_parts(people):
+    prompts = sam_prompts(people.parts(), people.garment, (224, 224))
     assert prompts.labels is not None and prompts.points is not None
     assert prompts.labels.shape == (3, 7)
     names = ["garment"] * 3 + ["head", "hand", "hand", "nothing"]
     expected = [1, 1, 1, 0, 0, 0, 0]
-    parts = F.interpolate(drawn.parts(), (224, 224))
+    parts = F.interpolate(people.parts(), (224, 224))
     places = {
-        "garment": drawn.garment[:, 0],
+        "garment": people.garment[:, 0],
         "head": parts[:, HEAD].sum(1),
         "hand": parts[:, HANDS].sum(1),
-        "nothing": 1 - parts.sum(1) - drawn.garment[:, 0],
+        "nothing": 1 - parts.sum(1) - people.garment[:, 0],
     }
     for i in range(3):
         for k, name in enumerate(names):
@@ -89,23 +88,23 @@ def test_parts_that_are_not_visible_give_no_point():
     assert nothing.boxes.isnan().all()
 
 
-def test_a_mask_that_agrees_is_used(drawn):
-    rough = F.interpolate(drawn.garment, (28, 28), mode="area")
-    sam = Oracle(drawn.garment)
-    mask, agreement = refine_by_sam(sam, drawn.images, rough, drawn.parts())
+def test_a_mask_that_agrees_is_used(people):
+    rough = F.interpolate(people.garment, (28, 28), mode="area")
+    sam = Oracle(people.garment)
+    mask, agreement = refine_by_sam(sam, people.images, rough, people.parts())
     assert sam.prompts.points is not None
     assert agreement.shape == (3,) and (agreement > 0.7).all()
-    assert mask_iou(mask, drawn.garment).min() > 0.985
+    assert mask_iou(mask, people.garment).min() > 0.985
 
 
-def test_a_mask_that_does_not_agree_is_not_used(drawn):
-    rough = F.interpolate(drawn.garment, (56, 56), mode="area")
-    sam = Oracle(torch.stack([drawn.garment[0], drawn.head[1], drawn.garment[2]]))
-    mask, agreement = refine_by_sam(sam, drawn.images, rough)
+def test_a_mask_that_does_not_agree_is_not_used(people):
+    rough = F.interpolate(people.garment, (56, 56), mode="area")
+    sam = Oracle(torch.stack([people.garment[0], people.head[1], people.garment[2]]))
+    mask, agreement = refine_by_sam(sam, people.images, rough)
     assert sam.prompts.points is None and sam.prompts.boxes is not None
     assert agreement[1] < 0.5 < agreement[0]
     large = F.interpolate(rough[1:2], (224, 224), mode="bilinear", antialias=True)
-    torch.testing.assert_close(mask[1:2], refine_mask(drawn.images[1:2], large, radius=0.02))
+    torch.testing.assert_close(mask[1:2], refine_mask(people.images[1:2], large, radius=0.02))
 
 
 def test_wrong_shapes_are_refused():

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sitters import sitters
 
-from fice_core.demo.attributes import sample_attributes
-from fice_core.demo.renderer import Rendering, render
+from fice_core.demo.people import Truth
 from fice_core.stitching.color import fit_colour, match_colour, ring_around
 from fice_core.stitching.grain import _band_shares, _bands, match_grain
 
@@ -23,8 +23,8 @@ def square(size: int, margin: int) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def figures() -> Rendering:
-    return render(sample_attributes(3, torch.Generator().manual_seed(3)), 256)
+def figures() -> Truth:
+    return sitters(3, 256)
 
 
 # -- the ring -------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ def people(count: int = 4) -> Batch:
         body=whole - head,
         head=head,
         garment=(classes == UPPER).float()[:, None],
+        marks=torch.zeros(count, 7, *classes.shape[1:], dtype=torch.uint8),
     )
 
 

@@ -13,22 +13,41 @@ from torch import Tensor, nn
 from fice_core import checkpoints
 from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import Generator
+from fice_core.people.attributes import PATTERNS
 from fice_core.people.captions import NOTHING, Facts, facts
 from fice_core.people.code import CODE_DIM, slices
-from fice_core.people.compose import compose
+from fice_core.people.compose import compose, mean_albedo, painted
+from fice_core.people.maths import linear
 from fice_core.people.numbers import numbers
 from fice_core.people.pool import Pool
 from fice_core.people.sampling import person_from_code
 from fice_core.training import adversarial, clip, encoder, perception, train_demo
 from fice_core.training import generator as generator_stage
-from fice_core.training.clip import attack, augment, contrastive_loss, numbered, recolour, truth
-from fice_core.training.dataset import OUTFITS, People, compose_all, recoloured, outfits
+from fice_core.training.clip import (
+    attack,
+    contrastive_loss,
+    numbered,
+    photographed,
+    placed,
+    recolour,
+    truth,
+)
+from fice_core.training.dataset import (
+    OUTFITS,
+    People,
+    compose_all,
+    marks,
+    outfits,
+    recoloured,
+    settled,
+)
 from fice_core.training.discriminator import Discriminator
 from fice_core.training.fakes import make
 from fice_core.training.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
     JointLoss,
+    MarkLoss,
     grown,
     jitter,
     reconstruction_loss,
@@ -161,7 +180,7 @@ def test_a_diverging_run_is_an_error(tmp_path: Path) -> None:
 def test_people_are_composed_in_their_own_clothes_first(people: People, renders: Path) -> None:
     assert len(people) == 4 * OUTFITS
     record = Pool(renders)[2]
-    person = person_from_code(record.code.astype(float))
+    person = settled(person_from_code(record.code.astype(float)))
     own = compose(record, person.top_texture, person.bottom_texture)
     shown = people.batch(torch.tensor([2 * OUTFITS])).images[0].permute(1, 2, 0).numpy()
     # apart from the camera's grain
@@ -172,7 +191,9 @@ def test_people_are_composed_in_their_own_clothes_first(people: People, renders:
 def test_other_outfits_change_textures_and_nothing_else(people: People) -> None:
     code, other = np.random.default_rng(3).standard_normal((2, CODE_DIM))
     result = recoloured(code, other)
-    assert np.linalg.norm(result) == pytest.approx(np.linalg.norm(code))  # a code is normalised as a whole
+    assert np.linalg.norm(result) == pytest.approx(
+        np.linalg.norm(code)
+    )  # a code is normalised as a whole
     changed = result != code
     where = slices()
     lower = where["lower"].start
@@ -187,6 +208,62 @@ def test_other_outfits_change_textures_and_nothing_else(people: People) -> None:
     bare = first.body[:, 0] + first.head[:, 0] == 0
     assert (first.images[0] - first.images[1]).abs()[:, bare[0]].max() < 0.03
     assert (first.images[0] - first.images[1]).abs().max() > 0.1
+
+
+def test_settled_patterns_have_one_size_and_place_and_nothing_else_changes() -> None:
+    people = [
+        person_from_code(code) for code in np.random.default_rng(5).standard_normal((2, CODE_DIM))
+    ]
+    first, second = (numbers(settled(person)) for person in people)
+    assert people[0].top_texture.scale != people[1].top_texture.scale
+    for field in ("scale", "phase"):
+        one, other = (getattr(settled(person).top_texture, field) for person in people)
+        assert np.array_equal(one, other)
+    assert settled(people[0]).top is people[0].top and settled(people[0]).body is people[0].body
+    assert np.array_equal(settled(people[0]).top_texture.colour, people[0].top_texture.colour)
+    assert np.abs(first - second).max() > 0.1  # the people differ as before
+
+
+@pytest.mark.parametrize("pattern", ["stripes", "dots", "checks", "floral"])
+def test_marks_are_where_the_pattern_would_put_its_ink(renders: Path, pattern: str) -> None:
+    record = Pool(renders)[1]
+    person = settled(person_from_code(record.code.astype(float)))
+    person = replace(person, top=replace(person.top, dress=0.0))
+    found = marks(record, person)[PATTERNS.index(pattern) - 1]
+    shown = replace(
+        person.top_texture,
+        pattern=np.eye(len(PATTERNS))[PATTERNS.index(pattern)],
+        colour=np.full(3, 0.0),
+        ink=np.full(3, 0.7),
+    )
+    upper = record.cloth.reshape(
+        found.shape[0], -1, found.shape[1], record.cloth.shape[1] // found.shape[1]
+    )
+    share = upper.mean((1, 3))
+    light = mean_albedo(record, painted(shown), lambda uv, panel: np.zeros((len(uv), 3)))[..., 0]
+    assert found.max() > 0.3
+    # the weave makes cloth up to a tenth lighter or darker
+    assert np.abs(light * share - linear(np.array(0.7)) * found).max() < 0.06
+
+
+def test_a_generator_that_draws_the_ink_has_no_loss_of_marks() -> None:
+    network = Generator(
+        resolution=(64, 64), **{**generator_stage.CONFIG, "channel_base": 512, "channel_max": 8}
+    )
+    loss = MarkLoss(network)
+    assert list(loss.readers) == ["64"]
+    network.synthesize(torch.randn(2, network.num_ws, 256))
+    features = loss._features["64"].detach()
+    with torch.no_grad():
+        reader = loss.readers["64"]
+        reader.weight.copy_(torch.eye(7, features.shape[1])[:, :, None, None])
+        reader.bias.zero_()
+    drawn = (features[:, :7].clamp(0, 1) * 255).round().to(torch.uint8)
+    error = (features[:, :7] - drawn / 255).square().mean()
+    torch.testing.assert_close(loss(drawn), error)
+    loss.close()
+    network.synthesize(torch.randn(2, network.num_ws, 256))
+    assert not loss._features
 
 
 def test_a_batch_names_the_same_person_in_other_clothes(people: People) -> None:
@@ -213,7 +290,7 @@ def test_composing_goes_on_where_it_stopped(renders: Path, tmp_path: Path) -> No
 def test_a_crowd_is_read_back(tmp_path: Path) -> None:
     first, again = (crowd(5, tmp_path / "crowd.npz") for _ in range(2))
     assert len(first) == 5 and torch.equal(first.numbers, again.numbers)
-    one = person_from_code(first.codes[3].double().numpy())
+    one = settled(person_from_code(first.codes[3].double().numpy()))
     # the code is stored in single precision
     torch.testing.assert_close(
         first.of(torch.tensor([3])).numbers[0], torch.from_numpy(numbers(one)), atol=1e-4, rtol=1e-4
@@ -350,10 +427,31 @@ def test_every_fact_has_a_number(people: People) -> None:
     assert (table >= 0).float().mean() > 0.5
 
 
-def test_augmentation_keeps_the_size_and_is_reproducible() -> None:
-    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    first, second = (augment(images, torch.Generator().manual_seed(5)) for _ in range(2))
-    assert first.shape == images.shape and torch.equal(first, second)
+def test_placing_moves_zooms_and_mirrors_all_layers_alike() -> None:
+    row = torch.linspace(0, 1, 64)
+    ramp = row.expand(200, 1, 64, 64)
+    layers = torch.cat([ramp, 1 - ramp, row[:, None].expand_as(ramp)], 1)
+    found = placed(layers, 48, torch.Generator().manual_seed(5))
+    assert found.shape == (200, 3, 48, 48)
+    assert torch.equal(found, placed(layers, 48, torch.Generator().manual_seed(5)))
+    torch.testing.assert_close(found[:, 0] + found[:, 1], torch.ones(200, 48, 48))
+    slope = (found[:, 0, :, 30] - found[:, 0, :, 18]).mean(1) * (63 / 64) * 48 / 12
+    assert 60 < int((slope < 0).sum()) < 140  # mirrored
+    assert 0.77 < float(slope.abs().min()) < 0.85 and 1.0 < float(slope.abs().max()) < 1.13
+    assert (found[:, 2, 30] - found[:, 2, 18]).min() > 0  # never upside down
+
+
+def test_photographs_are_blurred_noisy_and_darker_or_lighter_at_random() -> None:
+    images = torch.full((200, 3, 32, 32), 0.5)
+    found = photographed(images, torch.Generator().manual_seed(5))
+    assert torch.equal(found, photographed(images, torch.Generator().manual_seed(5)))
+    light, noise = found.mean((1, 2, 3)) / 0.5, found.std((1, 2, 3))
+    assert 0.94 < float(light.min()) < 0.96 and 1.04 < float(light.max()) < 1.06
+    assert 40 < int((noise < 1e-6).sum()) < 95 and 0.05 < float(noise.max()) < 0.07
+    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2
+    sharp = photographed(checks.float().expand(200, 3, 32, 32), torch.Generator().manual_seed(5))
+    contrast = sharp.amax((1, 2, 3)) - sharp.amin((1, 2, 3))
+    assert contrast.min() < 0.3 and contrast.max() > 0.9
 
 
 def test_attack_changes_every_pixel_to_raise_the_loss() -> None:

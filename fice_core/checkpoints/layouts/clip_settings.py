@@ -1,11 +1,12 @@
 """Settings of a CLIP model and where they come from."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import FiceError
+from ...errors import FiceError, printable
 
 _MAX_JSON = 64 << 20  # bytes; the largest tokenizer, SigLIP 2's, has 34 million
 
@@ -40,6 +41,30 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def channel_values(values: Any, name: str, source: str) -> list[float]:
+    """A mean or standard deviation of the colours, one number for each of three channels.
+
+    Args:
+        values: what a configuration says.
+        name: "mean" or "std".
+        source: the name of the configuration.
+
+    Raises:
+        FiceError: it is no such thing.
+    """
+    numbers = [
+        float(value) if isinstance(value, int | float) else math.nan
+        for value in (values if isinstance(values, list | tuple) else ())
+    ]
+    lowest = 1e-3 if name == "std" else -10.0
+    if len(numbers) != 3 or not all(lowest <= value <= 10.0 for value in numbers):
+        raise FiceError(
+            f"{source}: the {name} of the images is {printable(str(values), 60)}; three "
+            f"{'positive ' if name == 'std' else ''}numbers were expected, of levels from 0 to 1"
+        )
+    return numbers
 
 
 def read_tokenizer(settings: ClipSettings, folder: Path) -> dict[str, Any]:

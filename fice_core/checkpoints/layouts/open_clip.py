@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import FiceError
 from ...networks.clip import BYTE_PAIRS
-from .clip_settings import ClipSettings
+from .clip_settings import ClipSettings, channel_values
 
 CONFIG_FILE = "open_clip_config.json"
 _NAME = re.compile(r"(?P<architecture>[\w.-]+):(?P<tag>[\w.-]+)")
@@ -127,7 +127,7 @@ def model_settings(
         config["logit_bias"] = True
     for key in ("mean", "std"):
         if preprocessing.get(key):
-            config[key] = [float(value) for value in preprocessing[key]]
+            config[key] = channel_values(preprocessing[key], key, source)
     if name is None and text.get("vocab_size", BYTE_PAIRS) != BYTE_PAIRS:
         name = ""
     return ClipSettings(

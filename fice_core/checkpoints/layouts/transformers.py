@@ -13,15 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import FiceError
+from ...errors import FiceError, printable
 from ...networks.clip import BYTE_PAIRS, infer_config, infer_text_config
 from ..reading.records import DerivedRecord, Stored, tensor_of
-from .clip_settings import ClipSettings, read_json
+from .clip_settings import ClipSettings, channel_values, read_json
 
 CONFIG_FILE = "config.json"
 TEXT_MARK = "text_model.embeddings.token_embedding.weight"
 VISION_MARK = "vision_model.embeddings.patch_embedding.weight"
 _NAFLEX_PATCHES = 2  # axes of SigLIP 2's patch embedding for images of any shape, a linear layer
+_KINDS = ("clip", "siglip", "siglip2")  # `model_type` of config.json
 _CLIP_EPS, _SIGLIP_EPS = 1e-5, 1e-6
 _TIMM_SIGLIP = "vit_base_patch16_siglip_224"  # timm's name; its sizes are replaced
 
@@ -135,14 +136,26 @@ def settings(
         siglip: whether it is SigLIP.
 
     Raises:
-        FiceError: `config.json` names something that is not supported.
+        FiceError: `config.json` names something that is not supported, or is missing where the published
+            models do not tell.
         KeyError: a tensor that gives one of the sizes is missing.
     """
     config = _siglip_config(state) if siglip else infer_config(state)
     stored, ignored = read_json(folder / CONFIG_FILE), None
     if stored is not None and (ignored := _misfit(stored, config)):
         stored, ignored = None, f"{CONFIG_FILE}: {ignored}"
+    if stored is not None and (stored.get("model_type") or "clip") not in _KINDS:
+        raise FiceError(
+            f"{CONFIG_FILE} describes a model of another kind ({printable(str(stored['model_type']), 40)}) "
+            f"with the tensors of CLIP; {', '.join(_KINDS)} are supported"
+        )
     if stored is None:
+        if not siglip and config["text_cfg"]["vocab_size"] != BYTE_PAIRS:
+            raise FiceError(
+                f"its vocabulary has {config['text_cfg']['vocab_size']} tokens, not the {BYTE_PAIRS} of "
+                f"CLIP's byte pairs: put its {CONFIG_FILE} beside it, and with it tokenizer.json and "
+                "tokenizer_config.json"
+            )
         found = _assumed(config, siglip)
     else:
         _apply(stored, config, siglip)
@@ -269,7 +282,9 @@ def _assumed(config: dict[str, Any], siglip: bool) -> ClipSettings:
     quick = config["vision_cfg"]["width"] < 1280
     config["quick_gelu"] = quick
     name = "QuickGELU" if quick else "GELU"
-    return ClipSettings(config, "the shapes", [f"the activation {name}", "OpenAI's mean and std"])
+    return ClipSettings(
+        config, "the shapes", [f"the activation {name}", "the heads", "OpenAI's mean and std"]
+    )
 
 
 def _misfit(stored: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
@@ -362,14 +377,22 @@ def _whole(part: Mapping[str, Any], name: str, default: int, width: int) -> int:
 
 
 def _apply_preprocessing(folder: Path, found: ClipSettings) -> None:
-    """Mean and std from `preprocessor_config.json`, or those of the published models."""
-    stored = read_json(folder / "preprocessor_config.json")
+    """Mean and std from `preprocessor_config.json`, or those of the published models.
+
+    Raises:
+        FiceError: they are no such numbers.
+    """
+    source = "preprocessor_config.json"
+    stored = read_json(folder / source)
     if stored is None:
-        stored = (read_json(folder / "processor_config.json") or {}).get("image_processor")
+        if (folder / source).exists():
+            found.assumed.append(f"mean and std of published models ({source} is not readable)")
+        source = "processor_config.json"
+        stored = (read_json(folder / source) or {}).get("image_processor")
     if not isinstance(stored, dict):
         return
     for name, key in (("mean", "image_mean"), ("std", "image_std")):
-        if isinstance(values := stored.get(key), list) and len(values) == 3:
-            found.config[name] = [float(value) for value in values]
+        if stored.get(key) is not None:
+            found.config[name] = channel_values(stored[key], name, source)
     if stored.get("do_normalize") is False:
         found.config.update(mean=[0.0] * 3, std=[1.0] * 3)
