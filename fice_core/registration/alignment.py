@@ -86,13 +86,6 @@ class Alignment:
         length = np.linalg.norm(apart, axis=-1)
         return float(length.mean()), float(length.max())
 
-    @property
-    def shown(self) -> float:
-        """The share of the photo that the edit shows, in [0, 1], measured on a grid of points."""
-        height, width = self.size
-        rows, columns = (np.arange(64) + 0.5) * height / 64, (np.arange(64) + 0.5) * width / 64
-        return float(self._inside(np.stack(np.meshgrid(columns, rows), axis=-1)).mean())
-
     def visible(self, box: tuple[slice, slice]) -> NDArray[np.bool_]:
         """Where the edit shows the pixels of a box (rows, columns) of the photo, (h, w)."""
         rows, columns = (np.arange(part.start, part.stop) + 0.5 for part in box)
