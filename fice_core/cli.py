@@ -12,7 +12,19 @@ from typing import Any, NoReturn
 
 import click
 
-from .commands import batch, bench, convert, demo, edit, evaluate, inspect, models, train
+from .commands import (
+    batch,
+    bench,
+    convert,
+    demo,
+    drift,
+    edit,
+    evaluate,
+    inspect,
+    models,
+    restore,
+    train,
+)
 from .commands.console import complain, safe_streams, say, warn
 from .errors import FiceError, FiceWarning
 
@@ -90,5 +102,17 @@ def main(context: click.Context) -> None:
         say(context.get_help())
 
 
-for _command in (demo, edit, batch, models, inspect, convert, evaluate, bench, train):
+for _command in (
+    demo,
+    edit,
+    batch,
+    restore,
+    drift,
+    models,
+    inspect,
+    convert,
+    evaluate,
+    bench,
+    train,
+):
     main.add_command(_command.command)

@@ -145,14 +145,7 @@ def model_files(
     Raises:
         FiceError: there is no such folder, or a file is missing.
     """
-    folder = DEMO_WEIGHTS if source == "demo" else Path(source)
-    if not folder.is_dir():
-        hint = (
-            "make it with `fice train demo`, or install the package again"
-            if source == "demo"
-            else 'give the folder with the checkpoints, or "demo"'
-        )
-        raise FiceError(f"there is no folder of models {folder}: {hint}")
+    folder = _folder(source)
     skipped = "clip" if clip else None
     found = networks_in(folder, skipped)
     lacking = missing(found, skipped)
@@ -167,6 +160,33 @@ def model_files(
         f"{folder} lacks the {names}: put what is missing there{other}; `fice models` says where it is "
         "published"
     )
+
+
+def load_network(source: str | os.PathLike[str], kind: str, device: str = "cpu") -> Any:
+    """One of the networks that `load_models` loads from `source`, by its kind, such as "densepose".
+
+    Raises:
+        FiceError: there is no such folder or device, or the file is missing or contains something else.
+    """
+    folder = _folder(source)
+    path = networks_in(folder).get(kind)
+    if path is None:
+        raise FiceError(
+            f"{folder} lacks the {kind}: put it there; `fice models` says where it is published"
+        )
+    return LOADERS[kind](path, device=resolve_device(device))
+
+
+def _folder(source: str | os.PathLike[str]) -> Path:
+    folder = DEMO_WEIGHTS if source == "demo" else Path(source)
+    if not folder.is_dir():
+        hint = (
+            "make it with `fice train demo`, or install the package again"
+            if source == "demo"
+            else 'give the folder with the checkpoints, or "demo"'
+        )
+        raise FiceError(f"there is no folder of models {folder}: {hint}")
+    return folder
 
 
 def kept_on_gpus(load: Callable[[], Encoder], device: str) -> Callable[[], Encoder]:

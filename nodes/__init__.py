@@ -6,6 +6,7 @@ May import ComfyUI and any module of `fice_core`; a module that defines nodes im
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
+    bridges,
     diagnostics,
     edit,
     extractors,
@@ -31,6 +32,7 @@ _MODULES = (
     masks,
     stitching,
     latents,
+    bridges,
     diagnostics,
 )
 

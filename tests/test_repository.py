@@ -62,9 +62,9 @@ LAYERS = (
     ("catalogue",),
     ("models", "persons", "masks", "inversion"),
     ("stitching",),
-    ("editing",),
+    ("editing", "registration"),
     ("evaluation", "reporting", "training", "profiling"),
-    ("batch",),
+    ("batch", "bridges"),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -322,7 +322,7 @@ def test_comfyui_loads_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, module)
     spec.loader.exec_module(module)
     extension = asyncio.run(module.comfy_entrypoint())
-    assert len(asyncio.run(extension.get_node_list())) == 34
+    assert len(asyncio.run(extension.get_node_list())) == 36
     assert not hasattr(module, "NODE_CLASS_MAPPINGS")  # it would hide comfy_entrypoint
     assert sys.path == before
 

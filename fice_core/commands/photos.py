@@ -88,6 +88,27 @@ def _beginnings(line: str) -> list[str]:
     return [": ".join(parts[:count]) for count in range(1, len(parts))]
 
 
+def mask_of_size(
+    path: str, photo: str, size: Size, note: Callable[[str], None] | None = None
+) -> Tensor:
+    """Return the mask in a file, (1, H, W) in [0, 1], for a photo of the size (H, W).
+
+    Raises:
+        FiceError: what `read_mask` raises; or it has another size, or is black everywhere.
+    """
+    from ..images.mask import read_mask
+
+    mask = read_mask(path, note)[None]
+    if tuple(mask.shape[1:]) != tuple(size):
+        raise FiceError(
+            f"the mask {path} has {mask.shape[2]} x {mask.shape[1]} pixels, but {photo} has "
+            f"{size[1]} x {size[0]}: a mask must be of the photo's size"
+        )
+    if not bool(mask.any()):
+        raise FiceError(f"the mask {path} is black everywhere: white marks where it applies")
+    return mask
+
+
 class Photos:
     """Reads images. The first ones stay in memory, up to `MAX_PIXELS`; the others are read each time.
 

@@ -124,4 +124,4 @@ def test_a_broken_pack_would_be_noticed(server, ours):
     assert "Error while calling comfy_entrypoint" not in server.log()
     failed = [line for line in server.log().splitlines() if "IMPORT FAILED" in line]
     assert not [line for line in failed if "fice" in line]
-    assert len(ours) == 34
+    assert len(ours) == 36
