@@ -165,7 +165,7 @@ def ink(name: str, texture: Texture, uv: Array, panel: Array) -> Array:
     if draw is None:
         return np.zeros(len(u))
     if name == "print":
-        return draw(u, v, texture.scale, texture.motif) * (panel % 128 == 0)
+        return np.asarray(draw(u, v, texture.scale, texture.motif) * (panel % 128 == 0))
     return draw(u + 0.011 * panel, v + texture.phase[1], texture.scale, texture.motif)
 
 
