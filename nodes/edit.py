@@ -13,9 +13,9 @@ from ..fice_core.latents import generator_id
 from ..fice_core.models import Models
 from ..fice_core.networks.e4e import Encoder
 from ..fice_core.settings import EditSettings, InversionSettings, LossWeights, Preset, group_values
-from . import models
 from .device import on_device, pixels_at_once
 from .inputs import BLENDS, FRAMINGS, GARMENT, SEED, frames_input
+from .models import demo, mixed
 from .progress import PreviewRecorder, Progress, check_cancelled, tell
 from .sockets import (
     ClipSocket,
@@ -25,6 +25,8 @@ from .sockets import (
     LatentSocket,
     LatentValue,
     Loaded,
+    ModelsSocket,
+    ModelsValue,
     SegmenterSocket,
     SettingsSocket,
     TraceSocket,
@@ -148,6 +150,12 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     optional=True,
                     tooltip="How the border of the garment is blended; see Stitch.",
                 ),
+                ModelsSocket.Input(
+                    "models",
+                    optional=True,
+                    tooltip="A whole set, from Load FICE Models. Networks that are connected one by one take "
+                    "the place of those in it.",
+                ),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image", tooltip="The edited photos."),
@@ -191,10 +199,11 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         source: str = "",
         framing: str = _AS_PRESET,
         blend: str = _AS_PRESET,
+        models: ModelsValue | None = None,
         **networks: Loaded[Any],
     ) -> io.NodeOutput:
         photos, lines = from_image(image), lines_of(prompt)
-        loaded = _loaded(networks)
+        loaded = _loaded(networks, models)
         base = EditSettings.preset(preset, loaded["generator"].network.demonstration)
         widgets = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
         chosen = _chosen(base, settings, weights, steps=steps, seed=seed, **widgets)
@@ -202,7 +211,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         recorder = PreviewRecorder(
             Progress(cls.hidden.unique_id, chosen.steps), chosen.steps, frames
         )
-        early = [*models.mixed(loaded), *([] if within is None else mask_remarks(within))]
+        early = [*mixed(loaded), *([] if within is None else mask_remarks(within))]
         tell(cls.hidden.unique_id, early)
 
         def on_warning(line: str) -> None:
@@ -235,11 +244,18 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         )
 
 
-def _loaded(networks: dict[str, Loaded[Any]]) -> dict[str, Loaded[Any]]:
-    """All networks, those that are not connected from the demonstration; no encoder for another generator."""
-    kinds = [kind for kind in _NETWORKS if kind != "encoder" or not networks.get("generator")]
-    own = {kind: network for kind, network in networks.items() if network is not None}
-    return {kind: models.demo(kind) for kind in kinds if kind not in own} | own
+def _loaded(networks: dict[str, Loaded[Any]], models: ModelsValue | None) -> dict[str, Loaded[Any]]:
+    """All networks: those that are connected, else those of the set, else the demonstration's.
+
+    There is no encoder for a generator that comes without one.
+    """
+    own = {} if models is None else dict(models.networks)
+    connected = {kind: network for kind, network in networks.items() if network is not None}
+    if "generator" in connected:
+        own.pop("encoder", None)
+    own |= connected
+    kinds = [kind for kind in _NETWORKS if kind != "encoder" or "generator" not in own]
+    return {kind: demo(kind) for kind in kinds if kind not in own} | own
 
 
 def _models(encoder: Encoder | None = None, **others: Any) -> Models:

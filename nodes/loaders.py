@@ -6,18 +6,29 @@ from comfy_api.latest import io
 
 from ..fice_core.checkpoints import architecture_names
 from . import models
+from .models import folder_stamp, load_set, set_folder
 from .progress import telling
 from .sockets import (
     ClipSocket,
     DensePoseSocket,
     EncoderSocket,
     GeneratorSocket,
+    ModelsSocket,
+    ModelsValue,
     SamSocket,
     SegmenterSocket,
 )
 
 #: first entry of the architectures of CLIP
 FROM_FILE = "from the file"
+#: the networks of an edit, in the order of Load FICE Models' outputs
+SET: dict[str, type[io.ComfyTypeIO]] = {
+    "generator": GeneratorSocket,
+    "encoder": EncoderSocket,
+    "clip": ClipSocket,
+    "densepose": DensePoseSocket,
+    "segmenter": SegmenterSocket,
+}
 _BUILT_IN = "The demonstration model is built in. To use your own, put"
 
 
@@ -138,7 +149,63 @@ class LoadSAM(_Loader):
     ALIASES = ("segment anything", "sam_vit_b", "mask")
 
 
+class LoadModels(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_LoadModels",
+            display_name="Load FICE Models",
+            category="FICE/load",
+            description="Loads all networks of an edit from one folder, at once for Fashion Edit and each "
+            "for the single stages. What is missing is named; the encoder is optional.",
+            search_aliases=["fice models", "model set", "stylegan", "checkpoint loader"],
+            inputs=[
+                io.Combo.Input(
+                    "models",
+                    options=models.sets(),
+                    tooltip="The demonstration models, or a folder below models/fice with your files; press "
+                    "R after you have put it there.",
+                ),
+                io.String.Input(
+                    "folder",
+                    default="",
+                    optional=True,
+                    tooltip="A folder anywhere else, in place of that choice. Its files are recognised by "
+                    "their names, else by what they hold.",
+                ),
+            ],
+            outputs=[
+                ModelsSocket.Output(
+                    "models", display_name="models", tooltip="All of them, for Fashion Edit."
+                ),
+                *(
+                    socket.Output(kind, display_name=kind, tooltip=f"The {kind} alone.")
+                    for kind, socket in SET.items()
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, models: str, folder: str = "") -> bool | str:
+        place = set_folder(models, folder)
+        if place is None or place.is_dir():
+            return True
+        return f"there is no folder {str(place)!r}: put your models there, or choose another one"
+
+    @classmethod
+    def fingerprint_inputs(cls, models: str, folder: str = "") -> str:
+        return folder_stamp(set_folder(models, folder))
+
+    @classmethod
+    def execute(cls, models: str, folder: str = "") -> io.NodeOutput:
+        with telling(cls.hidden.unique_id):
+            loaded = load_set(set_folder(models, folder))
+        return io.NodeOutput(ModelsValue(loaded), *(loaded.get(kind) for kind in SET))
+
+
 NODES: list[type[Any]] = [
+    LoadModels,
     LoadGenerator,
     LoadEncoder,
     LoadCLIP,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import folder_paths
 from ..fice_core import checkpoints
 from ..fice_core.catalogue.kinds import SUFFIXES
 from ..fice_core.errors import FiceError
-from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP, LOADERS
+from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP, LOADERS, model_files
 from .device import manage
 from .sockets import Loaded
 
 #: first entry of every dropdown
 DEMO = "demonstration model (built in)"
+DEMO_SET = "demonstration models (built in)"
 DOWNLOAD = f"{DOWNLOADED_CLIP} (downloads 0.4 GB)"
 _SUFFIXES = {*SUFFIXES}
 #: what the folder of each kind is for
@@ -96,6 +97,47 @@ def load(kind: str, name: str, **options: Any) -> Loaded[Any]:
     return manage(lambda: _LOADERS[kind](path, **options))
 
 
+def sets() -> list[str]:
+    """Entries of the dropdown of sets: the demonstration models, then the folders below models/fice."""
+    try:
+        folders = sorted(entry.name for entry in _sets_folder().iterdir() if entry.is_dir())
+    except OSError:
+        folders = []
+    return [DEMO_SET, *(name for name in folders if name not in CONTENTS)]
+
+
+def set_folder(name: str, path: str) -> Path | None:
+    """The folder of a set: `path` if it is given, else by its entry; None for the demonstration models."""
+    if path.strip():
+        return Path(path.strip())
+    return None if name == DEMO_SET else _sets_folder() / name
+
+
+def _sets_folder() -> Path:
+    return Path(folder_paths.models_dir) / "fice"
+
+
+def load_set(place: Path | None) -> dict[str, Loaded[Any]]:
+    """The networks of a folder by kind, without an encoder if it has none; None for the demonstration.
+
+    Raises:
+        FiceError: another network is missing, or a file holds something else.
+    """
+    if place is None:
+        return {kind: demo(kind) for kind in LOADERS}
+    # all files are found before the first is read
+    files = model_files(place)
+    loaded = {
+        kind: manage(partial(_LOADERS[kind], path))
+        for kind, path in files.items()
+        if kind != "encoder"
+    }
+    if "encoder" in files:
+        average = loaded["generator"].network.w_avg
+        loaded["encoder"] = manage(partial(_LOADERS["encoder"], files["encoder"], average=average))
+    return loaded
+
+
 @cache
 def demo(kind: str) -> Loaded[Any]:
     """A demonstration network. It is small, so it is read once and kept."""
@@ -122,3 +164,13 @@ def stamp(kind: str, name: str) -> str:
         return name
     status = os.stat(path)
     return f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
+def folder_stamp(place: Path | None) -> str:
+    """Text that changes when a file in the folder or in one of its folders changes."""
+    if place is None:
+        return DEMO_SET
+    files = [path for path in (*place.glob("*"), *place.glob("*/*")) if path.is_file()]
+    return " ".join(
+        f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(files)
+    )

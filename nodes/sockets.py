@@ -1,7 +1,7 @@
 """The socket types of the nodes, and the value that each of them carries."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from comfy.model_patcher import ModelPatcher
@@ -29,6 +29,7 @@ TextSocket = io.Custom("FICE_TEXT")
 WeightsSocket = io.Custom("FICE_WEIGHTS")
 SettingsSocket = io.Custom("FICE_SETTINGS")
 TraceSocket = io.Custom("FICE_TRACE")
+ModelsSocket = io.Custom("FICE_MODELS")
 
 _Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, PersonSegmenter, Sam)
 
@@ -39,6 +40,13 @@ class Loaded(Generic[_Network]):
 
     network: _Network
     patcher: ModelPatcher
+
+
+@dataclass(frozen=True)
+class ModelsValue:
+    """Networks of one set, by kind; there may be no encoder."""
+
+    networks: dict[str, Loaded[Any]]
 
 
 @dataclass(frozen=True)

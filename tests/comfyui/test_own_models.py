@@ -1,11 +1,16 @@
 """Networks that people have: a generator without an encoder, and a SegFormer that names clothes."""
 
+import shutil
+
 import numpy as np
 import pytest
 from parser_files import ATR, write_segformer
 from prompts import DEMO, node, quick, saved, stages
+from server import Refused
 
 from fice_core.models import DEMO_WEIGHTS
+
+DEMO_SET = "demonstration models (built in)"
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +115,48 @@ def test_a_class_that_the_segmenter_does_not_tell_apart(server):
     assert (
         "does not tell dress apart, only background, body, head" in run.error["exception_message"]
     )
+
+
+def test_a_folder_is_a_set_of_models(server):
+    folder = server.folder / "models" / "fice" / "photos"
+    folder.mkdir(parents=True)
+    names = {"generator": "mine", "densepose": "parts", "segmenter": "segmenter", "clip": "clip"}
+    for kind, name in names.items():  # two of them are recognised by what they hold
+        shutil.copy(DEMO_WEIGHTS / f"{kind}.safetensors", folder / f"{name}.safetensors")
+    prompt = quick(steps=2, models=["set", 0])
+    prompt["set"] = node("FICE_LoadModels", models="photos")
+    prompt["settings"]["inputs"]["search_steps"] = 4
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    assert (4, 4) in run.progress  # there is no encoder: the code is searched
+    shutil.copy(DEMO_WEIGHTS / "encoder.safetensors", folder / "e4e.safetensors")
+    again = server.run(prompt)
+    assert again.status == "success" and {most for _, most in again.progress} == {2}
+    # the single outputs serve the stages
+    prompt["latent"] = node(
+        "FICE_InitializeLatent", image=["figure", 0], generator=["set", 1], encoder=["set", 2]
+    )
+    prompt["seen"] = saved(["latent", 1])
+    assert server.run(prompt).status == "success"
+
+
+def test_what_a_set_lacks_is_named(server):
+    folder = server.folder / "elsewhere"
+    folder.mkdir()
+    shutil.copy(DEMO_WEIGHTS / "generator.safetensors", folder)
+    prompt = quick(steps=2, models=["set", 0])
+    prompt["set"] = node("FICE_LoadModels", models=DEMO_SET, folder=str(folder))
+    run = server.run(prompt)
+    assert run.status == "error"
+    assert "lacks the densepose" in run.error["exception_message"]
+    prompt["set"] = node("FICE_LoadModels", models=DEMO_SET, folder=str(folder / "nowhere"))
+    with pytest.raises(Refused, match="there is no folder"):
+        server.run(prompt)
+
+
+def test_the_built_in_set_is_the_default(server):
+    prompt = quick(steps=2, seed=78, models=["set", 0])
+    prompt["set"] = node("FICE_LoadModels", models=DEMO_SET)
+    first, second = server.run(prompt), server.run(quick(steps=2, seed=78))
+    shown = [server.image(run.outputs("save")["images"][0]) for run in (first, second)]
+    assert np.array_equal(*shown)
