@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "comfyui"))
 
 from graph import Graph, Node, Socket  # noqa: E402
-from server import Server, find_comfyui  # noqa: E402
+from server import EXAMPLE, Server, find_comfyui  # noqa: E402
 
+from fice_core.demo.gallery import gallery  # noqa: E402
 from workflows import ordered_inputs, to_api  # noqa: E402
 
 WORKFLOWS = ROOT / "workflows"
@@ -481,6 +482,105 @@ def optimisation_video(g: Graph) -> None:
     g.add("PreviewImage", (850, 540), width=300, height=260, title="Losses", images=plot["plot"])
 
 
+def edit_your_photo(g: Graph) -> None:
+    """One's own photo and models."""
+    g.note(
+        (0, 0),
+        (330, 300),
+        "## Edit your photo\n1. Choose a photo in *Load Image*.\n2. Put models that were trained on photos "
+        "into a folder below `models/fice`, press **R** and choose it in *Load FICE Models*; `fice models` "
+        "says what is published where. The built-in demonstration models know drawn figures only, and say "
+        "so on the node.\n3. Say what the person wears, and press **Run**.\n\nEverything outside the "
+        "garment stays, bit "
+        "for bit.",
+    )
+    photo = g.add("LoadImage", (0, 350), width=330, height=330, image="example.png")
+    models = g.add("FICE_LoadModels", (390, 0), width=400)
+    edit = g.add(
+        "FICE_Edit",
+        (390, 240),
+        width=400,
+        height=720,
+        image=photo["IMAGE"],
+        models=models["models"],
+        prompt="a blue polka dot t-shirt",
+    )
+    g.add(
+        "SaveImage",
+        (850, 0),
+        width=420,
+        height=460,
+        images=edit["image"],
+        filename_prefix="fice/photo",
+    )
+    g.add(
+        "MaskPreview",
+        (850, 510),
+        width=420,
+        height=300,
+        title="Where it changed",
+        mask=edit["mask"],
+    )
+    g.add("PreviewImage", (0, 730), width=330, height=300, title="Before", images=photo["IMAGE"])
+
+
+def restore_any_edit(g: Graph) -> None:
+    """Another model's edit comes back to the photo."""
+    g.note(
+        (0, 0),
+        (330, 230),
+        "## Restore any edit\nEditors such as Qwen Image Edit or Kontext shift, zoom and re-tone the whole "
+        "photo. Load the photo and its edit: *Restore Edit* finds how it moved, and takes the garment alone. "
+        "*Drift Report* measures what changed outside, before and after.\n\nConnect a mask if the found one "
+        "is not what you want.",
+    )
+    photo = g.add(
+        "LoadImage", (0, 280), width=330, height=330, title="The photo", image="example.png"
+    )
+    edited = g.add(
+        "LoadImage", (0, 660), width=330, height=330, title="Its edit", image="example.png"
+    )
+    restored = g.add(
+        "FICE_RestoreEdit",
+        (390, 0),
+        width=380,
+        original=photo["IMAGE"],
+        edited=edited["IMAGE"],
+    )
+    g.add(
+        "SaveImage",
+        (830, 0),
+        width=420,
+        height=460,
+        images=restored["image"],
+        filename_prefix="fice/restored",
+    )
+    g.add(
+        "MaskPreview",
+        (830, 510),
+        width=420,
+        height=300,
+        title="What is new",
+        mask=restored["changed"],
+    )
+    drift = g.add(
+        "FICE_DriftReport",
+        (390, 430),
+        width=380,
+        title="What the edit changed",
+        before=photo["IMAGE"],
+        after=edited["IMAGE"],
+    )
+    g.add(
+        "PreviewImage",
+        (390, 680),
+        width=380,
+        height=310,
+        title="Where it differs from the photo",
+        images=drift["heat map"],
+    )
+
+
 def photo_to_photo(g: Graph) -> None:
     """The person in a large photo is found, edited stage by stage, and put back."""
     g.note(
@@ -723,6 +823,34 @@ def edit_and_mask(
     return prompt, [("5", 0), ("3", 0)]
 
 
+def of_a_figure(
+    workflow: dict[str, Any], info: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """Prompt and shown images for a photo's template: a figure in place of the photo."""
+    prompt = to_api(workflow, info)
+    photo = next(n for n in prompt.values() if n["class_type"] == "LoadImage")
+    photo |= {"class_type": "FICE_DemoFigure", "inputs": {"seed": 104, "size": 256}}
+    return prompt, _places(workflow, (("PreviewImage", 0), ("SaveImage", 0)))
+
+
+def of_a_moved_edit(
+    workflow: dict[str, Any], info: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """Prompt and shown images for restored edits: the file `edited.png` is the edit."""
+    prompt = to_api(workflow, info)
+    photos = [n for n in prompt.values() if n["class_type"] == "LoadImage"]
+    photos[1]["inputs"]["image"] = "edited.png"
+    prompt["edit"] = {
+        "class_type": "PreviewImage",
+        "inputs": {"images": [_key(prompt, photos[1]), 0]},
+    }
+    return prompt, [("edit", 0), *_places(workflow, (("SaveImage", 0),))]
+
+
+def _key(prompt: dict[str, Any], node: dict[str, Any]) -> str:
+    return next(key for key, each in prompt.items() if each is node)
+
+
 def four_frames(
     workflow: dict[str, Any], info: dict[str, Any]
 ) -> tuple[dict[str, Any], list[tuple[str, int]]]:
@@ -775,6 +903,8 @@ def _places(workflow: dict[str, Any], shown: Shown) -> list[tuple[str, int]]:
 #: name: the function that writes it, and what its thumbnail shows
 TEMPLATES: dict[str, tuple[Callable[[Graph], None], Shown | Callable[..., Any]]] = {
     "fice_quick_edit": (quick_edit, (("PreviewImage", 0), ("SaveImage", 0))),
+    "fice_edit_your_photo": (edit_your_photo, of_a_figure),
+    "fice_restore_any_edit": (restore_any_edit, of_a_moved_edit),
     "fice_every_stage": (every_stage, (("PreviewImage", 0), ("SaveImage", 0))),
     "fice_photo_to_photo": (photo_to_photo, (("PreviewImage", 0), ("SaveImage", 0))),
     "fice_mask_by_hand": (mask_by_hand, (("PreviewImage", 0), ("SaveImage", 0))),
@@ -807,6 +937,19 @@ def build(server: Server, info: dict[str, Any], name: str) -> None:
     thumbnail(pictures).save(WORKFLOWS / f"{name}.jpg", quality=90)
 
 
+def _moved_edit() -> Image.Image:
+    """The example with a red garment, shifted and zoomed as instruction editors do."""
+    with Image.open(EXAMPLE) as image:
+        photo = image.convert("RGB")
+    sitter = gallery()[0]
+    worn = Image.fromarray((sitter.portrait().region("garment") * 255).astype("uint8"))
+    red = ImageOps.colorize(ImageOps.grayscale(photo), "#200408", "#ff9aa8")
+    edit = Image.composite(red, photo, worn.resize(photo.size))
+    return edit.transform(
+        edit.size, Image.Transform.AFFINE, (0.97, 0, 4, 0, 0.97, 9), Image.Resampling.BICUBIC
+    )
+
+
 def main() -> None:
     """Write the templates named on the command line, or all."""
     comfyui = find_comfyui()
@@ -815,6 +958,7 @@ def main() -> None:
     wanted = sys.argv[1:] or list(TEMPLATES)
     with tempfile.TemporaryDirectory() as folder:
         server = Server(comfyui, Path(folder))
+        _moved_edit().save(server.folder / "input" / "edited.png")
         try:
             info = server.wait().get("/object_info")
             for name in wanted:

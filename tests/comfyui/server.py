@@ -23,6 +23,8 @@ from PIL import Image
 PACK = Path(__file__).parents[2]
 PREVIEW_EVENTS = (1, 4)  # binary websocket messages that carry an image, plain or with metadata
 TEXT_EVENT = 3
+#: a photo that is in the input folder of every server
+EXAMPLE = PACK / "fice_core" / "demo" / "gallery" / "01.jpg"
 
 
 def find_comfyui() -> Path | None:
@@ -87,6 +89,7 @@ class Server:
         self.folder = folder
         (folder / "custom_nodes").mkdir(parents=True, exist_ok=True)
         (folder / "input").mkdir(exist_ok=True)
+        shutil.copy(EXAMPLE, folder / "input" / "example.png")  # ComfyUI has one of this name
         link = folder / "custom_nodes" / "comfyui-fice"
         if not link.exists():
             link.symlink_to(pack, target_is_directory=True)
