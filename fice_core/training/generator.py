@@ -51,7 +51,7 @@ JOINTS_STEPS = 4000  # of the teacher alone, before it sees an image
 CLOTH, SMALLEST_MARKS, SHORTEST_WAVE = 2.0, 64, 2.1
 #: sizes of the images, and the share of the steps and the batch of each; people's outlines are learnt at the
 #: first size, where an image costs a fifth of one at the last
-GROWTH = ((32, 0.40, 16), (64, 0.24, 16), (128, 0.22, 12), (256, 0.14, 8))
+GROWTH = ((32, 0.30, 16), (64, 0.15, 16), (128, 0.25, 12), (256, 0.30, 8))
 
 
 def spread_over_layers(coarse: Tensor, fine: Tensor, num_ws: int) -> Tensor:

@@ -35,7 +35,7 @@ SKELETONS = 4000  # people of the crowd whose joints are computed
 FAKES = 8000
 FAKES_FILE, CROWD_FILE = "fakes.npz", "crowd.npz"
 #: optimisation steps of every stage
-STEPS = {"densepose": 4000, "segmenter": 4000, "judge": 2500, "generator": 20_000, "adversarial": 4000,
+STEPS = {"densepose": 4000, "segmenter": 4000, "judge": 2500, "generator": 16_000, "adversarial": 4000,
          "encoder": 6000, "clip": 4000}  # fmt: skip
 STAGES = (
     "render", "densepose", "segmenter", "judge", "generator", "adversarial", "encoder", "clip",
