@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..fice_core.bridges.garment_area import Networks, garment_area
 from ..fice_core.errors import FiceError
 from ..fice_core.extraction.anatomy import find_body_regions
 from ..fice_core.extraction.extractors import extract_body_regions
@@ -19,8 +20,18 @@ from ..fice_core.settings import MaskSettings
 from ..fice_core.stitching.edges import edit_mask_at_photo_scale
 from .device import on_device
 from .inputs import GARMENT
+from .models import demo
 from .progress import tell
-from .sockets import DensePoseSocket, Loaded, PoseSocket, PoseValue, SamSocket, SegmenterSocket
+from .sockets import (
+    DensePoseSocket,
+    Loaded,
+    ModelsSocket,
+    ModelsValue,
+    PoseSocket,
+    PoseValue,
+    SamSocket,
+    SegmenterSocket,
+)
 from .tensors import frame_of, from_image, from_mask, to_mask
 
 _DEFAULT = MaskSettings()
@@ -284,4 +295,94 @@ def _shown(pose: PoseValue, photos: torch.Tensor) -> torch.Tensor:
     return square.trim(pose.parts)
 
 
-NODES: list[type[Any]] = [EditArea, EditMask, RefineMask]
+class GarmentMask(io.ComfyNode):  # type: ignore[misc]
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FICE_GarmentMask",
+            display_name="Garment Mask (FICE)",
+            category="FICE/extract",
+            description="Finds the garment of the person in a photo of any size, as a mask for any "
+            "inpainter. Head and hands are never in it.",
+            search_aliases=[
+                "clothes mask",
+                "clothing mask",
+                "dress",
+                "inpaint mask",
+                "human parsing",
+            ],
+            inputs=[
+                io.Image.Input("image", tooltip="Photos of any size and framing."),
+                GARMENT,
+                io.Boolean.Input(
+                    "reach",
+                    default=False,
+                    optional=True,
+                    tooltip="Also where the garment may come to be, such as the arms under a longer sleeve.",
+                ),
+                io.Float.Input(
+                    "grow",
+                    default=_DEFAULT.mask_dilation,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    optional=True,
+                    tooltip="How far the mask extends beyond the garment, as a fraction of the image height.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=_DEFAULT.mask_feather,
+                    min=0.0,
+                    max=0.5,
+                    step=0.005,
+                    optional=True,
+                    tooltip="Width of the soft border around that, as a fraction of the image height.",
+                ),
+                ModelsSocket.Input(
+                    "models",
+                    optional=True,
+                    tooltip="From Load FICE Models; leave open to use the demonstration models, which know "
+                    "demonstration images only.",
+                ),
+                SegmenterSocket.Input(
+                    "segmenter",
+                    optional=True,
+                    tooltip="In place of the segmenter of the models. One that names clothes (a SegFormer) "
+                    "knows exactly where they are.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    "mask", display_name="mask", tooltip="1 on the garment; the size of the photos."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        garment: str = "upper",
+        reach: bool = False,
+        grow: float = _DEFAULT.mask_dilation,
+        feather: float = _DEFAULT.mask_feather,
+        models: ModelsValue | None = None,
+        segmenter: Loaded[Any] | None = None,
+    ) -> io.NodeOutput:
+        kinds = ("generator", "densepose", "segmenter")
+        given = {kind: demo(kind) for kind in kinds} if models is None else models.networks
+        loaded = {kind: given[kind] for kind in kinds}
+        if segmenter is not None:
+            loaded["segmenter"] = segmenter
+        settings = MaskSettings(
+            garment=garment,  # type: ignore[arg-type]
+            mask_dilation=grow,
+            mask_feather=feather,
+        )
+        with on_device(*loaded.values()):
+            networks = {kind: each.network for kind, each in loaded.items()}
+            mask = garment_area(Networks(**networks), from_image(image), settings, reach)
+        return io.NodeOutput(to_mask(mask))
+
+
+NODES: list[type[Any]] = [EditArea, EditMask, RefineMask, GarmentMask]

@@ -68,7 +68,7 @@ def garment_mask(
             strict=True,
         )
     )
-    garment = always | _without_slivers(possible & changed)
+    garment = always | without_slivers(possible & changed)
     bare = dilate(possible & ~changed, _ARM_SMOOTHING)
     nearby = dilate(garment, settings.mask_dilation + settings.mask_feather) & ~bare
     return garment | nearby & (_difference(generated, photo) > settings.change_threshold)
@@ -148,6 +148,6 @@ def _difference(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return (first - second).abs().mean(dim=1, keepdim=True)
 
 
-def _without_slivers(mask: torch.Tensor) -> torch.Tensor:
+def without_slivers(mask: torch.Tensor) -> torch.Tensor:
     """A bool mask without thin lines, such as the edge of an arm that moved by a pixel."""
     return dilate(~dilate(~mask, _SLIVER), _SLIVER)

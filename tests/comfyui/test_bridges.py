@@ -109,3 +109,27 @@ def test_other_images_are_refused_in_one_sentence(server, files):
         assert run.status == "error"
         assert told in run.error["exception_message"]
         assert len(run.error["exception_message"].strip().splitlines()) == 1
+
+
+def test_garment_masks_of_a_batch(server):
+    prompt = {
+        "one": node("FICE_DemoFigure", seed=101, size=256),
+        "two": node("FICE_DemoFigure", seed=105, size=256),
+        "both": node("ImageBatch", image1=["one", 0], image2=["two", 0]),
+        "mask": node("FICE_GarmentMask", image=["both", 0], garment="upper", reach=False),
+        "seen": node("MaskToImage", mask=["mask", 0]),
+        "save": node("SaveImage", images=["seen", 0], filename_prefix="garment"),
+    }
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    first, second = (server.image(shown) for shown in run.outputs("save")["images"])
+    assert first.shape[:2] == second.shape[:2] == (256, 256)
+    for mask in (first, second):
+        assert 0.05 < (mask > 128).mean() < 0.5
+    assert (first != second).any()
+    prompt["set"] = node("FICE_LoadModels", models="demonstration models (built in)")
+    prompt["mask"]["inputs"] |= {"models": ["set", 0], "reach": True}
+    wider = server.run(prompt)
+    assert wider.status == "success", wider.error
+    reached = server.image(wider.outputs("save")["images"][0])
+    assert (reached > 128).sum() > (first > 128).sum()
