@@ -42,6 +42,7 @@ FIELDS = (
     "images",
     "codes",
     "numbers",
+    "patterns",
     "marks",
     "waves",
 )
@@ -60,6 +61,7 @@ class Batch:
         classes: index of the named class that covers most of a pixel, (n, S, S).
         parts: DensePose's 24 parts, 0 for the background, (n, S, S).
         body, head, garment: coverage, (n, 1, S, S) in [0, 1].
+        patterns: strengths of the patterns as shown, without plain, (n, P) in [0, 1].
         marks: where each pattern would put its ink, see `marks`; bytes, (n, P, S, S) uint8.
         waves: of the garment coordinates, see `waves`; times 127, (n, 4 W, S/2, S/2) int8.
     """
@@ -73,8 +75,14 @@ class Batch:
     body: Tensor
     head: Tensor
     garment: Tensor
+    patterns: Tensor
     marks: Tensor
     waves: Tensor
+
+    def ink(self) -> Tensor:
+        """The ink on the garments as shown, whatever its colour, (n, 1, S, S) in [0, 1]."""
+        shown = self.patterns[..., None, None] * (self.marks.float() / 255)
+        return shown.amax(1, keepdim=True)
 
 
 def recoloured(code: Array, other: Array) -> Array:
@@ -182,6 +190,7 @@ def _composed(record: Record, seed: int) -> dict[str, Array]:
         "images": np.stack([_bytes(image).transpose(2, 0, 1) for image in images]),
         "codes": codes.astype(np.float32),
         "numbers": np.stack([numbers(p) for p in worn]),
+        "patterns": np.stack([p.top_texture.pattern[1:] for p in worn]).astype(np.float32),
         "marks": _bytes(marks(record, worn[0])),
         "waves": np.rint(127 * _halved(waves(record, worn[0]))).astype(np.int8),
     }
@@ -256,6 +265,14 @@ class People:
         return torch.cat(rows)
 
     @cached_property
+    def patterns(self) -> Tensor:
+        """The strengths of the patterns of all images, (len, P)."""
+        rows = [
+            torch.from_numpy(np.array(shard["patterns"])).flatten(0, 1) for shard in self._arrays
+        ]
+        return torch.cat(rows)
+
+    @cached_property
     def facts(self) -> list[Facts]:
         """What can be said of each image."""
         rows = [np.array(shard["codes"]).reshape(-1, CODE_DIM) for shard in self._arrays]
@@ -289,6 +306,7 @@ class People:
             others=self.numbers[other],
             **soft,
             **hard,
+            patterns=self.patterns[index],
             marks=self._gather("marks", people),
             waves=self._gather("waves", people),
         )

@@ -166,7 +166,8 @@ class ClothLoss(nn.Module):
 
     Every person has a target for every pattern, whatever it wears: its ink, and waves on the cloth, long
     ones for small blocks. From images alone the features of stripes hardly arise: as long as the stripes are
-    out of place, drawing them raises the loss.
+    out of place, drawing them raises the loss. The last target is the ink as shown, whatever its colour: it
+    teaches which of the patterns is drawn.
     """
 
     def __init__(self, network: Generator) -> None:
@@ -176,7 +177,9 @@ class ClothLoss(nn.Module):
         self._hooks = []
         for height in network.synthesis.heights:
             count = sum(4 for wave in WAVES if wave * height >= SHORTEST_WAVE)
-            count += (len(PATTERNS) - 1) * (height >= SMALLEST_MARKS)
+            count += len(PATTERNS) * (
+                height >= SMALLEST_MARKS
+            )  # all but plain, and the ink as shown
             if count:
                 name, block = str(height), getattr(network.synthesis, f"b{height}")
                 self.readers[name] = nn.Conv2d(len(block.conv1.bias), count, 1)
@@ -190,7 +193,8 @@ class ClothLoss(nn.Module):
     def forward(self, people: Batch) -> Tensor:
         """Mean square error, for the codes that were synthesised last; these are their people."""
         device = next(self.parameters()).device
-        marks, waves = people.marks.to(device).float() / 255, people.waves.to(device).float() / 127
+        marks = torch.cat([people.marks.float() / 255, people.ink()], 1).to(device)
+        waves = people.waves.to(device).float() / 127
         loss = marks.new_zeros(())
         for name, reader in self.readers.items():
             found = reader(self._features[name].float())

@@ -54,6 +54,7 @@ def people(count: int = 4) -> Batch:
         body=whole - head,
         head=head,
         garment=(classes == UPPER).float()[:, None],
+        patterns=torch.zeros(count, 7),
         marks=torch.zeros(count, 7, 1, 1, dtype=torch.uint8),
         waves=torch.zeros(count, 20, 1, 1, dtype=torch.int8),
     )

@@ -232,6 +232,20 @@ def test_settled_patterns_have_one_period_and_place_and_nothing_else_changes() -
             assert first.max() - first.min() > 0.4
 
 
+def test_the_ink_as_shown_is_that_of_the_strongest_pattern(people: People) -> None:
+    shown = people.batch(torch.tensor([3, 10, 20]))
+    assert shown.patterns.shape == (3, 7)
+    worn = person_from_code(people._arrays[0]["codes"][1, 4].astype(float))  # image 10
+    np.testing.assert_allclose(shown.patterns[1], worn.top_texture.pattern[1:], atol=1e-5)
+    ink = shown.ink()
+    for k in range(3):
+        layers = [
+            float(a) * b.float() / 255
+            for a, b in zip(shown.patterns[k], shown.marks[k], strict=True)
+        ]
+        torch.testing.assert_close(ink[k, 0], torch.stack(layers).amax(0))
+
+
 @pytest.mark.parametrize("pattern", ["stripes", "dots", "checks", "floral"])
 def test_marks_are_where_the_pattern_would_put_its_ink(renders: Path, pattern: str) -> None:
     record = Pool(renders)[1]
@@ -280,12 +294,12 @@ def test_a_generator_whose_features_are_the_targets_has_no_cloth_loss(people: Pe
         "8": 8,
         "16": 4 * 3,
         "32": 4 * 4,
-        "64": 4 * 5 + 7,
+        "64": 4 * 5 + 7 + 1,
     }
     shown = people.batch(torch.tensor([0, 7]))
     network.synthesize(torch.randn(2, network.num_ws, 256))
     assert float(loss(shown).detach()) > 0.01
-    targets = shown.waves.float() / 127, shown.marks.float() / 255
+    targets = shown.waves.float() / 127, torch.cat([shown.marks.float() / 255, shown.ink()], 1)
     with torch.no_grad():
         for name, reader in loss.readers.items():
             size, count = int(name), min(20, reader.weight.shape[0])
