@@ -322,7 +322,7 @@ def test_comfyui_loads_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, module)
     spec.loader.exec_module(module)
     extension = asyncio.run(module.comfy_entrypoint())
-    assert len(asyncio.run(extension.get_node_list())) == 36
+    assert len(asyncio.run(extension.get_node_list())) == 38
     assert not hasattr(module, "NODE_CLASS_MAPPINGS")  # it would hide comfy_entrypoint
     assert sys.path == before
 

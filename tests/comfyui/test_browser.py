@@ -31,10 +31,10 @@ def test_the_template_browser_shows_ours_with_thumbnails(browser):
             "return [...document.querySelectorAll('[role=dialog] img')]"
             ".filter(i => i.alt.includes('fice_')).map(i => [i.alt, i.naturalWidth])"
         )
-        if len(found) >= 9 and all(width for _, width in found):
+        if len(found) >= 11 and all(width for _, width in found):
             break
         time.sleep(0.5)
-    assert len({name for name, _ in found}) == 9, found
+    assert len({name for name, _ in found}) == 11, found
     assert all(width >= 256 for _, width in found), found
 
 
