@@ -177,9 +177,8 @@ class ClothLoss(nn.Module):
         self._hooks = []
         for height in network.synthesis.heights:
             count = sum(4 for wave in WAVES if wave * height >= SHORTEST_WAVE)
-            count += len(PATTERNS) * (
-                height >= SMALLEST_MARKS
-            )  # all but plain, and the ink as shown
+            # the inks of all patterns but plain, and the ink as shown
+            count += len(PATTERNS) * (height >= SMALLEST_MARKS)
             if count:
                 name, block = str(height), getattr(network.synthesis, f"b{height}")
                 self.readers[name] = nn.Conv2d(len(block.conv1.bias), count, 1)
@@ -343,9 +342,8 @@ def _fit(
     average, teacher = Average(network, 0.998), Average(wardrobe, 0.998)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        cloth = ClothLoss(network).to(
-            network.w_avg.device
-        )  # after the average, which would copy its hooks
+        # after the average, which would copy its hooks
+        cloth = ClothLoss(network).to(network.w_avg.device)
     readers = [*wardrobe.parameters(), *joints.parameters(), *cloth.parameters()]
     teacher_optimizer = torch.optim.Adam(readers, 3e-3 * rate, betas=(0.9, 0.99))
     state = {
