@@ -18,16 +18,12 @@ from .inputs import BLENDS, FRAMINGS, GARMENT, SEED, frames_input
 from .models import demo, mixed
 from .progress import PreviewRecorder, Progress, check_cancelled, tell
 from .sockets import (
-    ClipSocket,
-    DensePoseSocket,
-    EncoderSocket,
-    GeneratorSocket,
+    NETWORKS,
     LatentSocket,
     LatentValue,
     Loaded,
     ModelsSocket,
     ModelsValue,
-    SegmenterSocket,
     SettingsSocket,
     TraceSocket,
     WeightsSocket,
@@ -41,13 +37,6 @@ _ENCODER = (
     "its own; with your generator, the code of the photo is searched, which takes longer."
 )
 _SEARCHED = 3  # images on the graph for each photo whose code is searched
-_NETWORKS = {
-    "generator": GeneratorSocket,
-    "encoder": EncoderSocket,
-    "clip": ClipSocket,
-    "densepose": DensePoseSocket,
-    "segmenter": SegmenterSocket,
-}
 
 
 class Edit(io.ComfyNode):  # type: ignore[misc]
@@ -111,7 +100,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                         else f"Your own {name}. If it is not "
                         "connected, the demonstration model is used.",
                     )
-                    for name, socket in _NETWORKS.items()
+                    for name, socket in NETWORKS.items()
                 ),
                 WeightsSocket.Input(
                     "weights", optional=True, tooltip="Replaces the loss weights of the preset."
@@ -254,7 +243,7 @@ def _loaded(networks: dict[str, Loaded[Any]], models: ModelsValue | None) -> dic
     if "generator" in connected:
         own.pop("encoder", None)
     own |= connected
-    kinds = [kind for kind in _NETWORKS if kind != "encoder" or "generator" not in own]
+    kinds = [kind for kind in NETWORKS if kind != "encoder" or "generator" not in own]
     return {kind: demo(kind) for kind in kinds if kind not in own} | own
 
 

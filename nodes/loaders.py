@@ -9,6 +9,7 @@ from . import models
 from .models import folder_stamp, load_set, set_folder
 from .progress import telling
 from .sockets import (
+    NETWORKS,
     ClipSocket,
     DensePoseSocket,
     EncoderSocket,
@@ -21,14 +22,6 @@ from .sockets import (
 
 #: first entry of the architectures of CLIP
 FROM_FILE = "from the file"
-#: the networks of an edit, in the order of Load FICE Models' outputs
-SET: dict[str, type[io.ComfyTypeIO]] = {
-    "generator": GeneratorSocket,
-    "encoder": EncoderSocket,
-    "clip": ClipSocket,
-    "densepose": DensePoseSocket,
-    "segmenter": SegmenterSocket,
-}
 _BUILT_IN = "The demonstration model is built in. To use your own, put"
 
 
@@ -180,7 +173,7 @@ class LoadModels(io.ComfyNode):  # type: ignore[misc]
                 ),
                 *(
                     socket.Output(kind, display_name=kind, tooltip=f"The {kind} alone.")
-                    for kind, socket in SET.items()
+                    for kind, socket in NETWORKS.items()
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -201,7 +194,7 @@ class LoadModels(io.ComfyNode):  # type: ignore[misc]
     def execute(cls, models: str, folder: str = "") -> io.NodeOutput:
         with telling(cls.hidden.unique_id):
             loaded = load_set(set_folder(models, folder))
-        return io.NodeOutput(ModelsValue(loaded), *(loaded.get(kind) for kind in SET))
+        return io.NodeOutput(ModelsValue(loaded), *(loaded.get(kind) for kind in NETWORKS))
 
 
 NODES: list[type[Any]] = [

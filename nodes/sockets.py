@@ -30,6 +30,14 @@ WeightsSocket = io.Custom("FICE_WEIGHTS")
 SettingsSocket = io.Custom("FICE_SETTINGS")
 TraceSocket = io.Custom("FICE_TRACE")
 ModelsSocket = io.Custom("FICE_MODELS")
+#: the networks of an edit, in the order in which nodes list them
+NETWORKS: dict[str, type[io.ComfyTypeIO]] = {
+    "generator": GeneratorSocket,
+    "encoder": EncoderSocket,
+    "clip": ClipSocket,
+    "densepose": DensePoseSocket,
+    "segmenter": SegmenterSocket,
+}
 
 _Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, PersonSegmenter, Sam)
 
