@@ -138,7 +138,7 @@ class Renders(nn.Module):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        from fice_core.training.dataset import People
+        from fice_core.training.demonstration.dataset import People
 
         self.people = People(folder)
         self.resolution = (self.people.size, self.people.size)

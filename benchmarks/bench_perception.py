@@ -21,7 +21,7 @@ from fice_core import checkpoints
 from fice_core.models import DEMO_WEIGHTS
 from fice_core.networks.densepose import UPPER_BODY_LABELS, DensePose
 from fice_core.people.classes import CLASSES
-from fice_core.training.dataset import OUTFITS, Batch, People
+from fice_core.training.demonstration.dataset import OUTFITS, Batch, People
 
 
 def overlaps(found: Tensor, true: Tensor, count: int) -> Tensor:

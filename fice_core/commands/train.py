@@ -70,10 +70,10 @@ def demo(
     The same command with --resume goes on after a stop.
     """
     from ..files import make_folder
-    from ..training import train_demo
+    from ..training.demonstration import stages as demonstration_stages
 
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    train_demo.run(
+    demonstration_stages.run(
         out=make_folder(output),
         stages=list(stages) or None,
         minutes=minutes,
@@ -82,5 +82,5 @@ def demo(
         start=None if start is None else Path(start),
         steps=steps,
         renders=None if renders is None else Path(renders),
-        count=people or train_demo.RENDERS,
+        count=people or demonstration_stages.RENDERS,
     )

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..networks.densepose import DensePose
-from ..networks.segmenter import Segmenter
-from ..people.classes import CLASSES
+from ...networks.densepose import DensePose
+from ...networks.segmenter import Segmenter
+from ...people.classes import CLASSES
+from ..loop import Schedule, Weights, fast_bf16, fit
 from .dataset import People
-from .loop import Schedule, Weights, fast_bf16, fit
 from .scenery import Scenery
 from .scenes import Mixture, Scene, photographs, stage
 

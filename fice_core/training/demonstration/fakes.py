@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..files import replacing
-from ..networks.stylegan2 import Generator
-from ..people.captions import Facts, facts
-from ..people.sampling import person_from_code
+from ...files import replacing
+from ...networks.stylegan2 import Generator
+from ...people.captions import Facts, facts
+from ...people.sampling import person_from_code
 from .generator import taught
 from .wardrobe import AttributeMapping, Crowd
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..people.classes import (
+from ...people.classes import (
     ARMS,
     BACKGROUND,
     DRESS,

@@ -11,7 +11,6 @@ w from z. `adversarial.py` continues the training.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..checkpoints import load_generator
-from ..networks.stylegan2 import Generator
-from ..people.attributes import PATTERNS
-from ..people.code import CODE_DIM
-from .dataset import WAVES, Batch, People
-from .loop import Average, Schedule, Stage, cosine, set_rate
+from ...checkpoints import load_generator
+from ...networks.stylegan2 import Generator
+from ...people.code import CODE_DIM
+from ..loop import Average, Schedule, Stage, cosine, set_rate
+from .dataset import Batch, People
+from .feature_losses import ClothLoss, JointLoss
 from .wardrobe import AttributeMapping, Crowd
 
 #: the first layer with the w of a person's colours; from here on, layers have 32 x 32 pixels or more
@@ -43,12 +42,11 @@ CONFIG: dict[str, Any] = {
     "conv_clamp": None,  # useful in half precision only; it would take a seventh of a step's time
 }
 MAPPING_STEPS = 15_000
-#: weight of the joints' loss, and the random people in each of its batches
-JOINTS, JOINTS_BATCH = 0.3, 128
+#: weight of the joints' loss
+JOINTS = 0.3
 JOINTS_STEPS = 4000  # of the teacher alone, before it sees an image
-#: weight of the patterns' loss; the least height of features from which it reads their ink; and the shortest
-#: wave in metres from which features of one pixel's height would be read
-CLOTH, SMALLEST_MARKS, SHORTEST_WAVE = 2.0, 64, 2.1
+#: weight of the patterns' loss
+CLOTH = 2.0
 #: sizes of the images, and the share of the steps and the batch of each; people's outlines are learnt at the
 #: first size, where an image costs a fifth of one at the last
 GROWTH = ((32, 0.30, 16), (64, 0.15, 16), (128, 0.25, 12), (256, 0.30, 8))
@@ -135,81 +133,6 @@ def equalized_adam(network: nn.Module, rate: float, betas: tuple[float, float]) 
     return torch.optim.Adam(
         [{"params": p, "lr": rate * scale} for scale, p in groups.items()], betas=betas
     )
-
-
-class JointLoss(nn.Module):
-    """How badly the joints of random people can be read from their w, linearly."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, crowd: Crowd, w_dim: int) -> None:
-        super().__init__()
-        self.numbers, self.places = crowd.numbers[: len(crowd.joints)], crowd.joints
-        count = self.places.shape[1]
-        self.register_buffer("mean", self.places.mean(0) if count else torch.zeros(0))
-        self.register_buffer("std", self.places.std(0).clamp_min(1e-4) if count else torch.zeros(0))
-        self.reader = nn.Linear(w_dim, count) if count else None
-
-    def forward(self, wardrobe: AttributeMapping, generator: torch.Generator) -> Tensor:
-        """Mean square error in units of the variance; 0 if there are no joints."""
-        if self.reader is None:
-            return self.mean.new_zeros(())
-        index = torch.randint(len(self.places), (JOINTS_BATCH,), generator=generator)
-        found = self.reader(wardrobe(self.numbers[index].to(self.mean.device)))
-        true = (self.places[index].to(self.mean.device) - self.mean) / self.std
-        return F.mse_loss(found, true)
-
-
-class ClothLoss(nn.Module):
-    """How badly patterns can be read from the features of the blocks, linearly.
-
-    Every person has a target for every pattern, whatever it wears: its ink, and waves on the cloth, long
-    ones for small blocks. From images alone the features of stripes hardly arise: as long as the stripes are
-    out of place, drawing them raises the loss. The last target is the ink as shown, whatever its colour: it
-    teaches which of the patterns is drawn.
-    """
-
-    def __init__(self, network: Generator) -> None:
-        super().__init__()
-        self._features: dict[str, Tensor] = {}
-        self.readers = nn.ModuleDict()
-        self._hooks = []
-        for height in network.synthesis.heights:
-            count = sum(4 for wave in WAVES if wave * height >= SHORTEST_WAVE)
-            # the inks of all patterns but plain, and the ink as shown
-            count += len(PATTERNS) * (height >= SMALLEST_MARKS)
-            if count:
-                name, block = str(height), getattr(network.synthesis, f"b{height}")
-                self.readers[name] = nn.Conv2d(len(block.conv1.bias), count, 1)
-                self._hooks.append(block.register_forward_hook(partial(self._keep, name)))
-
-    def _keep(
-        self, name: str, block: nn.Module, inputs: Any, outputs: tuple[Tensor, Tensor]
-    ) -> None:
-        self._features[name] = outputs[0]
-
-    def forward(self, people: Batch) -> Tensor:
-        """Mean square error, for the codes that were synthesised last; these are their people."""
-        device = next(self.parameters()).device
-        marks = torch.cat([people.marks.float() / 255, people.ink()], 1).to(device)
-        waves = people.waves.to(device).float() / 127
-        loss = marks.new_zeros(())
-        for name, reader in self.readers.items():
-            found = reader(self._features[name].float())
-            size = found.shape[-2:]
-            count = min(waves.shape[1], found.shape[1])
-            true = F.interpolate(waves[:, :count], size, mode="bilinear", antialias=True)
-            if found.shape[1] > count:
-                true = torch.cat([true, F.interpolate(marks, size, mode="area")], 1)
-            loss = loss + F.mse_loss(found, true)
-        self._features.clear()
-        return loss
-
-    def close(self) -> None:
-        """Leave the network as it was."""
-        for hook in self._hooks:
-            hook.remove()
 
 
 def _soften(network: nn.Module) -> None:

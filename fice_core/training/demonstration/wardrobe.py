@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..files import replacing
-from ..people.code import sample_codes
-from ..people.maths import Array
-from ..people.numbers import numbers
-from ..people.sampling import person_from_code
+from ...files import replacing
+from ...people.code import sample_codes
+from ...people.maths import Array
+from ...people.numbers import numbers
+from ...people.sampling import person_from_code
 from .dataset import recoloured, settled
 
 #: seed of the codes that train the mapping network; the renders of other seeds are not among them
@@ -82,7 +82,7 @@ def crowd(count: int, path: Path | None = None, skeletons: int = 0) -> Crowd:
 def _joints(codes: Array) -> Array:
     if not len(codes):
         return np.zeros((0, 0), np.float32)
-    from ..people.skeleton import skeleton
+    from ...people.skeleton import skeleton
 
     bar = tqdm(codes, desc="joints of random people", disable=len(codes) < 1000)
     return np.stack([skeleton(person_from_code(code)).ravel() for code in bar])

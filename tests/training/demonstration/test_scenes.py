@@ -15,12 +15,12 @@ from fice_core.people.classes import (
     LOWER,
     UPPER,
 )
-from fice_core.training import figures, scenes
-from fice_core.training.camera import lit, photographed
-from fice_core.training.dataset import Batch
-from fice_core.training.figures import MIRRORED, Dice, Figures, cut_out
-from fice_core.training.scenery import Scenery
-from fice_core.training.scenes import Mixture, Scene, photographs, stage
+from fice_core.training.demonstration import figures, scenes
+from fice_core.training.demonstration.camera import lit, photographed
+from fice_core.training.demonstration.dataset import Batch
+from fice_core.training.demonstration.figures import MIRRORED, Dice, Figures, cut_out
+from fice_core.training.demonstration.scenery import Scenery
+from fice_core.training.demonstration.scenes import Mixture, Scene, photographs, stage
 
 SIZE = 64
 

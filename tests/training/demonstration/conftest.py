@@ -11,8 +11,8 @@ from fice_core.people.code import sample_codes
 from fice_core.people.maths import Array
 from fice_core.people.pool import FORMAT, MANIFEST, shard_path, write_shard
 from fice_core.people.record import Record, to_bytes
-from fice_core.training.dataset import People, compose_all
-from fice_core.training.wardrobe import Crowd, crowd
+from fice_core.training.demonstration.dataset import People, compose_all
+from fice_core.training.demonstration.wardrobe import Crowd, crowd
 
 SIZE, COUNT = 32, 4
 

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..errors import FiceError
-from ..files import make_folder
-from ..people.attributes import PATTERNS, Person, Texture
-from ..people.captions import Facts, facts
-from ..people.classes import SUBSAMPLES
-from ..people.code import CODE_DIM, slices
-from ..people.compose import cloth_sums, compose
-from ..people.maths import Array
-from ..people.numbers import numbers
-from ..people.pool import Pool, people_in
-from ..people.record import Record
-from ..people.sampling import person_from_code
-from ..people.textures import ink, period
+from ...errors import FiceError
+from ...files import make_folder
+from ...people.attributes import PATTERNS, Person, Texture
+from ...people.captions import Facts, facts
+from ...people.classes import SUBSAMPLES
+from ...people.code import CODE_DIM, slices
+from ...people.compose import cloth_sums, compose
+from ...people.maths import Array
+from ...people.numbers import numbers
+from ...people.pool import Pool, people_in
+from ...people.record import Record
+from ...people.sampling import person_from_code
+from ...people.textures import ink, period
 
 OUTFITS = 6  # images of each person
 #: of all patterns in training images: metres after which they repeat; and the motif, which makes prints stars

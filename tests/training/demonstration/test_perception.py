@@ -10,10 +10,10 @@ from fice_core import checkpoints
 from fice_core.networks.densepose import DensePose
 from fice_core.networks.segmenter import Segmenter
 from fice_core.people.classes import CLASSES
-from fice_core.training import perception
-from fice_core.training.dataset import People
+from fice_core.training.demonstration import perception
+from fice_core.training.demonstration.dataset import People
+from fice_core.training.demonstration.scenes import Scene
 from fice_core.training.loop import Schedule
-from fice_core.training.scenes import Scene
 
 
 def scene(size: int = 32) -> Scene:

@@ -13,16 +13,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .. import checkpoints
-from ..checkpoints.native import DEMONSTRATION, SOURCE_KEY
-from ..errors import FiceError
-from ..models import resolve_device
-from ..networks.stylegan2 import Generator
-from ..people.render import fill
+from ... import checkpoints
+from ...checkpoints.native import DEMONSTRATION, SOURCE_KEY
+from ...errors import FiceError
+from ...models import resolve_device
+from ...networks.stylegan2 import Generator
+from ...people.render import fill
+from ..loop import Schedule, Weights
 from . import adversarial, clip, encoder, generator, perception
 from .dataset import People, compose_all
 from .fakes import Fakes, make
-from .loop import Schedule, Weights
 from .wardrobe import AttributeMapping, Crowd, crowd
 
 log = logging.getLogger(__name__)

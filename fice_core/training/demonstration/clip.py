@@ -17,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.clip import Clip
-from ..people import wording
-from ..people.attributes import NECKLINES, PATTERNS
-from ..people.captions import Facts, told, vocabulary
-from ..people.colours import COLOURS
+from ...networks.clip import Clip
+from ...people import wording
+from ...people.attributes import NECKLINES, PATTERNS
+from ...people.captions import Facts, told, vocabulary
+from ...people.colours import COLOURS
+from ..loop import Schedule, Weights, fast_bf16, fit
 from .dataset import People
 from .fakes import Fakes
-from .loop import Schedule, Weights, fast_bf16, fit
 
 CONTEXT_LENGTH = 40
 CONFIG: dict[str, Any] = {

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..networks.stylegan2 import Generator
+from ...networks.stylegan2 import Generator
+from ..loop import Average, Schedule, Stage, cosine, set_rate
 from .dataset import People
 from .discriminator import Discriminator
 from .generator import equalized_adam, rehearse, sample_sheet, taught
-from .loop import Average, Schedule, Stage, cosine, set_rate
 from .wardrobe import AttributeMapping
 
 SUPERVISED, FOOLED = 15.0, 0.25  # weights of the supervised and the adversarial loss

@@ -24,9 +24,9 @@ from fice_core.people.numbers import numbers
 from fice_core.people.pool import Pool
 from fice_core.people.sampling import person_from_code
 from fice_core.people.textures import ink
-from fice_core.training import adversarial, clip, encoder, perception, train_demo
-from fice_core.training import generator as generator_stage
-from fice_core.training.clip import (
+from fice_core.training.demonstration import adversarial, clip, encoder, perception, stages
+from fice_core.training.demonstration import generator as generator_stage
+from fice_core.training.demonstration.clip import (
     attack,
     contrastive_loss,
     numbered,
@@ -35,7 +35,7 @@ from fice_core.training.clip import (
     recolour,
     truth,
 )
-from fice_core.training.dataset import (
+from fice_core.training.demonstration.dataset import (
     OUTFITS,
     WAVES,
     People,
@@ -46,9 +46,9 @@ from fice_core.training.dataset import (
     settled,
     waves,
 )
-from fice_core.training.discriminator import Discriminator
-from fice_core.training.fakes import make
-from fice_core.training.generator import (
+from fice_core.training.demonstration.discriminator import Discriminator
+from fice_core.training.demonstration.fakes import make
+from fice_core.training.demonstration.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
     ClothLoss,
@@ -60,8 +60,8 @@ from fice_core.training.generator import (
     spread_over_layers,
     taught,
 )
+from fice_core.training.demonstration.wardrobe import AttributeMapping, Crowd, crowd
 from fice_core.training.loop import Average, Schedule, Stage, cosine
-from fice_core.training.wardrobe import AttributeMapping, Crowd, crowd
 
 
 def test_contrastive_loss_by_hand() -> None:
@@ -561,24 +561,22 @@ def test_discriminator_detects_a_collapsed_batch() -> None:
 
 def test_unknown_stages_and_existing_checkpoints_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FiceError, match="no training stage 'shoes'"):
-        train_demo.run(tmp_path, ["shoes"])
+        stages.run(tmp_path, ["shoes"])
     (tmp_path / "clip.ckpt").touch()
     with pytest.raises(FiceError, match="--resume"):
-        train_demo.run(tmp_path)
+        stages.run(tmp_path)
 
 
 def test_stages_that_need_a_generator_are_refused_without_one(tmp_path: Path) -> None:
     with pytest.raises(FiceError, match="train the stage 'generator' first"):
-        train_demo.run(tmp_path, ["encoder"])
+        stages.run(tmp_path, ["encoder"])
 
 
 def test_trained_generator_is_read_back_with_its_teacher(everybody: Crowd, tmp_path: Path) -> None:
     network, wardrobe = _tiny(16), AttributeMapping(8, everybody.numbers)
-    state = train_demo._Run(tmp_path, None, "cpu", None, None, tmp_path, 0)
+    state = stages._Run(tmp_path, None, "cpu", None, None, tmp_path, 0)
     state.weights.mkdir()
-    checkpoints.save(
-        network, state.weights / "generator.safetensors", train_demo.METADATA, half=True
-    )
+    checkpoints.save(network, state.weights / "generator.safetensors", stages.METADATA, half=True)
     save_file(wardrobe.state_dict(), state.weights / WARDROBE)
     read, teacher = state.trained
     w_plus = torch.randn(2, network.num_ws, 8, generator=torch.Generator().manual_seed(0))

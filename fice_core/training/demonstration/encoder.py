@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.e4e import Encoder
-from ..networks.stylegan2 import Generator
+from ...networks.e4e import Encoder
+from ...networks.stylegan2 import Generator
+from ..loop import Schedule, Weights, fast_bf16, fit
 from .dataset import People
 from .fakes import Fakes
 from .generator import reconstruction_loss, taught
-from .loop import Schedule, Weights, fast_bf16, fit
 from .wardrobe import AttributeMapping, Crowd
 
 CONFIG: dict[str, Any] = {

@@ -1,0 +1,96 @@
+"""Losses of what can be read, linearly, from the codes and the features of the generator."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...networks.stylegan2 import Generator
+from ...people.attributes import PATTERNS
+from .dataset import WAVES, Batch
+from .wardrobe import AttributeMapping, Crowd
+
+#: the random people in each batch of the joints' loss
+JOINTS_BATCH = 128
+#: the least height of features from which ink is read; and the shortest wave in metres from which features of
+#: one pixel's height would be read
+SMALLEST_MARKS, SHORTEST_WAVE = 64, 2.1
+
+
+class JointLoss(nn.Module):
+    """How badly the joints of random people can be read from their w, linearly."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, crowd: Crowd, w_dim: int) -> None:
+        super().__init__()
+        self.numbers, self.places = crowd.numbers[: len(crowd.joints)], crowd.joints
+        count = self.places.shape[1]
+        self.register_buffer("mean", self.places.mean(0) if count else torch.zeros(0))
+        self.register_buffer("std", self.places.std(0).clamp_min(1e-4) if count else torch.zeros(0))
+        self.reader = nn.Linear(w_dim, count) if count else None
+
+    def forward(self, wardrobe: AttributeMapping, generator: torch.Generator) -> Tensor:
+        """Mean square error in units of the variance; 0 if there are no joints."""
+        if self.reader is None:
+            return self.mean.new_zeros(())
+        index = torch.randint(len(self.places), (JOINTS_BATCH,), generator=generator)
+        found = self.reader(wardrobe(self.numbers[index].to(self.mean.device)))
+        true = (self.places[index].to(self.mean.device) - self.mean) / self.std
+        return F.mse_loss(found, true)
+
+
+class ClothLoss(nn.Module):
+    """How badly patterns can be read from the features of the blocks, linearly.
+
+    Every person has a target for every pattern, whatever it wears: its ink, and waves on the cloth, long
+    ones for small blocks. From images alone the features of stripes hardly arise: as long as the stripes are
+    out of place, drawing them raises the loss. The last target is the ink as shown, whatever its colour: it
+    teaches which of the patterns is drawn.
+    """
+
+    def __init__(self, network: Generator) -> None:
+        super().__init__()
+        self._features: dict[str, Tensor] = {}
+        self.readers = nn.ModuleDict()
+        self._hooks = []
+        for height in network.synthesis.heights:
+            count = sum(4 for wave in WAVES if wave * height >= SHORTEST_WAVE)
+            # the inks of all patterns but plain, and the ink as shown
+            count += len(PATTERNS) * (height >= SMALLEST_MARKS)
+            if count:
+                name, block = str(height), getattr(network.synthesis, f"b{height}")
+                self.readers[name] = nn.Conv2d(len(block.conv1.bias), count, 1)
+                self._hooks.append(block.register_forward_hook(partial(self._keep, name)))
+
+    def _keep(
+        self, name: str, block: nn.Module, inputs: Any, outputs: tuple[Tensor, Tensor]
+    ) -> None:
+        self._features[name] = outputs[0]
+
+    def forward(self, people: Batch) -> Tensor:
+        """Mean square error, for the codes that were synthesised last; these are their people."""
+        device = next(self.parameters()).device
+        marks = torch.cat([people.marks.float() / 255, people.ink()], 1).to(device)
+        waves = people.waves.to(device).float() / 127
+        loss = marks.new_zeros(())
+        for name, reader in self.readers.items():
+            found = reader(self._features[name].float())
+            size = found.shape[-2:]
+            count = min(waves.shape[1], found.shape[1])
+            true = F.interpolate(waves[:, :count], size, mode="bilinear", antialias=True)
+            if found.shape[1] > count:
+                true = torch.cat([true, F.interpolate(marks, size, mode="area")], 1)
+            loss = loss + F.mse_loss(found, true)
+        self._features.clear()
+        return loss
+
+    def close(self) -> None:
+        """Leave the network as it was."""
+        for hook in self._hooks:
+            hook.remove()
