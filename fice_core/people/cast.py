@@ -16,11 +16,25 @@ SEED = 4_000_003
 
 @dataclass(frozen=True)
 class Member:
-    """The person `number` of the gallery's seed; `colour` and `pattern` replace those of its code."""
+    """The person `number` of the gallery's seed; what is given replaces colour, pattern and sleeves of its
+    code."""
 
     number: int
     colour: str | None = None
     pattern: str | None = None
+    sleeve: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The name of its render; colour and pattern need none of their own."""
+        return f"{self.number:06d}" + (f"-{self.sleeve}" if self.sleeve else "")
+
+    def code(self) -> Array:
+        """The code (CODE_DIM,) float32 to render."""
+        code = np.random.default_rng([SEED, self.number]).standard_normal(CODE_DIM)
+        if self.sleeve:
+            code = dressed(code, self.colour, self.pattern, self.sleeve)
+        return code.astype(np.float32)
 
     def dress(self, record: Record) -> Record:
         """The person's record in the member's colour and pattern."""
@@ -28,11 +42,6 @@ class Member:
             return record
         code = dressed(record.code, self.colour, self.pattern)
         return replace(record, code=code.astype(np.float32))
-
-
-def code_of(number: int) -> Array:
-    """The code (CODE_DIM,) float32 of a person of the gallery's seed."""
-    return np.random.default_rng([SEED, number]).standard_normal(CODE_DIM).astype(np.float32)
 
 
 #: the first six are those of `demo.people`
@@ -97,3 +106,11 @@ CAST = (
     Member(2113),
     Member(3451),
 )
+
+#: the same persons in short and in long sleeves, for tests
+PAIRS = tuple(
+    Member(number, "blue", "plain", sleeve)
+    for number in (491, 1508, 2772, 3745, 165, 3372)
+    for sleeve in ("short", "long")
+)
+CASTS = {"gallery": CAST, "pairs": PAIRS}

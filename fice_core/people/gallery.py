@@ -2,7 +2,7 @@
 
 The gallery is a folder with an image of each person, a file with the truth about all of them, and a list of
 what they wear. Renders are kept in DIR, one file a person, so that the command can be stopped at any time.
-Names and order of the people are those of `cast.CAST`; the same cast gives the same gallery.
+Names and order of the people are those of a cast of `cast.CASTS`; the same cast gives the same gallery.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import io
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from PIL import Image
 from ..errors import FiceError
 from ..files import make_folder, replacing, write_json
 from .captions import captions, facts
-from .cast import CAST, Member, code_of
+from .cast import CASTS, Member
 from .compact import Compact, compacted, to_bytes
 from .compose import own_image
 from .extra import mitsuba, need
@@ -43,7 +44,7 @@ def rendered(member: Member, folder: Path, threads: int = 0) -> Record:
     Raises:
         FiceError: it has to be rendered, and the extra `people` is not installed.
     """
-    path = folder / f"{member.number:06d}.zip"
+    path = folder / f"{member.key}.zip"
     if not path.exists():
         from .shoot import shoot
 
@@ -51,7 +52,7 @@ def rendered(member: Member, folder: Path, threads: int = 0) -> Record:
         if threads:
             need("drjit").set_thread_count(threads)
         with replacing(path) as temporary:
-            write_blobs(temporary, record_bytes(shoot(code_of(member.number), SIZE)))
+            write_blobs(temporary, record_bytes(shoot(member.code(), SIZE)))
     with zipfile.ZipFile(path) as archive:
         return from_bytes({name: archive.read(name) for name in archive.namelist()})
 
@@ -93,20 +94,28 @@ def entry(name: str, person: Compact, seed: int) -> dict[str, Any]:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where renders are kept.",
 )
+@click.option(
+    "--cast",
+    "name",
+    default="gallery",
+    show_default=True,
+    type=click.Choice(list(CASTS)),
+    help="Who is in it: the bundled people, or pairs in short and long sleeves for tests.",
+)
 @click.option("--threads", default=0, show_default=True, help="0: all cores.")
-def main(out: Path, renders: Path, threads: int) -> None:
+def main(out: Path, renders: Path, name: str, threads: int) -> None:
     """Render the cast and write its gallery into the folder OUT; run it again to go on."""
     try:
-        _main(make_folder(out), make_folder(renders), threads)
+        _main(make_folder(out), make_folder(renders), CASTS[name], threads)
     except FiceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
 
 
-def _main(out: Path, renders: Path, threads: int) -> None:
+def _main(out: Path, renders: Path, cast: Sequence[Member], threads: int) -> None:
     listed: list[dict[str, Any]] = []
     truth: dict[str, bytes] = {}
-    for place, member in enumerate(CAST):
+    for place, member in enumerate(cast):
         record = member.dress(rendered(member, renders, threads))
         name = f"{place + 1:02d}"
         with replacing(out / f"{name}.jpg") as temporary:
@@ -114,7 +123,7 @@ def _main(out: Path, renders: Path, threads: int) -> None:
         person = compacted(record)
         truth |= {f"{name}/{blob}": data for blob, data in to_bytes(person).items()}
         listed.append(entry(name, person, member.number))
-        click.echo(f"{name} of {len(CAST)}: {listed[-1]['captions'][0]}")
+        click.echo(f"{name} of {len(cast)}: {listed[-1]['captions'][0]}")
     with replacing(out / TRUTH) as temporary:
         write_blobs(temporary, truth)
     write_json(out / LIST, {"format": FORMAT, "size": SIZE, "people": listed})

@@ -16,7 +16,7 @@ from fice_core.errors import FiceError
 from fice_core.networks.tokenizer import split_words
 from fice_core.people.attributes import PATTERNS
 from fice_core.people.captions import facts, vocabulary
-from fice_core.people.cast import CAST, code_of
+from fice_core.people.cast import CAST
 from fice_core.people.classes import CLASSES
 from fice_core.people.compose import own_image
 from fice_core.people.dressing import dressed
@@ -61,7 +61,7 @@ def test_what_is_said_of_them_is_true() -> None:
 def test_they_are_the_cast_in_its_clothes() -> None:
     for k in SOME:
         member, code = CAST[k], gallery()[k].code
-        own = code_of(member.number)
+        own = member.code()
         if member.colour or member.pattern:
             own = dressed(own, member.colour, member.pattern).astype(np.float32)
         assert code == pytest.approx(own, abs=1e-6)

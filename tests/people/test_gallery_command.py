@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from fice_core.demo.gallery import Gallery, gallery
 from fice_core.people import gallery as command
-from fice_core.people.cast import CAST, Member, code_of
+from fice_core.people.cast import CAST, CASTS, Member
 from fice_core.people.compose import own_image
 from fice_core.people.record import to_bytes
 
@@ -17,10 +17,10 @@ from fice_core.people.record import to_bytes
 def renders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the renders of a cast of two, at 256 pixels."""
     cast = (CAST[0], Member(CAST[1].number, "teal", "dots"))
-    monkeypatch.setattr(command, "CAST", cast)
+    monkeypatch.setitem(CASTS, "gallery", cast)
     for k, member in enumerate(cast):
         record = gallery()[k].record()
-        command.write_blobs(tmp_path / f"{member.number:06d}.zip", to_bytes(record))
+        command.write_blobs(tmp_path / f"{member.key}.zip", to_bytes(record))
     return tmp_path
 
 
@@ -43,6 +43,6 @@ def test_the_same_renders_give_the_same_gallery(renders: Path, tmp_path: Path) -
 
 
 def test_every_member_has_a_code_of_its_own() -> None:
-    codes = np.stack([code_of(member.number) for member in CAST])
+    codes = np.stack([member.code() for member in CAST])
     assert len({member.number for member in CAST}) == len(CAST)
     assert np.abs(np.corrcoef(codes) - np.eye(len(CAST))).max() < 0.6

@@ -1,20 +1,11 @@
-"""Skin tones of drawn figures, whose true skin is known."""
+"""Skin tones of rendered people, whose true skin is known."""
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from fice_core.demo.attributes import Attributes, sample_attributes
-from fice_core.demo.renderer import (
-    LEFT_HAND,
-    LOWER_ARM,
-    RIGHT_HAND,
-    RIGHT_HEAD,
-    UPPER_ARM,
-    Rendering,
-    render,
-)
+from fice_core.demo.people import Truth
 from fice_core.extraction.extractors import extract_pose
 from fice_core.models import load_models
 from fice_core.ops.color import skin_difference, to_lab
