@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from sitters import dressed_alike
 
 from fice_core.demo.people import Truth
 from fice_core.extraction.anatomy import ARMS, HANDS, HEAD, TORSO, BodyRegions, find_body_regions
@@ -10,8 +11,6 @@ from fice_core.masks.garment import allowed_mask, edit_mask
 from fice_core.networks.segmenter import Regions
 from fice_core.ops.morphology import blur, dilate
 from fice_core.settings import EditSettings
-
-from sitters import dressed_alike
 
 SETTINGS = EditSettings()
 

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sitters import dressed_alike, sitters
 
+from fice_core.checkpoints import load_densepose
 from fice_core.demo.people import Truth
 from fice_core.extraction.extractors import extract_pose
-from fice_core.models import load_models
+from fice_core.models import DEMO_WEIGHTS
 from fice_core.ops.color import skin_difference, to_lab
+from fice_core.people.classes import ARMS, FACE, HAIR, HANDS, NECK
 from fice_core.stitching.skin import (
     SkinTone,
     newly_bare,
@@ -19,72 +22,72 @@ from fice_core.stitching.skin import (
 )
 
 COUNT = 24
-ARM_LABELS = torch.tensor(
-    UPPER_ARM["left"] + UPPER_ARM["right"] + LOWER_ARM["left"] + LOWER_ARM["right"]
-)
+ARM_LABELS = torch.arange(15, 23)
 
 
-def people(sleeve: float | None = None) -> Attributes:
-    drawn = sample_attributes(COUNT, torch.Generator().manual_seed(3))
-    return drawn if sleeve is None else drawn.replace(sleeve=torch.full((COUNT,), sleeve))
+@pytest.fixture(scope="module")
+def people() -> Truth:
+    return sitters(COUNT, 256)
 
 
-def hands_of(figures: Rendering) -> torch.Tensor:
-    return ((figures.labels == RIGHT_HAND) | (figures.labels == LEFT_HAND))[:, None].float()
+def seen(people: Truth, *classes: int) -> torch.Tensor:
+    return (people.classes[:, list(classes)].sum(1, keepdim=True) > 0.5).float()
 
 
-def head_of(figures: Rendering) -> torch.Tensor:
-    return (figures.labels >= RIGHT_HEAD)[:, None].float()
+def hands_of(people: Truth) -> torch.Tensor:
+    return seen(people, HANDS)
 
 
-def arms_of(figures: Rendering) -> torch.Tensor:
-    return torch.isin(figures.labels, ARM_LABELS)[:, None].float()
+def head_of(people: Truth) -> torch.Tensor:
+    return seen(people, FACE, HAIR)
 
 
-def errors(tone: SkinTone, drawn: Attributes) -> torch.Tensor:
-    truth = torch.from_numpy(to_lab(drawn.skin.numpy()))
-    return (tone.mean - truth).norm(dim=1)
+def arms_of(people: Truth) -> torch.Tensor:
+    """The arms, bare or not."""
+    return torch.isin(people.labels, ARM_LABELS)[:, None].float()
 
 
-@pytest.mark.parametrize("sleeve", [0.0, 1.0])
-def test_hands_and_faces_give_the_true_skin_tone(sleeve):
-    drawn = people(sleeve)
-    figures = render(drawn, 128)
-    nothing = torch.zeros_like(figures.head)
-    for hands, head in (
-        (hands_of(figures), head_of(figures)),
-        (hands_of(figures), nothing),
-        (nothing, head_of(figures)),
-    ):
-        tone = skin_tone(figures.images, hands, head)
-        assert tone.known.all()
-        assert (errors(tone, drawn) < 3).float().mean() >= 0.95
+def errors(tone: SkinTone, people: Truth) -> torch.Tensor:
+    """CIELAB distances of tones from the median of all skin that is seen, (N,)."""
+    skin = people.classes[:, [FACE, ARMS, HANDS, NECK]].sum(1) > 0.99
+    truth = [
+        np.median(to_lab(image.permute(1, 2, 0)[mask].numpy()), axis=0)
+        for image, mask in zip(people.images, skin, strict=True)
+    ]
+    return (tone.mean - torch.from_numpy(np.array(truth))).norm(dim=1)
 
 
-def test_predicted_parts_give_the_true_skin_tone_too():
-    drawn = people()
-    figures = render(drawn, 128)
-    parts = extract_pose(load_models("demo").densepose, figures.images)
-    tone = skin_tone_of_parts(figures.images, parts)
-    assert (errors(tone, drawn) < 3).float().mean() >= 0.95
+@pytest.mark.parametrize("there", ["both", "hands", "head"])
+def test_hands_and_faces_give_the_true_skin_tone(people, there):
+    """Skin is 5 units off itself from light to shade."""
+    hands = hands_of(people) * (there != "head")
+    tone = skin_tone(people.images, hands, head_of(people) * (there != "hands"))
+    visible = hands.sum((1, 2, 3)) > 40 if there == "hands" else torch.ones(COUNT).bool()
+    assert tone.known[visible].all() and visible.sum() > 0.8 * COUNT
+    found = errors(tone, people)[visible]
+    assert found.median() < 2 and (found < 6).float().mean() > 0.85
+
+
+def test_predicted_parts_give_the_true_skin_tone_too(people):
+    densepose = load_densepose(DEMO_WEIGHTS.with_name("weights_256") / "densepose.safetensors")
+    tone = skin_tone_of_parts(people.images, extract_pose(densepose, people.images))
+    found = errors(tone, people)
+    assert found.median() < 3 and (found < 7).float().mean() > 0.9
 
 
 def test_bare_arms_are_used_when_hands_and_face_are_hidden():
-    drawn = people(0.0)
-    figures = render(drawn, 128)
-    nothing = torch.zeros_like(figures.head)
-    assert not skin_tone(figures.images, nothing, nothing).known.any()
-    tone = skin_tone(figures.images, nothing, nothing, arms_of(figures))
-    assert (errors(tone, drawn) < 8).all()  # in shade and light
+    people = dressed_alike("short", "blue")
+    arms = seen(people, ARMS)
+    nothing = torch.zeros_like(arms)
+    assert not skin_tone(people.images, nothing, nothing).known.any()
+    assert (errors(skin_tone(people.images, nothing, nothing, arms), people) < 5).all()
 
 
 def test_gloves_are_not_skin():
-    drawn = people()
-    figures = render(drawn, 128)
-    hands = hands_of(figures)
-    gloved = torch.where(hands > 0, torch.tensor([0.1, 0.3, 0.7]).view(1, 3, 1, 1), figures.images)
-    tone = skin_tone(gloved, hands, head_of(figures))
-    assert (errors(tone, drawn) < 3).float().mean() >= 0.95
+    people = dressed_alike("short", "red")
+    hands = hands_of(people)
+    gloved = torch.where(hands > 0, torch.tensor([0.1, 0.3, 0.7]).view(1, 3, 1, 1), people.images)
+    assert (errors(skin_tone(gloved, hands, head_of(people)), people) < 8).all()
 
 
 def test_the_spread_is_the_robust_standard_deviation():
@@ -96,16 +99,13 @@ def test_the_spread_is_the_robust_standard_deviation():
     assert tone.spread[0, 0].item() == pytest.approx(lab[..., 0].std(), rel=0.1)
 
 
-def test_likelihood_distinguishes_skin_from_cloth_and_walls():
-    drawn = people(0.3)
-    figures = render(drawn.replace(colour=torch.tensor([[0.1, 0.3, 0.8]]).expand(COUNT, 3)), 128)
-    tone = skin_tone(figures.images, hands_of(figures), head_of(figures))
-    likelihood = skin_likelihood(figures.images, tone)
-    assert likelihood.shape == (COUNT, 1, 128, 128)
-    cloth = figures.garment > 0.99
-    skin = (arms_of(figures) > 0) & (figures.garment < 0.01)
-    assert likelihood[skin].median() > 0.8
-    assert likelihood[cloth].quantile(0.9) < 0.1
+def test_likelihood_distinguishes_skin_from_cloth():
+    people = dressed_alike("short", "blue")
+    tone = skin_tone(people.images, hands_of(people), head_of(people))
+    likelihood = skin_likelihood(people.images, tone)
+    assert likelihood.shape == (len(people.images), 1, 256, 256)
+    assert likelihood[people.classes[:, ARMS, None] > 0.99].median() > 0.9
+    assert likelihood[people.garment > 0.99].quantile(0.9) < 0.01
 
 
 def test_likelihood_by_hand():
@@ -117,22 +117,32 @@ def test_likelihood_by_hand():
     assert skin_likelihood(grey, unknown).item() == 0
 
 
+def with_other_skin(people: Truth) -> torch.Tensor:
+    """Images of the same people with the skin of others, in the same light."""
+    albedo = torch.tensor([[0.6, 0.55, 0.5], [0.75, 0.5, 0.4]])[
+        torch.arange(len(people.images)) % 2
+    ]
+    changed = (people.images**2.2 * albedo[..., None, None]).clamp(0, 1) ** (1 / 2.2)
+    return torch.lerp(
+        people.images, changed, people.classes[:, [FACE, ARMS, HANDS, NECK]].sum(1, True)
+    )
+
+
 @pytest.fixture(scope="module")
 def uncovered() -> dict[str, torch.Tensor | SkinTone]:
     """Persons whose long sleeves became short, generated with another skin tone."""
-    before, after = people(1.0), people(0.3)
-    other = after.replace(skin=after.skin.roll(1, 0))
-    old, new, wrong = (render(figures, 128) for figures in (before, after, other))
-    bare = arms_of(new) * (new.garment < 0.01) * (old.garment > 0.99)
+    old, new = dressed_alike("long", "blue"), dressed_alike("short", "blue")
+    wrong = with_other_skin(new)
+    bare = (new.classes[:, ARMS, None] > 0.99) & (old.garment > 0.99)
     return {
         "original": old.images,
-        "generated": wrong.images,
+        "generated": wrong,
         "wanted": new.images,
         "arms": arms_of(new),
-        "bare": bare,
-        "inner": -F.max_pool2d(-bare, 3, 1, 1),
+        "bare": bare.float(),
+        "inner": -F.max_pool2d(-bare.float(), 3, 1, 1),
         "tone": skin_tone(old.images, hands_of(old), head_of(old)),
-        "generated tone": skin_tone(wrong.images, hands_of(wrong), head_of(wrong)),
+        "generated tone": skin_tone(wrong, hands_of(new), head_of(new)),
     }
 
 
@@ -142,12 +152,14 @@ def test_new_skin_gets_the_persons_tone(uncovered):
     )
     shifted = shift_skin(uncovered["generated"], uncovered["bare"], uncovered["tone"])
     after = skin_difference(shifted, uncovered["bare"], uncovered["wanted"], uncovered["bare"])
-    assert before.median() > 10 and after.max() < 3
+    assert before.min() > 10
+    # hands and face, where the tone comes from, are in other light than arms
+    assert after.median() < 3 and after.max() < 6
 
 
 def test_light_and_shade_of_the_skin_are_kept(uncovered):
     shifted = shift_skin(uncovered["generated"], uncovered["bare"], uncovered["tone"])
-    for k in range(8):
+    for k in range(len(uncovered["inner"])):
         chosen = uncovered["inner"][k, 0] > 0
         shades = [
             to_lab(images[k].permute(1, 2, 0)[chosen].numpy())[:, 0] + 16
