@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ...networks.stylegan2 import Generator
 from ...people.attributes import PATTERNS
+from ...people.classes import CLASSES
 from .dataset import WAVES, Batch
 from .wardrobe import AttributeMapping, Crowd
 
@@ -19,6 +21,8 @@ JOINTS_BATCH = 128
 #: the least height of features from which ink is read; and the shortest wave in metres from which features of
 #: one pixel's height would be read
 SMALLEST_MARKS, SHORTEST_WAVE = 64, 2.1
+#: heights of features from which the body is read; DensePose's labels with the background
+SMALLEST_BODY, LARGEST_BODY, PARTS = 8, 64, 25
 
 
 class JointLoss(nn.Module):
@@ -45,7 +49,38 @@ class JointLoss(nn.Module):
         return F.mse_loss(found, true)
 
 
-class ClothLoss(nn.Module):
+class _Readers(nn.Module):
+    """Linear readers of the features of a network's blocks, until `close` is called."""
+
+    def __init__(self, network: Generator, channels: Mapping[int, int]) -> None:
+        """Read `channels[height]` numbers from each pixel of the block of this height."""
+        super().__init__()
+        self._features: dict[str, Tensor] = {}
+        self.readers = nn.ModuleDict()
+        self._hooks = []
+        for height, count in channels.items():
+            name, block = str(height), getattr(network.synthesis, f"b{height}")
+            self.readers[name] = nn.Conv2d(len(block.conv1.bias), count, 1)
+            self._hooks.append(block.register_forward_hook(partial(self._keep, name)))
+
+    def _keep(
+        self, name: str, block: nn.Module, inputs: Any, outputs: tuple[Tensor, Tensor]
+    ) -> None:
+        self._features[name] = outputs[0]
+
+    def read(self) -> list[Tensor]:
+        """What is read for the codes that were synthesised last, (n, count, height, height) of each block."""
+        found = [reader(self._features[name].float()) for name, reader in self.readers.items()]
+        self._features.clear()
+        return found
+
+    def close(self) -> None:
+        """Leave the network as it was."""
+        for hook in self._hooks:
+            hook.remove()
+
+
+class ClothLoss(_Readers):
     """How badly patterns can be read from the features of the blocks, linearly.
 
     Every person has a target for every pattern, whatever it wears: its ink, and waves on the cloth, long
@@ -55,23 +90,14 @@ class ClothLoss(nn.Module):
     """
 
     def __init__(self, network: Generator) -> None:
-        super().__init__()
-        self._features: dict[str, Tensor] = {}
-        self.readers = nn.ModuleDict()
-        self._hooks = []
+        channels = {}
         for height in network.synthesis.heights:
             count = sum(4 for wave in WAVES if wave * height >= SHORTEST_WAVE)
             # the inks of all patterns but plain, and the ink as shown
             count += len(PATTERNS) * (height >= SMALLEST_MARKS)
             if count:
-                name, block = str(height), getattr(network.synthesis, f"b{height}")
-                self.readers[name] = nn.Conv2d(len(block.conv1.bias), count, 1)
-                self._hooks.append(block.register_forward_hook(partial(self._keep, name)))
-
-    def _keep(
-        self, name: str, block: nn.Module, inputs: Any, outputs: tuple[Tensor, Tensor]
-    ) -> None:
-        self._features[name] = outputs[0]
+                channels[height] = count
+        super().__init__(network, channels)
 
     def forward(self, people: Batch) -> Tensor:
         """Mean square error, for the codes that were synthesised last; these are their people."""
@@ -79,18 +105,41 @@ class ClothLoss(nn.Module):
         marks = torch.cat([people.marks.float() / 255, people.ink()], 1).to(device)
         waves = people.waves.to(device).float() / 127
         loss = marks.new_zeros(())
-        for name, reader in self.readers.items():
-            found = reader(self._features[name].float())
+        for found in self.read():
             size = found.shape[-2:]
             count = min(waves.shape[1], found.shape[1])
             true = F.interpolate(waves[:, :count], size, mode="bilinear", antialias=True)
             if found.shape[1] > count:
                 true = torch.cat([true, F.interpolate(marks, size, mode="area")], 1)
             loss = loss + F.mse_loss(found, true)
-        self._features.clear()
         return loss
 
-    def close(self) -> None:
-        """Leave the network as it was."""
-        for hook in self._hooks:
-            hook.remove()
+
+class BodyLoss(_Readers):
+    """How badly parts and classes of the body can be read from the features of the blocks, linearly.
+
+    From images alone limbs stay blurred for long: as long as an arm is out of place, drawing it raises the
+    loss.
+    """
+
+    def __init__(self, network: Generator) -> None:
+        heights = (h for h in network.synthesis.heights if SMALLEST_BODY <= h <= LARGEST_BODY)
+        super().__init__(network, dict.fromkeys(heights, PARTS + len(CLASSES)))
+
+    def forward(self, people: Batch) -> Tensor:
+        """Square error, summed over labels, averaged over pixels and blocks; people as in `ClothLoss`."""
+        shares = body_shares(people).to(next(self.parameters()).device)
+        loss = shares.new_zeros(())
+        for found in self.read():
+            true = F.interpolate(shares, found.shape[-2:], mode="area")
+            loss = loss + (found - true).square().sum(1).mean()
+        return loss / len(self.readers)
+
+
+def body_shares(people: Batch) -> Tensor:
+    """The share of every part and class in each cell of 4 x 4 pixels, (n, 35, S/4, S/4)."""
+    # every other pixel tells as much
+    labels = (people.parts[:, None, ::2, ::2], people.classes[:, None, ::2, ::2])
+    counts = (PARTS, len(CLASSES))
+    hot = [x == torch.arange(n)[:, None, None] for x, n in zip(labels, counts, strict=True)]
+    return F.avg_pool2d(torch.cat(hot, 1).float(), 2)

@@ -24,7 +24,7 @@ from ...networks.stylegan2 import Generator
 from ...people.code import CODE_DIM
 from ..loop import Average, Schedule, Stage, cosine, set_rate
 from .dataset import Batch, People
-from .feature_losses import ClothLoss, JointLoss
+from .feature_losses import BodyLoss, ClothLoss, JointLoss
 from .wardrobe import AttributeMapping, Crowd
 
 #: the first layer with the w of a person's colours; from here on, layers have 32 x 32 pixels or more
@@ -45,8 +45,8 @@ MAPPING_STEPS = 15_000
 #: weight of the joints' loss
 JOINTS = 0.3
 JOINTS_STEPS = 4000  # of the teacher alone, before it sees an image
-#: weight of the patterns' loss
-CLOTH = 2.0
+#: weights of the losses of patterns and of the body
+CLOTH, BODY = 2.0, 0.3
 #: sizes of the images, and the share of the steps and the batch of each; people's outlines are learnt at the
 #: first size, where an image costs a fifth of one at the last
 GROWTH = ((32, 0.30, 16), (64, 0.15, 16), (128, 0.25, 12), (256, 0.30, 8))
@@ -267,13 +267,15 @@ def _fit(
         torch.manual_seed(seed)
         # after the average, which would copy its hooks
         cloth = ClothLoss(network).to(network.w_avg.device)
-    readers = [*wardrobe.parameters(), *joints.parameters(), *cloth.parameters()]
+        body = BodyLoss(network).to(network.w_avg.device)
+    readers = [p for m in (wardrobe, joints, cloth, body) for p in m.parameters()]
     teacher_optimizer = torch.optim.Adam(readers, 3e-3 * rate, betas=(0.9, 0.99))
     state = {
         "network": network,
         "wardrobe": wardrobe,
         "joints": joints,
         "cloth": cloth,
+        "body": body,
         "average": average.network,
         "teacher": teacher.network,
         "optimizer": optimizer,
@@ -294,19 +296,21 @@ def _fit(
         shown = next(batches)
         w_plus = taught(wardrobe, shown, network.num_ws)
         *_, loss = rehearse(network, w_plus, shown, 0.08, generator, half)
-        unread = cloth(shown)
+        unread, unseen = cloth(shown), body(shown)
         lost = joints(wardrobe, generator)
         optimizer.zero_grad()
         teacher_optimizer.zero_grad()
-        (loss + JOINTS * lost + CLOTH * unread).backward()
+        (loss + JOINTS * lost + CLOTH * unread + BODY * unseen).backward()
         optimizer.step()
         teacher_optimizer.step()
         average.update(network, i)
         teacher.update(wardrobe, i)
-        return {"loss": loss.detach(), "joints": lost.detach(), "cloth": unread.detach()}
+        parts = {"loss": loss, "joints": lost, "cloth": unread, "body": unseen}
+        return {name: part.detach() for name, part in parts.items()}
 
     finished = stage.run(schedule, step)
     cloth.close()
+    body.close()
     return average.network, teacher.network, finished
 
 

@@ -48,11 +48,15 @@ from fice_core.training.demonstration.dataset import (
 )
 from fice_core.training.demonstration.discriminator import Discriminator
 from fice_core.training.demonstration.fakes import make
+from fice_core.training.demonstration.feature_losses import (
+    BodyLoss,
+    ClothLoss,
+    JointLoss,
+    body_shares,
+)
 from fice_core.training.demonstration.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
-    ClothLoss,
-    JointLoss,
     grown,
     jitter,
     reconstruction_loss,
@@ -317,6 +321,39 @@ def test_a_generator_whose_features_are_the_targets_has_no_cloth_loss(people: Pe
     loss.close()
     network.synthesize(torch.randn(2, network.num_ws, 256))
     assert not loss._features
+
+
+def test_shares_of_the_body_by_hand(people: People) -> None:
+    shown = people.batch(torch.tensor([0, 7]))
+    shares = body_shares(shown)
+    assert shares.shape == (2, 25 + 10, 8, 8)
+    assert shares[:, :25].sum(1).allclose(torch.ones(2, 8, 8))
+    assert shares[:, 25:].sum(1).allclose(torch.ones(2, 8, 8))
+    # a cell holds four of the pixels that count
+    there = shown.parts[0, 8:12:2, 12:16:2]
+    for part in (0, 2, 23):
+        assert shares[0, part, 2, 3] == (there == part).float().mean()
+
+
+def test_a_generator_whose_features_are_the_body_has_no_body_loss(people: People) -> None:
+    small = {**generator_stage.CONFIG, "channel_base": 2048, "channel_max": 64}
+    network = Generator(resolution=(32, 32), **small)
+    loss = BodyLoss(network)
+    assert set(loss.readers) == {"8", "16", "32"}
+    shown = people.batch(torch.tensor([0, 7]))
+    network.synthesize(torch.randn(2, network.num_ws, 256))
+    assert float(loss(shown).detach()) > 0.1
+    shares = body_shares(shown)
+    with torch.no_grad():
+        for name, reader in loss.readers.items():
+            size = int(name)
+            features = torch.zeros(2, reader.weight.shape[1], size, size)
+            features[:, :35] = F.interpolate(shares, (size, size), mode="area")
+            loss._features[name] = features
+            reader.weight.copy_(torch.eye(*reader.weight.shape[:2])[:, :, None, None])
+            reader.bias.zero_()
+    assert float(loss(shown).detach()) < 1e-10
+    loss.close()
 
 
 def test_a_batch_names_the_same_person_in_other_clothes(people: People) -> None:
