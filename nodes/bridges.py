@@ -91,6 +91,7 @@ class RestoreEdit(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "feather",
                     default=_DEFAULT.feather,
+                    advanced=True,
                     min=0.0,
                     max=0.49,
                     step=0.001,
@@ -101,6 +102,7 @@ class RestoreEdit(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "least_confidence",
                     default=_DEFAULT.least_confidence,
+                    advanced=True,
                     min=0.0,
                     max=0.99,
                     step=0.05,
@@ -110,6 +112,7 @@ class RestoreEdit(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input(
                     "seed",
                     default=0,
+                    advanced=True,
                     min=0,
                     max=2**64 - 1,
                     optional=True,

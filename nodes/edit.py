@@ -82,6 +82,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input(
                     "steps",
                     default=0,
+                    advanced=True,
                     min=0,
                     max=5000,
                     tooltip="Number of optimisation steps; 0: those of the preset. Fewer steps are faster "
@@ -115,12 +116,14 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                 io.String.Input(
                     "negative",
                     default="",
+                    advanced=True,
                     optional=True,
                     tooltip="What to move away from, in the notation of the prompt. May be empty.",
                 ),
                 io.String.Input(
                     "source",
                     default="",
+                    advanced=True,
                     optional=True,
                     tooltip="What the person wears now, for the loss term clip_direction. May be empty.",
                 ),
@@ -128,6 +131,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     "framing",
                     options=[_AS_PRESET, *FRAMINGS],
                     default=_AS_PRESET,
+                    advanced=True,
                     optional=True,
                     tooltip="auto, as in the default preset: the whole photo if the person fills it, else "
                     "the largest person. person: always the largest person. whole: always the whole photo.",
@@ -136,6 +140,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     "blend",
                     options=[_AS_PRESET, *BLENDS],
                     default=_AS_PRESET,
+                    advanced=True,
                     optional=True,
                     tooltip="How the border of the garment is blended; see Stitch.",
                 ),

@@ -302,6 +302,7 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "negative_weight",
                     default=0.5,
+                    advanced=True,
                     min=0.0,
                     max=2.0,
                     step=0.05,
@@ -310,6 +311,7 @@ class EncodeText(io.ComfyNode):  # type: ignore[misc]
                 io.String.Input(
                     "source",
                     default="",
+                    advanced=True,
                     optional=True,
                     tooltip="What the person wears now, for the loss term clip_direction. If it is empty, "
                     "the term is skipped.",

@@ -63,6 +63,7 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
                     "multiple_of",
                     options=["1", "8", "16", "32", "64"],
                     default="1",
+                    advanced=True,
                     optional=True,
                     tooltip="The sides of the image are multiples of this many pixels: the frame grows "
                     "around the person. Diffusion editors move an image with other sides.",
@@ -70,6 +71,7 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "megapixels",
                     default=0.0,
+                    advanced=True,
                     min=0.0,
                     max=16.0,
                     step=0.05,

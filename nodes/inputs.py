@@ -40,6 +40,7 @@ def frames_input(optional: bool = False) -> io.Int.Input:
     return io.Int.Input(
         "frames",
         default=24,
+        advanced=True,
         min=0,
         max=1000,
         optional=optional,

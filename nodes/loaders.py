@@ -98,6 +98,7 @@ class LoadCLIP(_Loader):
                 "architecture",
                 options=[FROM_FILE, *architecture_names()],
                 default=FROM_FILE,
+                advanced=True,
                 optional=True,
                 tooltip="The architecture of your file by its open_clip name. Choose it if the node warns "
                 "that something is assumed, or asks for it. A configuration beside the file "

@@ -139,6 +139,7 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "change_threshold",
                     default=_DEFAULT.change_threshold,
+                    advanced=True,
                     min=0.0,
                     max=1.0,
                     step=0.01,

@@ -17,6 +17,7 @@ _TERMS = {
     "latent": "Weight of keeping the layers of the code similar, so that the image stays plausible.",
     "latent_prior": "Weight of keeping the code among typical codes of the generator. Not in the paper.",
 }
+_RARE = ("latent", "latent_prior")  # of these, seldom changed
 _LATER_TERMS = {
     "clip_region": "As clip, but CLIP sees only a crop around the garment. Needs an area. Not in the paper.",
     "clip_direction": "Weight of changing the image in the direction from the source text to the text. Needs "
@@ -40,6 +41,7 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     name,
                     default=getattr(_DEFAULT.weights, name),
+                    advanced=name in _RARE,
                     min=0.0,
                     max=1000.0,
                     step=0.01,
@@ -51,6 +53,7 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     name,
                     default=getattr(_DEFAULT.weights, name),
+                    advanced=True,
                     min=0.0,
                     max=1000.0,
                     step=0.01,
@@ -86,12 +89,14 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                     "coordinates",
                     options=["whitened", "w"],
                     default=_DEFAULT.coordinates,
+                    advanced=True,
                     tooltip="whitened: steps in units of the spread of W. w: steps in units "
                     "of w, as in the paper.",
                 ),
                 io.Float.Input(
                     "layer_freedom",
                     default=_DEFAULT.layer_freedom,
+                    advanced=True,
                     min=0.0,
                     max=10.0,
                     step=0.05,
@@ -111,12 +116,14 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                     "schedule",
                     options=["cosine", "constant"],
                     default=_DEFAULT.schedule,
+                    advanced=True,
                     tooltip="cosine: rises during the first twentieth of the steps, then falls to 0. "
                     "constant: stays the same.",
                 ),
                 io.Int.Input(
                     "plateau_patience",
                     default=_DEFAULT.plateau_patience or 0,
+                    advanced=True,
                     min=0,
                     max=5000,
                     tooltip="Stops an image after this many steps without improvement; 0 never stops early.",
@@ -125,6 +132,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                     "result",
                     options=["best", "last"],
                     default=_DEFAULT.result,
+                    advanced=True,
                     tooltip="best: the step with the lowest loss. last: the last step.",
                 ),
                 io.Int.Input(
@@ -138,6 +146,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "start_noise",
                     default=_DEFAULT.start_noise,
+                    advanced=True,
                     min=0.0,
                     max=2.0,
                     step=0.05,
@@ -147,6 +156,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input(
                     "clip_views",
                     default=_DEFAULT.clip_views,
+                    advanced=True,
                     min=0,
                     max=16,
                     tooltip="Number of random crops that CLIP sees at every step, besides the whole "
@@ -155,11 +165,13 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Boolean.Input(
                     "clamp",
                     default=_DEFAULT.clamp,
+                    advanced=True,
                     tooltip="Clamp images to [0, 1] before the networks see them.",
                 ),
                 io.Int.Input(
                     "max_batch",
                     default=_DEFAULT.max_batch,
+                    advanced=True,
                     min=1,
                     max=64,
                     tooltip="Number of images computed at once. Limits memory and does "
@@ -186,6 +198,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Boolean.Input(
                     "hold",
                     default=_DEFAULT.hold,
+                    advanced=True,
                     optional=True,
                     tooltip="Generate only the area that may change. Everywhere else the generator "
                     "keeps the features of the photo's code, so that the text cannot change "
@@ -194,6 +207,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input(
                     "head_every",
                     default=_DEFAULT.head_every,
+                    advanced=True,
                     min=1,
                     max=100,
                     optional=True,
@@ -203,6 +217,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input(
                     "pose_every",
                     default=_DEFAULT.pose_every,
+                    advanced=True,
                     min=1,
                     max=100,
                     optional=True,
@@ -211,6 +226,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "head_scale",
                     default=_DEFAULT.head_scale,
+                    advanced=True,
                     min=0.1,
                     max=1.0,
                     step=0.05,
@@ -221,6 +237,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Boolean.Input(
                     "mixed_precision",
                     default=_DEFAULT.mixed_precision,
+                    advanced=True,
                     optional=True,
                     tooltip="Compute CLIP, DensePose and segmenter in bfloat16 on GPUs and CPUs that "
                     "support it. Elsewhere it has no effect.",
@@ -228,6 +245,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "beta1",
                     default=_DEFAULT.beta1,
+                    advanced=True,
                     min=0.0,
                     max=0.999,
                     step=0.01,
@@ -237,6 +255,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Float.Input(
                     "beta2",
                     default=_DEFAULT.beta2,
+                    advanced=True,
                     min=0.0,
                     max=0.9999,
                     step=0.001,
@@ -248,6 +267,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                     "execution",
                     options=["auto", "eager", "compile", "graph"],
                     default=_DEFAULT.execution,
+                    advanced=True,
                     optional=True,
                     tooltip="eager: one operation at a time. compile: torch first compiles generator and "
                     "CLIP, which takes up to a minute and pays off over many edits. graph: steps as CUDA "
@@ -256,6 +276,7 @@ class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input(
                     "search_steps",
                     default=_DEFAULT.search_steps,
+                    advanced=True,
                     min=2,
                     max=5000,
                     optional=True,

@@ -67,6 +67,7 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input(
                     "seed",
                     default=0,
+                    advanced=True,
                     min=0,
                     max=2**64 - 1,
                     optional=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from server import PACK
 
-from workflows import ordered_inputs
+from workflows import is_widget, ordered_inputs
 
 SNAPSHOT = Path(__file__).parent / "snapshot.json"
 LANGUAGES = ("zh", "ja", "ko")
@@ -63,6 +63,16 @@ def test_every_input_and_output_has_a_tooltip(ours):
         if not tooltip
     ]
     assert bare == []
+
+
+def test_a_node_shows_what_matters(ours):
+    """At most four widgets are in sight; the others are marked as advanced, and work untouched."""
+    for node, schema in ours.items():
+        widgets = [(n, options) for n, of, options in ordered_inputs(schema) if is_widget(of)]
+        shown = [name for name, options in widgets if not options.get("advanced")]
+        assert len(shown) <= 4, f"{node}: {shown}"
+        for name, options in widgets:
+            assert "default" in options or not options.get("advanced"), f"{node}.{name}"
 
 
 def test_every_node_describes_itself(ours):
