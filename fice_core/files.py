@@ -254,6 +254,19 @@ def make_folder(path: FileName) -> Path:
     return Path(path)
 
 
+def cache_folder(name: str, variable: str) -> Path:
+    """The folder for files that can be made again; it need not exist.
+
+    Args:
+        name: of the folder, below `fice` in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`).
+        variable: of the environment; if it is set, it names the folder.
+    """
+    if given := os.environ.get(variable):
+        return Path(given)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "fice" / name
+
+
 def is_same_folder(first: FileName, second: FileName) -> bool:
     """Whether two names are those of one existing folder."""
     return os.path.isdir(first) and not _identities(first).isdisjoint(_identities(second))

@@ -26,6 +26,7 @@ _PHASES: dict[Phase, str] = {
     "search": "searching the photo's code: ",
     "refine": "fitting the code: ",
     "tune": "fitting the generator: ",
+    "start": "looking for a start: ",
     "edit": "",
 }
 

@@ -27,6 +27,9 @@ import make_checkpoints  # noqa: E402
 settings.register_profile("fice", deadline=None)
 settings.load_profile("fice")
 
+# No test writes into the user's cache, nor do the processes that tests start.
+os.environ["FICE_STARTS"] = "off"
+
 SEED = 0
 PREFIXES = {"e4e": "encoder.", "segmenter": "model."}
 

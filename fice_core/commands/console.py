@@ -18,6 +18,17 @@ from ..errors import printable
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from ..inversion.result import Step
+
+# What the bar of an edit says, by phase.
+_PHASES: dict[str, str] = {
+    "search": "searching the code",
+    "refine": "fitting the code",
+    "tune": "fitting the generator",
+    "start": "looking for a start",
+    "edit": "editing",
+}
+
 
 class _Tolerant:
     """A text stream that goes silent where the one behind it fails: a full disk, a reader that left."""
@@ -98,6 +109,19 @@ def bar(what: str, total: int | None = None, unit: str = "step") -> tqdm[Any]:
         disable=None,
         file=sys.stderr,
     )
+
+
+def show_step(progress: tqdm[Any], step: Step) -> None:
+    """Name the phase of an edit on its bar, and move the bar by one step.
+
+    How many steps the search for a start has is known only when it begins, so the bar waits for it.
+    """
+    name = _PHASES[step.phase]
+    if step.phase == "start":
+        progress.set_description_str(f"{name}, {step.index + 1} of {step.steps}")
+        return
+    progress.set_description_str(name, refresh=False)
+    progress.update()
 
 
 def say(text: str) -> None:

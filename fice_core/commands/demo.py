@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import click
 
-from .console import bar, say, warn
+from .console import bar, say, show_step, warn
 from .names import FILE_NAME
 from .options import (
     device_option,
@@ -54,7 +55,7 @@ def command(output: str, steps: int | None, seed: int | None, device: str, overw
     samples = figures()
     with bar(f"editing {len(samples.prompts)} figures", settings.steps) as progress:
         result = editing.edit(
-            models, samples.images, samples.prompts, settings, lambda step: progress.update()
+            models, samples.images, samples.prompts, settings, partial(show_step, progress)
         )
     done = time.monotonic()
     stages = zip(samples.images, result.initial, result.generated, result.images, strict=True)

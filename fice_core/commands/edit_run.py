@@ -11,21 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..batch.editor import Group, edit_group
 from ..batch.jobs import Job
 from ..batch.subjects import Subjects
-from .console import say, warn
+from .console import say, show_step, warn
 
 if TYPE_CHECKING:
     from ..editing.result import EditInterrupted, EditResult
-    from ..inversion.result import Step
     from ..models import Models
     from ..settings import EditSettings
-
-# What the progress bar says, by phase of the edit.
-_PHASES: dict[str, str] = {
-    "search": "searching the code",
-    "refine": "fitting the code",
-    "tune": "fitting the generator",
-    "edit": "editing",
-}
 
 
 @dataclass
@@ -66,7 +57,7 @@ class Run:
                 self.models,
                 self.settings,
                 group,
-                on_step=partial(_show, progress),
+                on_step=partial(show_step, progress),
                 on_warning=lambda line: self._warn(group, line, progress),
             )
         except EditInterrupted as interrupt:
@@ -121,9 +112,3 @@ class Run:
             device = str(self.models.device)
             report = run_report(self.entries, self.settings, self.source, device, self.warnings)
             write_json(self.report, {**report, "texts": self.texts})
-
-
-def _show(progress: Any, step: Step) -> None:
-    """Move the progress bar by one step and name the phase."""
-    progress.set_description_str(_PHASES[step.phase], refresh=False)
-    progress.update()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ..files import cache_folder
 from ..people.pool import Pool
 from ..people.render import fill
 from .cases import PoolPerson
@@ -16,10 +16,7 @@ FOLDER = "FICE_PEOPLE"  # variable of the environment that names where renders a
 
 def default_folder() -> Path:
     """Where rendered people are kept: FICE_PEOPLE, else the user's cache."""
-    if given := os.environ.get(FOLDER):
-        return Path(given)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "fice" / "people"
+    return cache_folder("people", FOLDER)
 
 
 def held_out_people(count: int, folder: Path | None = None) -> list[PoolPerson]:

@@ -40,6 +40,7 @@ def invert(
     check_cancelled: Callable[[], None] = lambda: None,
     first_number: int = 1,
     phase: Phase = "edit",
+    on_disk: bool = True,
 ) -> InversionResult:
     """Optimise W+ codes so that their images follow the text and keep to the targets (FICE, section 3.3).
 
@@ -51,12 +52,14 @@ def invert(
         settings: of the optimiser, the start, the objective and the computation.
         clip, densepose, segmenter: the critics; each is needed only if a term that asks it has a weight.
         statistics: of W, for `latent_prior`, `start_noise` and whitened coordinates; estimated if None.
-        on_step: called after every step. An exception that it raises ends the loop and is passed on;
-            `Step.stop()` ends the loop with a result.
+        on_step: called after every step, first of the search for a start if there is one
+            (`Step.phase` "start"), then of the loop. An exception that it raises ends the inversion and is
+            passed on; `Step.stop()` ends the search or the loop with a result.
         check_cancelled: called repeatedly before the first step, while random codes are tried. An
             exception that it raises is passed on.
         first_number: the number of the first image in warnings.
-        phase: the phase of every `Step`.
+        phase: the phase of every `Step` of the loop.
+        on_disk: whether what the random codes of the start look like is remembered on disk, see `looks`.
 
     Raises:
         FiceError: a term has a weight but no critic or target, or the codes do not fit.
@@ -72,7 +75,9 @@ def invert(
         initial = synthesize(generator, targets.w_plus, settings.clamp, settings.max_batch)
         start = targets.w_plus
         if settings.start_candidates and clip is not None and settings.judges_by_clip:
-            start = search_start(generator, clip, objective, targets, settings, check_cancelled)
+            start = search_start(
+                generator, clip, objective, targets, settings, on_step, check_cancelled, on_disk
+            )
         codes: Coordinates = PlainCoordinates(start)
         if settings.coordinates == "whitened":
             assert statistics is not None

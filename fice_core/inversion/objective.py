@@ -13,7 +13,7 @@ from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator, HeldFeatures
-from ..ops.batching import in_batches
+from ..ops.autograd import without_grad
 from ..settings import InversionSettings
 from .critics import Critics
 from .targets import Targets
@@ -56,6 +56,20 @@ class ObjectiveValue(NamedTuple):
     images: torch.Tensor
     gradient: torch.Tensor
     cached: dict[str, CachedTerm]
+
+
+class Judged(NamedTuple):
+    """The objective at n codes without a gradient.
+
+    Attributes:
+        terms: unweighted loss by term, (n,) each.
+        total: weighted sum, (n,).
+        images: of the codes, (n, 3, H, W).
+    """
+
+    terms: dict[str, torch.Tensor]
+    total: torch.Tensor
+    images: torch.Tensor
 
 
 class Objective:
@@ -176,17 +190,21 @@ class Objective:
         self._on_stage(None)
         return value
 
-    def total(self, codes: torch.Tensor, targets: Targets, max_batch: int) -> torch.Tensor:
-        """The weighted sum alone, (N,), at `codes` (N, num_ws, w_dim), in pieces of `max_batch`."""
-
-        def of(index: torch.Tensor) -> torch.Tensor:
-            goal, piece = targets.select(index), codes[index]
-            images = self._render(piece, goal)
-            terms = {name: term(images, goal, 0) for name, term in self._image_terms.items()}
-            terms |= {name: term(piece) for name, term in self._code_terms.items()}
-            return self._weighted(terms)
-
-        return in_batches(of, torch.arange(len(codes), device=codes.device), max_batch)
+    def judge(self, codes: torch.Tensor, targets: Targets, max_batch: int) -> Judged:
+        """The objective at `codes` (N, num_ws, w_dim) without a gradient, in pieces of `max_batch`."""
+        parts = []
+        with without_grad():
+            for index in torch.arange(len(codes), device=codes.device).split(max_batch):
+                goal, piece = targets.select(index), codes[index]
+                images = self._render(piece, goal)
+                terms = {name: term(images, goal, 0) for name, term in self._image_terms.items()}
+                terms |= {name: term(piece) for name, term in self._code_terms.items()}
+                parts.append(Judged(terms, self._weighted(terms), images))
+            return Judged(
+                {name: torch.cat([part.terms[name] for part in parts]) for name in self.weights},
+                torch.cat([part.total for part in parts]),
+                torch.cat([part.images for part in parts]),
+            )
 
     def _weighted(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum(dim=0)

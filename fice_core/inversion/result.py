@@ -9,7 +9,7 @@ import torch
 
 from .trace import Trace
 
-Phase = Literal["search", "refine", "tune", "edit"]
+Phase = Literal["search", "refine", "tune", "start", "edit"]
 StopReason = Literal["steps", "plateau", "diverged", "request", "interrupt"]
 
 
@@ -53,7 +53,7 @@ class Step:
         total: weighted sum, (N,) on the device.
         images: images of this step, (N, 3, H, W) on the device; the best one of each finished image.
         phase: "search" finds the code of the photo without an encoder, "refine" fits it to the photo,
-            "tune" fits the generator, "edit" is the inversion.
+            "tune" fits the generator, "start" tries the clothes of random codes on, "edit" is the inversion.
     """
 
     def __init__(

@@ -80,6 +80,7 @@ def invert_tuned(
                 on_step=on_step,
                 check_cancelled=check_cancelled,
                 first_number=first,
+                on_disk=False,  # nobody will ask for this generator again
             )
         except InversionInterrupted as interrupt:
             raise InversionInterrupted(with_tuning(interrupt.result)) from interrupt
