@@ -184,6 +184,15 @@ def persistent_module(
     )
 
 
+def nvidia_layout(network: Generator) -> dict[str, Tensor]:
+    """The state dict of the pickled modules, with a filter in every block and layer."""
+    state = dict(network.state_dict())
+    blur = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
+    layers = {key.rsplit(".", 1)[0] for key in state if key.endswith("noise_const")}
+    blocks = {layer.rsplit(".", 1)[0] for layer in layers}
+    return state | {f"{name}.resample_filter": blur.clone() for name in layers | blocks}
+
+
 def write_nvidia(
     path: Path,
     state: dict[str, Tensor],

@@ -21,7 +21,11 @@ LIP = (
 
 
 def write_segformer(
-    folder: Path, labels: tuple[str, ...] | None = ATR, size: Any = None, **settings: Any
+    folder: Path,
+    labels: tuple[str, ...] | None = ATR,
+    size: Any = None,
+    often: str | None = None,
+    **settings: Any,
 ) -> Any:
     """Write a random SegFormer with `save_pretrained`, and return transformers' own model.
 
@@ -29,6 +33,7 @@ def write_segformer(
         folder: of the download, made if need be.
         labels: in `id2label`; None for transformers' LABEL_0, LABEL_1, ...
         size: of the images, in pixels, as `preprocessor_config.json` has it; None writes no such file.
+        often: a label that is found in most places.
         settings: of `SegformerConfig`.
     """
     from transformers import (
@@ -53,6 +58,8 @@ def write_segformer(
         model.decode_head.classifier.weight.normal_(std=2.0)
         model.decode_head.batch_norm.running_mean.normal_()
         model.decode_head.batch_norm.running_var.uniform_(0.5, 2.0)
+        if often is not None:
+            model.decode_head.classifier.bias[list(labels or ()).index(often)] += 10.0
     model.save_pretrained(folder)
     if size is not None:
         SegformerImageProcessor(size=size).save_pretrained(folder)

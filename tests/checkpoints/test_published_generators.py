@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from checkpoint_writers import randomized, write_nvidia
+from checkpoint_writers import nvidia_layout, randomized, write_nvidia
 from command import fice
-from torch import Tensor
 
 from fice_core import checkpoints
 from fice_core.errors import FiceError
@@ -79,19 +78,10 @@ def network_of(published: Published) -> Generator:
     return network
 
 
-def layout(network: Generator) -> dict[str, Tensor]:
-    """The state dict of the pickled modules, with a filter in every block and layer."""
-    state = dict(network.state_dict())
-    blur = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
-    layers = {key.rsplit(".", 1)[0] for key in state if key.endswith("noise_const")}
-    blocks = {layer.rsplit(".", 1)[0] for layer in layers}
-    return state | {f"{name}.resample_filter": blur.clone() for name in layers | blocks}
-
-
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.name)
 def test_pickles(tmp_path: Path, published: Published) -> None:
     network, path = network_of(published), tmp_path / "g.pkl"
-    write_nvidia(path, layout(network), arguments=published.arguments)
+    write_nvidia(path, nvidia_layout(network), arguments=published.arguments)
     again = checkpoints.load_generator(path)
     assert again.config == network.config
     assert again.resolution == published.resolution
@@ -118,7 +108,7 @@ def test_the_first_block_is_half_as_wide(published: Published) -> None:
 @pytest.mark.parametrize("published", PUBLISHED[-2:], ids=lambda published: published.name)
 def test_inspect_and_convert(tmp_path: Path, published: Published) -> None:
     first, second = tmp_path / "human.pkl", tmp_path / "human.safetensors"
-    write_nvidia(first, layout(network_of(published)), arguments=published.arguments)
+    write_nvidia(first, nvidia_layout(network_of(published)), arguments=published.arguments)
     result = fice("inspect", first)
     height, width = published.resolution
     summary = f"a StyleGAN2 generator ({height} x {width}, {published.num_ws} styles of 8)"

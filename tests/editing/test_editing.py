@@ -155,7 +155,7 @@ def test_a_generator_that_fails_leaves_the_photo():
 
 def test_ctrl_c_leaves_an_edit():
     def on_step(step):
-        if step.index == 2:
+        if step.phase == "edit" and step.index == 2:
             raise KeyboardInterrupt
 
     models, images = toy_models(), photos(1)

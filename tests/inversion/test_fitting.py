@@ -306,7 +306,7 @@ def test_one_photo_at_a_time_is_tuned(count, steps):
 
 # Within the edit
 
-FAST = replace(BLIND, steps=3)
+FAST = replace(BLIND, steps=3, start_candidates=0)
 
 
 def random_images(count: int) -> torch.Tensor:
@@ -388,7 +388,7 @@ def test_fitting_within_an_edit_can_be_cancelled(stage):
         if len(calls) == 6:
             raise RuntimeError("cancelled")
 
-    settings = replace(FAST, refine_steps=4, tune_steps=5, start_candidates=0)
+    settings = replace(FAST, refine_steps=4, tune_steps=5)
     with pytest.raises(RuntimeError, match="cancelled"):
         edit(toy_models(), random_images(1), "one", settings, **{stage: cancel})
     assert len(calls) == 6
