@@ -41,8 +41,8 @@ def edit(
             weighted prompts, see `prompts.parse`.
         settings: None for the default of these models, see `EditSettings.preset`.
         on_step: called after every step of the search for the code (without an encoder), the refinement,
-            the tuning and the edit; `Step.phase` says which. `Step.stop()` ends that phase alone. An
-            exception ends the edit and is passed on.
+            the tuning, the search for a start and the edit; `Step.phase` says which. `Step.stop()` ends
+            that phase alone. An exception ends the edit and is passed on.
         mask: the edit stays within it, (N or 1, 1, H, W) in [0, 1].
         check_cancelled: called at every step and while the first step is prepared; an exception that
             it raises ends the edit and is passed on.
@@ -50,8 +50,9 @@ def edit(
         source: what the persons wear now, for the term `clip_direction`; without it that term is off.
         frames: where the person is in each photo, or one for all, see `persons.choose_frame`; None
             finds them as `settings.framing` says.
-        on_warning: called with every warning that is known before the optimisation begins, as with an
-            image that the models do not know. `EditResult.warnings` has them too.
+        on_warning: called with every warning that is known before the optimisation begins, as soon as it
+            is: for an image that the models do not know, before the first step of the edit.
+            `EditResult.warnings` has them too.
 
     Returns:
         One edit for every pair of photo and prompt.
@@ -74,15 +75,17 @@ def edit(
         if on_step is not None:
             on_step(step)
 
+    said = [*prompts, *(text for text in (negative, source) if text.strip())]
     with without_grad():
         texts = PromptFeatures.of(models.clip, prompts, negative, source)
+        of_texts = remarks(models.clip, said)
+        for line in of_texts:
+            on_warning(line)
         preparation = prepare(
-            models, images.detach(), texts, settings, mask, frames, follow, check_cancelled
+            *(models, images.detach(), texts, settings, mask, frames),
+            *(follow, check_cancelled, on_warning),
         )
-    said = [*prompts, *(text for text in (negative, source) if text.strip())]
-    warnings = [*remarks(models.clip, said), *preparation.warnings]
-    for line in warnings:
-        on_warning(line)
+    warnings = [*of_texts, *preparation.warnings]
     try:
         if settings.tune_steps:
             result = invert_tuned(

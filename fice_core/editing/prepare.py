@@ -8,7 +8,7 @@ import torch
 from ..errors import FiceError
 from ..extraction.anatomy import BodyRegions, find_body_regions
 from ..extraction.background import generator_background, is_out_of_domain, replace_background
-from ..extraction.domain import unknown_images
+from ..extraction.domain import seen_from_behind, unknown_images
 from ..extraction.extractors import encode_latent, extract_pose, segment_classes, synthesize
 from ..extraction.prompts import encode
 from ..framing import Frame
@@ -85,6 +85,7 @@ def prepare(
     frames: Sequence[Frame] | None,
     on_fit: OnStep,
     check_cancelled: Callable[[], None] = lambda: None,
+    on_warning: Callable[[str], None] = lambda line: None,
 ) -> Preparation:
     """Run every network once over the photos, then pair photos and prompts.
 
@@ -97,7 +98,15 @@ def prepare(
         frames: of the photos, or one for all; None finds them.
         on_fit: called after every step of the search and the refinement.
         check_cancelled: called while the search begins; an exception that it raises is passed on.
+        on_warning: called with every warning as soon as it is known: some before the search.
     """
+    warnings: list[str] = []
+
+    def warn(lines: Sequence[str]) -> None:
+        warnings.extend(lines)
+        for line in lines:
+            on_warning(line)
+
     count = broadcast_count({"images": len(photos), "prompts": len(texts.features)})
     if mask is not None:
         mask = mask.detach().to(torch.float32).clamp(0, 1).expand(len(photos), -1, -1, -1)
@@ -105,12 +114,16 @@ def prepare(
     framed = _framed(photos, frames, models)
     classes = segment_classes(models.segmenter, framed, settings.max_batch)
     regions = regions_of(classes)
+    parts = extract_pose(models.densepose, framed, settings.max_batch)
+    warn(seen_from_behind(parts))
     if models.load_encoder is None:
         start = _searched(models, framed, regions, settings, on_fit, check_cancelled)
     else:
         start = _encoded(models, models.load_encoder, framed, regions, settings)
-    w_plus, shown, warnings = start.w_plus, start.shown, start.warnings
-    parts = extract_pose(models.densepose, shown, settings.max_batch)
+    w_plus, shown = start.w_plus, start.shown
+    warn(start.warnings)
+    if start.replaced.any():
+        parts = extract_pose(models.densepose, shown, settings.max_batch)
     body = find_body_regions(parts, regions, classes)
     refined = None
     if settings.refine_steps:
@@ -124,7 +137,7 @@ def prepare(
             on_step=on_fit,
         )
         w_plus = refined.w_plus
-        warnings = [*warnings, *refined.warnings]
+        warn(refined.warnings)
     keep = _keep_mask(regions, body, settings)
     if mask is not None:
         keep = 1 - (1 - keep) * _framed(mask, frames, models)

@@ -24,6 +24,8 @@ _TOLERANCE = 2.0
 _ROWS = 32  # height at which images are compared: shape and colours count, fine patterns do not
 _LEAST_CONTRAST = 0.1  # of a person, so that a small error on plain dark clothes stays small
 _SAMPLES, _TRUNCATION = 8, 0.7  # the generator's own images
+_BACK, _FRONT = 0, 1  # DensePose's parts of the torso
+_LEAST_TORSO = 0.01  # share of the frame from which a torso is one
 
 _usual: WeakKeyDictionary[Generator, float] = WeakKeyDictionary()
 
@@ -92,6 +94,24 @@ def unknown_images(
         "models trained on such images (docs/models.md)"
         for number, error in enumerate(errors.tolist(), start=1)
         if error > limit
+    ]
+
+
+def seen_from_behind(parts: torch.Tensor) -> list[str]:
+    """One line for every image in which DensePose sees more of the back than of the chest.
+
+    Args:
+        parts: (N, 14, S, S) in [0, 1], see `DensePose`.
+    """
+    torso = parts[:, [_BACK, _FRONT]]
+    sure = torso.sum(dim=1, keepdim=True) > 0.5
+    back, front = (torso * sure).mean(dim=(2, 3)).T
+    behind = (back > front) & (back + front > _LEAST_TORSO)
+    return [
+        f"image {number} shows the person from behind: most generators of people know fronts only; expect "
+        "an edit that does not suit the person, or take a photo from the front"
+        for number, back_first in enumerate(behind.tolist(), start=1)
+        if back_first
     ]
 
 

@@ -3,6 +3,7 @@
 import torch
 
 from ..errors import FiceError
+from ..extraction.extractors import segment_regions
 from ..framing import Frame
 from ..networks.regions import PersonSegmenter
 from ..networks.stylegan2 import Generator
@@ -11,6 +12,7 @@ from ..settings import Framing
 from .search import AGREEMENT, SMALLEST, agreement, find_persons, frame_box, person_template
 
 _MAX_ASPECT = 12  # ratio of the sides; a longer image is not searched
+_SOME_BODY, _NO_HEAD = 0.1, 0.02  # shares of the photo, and of the body
 _MAX_DEVIATION = 1.6  # factor between the aspect ratios of a photo of one person and the generator
 
 __all__ = ["choose_frame", "find_persons", "frame_person"]
@@ -45,14 +47,26 @@ def choose_frame(
     persons = find_persons(generator, segmenter, photo)
     if not persons:
         raise FiceError(
-            f"no person of at least {SMALLEST} pixels was found in the image: give a box or a mask "
-            "of the person, or take the whole image (framing 'whole')"
+            f"{_what_is_missing(generator, segmenter, photo)}: give a box or a mask of the person, or take "
+            "the whole image (framing 'whole')"
         )
     if person >= len(persons):
         raise FiceError(
             f"there is no person {person}: {len(persons)} found, counted from 0, the largest first"
         )
     return persons[person].frame
+
+
+def _what_is_missing(generator: Generator, segmenter: PersonSegmenter, photo: torch.Tensor) -> str:
+    """Why nobody was found in a photo (1, 3, H, W)."""
+    whole = Frame.around((photo.shape[2], photo.shape[3]), generator.resolution)
+    with without_grad():
+        view = whole.fit(photo).to(next(segmenter.parameters()).device)
+        regions = segment_regions(segmenter, view)
+    body, head = ((mask > 0.5).float().mean() for mask in (regions.body, regions.head))
+    if body > _SOME_BODY and head < _NO_HEAD * body:
+        return "a body without a head was found in the image, and the edit could not tell what must stay"
+    return f"no person of at least {SMALLEST} pixels was found in the image"
 
 
 def frame_person(

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from fice_core.demo import figure, people
 from fice_core.editing.pipeline import edit
-from fice_core.extraction.domain import KNOWN, reconstruction_error, usual_error
+from fice_core.extraction.domain import (
+    KNOWN,
+    reconstruction_error,
+    seen_from_behind,
+    usual_error,
+)
 from fice_core.models import Models, load_models
 from fice_core.settings import EditSettings
 
@@ -94,3 +99,13 @@ def test_of_several_images_only_the_unknown_ones_are_told(models: Models) -> Non
     known = torch.nn.functional.interpolate(figure(710)[0], size=photo.shape[2:])
     result = edit(models, torch.cat([known, photo]), "a red shirt", QUICK)
     assert [line[:7] for line in result.warnings] == ["image 2"]
+
+
+def test_a_back_is_told_from_a_chest() -> None:
+    parts = torch.zeros(4, 14, 10, 10)
+    parts[0, 0, 2:8, 2:8] = 0.9  # the back
+    parts[1, 1, 2:8, 2:8] = 0.9  # the chest
+    parts[1, 0, 2:4, 2:8] = 0.8
+    parts[2, 0] = 0.05  # nothing that is sure
+    assert [line[:7] for line in seen_from_behind(parts)] == ["image 1"]
+    assert seen_from_behind(parts[1:]) == []

@@ -8,6 +8,8 @@ from fice_core.demo.scenes import scene
 from fice_core.errors import FiceError
 from fice_core.framing import Frame
 from fice_core.models import Models, load_models
+from fice_core.networks.regions import Regions
+from fice_core.networks.segmenter import CLASSES
 from fice_core.persons.search import find_persons
 from fice_core.persons.selection import choose_frame, frame_person
 
@@ -51,6 +53,25 @@ def test_an_empty_scene_has_no_persons(models: Models) -> None:
     assert find_persons(models.generator, models.segmenter, made.image) == []
     with pytest.raises(FiceError, match="no person"):
         choose_frame(models.generator, models.segmenter, made.image, "auto")
+
+
+def test_a_body_without_a_head_is_refused_by_name(models: Models) -> None:
+    """A photo that ends at the neck: nothing tells what must stay."""
+
+    class Headless(torch.nn.Module):
+        labels = CLASSES
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.nothing = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, images: torch.Tensor) -> Regions:
+            body = torch.zeros_like(images[:, :1])
+            body[..., 20:, 30:90] = 1
+            return Regions(1 - body, body, torch.zeros_like(body))
+
+    with pytest.raises(FiceError, match="a body without a head was found in the image"):
+        choose_frame(models.generator, Headless(), torch.rand(1, 3, 128, 128), "auto")
 
 
 def test_an_image_that_one_person_fills_is_used_whole(models: Models) -> None:
