@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-import skimage.data
+import unsuitable_photos as photos
 from PIL import Image
 from prompts import SETTINGS, node, quick, saved, stages
 from server import Refused
@@ -63,9 +63,14 @@ def test_an_edit_is_the_librarys_to_the_byte(server, library, make):
 
 def test_progress_previews_and_losses_are_shown(server):
     run = server.run(quick(steps=5, seed=11))
-    values = [value for value, _ in run.progress]  # ComfyUI leaves some out if they come fast
-    assert values == sorted(values)
+    # Two pieces of the 16 random images, and 15 tries: a phase of its own, with its own number of steps.
+    start = [value for value, most in run.progress if most == 17]
+    values = [value for value, most in run.progress if most == 5]
+    assert len(start) + len(values) == len(run.progress)
+    for part in (start, values):  # ComfyUI leaves some out if they come fast
+        assert part == sorted(part)
     assert run.progress[-1] == (5, 5)
+    assert any(text.startswith("looking for a start: step 17 of 17\n") for text in run.texts)
     assert run.previews
     assert run.previews[-1].size == (512, 512)
     assert np.asarray(run.previews[-1]).std() > 10
@@ -73,16 +78,43 @@ def test_progress_previews_and_losses_are_shown(server):
     assert "total" in run.texts[-1]
 
 
-def test_an_image_that_the_models_do_not_know_is_told_before_the_first_step(server):
-    Image.fromarray(skimage.data.astronaut()).save(server.folder / "input" / "astronaut.png")
-    prompt = quick(steps=3, framing="whole")
-    prompt["figure"] = node("LoadImage", image="astronaut.png")
+def of_photo(server, image, **more):
+    """The graph of an edit of an image that is put into ComfyUI's folder."""
+    image.save(server.folder / "input" / "photo.png")
+    return quick(steps=3, **more) | {"figure": node("LoadImage", image="photo.png")}
+
+
+@pytest.mark.parametrize("image", [photos.photograph(), photos.drawing()], ids=("photo", "drawing"))
+def test_an_image_that_the_models_do_not_know_is_told_before_the_first_step(server, image):
+    run = server.run(of_photo(server, image, framing="whole"))
+    assert run.status == "success", run.error
+    check_told(run, "image 1 is unlike the images that these models know")
+
+
+def check_told(run, words):
+    """The line is on the node before any step, and at the end."""
+    told = [k for k, text in enumerate(run.texts) if text.startswith(words)]
+    steps = [k for k, text in enumerate(run.texts) if "step " in text.split("\n")[0]]
+    assert told[0] < steps[0]
+    assert told[-1] > steps[-1]
+
+
+def test_a_person_from_behind_is_told_before_the_first_step(server):
+    folder = server.folder / "models" / "fice" / "densepose"
+    folder.mkdir(parents=True, exist_ok=True)
+    photos.write_densepose_of_backs(folder / "backs.safetensors")
+    prompt = of_photo(server, photos.known(), densepose=["densepose", 0])
+    prompt["densepose"] = node("FICE_LoadDensePose", file="backs.safetensors")
     run = server.run(prompt)
     assert run.status == "success", run.error
-    told = [k for k, text in enumerate(run.texts) if text.startswith("image 1 is unlike")]
-    steps = [k for k, text in enumerate(run.texts) if text.startswith("step ")]
-    assert told[0] < steps[0]
-    assert told[-1] > steps[-1]  # it is what the node shows at the end
+    check_told(run, "image 1 shows the person from behind")
+
+
+def test_a_landscape_is_refused(server):
+    run = server.run(of_photo(server, photos.landscape()))
+    assert run.error is not None
+    assert "no person of at least 32 pixels was found" in run.error["exception_message"]
+    assert run.progress == []
 
 
 def test_a_generator_of_ones_own_with_demonstration_networks_is_told(server):
