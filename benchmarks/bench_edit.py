@@ -1,8 +1,9 @@
 """Time the command, the loading of the demonstration set, and whole edits.
 
-    python benchmarks/bench_edit.py                     # all but "full"
+    python benchmarks/bench_edit.py                     # all but "full" and "full-start"
     python benchmarks/bench_edit.py help load           # two of the measurements
     python benchmarks/bench_edit.py full --device cuda  # an edit by networks of the published sizes
+    python benchmarks/bench_edit.py full-start          # the search for a start with these
 
 Each measurement runs in a new process, because imports leave traces. `fice bench` measures single steps
 and memory.
@@ -75,6 +76,31 @@ def measure_edit(device: str) -> dict[str, float]:
 
 def measure_full(device: str) -> dict[str, float]:
     """The same with random networks of the published sizes: all steps, the encoder in memory."""
+    models, photo = full_size(device)
+    return edits(models, photo, "a red striped shirt", plateau_patience=None, **ANYBODY)
+
+
+def measure_start(device: str) -> dict[str, float]:
+    """What the first edit with a seed takes longer than later ones: a demonstration figure, one step."""
+    from fice_core import load_models
+    from fice_core.demo import figures
+
+    samples = figures()
+    return starts(load_models("demo", device), samples.images[:1], samples.prompts[0])
+
+
+def measure_full_start(device: str) -> dict[str, float]:
+    """The same with random networks of the published sizes."""
+    models, photo = full_size(device)
+    return starts(models, photo, "a red striped shirt", **ANYBODY)
+
+
+# Noise shows no person to search for.
+ANYBODY = {"framing": "whole", "backdrop": "keep"}
+
+
+def full_size(device: str) -> tuple[Any, Any]:
+    """Random networks of the published sizes, the encoder in memory, and a photo of noise."""
     import torch
 
     from fice_core.profiling.full_size import configurations, random_models
@@ -82,10 +108,7 @@ def measure_full(device: str) -> dict[str, float]:
     models = random_models(configurations(), device)
     encoder = models.encoder()  # filling one at random takes longer than reading a file
     photo = torch.rand(1, 3, *models.generator.resolution, generator=torch.Generator())
-    # Noise shows no person to search for.
-    anybody = {"framing": "whole", "backdrop": "keep", "plateau_patience": None}
-    held = replace(models, load_encoder=lambda: encoder)
-    return edits(held, photo, "a red striped shirt", **anybody)
+    return replace(models, load_encoder=lambda: encoder), photo
 
 
 def edits(models: Any, photo: Any, prompt: str, **other: Any) -> dict[str, float]:
@@ -106,14 +129,41 @@ def edits(models: Any, photo: Any, prompt: str, **other: Any) -> dict[str, float
     }
 
 
+def starts(models: Any, photo: Any, prompt: str, **other: Any) -> dict[str, float]:
+    """Seconds, and CPU seconds of this process, of edits of one step."""
+    from fice_core import EditSettings, edit
+    from fice_core.inversion import looks
+
+    def timed(settings: EditSettings) -> dict[str, float]:
+        looks._MEMORY.clear()  # as in a new process
+        start, cpu = time.perf_counter(), time.process_time()
+        edit(models, photo, prompt, replace(settings, steps=1, **other)).images.cpu()
+        return {"s": time.perf_counter() - start, "CPU s": time.process_time() - cpu}
+
+    default, draft = EditSettings(), EditSettings.draft()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[looks.FOLDER] = folder
+        timed(replace(default, start_candidates=0))  # the first call of every network is slower
+        found = {
+            "no search": timed(replace(default, start_candidates=0)),
+            "a new seed": timed(default),
+            "the same seed again": timed(default),
+            "a new seed, draft": timed(draft),
+            "the same seed again, draft": timed(draft),
+        }
+    return {f"{name} ({unit})": value for name, two in found.items() for unit, value in two.items()}
+
+
 MEASUREMENTS: dict[str, Callable[[str], dict[str, float]]] = {
     "help": measure_help,
     "load": measure_load,
     "edit": measure_edit,
     "demo": measure_demo,
+    "start": measure_start,
     "full": measure_full,
+    "full-start": measure_full_start,
 }
-USUAL = [name for name in MEASUREMENTS if name != "full"]
+USUAL = [name for name in MEASUREMENTS if not name.startswith("full")]
 
 
 def in_fresh_process(name: str, device: str) -> dict[str, float]:

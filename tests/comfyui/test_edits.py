@@ -184,8 +184,6 @@ def test_cancel_while_random_codes_are_tried_on(server):
 
 
 def test_outside_the_mask_the_image_is_the_photo(server):
-    from PIL import Image
-
     rng = np.random.default_rng(0)
     run = server.run(
         {
