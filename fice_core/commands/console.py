@@ -118,7 +118,7 @@ def show_step(progress: tqdm[Any], step: Step) -> None:
     """
     name = _PHASES[step.phase]
     if step.phase == "start":
-        progress.set_description_str(f"{name}, {step.index + 1} of {step.steps}")
+        progress.set_description_str(f"{name}, {step.index + 1} of {step.steps}", refresh=True)
         return
     progress.set_description_str(name, refresh=False)
     progress.update()

@@ -219,8 +219,7 @@ def _library() -> Any:
         return import_module("transformers")
     except ImportError as error:
         raise FiceError(
-            "a SegFormer needs the package transformers: pip install 'comfyui-fice[parsers]' "
-            "(ComfyUI has it)"
+            "a SegFormer needs the package transformers, which ComfyUI has: pip install transformers"
         ) from error
 
 
