@@ -164,14 +164,17 @@ def _read(file: Path) -> torch.Tensor | None:
         with torch.inference_mode(False), safetensors.safe_open(file, framework="pt") as stored:
             features: torch.Tensor = stored.get_tensor("features")
             intact = (stored.metadata() or {}).get("sha256") == _checksum(features)
-        os.utime(file)  # it is used
     except Exception:  # a damaged header makes the reader raise anything
         return None
+    with contextlib.suppress(OSError):  # nobody may write here
+        os.utime(file)  # it is used
     return features if intact and features.ndim == 2 and features.isfinite().all() else None
 
 
 def _write(file: Path, features: torch.Tensor) -> None:
     stored = features.detach().float().cpu().contiguous()
+    if stored.nbytes > _MOST_BYTES:
+        return
     with contextlib.suppress(FiceError, OSError):  # an edit needs no memory
         make_folder(file.parent)
         metadata = {KIND_KEY: _KIND, "sha256": _checksum(stored)}
