@@ -43,8 +43,8 @@ def feature_difference(features: Features, output: Tensor, target: Tensor) -> Te
         output, target: images (N, 3, H, W).
     """
     with torch.no_grad():
-        wanted = [_unit(each.float()) for each in features(target)]
-    found = [_unit(each.float()) for each in features(output)]
+        wanted = [_unit(each) for each in features(target)]
+    found = [_unit(each) for each in features(output)]
     distances = [
         (a - b).square().sum(1).flatten(1).mean(1) if a.ndim > 2 else (a - b).square().sum(1)
         for a, b in zip(found, wanted, strict=True)
@@ -64,4 +64,5 @@ def names_of(networks: Sequence[nn.Module]) -> str:
 
 
 def _unit(x: Tensor) -> Tensor:
+    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     return x * torch.rsqrt(x.square().sum(1, keepdim=True) + 1e-8)

@@ -108,7 +108,7 @@ def build(generator: Generator, size: str, seed: int = 0) -> Encoder:
 def code_statistics(generator: Generator) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (w_dim,) of every component of w; none of the latter is tiny."""
     z = torch.randn(_STATISTICS, generator.z_dim, generator=generator_of(0))
-    w = generator.mapping(z.to(generator.w_avg.device))
+    w = generator.mapping(z.to(generator.w_avg))
     return w.mean(0), w.std(0).clamp_min(0.1 * float(w.std()))
 
 
@@ -211,8 +211,8 @@ class EncoderTraining:
         self.pairs = Pairs(self.generator, recipe, self.spread)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
-            self.critic = LatentCritic(generator.w_dim).to(device)
-        self.pool = CodePool((generator.num_ws, generator.w_dim)).to(device)
+            self.critic = LatentCritic(generator.w_dim).to(self.spread)
+        self.pool = CodePool((generator.num_ws, generator.w_dim)).to(self.spread)
         self.network = network.to(device)
         self.processes.copy_first(self.network, self.critic)
         self.average = Average(self.network, 0.999)
@@ -225,33 +225,32 @@ class EncoderTraining:
         # Where there are photos, every second sample is one.
         known = [self.photos is None or k % 2 == 0 for k in self.own]
         codes = self.pairs.codes(generators)
-        device = codes.device
-        targets = torch.empty(len(known), 3, *self.generator.resolution, device=device)
+        targets = codes.new_empty(len(known), 3, *self.generator.resolution)
         pairs = [i for i, each in enumerate(known) if each]
         if pairs:
             with torch.no_grad(), self._mixed():
-                drawn = self.generator.synthesize(codes[pairs]).float().clamp(0, 1)
-            targets[pairs] = drawn
+                drawn = self.generator.synthesize(codes[pairs])
+            targets[pairs] = drawn.to(targets).clamp(0, 1)
         inputs = targets.clone()
         for i in pairs:
             harmed, harm = torch.rand(2, generator=generators[i]).tolist()
             if harmed < self.recipe.harmed:
                 dice = Dice(generators[i], 1)
-                inputs[i : i + 1] = taken(targets[i : i + 1].cpu(), dice, harm).to(device)
+                inputs[i] = taken(targets[i : i + 1].float().cpu(), dice, harm)[0].to(targets)
         if self.photos is not None:
             rows = [i for i, each in enumerate(known) if not each]
             mirrored = [float(torch.rand((), generator=generators[i])) < 0.5 for i in rows]
             shown = self.photos.images(self._photos_of(step), mirrored)
-            inputs[rows] = targets[rows] = shown.to(device)
+            inputs[rows] = targets[rows] = shown.to(targets)
             self.photos.expect(self._photos_of(step + 1))
-        return _Batch(inputs, targets, codes, torch.tensor(known, device=device).float()), generators
+        return _Batch(inputs, targets, codes, torch.tensor(known).to(codes)), generators
 
     def losses(self, images: _Batch, offsets: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The value to minimise, the codes, and figures to display."""
         recipe = self.recipe
         with self._mixed():
-            codes = self.network(images.inputs, offsets).float()
-            output = self.generator.synthesize(codes).float()
+            codes = self.network(images.inputs, offsets).to(images.codes)
+            output = self.generator.synthesize(codes).to(codes)
         parts = {"pixels": recipe.pixels * differences(output, images.targets)}
         if self.features:
             with self._mixed():
@@ -414,7 +413,7 @@ class _HeldOut:
         figures = {"psnr": float(psnr(output, images.cpu()).mean()), "code_error": float(error)}
         if self.photos is not None:
             photos = self.photos()
-            figures["photo_psnr"] = float(psnr(self._reconstructed(photos)[0], photos).mean())
+            figures["photo_psnr"] = float(psnr(self._reconstructed(photos)[0].to(photos), photos).mean())
         return figures
 
     def samples(self) -> Tensor:
@@ -444,7 +443,7 @@ class _HeldOut:
         training = self.training
         outputs, codes = [], []
         for few in images.split(_SHOWN):
-            found = training.average.network(few.to(training.spread.device))
+            found = training.average.network(few.to(training.spread))
             outputs.append(training.generator.synthesize(found).cpu())
             codes.append(found.cpu())
         return torch.cat(outputs), torch.cat(codes)

@@ -14,16 +14,15 @@ class LatentCritic(nn.Module):
     """Four hidden layers on one w (Nitzan et al. 2020; Tov et al. 2021): (..., w_dim) -> logits (...).
 
     Args:
-        w_dim: size of w, which should have mean 0 and variance 1.
-        width: of the hidden layers.
+        w_dim: size of w, which should have mean 0 and variance 1, and of the hidden layers.
     """
 
-    def __init__(self, w_dim: int, width: int = 512) -> None:
+    def __init__(self, w_dim: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for k in range(4):
-            layers += [nn.Linear(width if k else w_dim, width), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
+        for _ in range(4):
+            layers += [nn.Linear(w_dim, w_dim), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Linear(w_dim, 1))
 
     def forward(self, w: Tensor) -> Tensor:
         logits: Tensor = self.layers(w)
