@@ -23,7 +23,9 @@ def tiny_generator(seed: int = 0, resolution: tuple[int, int] = (SIZE, SIZE)) ->
         return Generator(resolution, 8, 8, channel_base=128, channel_max=8, conv_clamp=None)
 
 
-def _run(rank: int, port: int, work: Callable[..., Any], folder: Path, more: tuple[Any, ...]) -> None:
+def _run(
+    rank: int, port: int, work: Callable[..., Any], folder: Path, more: tuple[Any, ...]
+) -> None:
     torch.set_num_threads(1)
     os.environ |= {
         "RANK": str(rank),

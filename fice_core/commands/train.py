@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import train_encoder
+from . import train_encoder, train_generator
 from .names import FILE_NAME
 from .options import device_option
 
@@ -87,4 +87,5 @@ def demo(
     )
 
 
-command.add_command(train_encoder.command)
+for _command in (train_encoder, train_generator):
+    command.add_command(_command.command)

@@ -103,7 +103,7 @@ def command(
     device: str,
     overwrite: bool,
 ) -> None:
-    """Train an encoder for a generator, with or without photos.
+    r"""Train an encoder for a generator, with or without photos.
 
     The generator makes exact pairs of images and codes. Checkpoints, the log and sample images go to a
     folder beside the output. The same command with --resume goes on after a stop. On several GPUs:
@@ -141,6 +141,7 @@ def command(
         shown = None
         if photos is not None:
             shown = Photos(image_files(photos), generator.resolution)
+        encoder.check_batch(batch, shown, processes)
         kind = encoder.size_for(generator) if size == "auto" else size
         if start is None:
             network = encoder.build(generator, kind, seed)

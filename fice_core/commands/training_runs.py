@@ -1,4 +1,4 @@
-"""What the commands of `fice train` share: options, the folder of a run, output of the first process alone."""
+"""What the commands of `fice train` share: options, a run's folder, output of the first process alone."""
 
 from __future__ import annotations
 

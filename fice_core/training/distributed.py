@@ -5,9 +5,9 @@ from the seed, the step and the sample's number (`generator_of`). Each process c
 samples, and gradients are averaged over all processes. So a run gives the same losses on any number of
 processes, but for the order of sums, and goes on after a stop without any stored random state.
 
-The same code runs on its own, under `torchrun`, and in a function that Ray Train calls: `together` joins the
-processes that the launcher has prepared. Gradients are averaged here and not by DistributedDataParallel, which
-reduces them inside of `backward`: penalties on gradients call it several times for one step of the optimiser.
+The same code runs on its own, under `torchrun`, and in a function that Ray Train calls: `together` joins
+the processes that the launcher has prepared. Gradients are averaged here and not by DistributedDataParallel,
+which reduces them inside of `backward`: penalties on gradients call it several times for one step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -41,7 +41,7 @@ class Processes:
 
     rank: int = 0
     count: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def is_first(self) -> bool:
@@ -163,10 +163,11 @@ def _own_device(name: str) -> torch.device:
     return torch.device("cuda", local)
 
 
-def generator_of(seed: int, *numbers: int) -> torch.Generator:
-    """A random generator on the CPU that follows from these numbers alone."""
+def generator_of(seed: int, *numbers: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A random generator on a device that follows from these numbers alone."""
     digest = hashlib.blake2b(struct.pack(f"{1 + len(numbers)}q", seed, *numbers), digest_size=8)
-    return torch.Generator().manual_seed(int.from_bytes(digest.digest(), "big") >> 1)
+    state = int.from_bytes(digest.digest(), "big") >> 1
+    return torch.Generator(device).manual_seed(state)
 
 
 def shuffled(count: int, batch: int, seed: int, step: int) -> list[int]:

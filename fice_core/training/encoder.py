@@ -80,8 +80,8 @@ class Recipe:
 
 def size_for(generator: Generator) -> str:
     """The key of `SIZES` for a generator: "small" for those with few channels, below 256 pixels."""
-    height, base = generator.resolution[0], int(generator.config["channel_base"])
-    return "small" if height < 256 or base < 8192 else "full"
+    widest = getattr(generator.synthesis, "b4").const.shape[0]  # noqa: B009
+    return "small" if generator.resolution[0] < 256 or widest < 512 else "full"
 
 
 def build(generator: Generator, size: str, seed: int = 0) -> Encoder:
@@ -330,9 +330,8 @@ def train(
             one of other options, or the training diverged.
     """
     processes = processes or Processes()
+    check_batch(batch, photos, processes)
     kept, shown = _held_out(photos, seed)
-    if kept is not None and batch % 2:
-        raise FiceError(f"a batch of {batch} is not half photos: give an even number with --batch")
     training = EncoderTraining(
         network, generator, recipe or Recipe(), critics, kept, batch, seed, processes, half
     )
@@ -398,6 +397,15 @@ def train(
     return average.network, finished
 
 
+def check_batch(batch: int, photos: Photos | None, processes: Processes) -> None:
+    """Raise FiceError if a batch cannot be shared out, or photos cannot be half of it."""
+    processes.share(batch)
+    if photos is not None and batch % 2:
+        raise FiceError(f"a batch of {batch} is not half photos: give an even number with --batch")
+    if photos is not None and len(photos) < 2:
+        raise FiceError("there is one photo: give two at least, of which one is held out")
+
+
 class _HeldOut:
     """Images that are never trained on, and what the averaged encoder makes of them."""
 
@@ -413,7 +421,9 @@ class _HeldOut:
         figures = {"psnr": float(psnr(output, images.cpu()).mean()), "code_error": float(error)}
         if self.photos is not None:
             photos = self.photos()
-            figures["photo_psnr"] = float(psnr(self._reconstructed(photos)[0].to(photos), photos).mean())
+            figures["photo_psnr"] = float(
+                psnr(self._reconstructed(photos)[0].to(photos), photos).mean()
+            )
         return figures
 
     def samples(self) -> Tensor:
@@ -456,8 +466,6 @@ def _held_out(
     if photos is None:
         return None, None
     count = min(HELD_OUT, len(photos) // 20 or 1)
-    if len(photos) < 2:
-        raise FiceError("there is one photo: give two at least, of which one is held out")
     order = torch.randperm(len(photos), generator=generator_of(seed, -2)).tolist()
     held, rest = order[:count], sorted(order[count:])
     kept = Photos([photos.sources[k] for k in rest], photos.size)

@@ -101,8 +101,14 @@ class Stage:
                     f"the checkpoint {self.path} is damaged: delete it to start again"
                 ) from error
             self._check_options(saved.get("options", {}))
-            for key, owner in self.state.items():
-                owner.load_state_dict(saved[key])  # type: ignore[attr-defined]
+            try:
+                for key, owner in self.state.items():
+                    owner.load_state_dict(saved[key])  # type: ignore[attr-defined]
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise FiceError(
+                    f"the checkpoint {self.path} has other networks: it is of another version or of other "
+                    "options; give another folder"
+                ) from error
             if self.generator is not None:
                 self.generator.set_state(saved["generator"])
             self.done = int(saved["done"])

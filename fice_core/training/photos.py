@@ -107,10 +107,8 @@ class Photos:
     def _taken(self, k: int) -> Tensor:
         if k in self._kept:
             return self._kept[k]
-        if k in self._coming:
-            image = self._coming.pop(k).result()
-        else:  # it came twice, and there was no room for it
-            image = self._read(k)
+        # It is not on its way if it came twice and there was no room for it.
+        image = self._coming.pop(k).result() if k in self._coming else self._read(k)
         if len(self._kept) < self._most:
             self._kept[k] = image
         return image

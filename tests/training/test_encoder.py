@@ -93,7 +93,9 @@ def test_features_are_compared_by_direction_and_only_the_output_has_a_gradient()
     target.requires_grad_(True)
     output.requires_grad_(True)
     loss = feature_difference(features, output, target)
-    assert float(loss.detach()) == pytest.approx(2)  # vectors at right angles, whatever their length
+    assert float(loss.detach()) == pytest.approx(
+        2
+    )  # vectors at right angles, whatever their length
     loss.sum().backward()
     assert target.grad is None and output.grad is not None
     assert feature_difference(features, 3 * target, target).detach().tolist() == pytest.approx([0])
@@ -137,7 +139,9 @@ def test_the_penalty_of_the_discriminator_is_that_of_its_gradient() -> None:
 def test_loss_is_nothing_where_the_encoder_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     network = tiny_generator()
     recipe = Recipe(offsets=0, adversarial=0, harmed=0)
-    training = EncoderTraining(encoder.build(network, "small"), network, recipe, batch=4, half=False)
+    training = EncoderTraining(
+        encoder.build(network, "small"), network, recipe, batch=4, half=False
+    )
     images, _ = training.draw(0)
     images.targets = network.synthesize(images.codes)
     monkeypatch.setattr(training, "network", lambda inputs, offsets: images.codes)
