@@ -27,7 +27,7 @@ from .critics import Features, feature_difference, features_of, names_of
 from .dice import Dice
 from .distributed import Processes, generator_of, share_batch_statistics, shuffled
 from .latent_critic import CodePool, LatentCritic, critic_loss
-from .loop import Average, Schedule, Stage, cosine, set_rate
+from .loop import Average, Schedule, Stage, cosine, set_base_rate, set_rate
 from .losses import differences, psnr
 from .photos import Photos
 
@@ -364,18 +364,20 @@ def train(
             "generator": generator_id(generator),
             "encoder": str(network.config),
             "batch": str(batch),
-            "rate": str(rate),
             "seed": str(seed),
             "photos": str(0 if photos is None else len(photos)),
             "features": names_of(critics),
         },
     )
     stage.resume()
+    set_base_rate(optimizer, rate)
+    set_base_rate(critic_optimizer, critic_rate)
     training.network.train()
 
     def step(i: int) -> dict[str, Tensor]:
         factor = cosine(i, schedule.steps, min(500, max(1, schedule.steps // 10)))
         set_rate(optimizer, factor)
+        set_rate(critic_optimizer, 1.0)
         offsets = offsets_at(i, schedule.steps, generator.num_ws)
         images, generators = training.draw(i)
         training.critic.requires_grad_(False)

@@ -161,6 +161,12 @@ class GeneratorTraining:
         if self.half is None:
             self.half = device.type == "cuda" and multiplies_bfloat16(device)
 
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of both networks, which a checkpoint brings along."""
+        for optimizer, every in ((self.optimizer, _PATH_EVERY), (self.critic_optimizer, _R1_EVERY)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * _moves(every)
+
     def step(self, step: int) -> dict[str, Tensor]:
         """One step of both networks; returns figures to display."""
         self.critic.requires_grad_(False)
@@ -332,13 +338,13 @@ def train(
             "seed": str(training.seed),
             "photos": str(len(training.photos)),
             "gamma": str(training.gamma),
-            "rate": str(recipe.rate),
             "augmentations": ",".join(recipe.augmentations) or "none",
             "frozen layers": str(recipe.freeze),
             "mirror": str(recipe.mirror),
         },
     )
     stage.resume()
+    training.set_rate(recipe.rate)
     finished = stage.run(schedule, training.step)
     return training.average.network, finished
 
@@ -386,8 +392,13 @@ class _Progress:
 
 def _adam(parameters: Iterable[nn.Parameter], rate: float, every: int) -> torch.optim.Adam:
     """Adam for a network with a penalty every few steps, for which it moves once more."""
-    share = every / (every + 1)
+    share = _moves(every)
     return torch.optim.Adam(parameters, lr=rate * share, betas=(0.0, 0.99**share), eps=1e-8)
+
+
+def _moves(every: int) -> float:
+    """The share of moves by the loss alone, if every few steps a penalty moves the network once more."""
+    return every / (every + 1)
 
 
 def embedding_of(network: nn.Module, device: torch.device) -> Embedding:

@@ -246,6 +246,12 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["base_lr"] * factor
 
 
+def set_base_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate that `set_rate` scales; a checkpoint brings along the one that it was made with."""
+    for group in optimizer.param_groups:
+        group["base_lr"] = rate
+
+
 class Average(Generic[_Network]):
     """Exponential moving average of a network's weights; buffers are copied."""
 
