@@ -15,9 +15,10 @@ from .loading import (
     load_sam,
     load_segmenter,
 )
-from .native import save
+from .native import SOURCE_KEY, save
 
 __all__ = [
+    "SOURCE_KEY",
     "Description",
     "architecture_names",
     "describe",

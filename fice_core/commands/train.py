@@ -1,4 +1,4 @@
-"""`fice train`: train networks."""
+"""`fice train`: train networks. The commands for one's own networks are in `train_*.py`."""
 
 import logging
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from . import train_encoder, train_generator
 from .names import FILE_NAME
 from .options import device_option
 
@@ -84,3 +85,7 @@ def demo(
         renders=None if renders is None else Path(renders),
         count=people or demonstration_stages.RENDERS,
     )
+
+
+for _command in (train_encoder, train_generator):
+    command.add_command(_command.command)

@@ -208,6 +208,14 @@ class DensePose(nn.Module):
         fine = fine.softmax(1)
         return torch.cat([fine[:, 1:5], fine[:, 15:25]], 1) * foreground
 
+    def pyramid(self, images: Tensor) -> dict[int, Tensor]:
+        """images (N, 3, H, W) in [0, 1] -> feature maps (N, C, h, w) of every level of the pyramid."""
+        height, width = images.shape[-2:]
+        x = images.flip(1) * 255 - self.mean  # RGB to BGR; the standard deviation is 1
+        x = F.pad(x, (0, -width % DIVISIBILITY, 0, -height % DIVISIBILITY))
+        maps: dict[int, Tensor] = self.backbone(x)
+        return maps
+
     @property
     def part_size(self) -> int:
         """Side of the part map, S."""
@@ -237,9 +245,7 @@ class DensePose(nn.Module):
     def _pool(self, images: Tensor) -> Tensor:
         """Features of the whole image, (N, C, pooler_size, pooler_size)."""
         height, width = images.shape[-2:]
-        x = images.flip(1) * 255 - self.mean  # RGB to BGR; the standard deviation is 1
-        x = F.pad(x, (0, -width % DIVISIBILITY, 0, -height % DIVISIBILITY))
-        pyramid = self.backbone(x)
+        pyramid = self.pyramid(images)
         if self.roi_heads.decoder is not None:
             level, features = LEVELS[0], self.roi_heads.decoder(pyramid)
         else:

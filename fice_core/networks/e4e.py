@@ -166,8 +166,12 @@ class Encoder(nn.Module):
         initialize(self.styles, negative_slope=0.01)
         self.register_buffer("latent_avg", torch.zeros(num_styles, style_dim))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) in [0, 1] -> w_plus (N, num_styles, style_dim), `latent_avg` added."""
+    def forward(self, images: Tensor, offsets: int | None = None) -> Tensor:
+        """images (N, 3, H, W) in [0, 1] -> w_plus (N, num_styles, style_dim), `latent_avg` added.
+
+        Every style is the first one and an offset. With `offsets`, only so many have one, and the rest
+        are not computed: training begins without any.
+        """
         height, width = images.shape[-2:]
         size = (self.input_size, self.input_size // 2 if 2 * width == height else self.input_size)
         if (height, width) != size:
@@ -178,6 +182,9 @@ class Encoder(nn.Module):
         w0 = self.styles[0](c3)
         codes = [w0]
         for i, head in enumerate(self.styles[1:], start=1):
+            if offsets is not None and i > offsets:
+                codes.append(w0)
+                continue
             features = c3 if i < COARSE_STYLES else p2 if i < MIDDLE_STYLES else p1
             codes.append(w0 + head(features))
         return torch.stack(codes, 1) + self.latent_avg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import math
 import time
@@ -16,7 +17,9 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..files import replacing
+from ..errors import FiceError
+from ..files import replacing, write_bytes
+from .distributed import Processes
 
 log = logging.getLogger(__name__)
 
@@ -45,87 +48,182 @@ class Stage:
     """A resumable loop around one function `step(i)`, which returns figures to display.
 
     A checkpoint is written atomically at every `save_every`-th step and at the end, so a run that is
-    killed loses little.
+    killed loses little. Of several processes all run the loop, and the first one writes the files.
 
     Attributes:
         name: of the stage.
-        folder: of its checkpoint and samples.
+        folder: of its checkpoint, log and samples.
         state: networks and optimisers, everything whose state dict the checkpoint must contain.
-        generator: its state is a part of the checkpoint too.
+        generator: its state is a part of the checkpoint too; None if steps draw by `generator_of`.
         samples: returns images (N, 3, H, W) to save with every checkpoint; None for none.
+        measure: returns figures that are costly, such as those of held-out images; called before every
+            checkpoint, on the first process; None for none.
+        processes: that train together.
+        log_every: steps between two lines of the log, `name`.jsonl; 0 for no log.
+        options: what the run was started with; a checkpoint of others is not continued.
         done: number of steps that are done.
+        measured: the last figures of `measure`.
     """
 
     name: str
     folder: Path
     state: dict[str, object]
-    generator: torch.Generator
+    generator: torch.Generator | None
     samples: Callable[[], Tensor] | None = None
+    measure: Callable[[], dict[str, float]] | None = None
+    processes: Processes = field(default_factory=Processes)
+    log_every: int = 0
+    options: dict[str, str] = field(default_factory=dict)
     done: int = field(default=0, init=False)
+    measured: dict[str, float] = field(default_factory=dict, init=False)
 
     @property
     def path(self) -> Path:
         """The stage's checkpoint."""
         return self.folder / f"{self.name}.ckpt"
 
+    @property
+    def log_path(self) -> Path:
+        """The stage's log: a JSON object a line."""
+        return self.folder / f"{self.name}.jsonl"
+
     def resume(self) -> int:
-        """Load the checkpoint, if there is one; returns the number of steps that are done."""
+        """Load the checkpoint, if there is one; returns the number of steps that are done.
+
+        Raises:
+            FiceError: the checkpoint is damaged or one of other options, or not all processes see it.
+        """
         if self.path.exists():
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-            for key, owner in self.state.items():
-                owner.load_state_dict(saved[key])  # type: ignore[attr-defined]
-            self.generator.set_state(saved["generator"])
+            try:
+                saved = torch.load(self.path, map_location="cpu", weights_only=True)
+            except Exception as error:  # torch raises anything for a damaged file
+                raise FiceError(
+                    f"the checkpoint {self.path} is damaged: delete it to start again"
+                ) from error
+            self._check_options(saved.get("options", {}))
+            try:
+                for key, owner in self.state.items():
+                    owner.load_state_dict(saved[key])  # type: ignore[attr-defined]
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise FiceError(
+                    f"the checkpoint {self.path} has other networks: it is of another version or of other "
+                    "options; give another folder"
+                ) from error
+            if self.generator is not None:
+                self.generator.set_state(saved["generator"])
             self.done = int(saved["done"])
+        if int(self.processes.first_says(self.done)) != self.done:
+            raise FiceError(
+                f"not all processes see the same checkpoint in {self.folder}: give a folder that all "
+                "machines share"
+            )
+        if self.log_every and self.processes.is_first and self.log_path.exists():
+            self._cut_log()
         return self.done
 
     def save(self) -> None:
         """Write the checkpoint and, if the stage has samples, a grid of them."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        content = {key: owner.state_dict() for key, owner in self.state.items()}  # type: ignore[attr-defined]
-        content |= {"generator": self.generator.get_state(), "done": self.done}
-        with replacing(self.path) as temporary:
-            torch.save(content, temporary)
-        if self.samples is not None:
-            save_grid(self.samples(), self.folder / f"{self.name}-{self.done:06d}.png")
+        if self.processes.is_first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            content = {key: owner.state_dict() for key, owner in self.state.items()}  # type: ignore[attr-defined]
+            content |= {"done": self.done, "options": self.options}
+            if self.generator is not None:
+                content["generator"] = self.generator.get_state()
+            if self.measure is not None:
+                self.measured = self.measure()
+                self._log({"step": self.done} | self.measured)
+                log.info("%s: %d steps, %s", self.name, self.done, _listed(self.measured))
+            with replacing(self.path) as temporary:
+                torch.save(content, temporary)
+            if self.samples is not None:
+                save_grid(self.samples(), self.folder / f"{self.name}-{self.done:06d}.png")
+        self.processes.wait()
 
     def run(self, schedule: Schedule, step: Callable[[int], dict[str, Tensor]]) -> bool:
         """Train; returns True if all steps are done, False if the time ran out before.
 
         Raises:
-            RuntimeError: the training diverged.
+            FiceError: the training diverged.
         """
         if self.done >= schedule.steps:
             return True
         started = time.monotonic()
         averages: dict[str, float] = {}
+        every = self.log_every or 25
+        saved = -1
         # Redirected to a file, frequent updates of the progress bar would fill it.
-        with tqdm(total=schedule.steps, initial=self.done, desc=self.name, mininterval=2) as bar:
+        with tqdm(
+            total=schedule.steps,
+            initial=self.done,
+            desc=self.name,
+            mininterval=2,
+            disable=not self.processes.is_first,
+        ) as bar:
             while self.done < schedule.steps:
                 figures = step(self.done)
                 self.done += 1
                 bar.update()
-                if self.done % 25 == 0:
-                    for key, value in figures.items():
+                due = self.done % schedule.save_every == 0
+                if self.done % every == 0 or due:
+                    means = self.processes.mean(torch.stack([v.float() for v in figures.values()]))
+                    values = dict(zip(figures, means.tolist(), strict=True))
+                    for key, value in values.items():
                         averages[key] = (
-                            float(value)
-                            if key not in averages
-                            else 0.9 * averages[key] + 0.1 * float(value)
+                            value if key not in averages else 0.9 * averages[key] + 0.1 * value
                         )
                     bar.set_postfix({k: f"{v:.4f}" for k, v in averages.items()}, refresh=False)
                     if not all(math.isfinite(v) for v in averages.values()):
-                        raise RuntimeError(
-                            f"{self.name}: the training diverged at step {self.done}: {averages}"
+                        raise FiceError(
+                            f"{self.name}: the training diverged at step {self.done} "
+                            f"({_listed(averages)}): continue from the last checkpoint in {self.folder} "
+                            "with a lower learning rate"
                         )
-                if self.done % schedule.save_every == 0:
+                    if self.done % every == 0:
+                        seconds = round(time.monotonic() - started, 3)
+                        self._log({"step": self.done, "seconds": seconds} | values)
+                if due:
                     self.save()
-                if (
-                    schedule.minutes is not None
-                    and time.monotonic() - started > 60 * schedule.minutes
+                    saved = self.done
+                if schedule.minutes is not None and self.processes.first_says(
+                    time.monotonic() - started > 60 * schedule.minutes
                 ):
                     break
-        self.save()
+        if saved != self.done:
+            self.save()
         log.info("%s: %d steps, %s", self.name, self.done, averages)
         return self.done >= schedule.steps
+
+    def _check_options(self, before: dict[str, str]) -> None:
+        """Raise FiceError if a checkpoint was made with other options than those of the stage."""
+        for key in {**before, **self.options}:
+            old, new = before.get(key, "none"), self.options.get(key, "none")
+            if old != new:
+                raise FiceError(
+                    f"the checkpoint {self.path} was made with {key} {old}, not {new}: give the same "
+                    "options, or another folder with --run"
+                )
+
+    def _log(self, line: dict[str, float]) -> None:
+        if not self.log_every or not self.processes.is_first:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.log_path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _cut_log(self) -> None:
+        """Leave out the lines of steps that the last run did after its last checkpoint."""
+        kept = []
+        for line in self.log_path.read_text(encoding="utf-8").splitlines():
+            try:
+                if int(json.loads(line)["step"]) <= self.done:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError, TypeError):  # it was cut off in the middle
+                continue
+        write_bytes(self.log_path, "".join(kept).encode())
+
+
+def _listed(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
 
 
 def fast_bf16() -> bool:
@@ -148,6 +246,12 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["base_lr"] * factor
 
 
+def set_base_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate that `set_rate` scales; a checkpoint brings along the one that it was made with."""
+    for group in optimizer.param_groups:
+        group["base_lr"] = rate
+
+
 class Average(Generic[_Network]):
     """Exponential moving average of a network's weights; buffers are copied."""
 
@@ -155,10 +259,13 @@ class Average(Generic[_Network]):
         self.network: _Network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
 
-    @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
         """Move the average towards `network`; early steps have a larger weight."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        self.follow(network, min(self.decay, (1 + step) / (10 + step)))
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module, decay: float) -> None:
+        """Keep the share `decay` of the average, and take the rest from `network`."""
         for average, current in zip(self.network.parameters(), network.parameters(), strict=True):
             average.lerp_(current, 1 - decay)
         for buffer, source in zip(self.network.buffers(), network.buffers(), strict=True):

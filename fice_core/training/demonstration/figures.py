@@ -24,6 +24,7 @@ from ...people.classes import (
     NECK,
     UPPER,
 )
+from ..dice import Dice, blur
 from .dataset import Batch
 
 #: rows of a cut-out over those of the render: below its lower edge there is room for the legs
@@ -34,32 +35,6 @@ _LIMBS = (3, 4, *range(15, 23))  # hands and arms
 _LEG_PARTS = ((9, 13, 6), (10, 14, 5))
 #: what each part is called in a mirrored image
 MIRRORED = torch.tensor([0, 1, 2, *(p + 1 if p % 2 else p - 1 for p in range(3, 25))])
-
-
-class Dice:
-    """Random numbers for every figure of a batch, (n, 1, 1, 1) each."""
-
-    def __init__(self, generator: torch.Generator, count: int) -> None:
-        self.generator, self.count = generator, count
-
-    def draw(self, low: float = 0.0, high: float = 1.0, channels: int = 1) -> Tensor:
-        """Uniform between low and high, (n, channels, 1, 1)."""
-        values = torch.rand(self.count, channels, 1, 1, generator=self.generator)
-        return low + (high - low) * values
-
-    def chance(self, share: float) -> Tensor:
-        """True for about that share of the figures, (n, 1, 1, 1)."""
-        return self.draw() < share
-
-    def field(self, cells: int, size: tuple[int, int], channels: int = 1) -> Tensor:
-        """Smooth Gaussian noise (n, channels, *size) with that many cells along a side."""
-        shape = (self.count, channels, cells, cells)
-        grid = torch.randn(shape, generator=self.generator)
-        return F.interpolate(grid, size=size, mode="bilinear", align_corners=True)
-
-    def some(self, share: float) -> Tensor:
-        """Indices of about that share of the figures."""
-        return self.chance(share).flatten().nonzero()[:, 0]
 
 
 @dataclass
@@ -122,17 +97,6 @@ def _loosened(mask: Tensor, cells: int) -> Tensor:
     low = F.max_pool2d(low, 2 * cells + 1, 1, cells)
     size = (mask.shape[-2], mask.shape[-1])
     return F.interpolate(low, size, mode="bilinear", align_corners=False) > 0.5
-
-
-def blur(x: Tensor) -> Tensor:
-    """Means over 3 x 3 pixels; beyond the edge lies 0."""
-    rows = x.clone()
-    rows[..., 1:] += x[..., :-1]
-    rows[..., :-1] += x[..., 1:]
-    total = rows.clone()
-    total[..., 1:, :] += rows[..., :-1, :]
-    total[..., :-1, :] += rows[..., 1:, :]
-    return total.div_(9)
 
 
 def _soft(mask: Tensor) -> Tensor:

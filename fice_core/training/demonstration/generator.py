@@ -23,14 +23,13 @@ from ...checkpoints import load_generator
 from ...networks.stylegan2 import Generator
 from ...people.code import CODE_DIM
 from ..loop import Average, Schedule, Stage, cosine, set_rate
+from ..losses import differences
 from .dataset import Batch, People
 from .feature_losses import BodyLoss, ClothLoss, JointLoss
 from .wardrobe import AttributeMapping, Crowd
 
 #: the first layer with the w of a person's colours; from here on, layers have 32 x 32 pixels or more
 APPEARANCE_LAYER = 5
-#: error of a pixel in units of [0, 1] where the loss changes from squared to absolute
-_SMALL = 0.1
 #: file of the teacher's weights, from which training can be continued
 WARDROBE = "wardrobe.safetensors"
 CONFIG: dict[str, Any] = {
@@ -66,28 +65,8 @@ def taught(wardrobe: AttributeMapping, people: Batch | Crowd, num_ws: int) -> Te
 
 
 def reconstruction_loss(output: Tensor, target: Tensor, importance: Tensor | None = None) -> Tensor:
-    """Loss of pixels, of finite differences (edges) and of two coarser scales.
-
-    Errors up to `_SMALL` are squared, larger ones count by their absolute value. With absolute values
-    only, an error of half a grey level over the whole wall would weigh as much as a missing eye.
-
-    Args:
-        output, target: (N, 3, H, W).
-        importance: weights of the pixels, (N, 1, H, W), about 1 on average.
-    """
-    error = output - target
-    if importance is not None:
-        error = error * importance
-    loss = _robust(error, _SMALL)
-    for dim in (2, 3):
-        loss = loss + 1.5 * _robust(error.diff(dim=dim), _SMALL)
-    for factor in (4, 16):
-        loss = loss + _robust(F.avg_pool2d(error, factor), _SMALL / factor)
-    return loss
-
-
-def _robust(error: Tensor, small: float) -> Tensor:
-    return F.smooth_l1_loss(error, torch.zeros_like(error), beta=small)
+    """Mean of `losses.differences` over images (N, 3, H, W); `importance` as there."""
+    return differences(output, target, importance).mean()
 
 
 def importance(people: Batch) -> Tensor:

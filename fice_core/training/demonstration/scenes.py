@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .camera import lit, photographed
+from ..camera import lit, photographed
+from ..dice import Dice, blur
 from .dataset import Batch
-from .figures import MIRRORED, Dice, Figures, blur, cut_out, dress, street_colours
+from .figures import MIRRORED, Figures, cut_out, dress, street_colours
 from .scenery import Scenery
 
 FIGURE = 1.68  # height of a whole figure over the side of its render

@@ -182,7 +182,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 
 def test_a_diverging_run_is_an_error(tmp_path: Path) -> None:
     stage, _, _ = _stage(tmp_path)
-    with pytest.raises(RuntimeError, match="diverged"):
+    with pytest.raises(FiceError, match="diverged"):
         stage.run(Schedule(30), lambda i: {"loss": torch.tensor(torch.nan)})
 
 

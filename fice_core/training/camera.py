@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from .figures import Dice, blur
+from .dice import Dice, blur
 
 
 def lit(images: Tensor, dice: Dice, strength: float = 1.0) -> Tensor:
@@ -36,8 +36,26 @@ def photographed(images: Tensor, generator: torch.Generator, harm: float = 1.0) 
         generator: of everything random.
         harm: scales noise, blur and colour casts; 0 changes next to nothing.
     """
-    n = len(images)
-    dice = Dice(generator, n)
+    dice = Dice(generator, len(images))
+    return taken(_toned(images, dice, harm), dice, harm)
+
+
+def taken(images: Tensor, dice: Dice, harm: float = 1.0) -> Tensor:
+    """What a camera of any quality makes of images (n, 3, H, W), colours and contrast aside.
+
+    Blur or sharpening, lost resolution, noise and JPEG; in [0, 1], to eight bits.
+    """
+    images = _focused(images, dice, harm)
+    noise = torch.randn(images.shape, generator=dice.generator)
+    coarse = blur(noise) * 2
+    noise = torch.where(dice.chance(0.5), noise, coarse)
+    level = harm * 0.075 * dice.draw() ** 2.5
+    images = (images + level * noise).clamp(0, 1)
+    return _compressed(images, dice.draw().flatten().tolist(), harm)
+
+
+def _toned(images: Tensor, dice: Dice, harm: float) -> Tensor:
+    """Images in other colours: cast, gamma, contrast, saturation; a few in grey."""
     cast = torch.exp(harm * 0.16 * dice.draw(-1, 1, 3))
     images = (images * cast).clamp(0, 1)
     images = images ** torch.exp(harm * dice.draw(-0.5, 0.3))
@@ -47,13 +65,7 @@ def photographed(images: Tensor, generator: torch.Generator, harm: float = 1.0) 
     images = grey + (images - grey) * (1 + harm * dice.draw(-0.6, 0.4))
     rows = dice.some(0.05 * harm)
     images[rows] = grey[rows].expand(-1, 3, -1, -1)
-    images = _focused(images, dice, harm)
-    noise = torch.randn(images.shape, generator=generator)
-    coarse = blur(noise) * 2
-    noise = torch.where(dice.chance(0.5), noise, coarse)
-    level = harm * 0.075 * dice.draw() ** 2.5
-    images = (images + level * noise).clamp(0, 1)
-    return _compressed(images, dice.draw().flatten().tolist(), harm)
+    return images
 
 
 def _focused(images: Tensor, dice: Dice, harm: float) -> Tensor:

@@ -1,0 +1,119 @@
+"""The photos of a training, at the generator's size: kept in memory, read ahead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import FiceError
+from ..framing import Frame
+from ..images.photo import is_image_file, read_image
+
+_MEMORY = 4 << 30  # bytes of photos that are kept
+_READERS = 4  # threads; decoding leaves Python's lock
+
+
+class ImageSource(Protocol):
+    """Anything with an image, such as `datasets.Sample`."""
+
+    def image(self) -> Tensor:
+        """The image, (1, 3, H, W) float32 in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file."""
+
+    path: Path
+
+    def image(self) -> Tensor:
+        """The image, (1, 3, H, W) float32 in [0, 1]; raises FiceError if it cannot be read."""
+        return read_image(self.path)[None]
+
+
+def image_files(folder: str | os.PathLike[str]) -> list[ImageFile]:
+    """The image files in a folder and its subfolders, sorted by name; hidden ones are left out.
+
+    Raises:
+        FiceError: there is no such folder, or no image in it.
+    """
+    if not os.path.isdir(folder):
+        raise FiceError(f"there is no folder {folder}: give the folder of the photos")
+    found: list[ImageFile] = []
+    for where, below, names in os.walk(folder, followlinks=True):
+        below[:] = sorted(name for name in below if name[:1] != ".")
+        paths = [Path(where, name) for name in sorted(names) if name[:1] != "."]
+        found += [ImageFile(path) for path in paths if is_image_file(path)]
+    if not found:
+        raise FiceError(f"there is no image in the folder {folder} that FICE reads")
+    return found
+
+
+class Photos:
+    """Photos fitted to the generator's size, as in an edit of the whole photo: see `Frame.around`.
+
+    A photo is read once and kept as bytes, as long as there is room. `expect` reads in the background.
+
+    Args:
+        sources: of the photos.
+        size: (H, W) of the generator's images.
+        memory: bytes of photos to keep.
+    """
+
+    def __init__(
+        self, sources: Sequence[ImageSource], size: tuple[int, int], memory: int = _MEMORY
+    ) -> None:
+        self.sources, self.size = sources, size
+        self._most = max(1, memory // (3 * size[0] * size[1]))
+        self._kept: dict[int, Tensor] = {}
+        self._coming: dict[int, Future[Tensor]] = {}
+        self._readers: ThreadPoolExecutor | None = None
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def expect(self, index: Sequence[int]) -> None:
+        """Begin to read the photos that `images` will be asked for next."""
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="photos")
+        for k in index:
+            if k not in self._kept and k not in self._coming:
+                self._coming[k] = self._readers.submit(self._read, k)
+
+    def images(self, index: Sequence[int], mirrored: Sequence[bool] = ()) -> Tensor:
+        """The photos of these indices, (n, 3, H, W) float32 in [0, 1].
+
+        Args:
+            index: of the photos.
+            mirrored: whether each is flipped from left to right; none if empty.
+
+        Raises:
+            FiceError: a file cannot be read.
+        """
+        self.expect(index)
+        rows = []
+        for position, k in enumerate(index):
+            image = self._taken(k)
+            rows.append(image.flip(-1) if mirrored and mirrored[position] else image)
+        return torch.stack(rows).float() / 255
+
+    def _taken(self, k: int) -> Tensor:
+        if k in self._kept:
+            return self._kept[k]
+        # It is not on its way if it came twice and there was no room for it.
+        image = self._coming.pop(k).result() if k in self._coming else self._read(k)
+        if len(self._kept) < self._most:
+            self._kept[k] = image
+        return image
+
+    def _read(self, k: int) -> Tensor:
+        image = self.sources[k].image()
+        frame = Frame.around((image.shape[-2], image.shape[-1]), self.size)
+        return (frame.fit(image)[0].clamp(0, 1) * 255 + 0.5).to(torch.uint8)
