@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import comfy.utils
 import torch
@@ -12,7 +13,7 @@ from comfy import model_management
 from PIL import Image
 from server import PromptServer
 
-from ..fice_core.errors import FiceWarning
+from ..fice_core.errors import FiceError, FiceWarning
 from ..fice_core.inversion.result import Phase, Step
 from ..fice_core.inversion.trace import Trace
 from .sockets import TraceValue
@@ -62,6 +63,26 @@ def show(node_id: str, text: str) -> None:
     server = PromptServer.instance
     if server is not None:
         server.send_progress_text(text, node_id)
+
+
+def require_frames(frames: int, hidden: Any) -> None:
+    """Raise FiceError, before the work, if *Trace Frames* waits for images and none will be kept.
+
+    Args:
+        frames: number of images that will be kept.
+        hidden: the hidden inputs of the node, with `prompt` and `unique_id`.
+    """
+    waiting = [
+        node
+        for node in (hidden.prompt or {}).values()
+        if node["class_type"] == "FICE_TraceFrames"
+        and node["inputs"].get("trace", [None])[0] == hidden.unique_id
+    ]
+    if waiting and not frames:
+        raise FiceError(
+            "frames is 0, but Trace Frames waits for images of this node: set frames above 0, or disconnect "
+            "Trace Frames"
+        )
 
 
 class Progress:

@@ -23,16 +23,21 @@ from workflows import is_widget, ordered_inputs  # noqa: E402
 PAGES = ROOT / "web" / "docs"
 BEGIN = "<!-- below: tools/build_help.py -->"
 IMAGES = ROOT / "docs" / "images"
+MOST_CHOICES = 8  # of a combo that a table lists
 
 
 def range_of(of: str, options: dict[str, Any]) -> str:
     """Default and range of a widget, in words."""
     if of in ("INT", "FLOAT"):
         most = options.get("max")
-        upper = "" if most is None or most > 2**53 else f" to {most}"
+        upper = " or more" if most is None or most > 2**53 else f" to {most}"
         return f"{options['default']} ({options.get('min')}{upper})"
     if of == "COMBO":
-        return ", ".join(str(option) for option in options.get("options", [])[:4])
+        choices = [str(option) for option in options.get("options", [])]
+        default = str(options.get("default", choices[0] if choices else "none"))
+        if len(choices) > MOST_CHOICES:
+            choices[MOST_CHOICES:] = [f"{len(choices) - MOST_CHOICES} more"]
+        return default if choices in ([], [default]) else f"{default} ({', '.join(choices)})"
     if of == "BOOLEAN":
         return "on" if options.get("default") else "off"
     return str(options.get("default", "")) or "empty"
