@@ -1,7 +1,5 @@
 """The class of all nodes: an error of the user appears on its node as one sentence."""
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from comfy_api.latest import io
@@ -21,26 +19,16 @@ class FiceError(Exception):
 
 
 class Node(io.ComfyNode):  # type: ignore[misc]
-    """A node of this pack."""
+    """A node of this pack. Subclasses define `execute`."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if "execute" in cls.__dict__:
-            cls.execute = classmethod(_telling(cls.__dict__["execute"].__func__))
-
-
-def _telling(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """`execute`, which shows an error of the user on the node and raises it under its short name."""
-
-    @wraps(execute)
-    def run(cls: type[Node], **inputs: Any) -> Any:
+    @classmethod
+    def EXECUTE_NORMALIZED(cls, *args: Any, **inputs: Any) -> Any:  # noqa: N802
+        """Run `execute` as ComfyUI does; an error of the user is also shown on the node."""
         try:
-            return execute(cls, **inputs)
+            return super().EXECUTE_NORMALIZED(*args, **inputs)
         except errors.FiceError as error:
             said = str(error)
         context = get_executing_context()
         if context is not None:
             show(context.node_id, said)
         raise FiceError(said)
-
-    return run

@@ -34,21 +34,25 @@ function paint() {
   app.canvas.setDirty(true, true);
 }
 
+// The page's own message about a failed run does not repeat what the node said.
+function tell(error) {
+  if (error?.exception_type !== "FiceError") return;
+  const node = app.graph?.getNodeById?.(error.node_id);
+  app.extensionManager?.toast?.add({
+    severity: "error",
+    summary: node?.title ?? "FICE",
+    detail: error.exception_message.trim(),
+    life: 15000,
+  });
+}
+
 app.registerExtension({
   name: "FICE",
   setup() {
-    paint();
-    // A palette that is loaded clears the colours of all types first.
-    app.ui?.settings?.addEventListener?.("Comfy.ColorPalette.change", () => setTimeout(paint));
-    app.api?.addEventListener("execution_error", ({ detail }) => {
-      if (detail?.exception_type !== "FiceError") return;
-      const node = app.graph?.getNodeById?.(detail.node_id);
-      app.extensionManager?.toast?.add({
-        severity: "error",
-        summary: node?.title ?? "FICE",
-        detail: detail.exception_message.trim(),
-        life: 15000,
-      });
-    });
+    // A palette that is loaded clears the colours of all types, some time after the setting changes.
+    app.ui?.settings?.addEventListener?.("Comfy.ColorPalette.change", () => setTimeout(paint, 500));
+    app.api?.addEventListener("execution_error", ({ detail }) => tell(detail));
   },
+  // The first palette is loaded after the setup and before the first graph.
+  afterConfigureGraph: paint,
 });

@@ -1,6 +1,7 @@
 """A headless Chromium on ComfyUI's page."""
 
 import io
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -47,6 +48,62 @@ class Browser:
         if template:
             self.wait_for("return window.app.graph._nodes.length > 0")
         time.sleep(2)  # the page arranges itself
+
+    def use_renderer(self, name: str) -> None:
+        """Draw nodes on the canvas ("classic"), or as elements of the page ("new")."""
+        self.script(
+            "return window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', arguments[0])",
+            name == "new",
+        )
+        time.sleep(1)
+
+    def load(self, name: str, app: bool = False) -> None:
+        """Open one of our templates on the page that is open, as the template browser does.
+
+        Args:
+            name: of the template.
+            app: whether a template for the app view is shown there; else all are shown as graphs.
+        """
+        self.script(
+            """
+            const [name, app] = arguments;
+            const address = `/api/workflow_templates/comfyui-fice/${encodeURIComponent(name)}.json`;
+            window.loaded = null;
+            fetch(address).then(answer => answer.json())
+                .then(graph => {
+                    if (!app) graph.extra.linearMode = false;
+                    return window.app.loadGraphData(graph, true, true, name);
+                })
+                .then(() => { window.loaded = name; });
+            """,
+            name,
+            app,
+        )
+        self.wait_for(f"return window.loaded === {json.dumps(name)}")
+        time.sleep(2)  # the page arranges itself
+
+    def boxes(self) -> dict[str, tuple[float, float, float, float]]:
+        """Left, top, right and bottom of every node with its title, as it is drawn now."""
+        found = self.script(
+            """
+            const {scale, offset} = window.app.canvas.ds;
+            const canvas = document.querySelector('#graph-canvas').getBoundingClientRect();
+            return window.app.graph._nodes.map(n => {
+                const name = `${n.title} (${n.id})`;
+                const drawn = document.querySelector(`[data-node-id="${n.id}"]`);
+                if (!drawn) {
+                    const least = n.computeSize();
+                    const [width, height] = [0, 1].map(k => Math.max(n.size[k], least[k]));
+                    return [name, n.pos[0], n.pos[1] - 30, n.pos[0] + width, n.pos[1] + height];
+                }
+                const box = drawn.getBoundingClientRect();
+                const x = side => (side - canvas.left) / scale - offset[0];
+                const y = side => (side - canvas.top) / scale - offset[1];
+                return [name, x(box.left), y(box.top), x(box.right), y(box.bottom)];
+            });
+            """
+        )
+        return {name: (left, top, right, bottom) for name, left, top, right, bottom in found}
 
     def script(self, code: str, *arguments: Any) -> Any:
         return self.driver.execute_script(code, *arguments)
