@@ -23,6 +23,8 @@ from workflows import is_widget, ordered_inputs  # noqa: E402
 PAGES = ROOT / "web" / "docs"
 BEGIN = "<!-- below: tools/build_help.py -->"
 IMAGES = ROOT / "docs" / "images"
+#: templates whose graphs the README shows: name of the image
+SHOWN = {"07 Try it on a drawn figure": "quick_edit", "11 Every stage by hand": "every_stage"}
 MOST_CHOICES = 8  # of a combo that a table lists
 
 
@@ -114,12 +116,12 @@ def main() -> None:
         try:
             info = server.wait().get("/object_info")
             browser = Browser(server.address)
-            for template in ("fice_quick_edit", "fice_every_stage"):
+            for template, image in SHOWN.items():
                 browser.open(template)
                 browser.run_to_the_end()
                 graph = browser.show(browser.graph_bounds())
-                small(graph, 1600).save(IMAGES / f"{template}.png", optimize=True)
-            browser.open("fice_quick_edit")
+                small(graph, 1600).save(IMAGES / f"{image}.png", optimize=True)
+            browser.open(next(iter(SHOWN)))
             for name in sorted(n for n in info if n.startswith("FICE_")):
                 small(photograph(browser, name), 520).save(PAGES / f"{name}.png", optimize=True)
                 write_page(name, info[name])

@@ -36,25 +36,36 @@ class Browser:
         self.driver = webdriver.Chrome(options=options, service=Service(found[1]))
         self._address = address
         self._messages: list[str] = []
+        self._known = False
 
     def close(self) -> None:
         self.driver.quit()
 
     def open(self, template: str | None = None) -> None:
         """Open the page, with one of our templates if given."""
-        query = f"?template={template}&source=comfyui-fice" if template else ""
-        self.driver.get(f"http://{self._address}/{query}")
-        self.wait_for("return !!(window.app && window.app.graph && window.app.graph._nodes)")
+        self._open_page()
         if template:
-            self.wait_for("return window.app.graph._nodes.length > 0")
+            if not self._known:  # a new user sees the template browser, which covers the graph
+                self._set("Comfy.TutorialCompleted", True)
+                self._known = True
+                self._open_page()
+            self.load(template)
+
+    def _open_page(self) -> None:
+        self.driver.get(f"http://{self._address}/")
+        self.wait_for("return !!(window.app && window.app.graph && window.app.graph._nodes)")
         time.sleep(2)  # the page arranges itself
+
+    def _set(self, setting: str, value: Any) -> None:
+        self.script(
+            "return window.app.extensionManager.setting.set(arguments[0], arguments[1])",
+            setting,
+            value,
+        )
 
     def use_renderer(self, name: str) -> None:
         """Draw nodes on the canvas ("classic"), or as elements of the page ("new")."""
-        self.script(
-            "return window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', arguments[0])",
-            name == "new",
-        )
+        self._set("Comfy.VueNodes.Enabled", name == "new")
         time.sleep(1)
 
     def load(self, name: str, app: bool = False) -> None:
