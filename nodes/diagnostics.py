@@ -1,4 +1,7 @@
-"""Losses, intermediate images and quality of an edit; and a figure to edit."""
+"""Losses, intermediate images and quality of an edit; and a figure to edit.
+
+Plots and metrics need libraries that take seconds to load, so they are imported when a node runs.
+"""
 
 from typing import Any
 
@@ -9,12 +12,10 @@ from PIL import Image
 
 from ..fice_core.demo import figure
 from ..fice_core.errors import FiceError
-from ..fice_core.evaluation import metrics
 from ..fice_core.extraction.extractors import extract_pose
 from ..fice_core.framing import Frame
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows, in_batches
-from ..fice_core.reporting import plots
 from .base import Node
 from .device import on_device
 from .progress import show
@@ -43,6 +44,8 @@ class PlotTrace(Node):
 
     @classmethod
     def execute(cls, trace: TraceValue) -> io.NodeOutput:
+        from ..fice_core.reporting import plots
+
         return io.NodeOutput(_from_pil(plots.loss_plot(trace.trace)))
 
 
@@ -132,6 +135,8 @@ class CompareEdits(Node):
         height: int,
         columns: int,
     ) -> io.NodeOutput:
+        from ..fice_core.reporting import plots
+
         photos, edits = broadcast_rows(
             {"originals": from_image(original), "edits": from_image(edited)}
         )
@@ -203,6 +208,8 @@ class EditMetrics(Node):
         pose: PoseValue | None = None,
         text: TextValue | None = None,
     ) -> io.NodeOutput:
+        from ..fice_core.evaluation import metrics
+
         photos, edits = broadcast_rows(
             {"originals": from_image(original), "edits": from_image(edited)}
         )
@@ -284,6 +291,8 @@ def _from_pil(image: Image.Image) -> torch.Tensor:
 
 def _pose_iou(edits: torch.Tensor, pose: PoseValue) -> float:
     """Mean overlap of the edits' body parts with the photos' ones."""
+    from ..fice_core.evaluation import metrics
+
     frame = Frame.around((edits.shape[2], edits.shape[3]), pose.frame.resolution)
     with on_device(pose.densepose) as device:
         found = extract_pose(pose.densepose.network, frame.fit(edits).to(device)).cpu()
