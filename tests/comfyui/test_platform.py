@@ -19,17 +19,15 @@ import comfy.options
 comfy.options.enable_args_parsing()
 import comfy_api.latest, execution, folder_paths, nodes, server
 known = set(sys.modules)
-def start():
-    begin = time.process_time()
-    spec = importlib.util.spec_from_file_location("pack.x", {pack!r} + "/__init__.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["pack.x"] = module
-    spec.loader.exec_module(module)
-    extension = asyncio.run(module.comfy_entrypoint())
-    asyncio.run(extension.on_load())
-    asyncio.run(extension.get_node_list())
-    return time.process_time() - begin
-seconds = start()
+begin = time.process_time()
+spec = importlib.util.spec_from_file_location("/custom_nodes/fice", {pack!r} + "/__init__.py")
+module = importlib.util.module_from_spec(spec)
+sys.modules["/custom_nodes/fice"] = module
+spec.loader.exec_module(module)
+extension = asyncio.run(module.comfy_entrypoint())
+asyncio.run(extension.on_load())
+asyncio.run(extension.get_node_list())
+seconds = time.process_time() - begin
 new = {{name.split(".")[0] for name in set(sys.modules) - known}}
 print(json.dumps([seconds, sorted(new)]))
 """
@@ -48,21 +46,20 @@ print("GUARD IS UP", flush=True)
 
 
 def test_the_pack_starts_quickly(comfyui, tmp_path):
-    """Processor time, so that other processes do not count; bytecode is compiled by the first start."""
+    """Processor time, so that other processes do not count; without bytecode it takes longer."""
     code = _START.format(comfyui=str(comfyui), base=str(tmp_path), pack=str(PACK))
-    environment = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPYCACHEPREFIX=str(tmp_path / "bytes"))
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    for _ in range(2):
-        done = subprocess.run(
-            [interpreter(comfyui), "-c", code],
-            cwd=comfyui,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        seconds, new = json.loads(done.stdout.splitlines()[-1])
+    done = subprocess.run(
+        [interpreter(comfyui), "-c", code],
+        cwd=comfyui,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    seconds, new = json.loads(done.stdout.splitlines()[-1])
     assert not set(new) & set(LATE)
     assert seconds < 2, f"{seconds:.2f} s"
 
