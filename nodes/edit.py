@@ -17,7 +17,7 @@ from .base import Node
 from .device import on_device, pixels_at_once
 from .inputs import BLENDS, FRAMINGS, GARMENT, SEED, frames_input
 from .models import demo, mixed
-from .progress import PreviewRecorder, Progress, check_cancelled, require_frames, tell
+from .progress import check_cancelled, recorder_of, tell
 from .sockets import (
     NETWORKS,
     TITLES,
@@ -204,16 +204,13 @@ class Edit(Node):
         models: ModelsValue | None = None,
         **networks: Loaded[Any],
     ) -> io.NodeOutput:
-        require_frames(frames, cls.hidden)
         photos, lines = from_image(image), lines_of(prompt)
         loaded = _loaded(networks, models)
         base = EditSettings.preset(preset, loaded["generator"].network.demonstration)
         widgets = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
         chosen = _chosen(base, settings, weights, steps=steps, seed=seed, **widgets)
         within = None if mask is None else _within(mask, photos)
-        recorder = PreviewRecorder(
-            Progress(cls.hidden.unique_id, chosen.steps), chosen.steps, frames
-        )
+        recorder = recorder_of(cls.hidden, chosen.steps, frames)
         early = [*mixed(loaded), *([] if within is None else mask_remarks(within))]
         tell(cls.hidden.unique_id, early)
 

@@ -13,7 +13,7 @@ from ..fice_core.settings import InversionSettings
 from .base import Node
 from .device import manage, on_device, pixels_at_once
 from .inputs import frames_input
-from .progress import PreviewRecorder, Progress, require_frames, tell
+from .progress import recorder_of, tell
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -86,14 +86,11 @@ class RefineLatent(Node):
         steps: int,
         frames: int,
     ) -> io.NodeOutput:
-        require_frames(frames, cls.hidden)
         require_same_generator(latent, generator)
         photos, codes = broadcast_rows(
             {"photos": framed(image, generator)[1], "latent codes": latent.w_plus}
         )
-        recorder = PreviewRecorder(
-            Progress(cls.hidden.unique_id, steps), steps, frames, phase="refine"
-        )
+        recorder = recorder_of(cls.hidden, steps, frames, phase="refine")
         pixels = pixels_at_once(generator, InversionSettings(), len(photos))
         with on_device(generator, segmenter, pixels=pixels) as device:
             result = refine_latent(
@@ -174,7 +171,6 @@ class TuneGenerator(Node):
         seed: int,
         frames: int,
     ) -> io.NodeOutput:
-        require_frames(frames, cls.hidden)
         require_same_generator(latent, generator)
         photo = framed(image, generator)[1]
         if len(photo) != 1 or len(latent.w_plus) != 1:
@@ -182,9 +178,7 @@ class TuneGenerator(Node):
                 f"a generator is tuned to one photo, not to {len(photo)} photos and {len(latent.w_plus)} "
                 "codes: connect one of each"
             )
-        recorder = PreviewRecorder(
-            Progress(cls.hidden.unique_id, steps), steps, frames, phase="tune"
-        )
+        recorder = recorder_of(cls.hidden, steps, frames, phase="tune")
         memory = {
             "pixels": pixels_at_once(generator, InversionSettings(), _IMAGES_ON_GRAPH),
             "more": _COPIES * generator.patcher.model_size(),

@@ -17,7 +17,7 @@ from ..fice_core.settings import InversionSettings, LossWeights
 from .base import Node
 from .device import on_device, pixels_at_once
 from .inputs import SEED, STEPS, frames_input
-from .progress import PreviewRecorder, Progress, check_cancelled, require_frames, tell
+from .progress import check_cancelled, recorder_of, tell
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -141,7 +141,6 @@ class ConstrainedInversion(Node):
         weights: LossWeights | None = None,
         settings: InversionSettings | None = None,
     ) -> io.NodeOutput:
-        require_frames(frames, cls.hidden)
         require_same_generator(latent, generator)
         if head is not None and segmenter is None:
             raise FiceError(
@@ -162,7 +161,7 @@ class ConstrainedInversion(Node):
             name: critic.network for name, critic in critics.items() if critic
         }
         used = [generator, *(critic for critic in critics.values() if critic)]
-        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = recorder_of(cls.hidden, steps, frames)
         early = [*_not_here(settings), *_missed(targets)]
         tell(cls.hidden.unique_id, early)
         with on_device(*used, pixels=pixels_at_once(generator, settings, len(targets))) as device:

@@ -65,26 +65,6 @@ def show(node_id: str, text: str) -> None:
         server.send_progress_text(text, node_id)
 
 
-def require_frames(frames: int, hidden: Any) -> None:
-    """Raise FiceError, before the work, if *Trace Frames* waits for images and none will be kept.
-
-    Args:
-        frames: number of images that will be kept.
-        hidden: the hidden inputs of the node, with `prompt` and `unique_id`.
-    """
-    waiting = [
-        node
-        for node in (hidden.prompt or {}).values()
-        if node["class_type"] == "FICE_TraceFrames"
-        and node["inputs"].get("trace", [None])[0] == hidden.unique_id
-    ]
-    if waiting and not frames:
-        raise FiceError(
-            "frames is 0, but Trace Frames waits for images of this node: set frames above 0, or disconnect "
-            "Trace Frames"
-        )
-
-
 class Progress:
     """`on_step` of an inversion: progress bar, preview and losses on the node, and cancel."""
 
@@ -133,6 +113,30 @@ class PreviewRecorder:
         kept = [*self._kept.values()]
         frames = torch.stack(kept) if kept else torch.zeros(0, dtype=torch.uint8)
         return TraceValue(trace, frames, tuple(self._kept))
+
+
+def recorder_of(hidden: Any, steps: int, frames: int, phase: Phase = "edit") -> PreviewRecorder:
+    """`on_step` of a node, which keeps images of `frames` steps.
+
+    Args:
+        hidden: the hidden inputs of the node, with `prompt` and `unique_id`.
+        steps, frames, phase: see `PreviewRecorder`.
+
+    Raises:
+        FiceError: *Trace Frames* waits for images and none will be kept; said before the work.
+    """
+    waiting = [
+        node
+        for node in (hidden.prompt or {}).values()
+        if node["class_type"] == "FICE_TraceFrames"
+        and node["inputs"].get("trace", [None])[0] == hidden.unique_id
+    ]
+    if waiting and not frames:
+        raise FiceError(
+            "frames is 0, but Trace Frames waits for images of this node: set frames above 0, or disconnect "
+            "Trace Frames"
+        )
+    return PreviewRecorder(Progress(hidden.unique_id, steps), steps, frames, phase)
 
 
 def _side_by_side(images: torch.Tensor) -> Image.Image:
