@@ -115,12 +115,14 @@ def main() -> None:
         browser = None
         try:
             info = server.wait().get("/object_info")
-            browser = Browser(server.address)
+            browser = Browser(server.address, (2400, 1500))
             for template, image in SHOWN.items():
                 browser.open(template)
                 browser.run_to_the_end()
                 graph = browser.show(browser.graph_bounds())
                 small(graph, 1600).save(IMAGES / f"{image}.png", optimize=True)
+            browser.close()
+            browser = Browser(server.address)
             browser.open(next(iter(SHOWN)))
             for name in sorted(n for n in info if n.startswith("FICE_")):
                 small(photograph(browser, name), 520).save(PAGES / f"{name}.png", optimize=True)

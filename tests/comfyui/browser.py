@@ -12,6 +12,15 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+#: whether every image that the run made is on its node
+_SHOWN = """
+return Object.entries(window.app.nodeOutputs || {}).every(([id, output]) => {
+    const node = window.app.graph.getNodeById(id);
+    if (!node || !(output.images || []).some(image => image.filename)) return true;
+    if (document.querySelector(`[data-node-id="${id}"]`)) return true;
+    return !!node.imgs && node.imgs.every(image => image.complete);
+});
+"""
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
@@ -180,6 +189,7 @@ class Browser:
             const box = document.querySelector('#graph-canvas').getBoundingClientRect();
             const scale = Math.min((box.width - 40) / arguments[2], (box.height - 40) / arguments[3], 1.5);
             const ds = window.app.canvas.ds;
+            window.app.canvas.min_font_size_for_lod = 0;  // text stays, however small
             ds.scale = scale;
             ds.offset[0] = 20 / scale - arguments[0];
             ds.offset[1] = 20 / scale - arguments[1];
@@ -242,6 +252,7 @@ class Browser:
         while time.monotonic() < end:
             if self.script("return window.finished"):
                 time.sleep(2)
+                self.wait_for(_SHOWN, 30)
                 return
             watch()
             time.sleep(0.2)
