@@ -130,6 +130,15 @@ def load_latent(
     return w_plus, metadata
 
 
+def is_latent(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is one that `save_latent` wrote, by its header; False if it cannot be read."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return (file.metadata() or {}).get(KIND_KEY) == _KIND
+    except Exception:  # as in load_latent
+        return False
+
+
 def interpolate(first: torch.Tensor, second: torch.Tensor, amount: float) -> torch.Tensor:
     """Linear interpolation of two codes: 0 gives `first`, 1 gives `second`; other values extrapolate.
 

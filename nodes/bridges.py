@@ -15,6 +15,7 @@ from ..fice_core.errors import FiceError
 from ..fice_core.extraction.anatomy import BodyRegions
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
+from .base import Node
 from .device import on_device
 from .inputs import BLENDS, GARMENT
 from .progress import check_cancelled, show, tell
@@ -24,13 +25,13 @@ from .tensors import from_image, from_mask, require_some, to_image, to_mask
 _DEFAULT = RestoreSettings()
 
 
-class RestoreEdit(io.ComfyNode):  # type: ignore[misc]
+class RestoreEdit(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_RestoreEdit",
             display_name="Restore Edit (FICE)",
-            category="FICE/stitch",
+            category="FICE/restore",
             description="Brings an edit that any other model made back to its photo: shift, zoom, stretch, "
             "tone and grain are undone, and outside the garment the result is the photo, bit for bit.",
             search_aliases=[
@@ -43,6 +44,9 @@ class RestoreEdit(io.ComfyNode):  # type: ignore[misc]
                 "kontext",
                 "klein",
                 "try-on",
+                "change clothes",
+                "outfit",
+                "keep face",
             ],
             inputs=[
                 io.Image.Input("original", tooltip="The photos. The result has their size."),
@@ -186,13 +190,13 @@ class RestoreEdit(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(to_image(images), to_mask(changed), "\n".join(lines), confidence)
 
 
-class DriftReport(io.ComfyNode):  # type: ignore[misc]
+class DriftReport(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_DriftReport",
             display_name="Drift Report (FICE)",
-            category="FICE/look",
+            category="FICE/compare",
             description="Measures what an edit by any model changed outside the garment: equal pixels, PSNR, "
             "SSIM, differences, shift and zoom, with a heat map.",
             search_aliases=[

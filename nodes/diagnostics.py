@@ -1,4 +1,7 @@
-"""Losses, intermediate images and quality of an edit; and a figure to edit."""
+"""Losses, intermediate images and quality of an edit; and a figure to edit.
+
+Plots and metrics need libraries that take seconds to load, so they are imported when a node runs.
+"""
 
 from typing import Any
 
@@ -9,28 +12,27 @@ from PIL import Image
 
 from ..fice_core.demo import figure
 from ..fice_core.errors import FiceError
-from ..fice_core.evaluation import metrics
 from ..fice_core.extraction.extractors import extract_pose
 from ..fice_core.framing import Frame
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows, in_batches
-from ..fice_core.reporting import plots
+from .base import Node
 from .device import on_device
 from .progress import show
 from .sockets import PoseSocket, PoseValue, TextSocket, TextValue, TraceSocket, TraceValue
 from .tensors import from_image, from_mask, to_image
 
 
-class PlotTrace(io.ComfyNode):  # type: ignore[misc]
+class PlotTrace(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_PlotTrace",
             display_name="Plot Trace (FICE)",
-            category="FICE/look",
+            category="FICE/compare",
             description="Plots the losses over the steps.",
             search_aliases=["loss curve", "chart", "graph losses"],
-            inputs=[TraceSocket.Input("trace", tooltip="From an inversion or an edit.")],
+            inputs=[TraceSocket.Input("trace", tooltip="The losses of an inversion or an edit.")],
             outputs=[
                 io.Image.Output(
                     "plot",
@@ -42,22 +44,24 @@ class PlotTrace(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(cls, trace: TraceValue) -> io.NodeOutput:
+        from ..fice_core.reporting import plots
+
         return io.NodeOutput(_from_pil(plots.loss_plot(trace.trace)))
 
 
-class TraceFrames(io.ComfyNode):  # type: ignore[misc]
+class TraceFrames(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_TraceFrames",
             display_name="Trace Frames (FICE)",
-            category="FICE/look",
+            category="FICE/compare",
             description="The intermediate images of the optimisation as a batch, for a video node. Several "
             "edits stand side by side.",
             search_aliases=["video", "animation", "timelapse", "optimization frames"],
             inputs=[
                 TraceSocket.Input(
-                    "trace", tooltip="From an inversion or an edit that keeps frames."
+                    "trace", tooltip="From an inversion or an edit whose frames is above 0."
                 ),
                 io.Int.Input(
                     "hold",
@@ -84,15 +88,15 @@ class TraceFrames(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(frames)
 
 
-class CompareEdits(io.ComfyNode):  # type: ignore[misc]
+class CompareEdits(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_CompareEdits",
             display_name="Compare Edits (FICE)",
-            category="FICE/look",
+            category="FICE/compare",
             description="Makes a sheet of photos and edits, each pair under its prompt.",
-            search_aliases=["grid", "contact sheet", "before after", "collage"],
+            search_aliases=["grid", "contact sheet", "before after", "side by side", "collage"],
             inputs=[
                 io.Image.Input("original", tooltip="The photos."),
                 io.Image.Input("edited", tooltip="The results, one per cell."),
@@ -114,7 +118,7 @@ class CompareEdits(io.ComfyNode):  # type: ignore[misc]
                     default=2,
                     min=1,
                     max=16,
-                    tooltip="Number of pairs side by side.",
+                    tooltip="Number of pairs side by side. The sheet is filled row by row.",
                 ),
             ],
             outputs=[
@@ -131,6 +135,8 @@ class CompareEdits(io.ComfyNode):  # type: ignore[misc]
         height: int,
         columns: int,
     ) -> io.NodeOutput:
+        from ..fice_core.reporting import plots
+
         photos, edits = broadcast_rows(
             {"originals": from_image(original), "edits": from_image(edited)}
         )
@@ -144,16 +150,16 @@ class CompareEdits(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(_from_pil(sheet))
 
 
-class EditMetrics(io.ComfyNode):  # type: ignore[misc]
+class EditMetrics(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_EditMetrics",
             display_name="Edit Metrics (FICE)",
-            category="FICE/look",
+            category="FICE/compare",
             description="Measures the quality of an edit. If an input is not connected, "
             "its metric is skipped.",
-            search_aliases=["evaluate", "quality", "score", "iou"],
+            search_aliases=["evaluate", "quality", "score", "iou", "clip score"],
             is_output_node=True,
             inputs=[
                 io.Image.Input("original", tooltip="The photos."),
@@ -202,6 +208,8 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
         pose: PoseValue | None = None,
         text: TextValue | None = None,
     ) -> io.NodeOutput:
+        from ..fice_core.evaluation import metrics
+
         photos, edits = broadcast_rows(
             {"originals": from_image(original), "edits": from_image(edited)}
         )
@@ -232,13 +240,13 @@ class EditMetrics(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(report, untouched, iou, similarity, ui=ui.PreviewText(report))
 
 
-class DemoFigure(io.ComfyNode):  # type: ignore[misc]
+class DemoFigure(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_DemoFigure",
             display_name="Demo Figure (FICE)",
-            category="FICE/look",
+            category="FICE/photo",
             description="Draws a figure for the demonstration models to edit, so that a graph runs without "
             "a photo. For photos use Load Image and models that were trained on photos.",
             search_aliases=["example image", "test person", "sample figure"],
@@ -283,6 +291,8 @@ def _from_pil(image: Image.Image) -> torch.Tensor:
 
 def _pose_iou(edits: torch.Tensor, pose: PoseValue) -> float:
     """Mean overlap of the edits' body parts with the photos' ones."""
+    from ..fice_core.evaluation import metrics
+
     frame = Frame.around((edits.shape[2], edits.shape[3]), pose.frame.resolution)
     with on_device(pose.densepose) as device:
         found = extract_pose(pose.densepose.network, frame.fit(edits).to(device)).cpu()

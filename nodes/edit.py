@@ -13,12 +13,14 @@ from ..fice_core.latents import generator_id
 from ..fice_core.models import Models
 from ..fice_core.networks.e4e import Encoder
 from ..fice_core.settings import EditSettings, InversionSettings, LossWeights, Preset, group_values
+from .base import Node
 from .device import on_device, pixels_at_once
 from .inputs import BLENDS, FRAMINGS, GARMENT, SEED, frames_input
 from .models import demo, mixed
-from .progress import PreviewRecorder, Progress, check_cancelled, tell
+from .progress import check_cancelled, recorder_of, tell
 from .sockets import (
     NETWORKS,
+    TITLES,
     LatentSocket,
     LatentValue,
     Loaded,
@@ -33,13 +35,13 @@ from .tensors import from_image, from_mask, require_some, to_image, to_mask
 _AS_PRESET = "as the preset"
 _PRESETS: tuple[Preset, ...] = ("default", "paper", "draft", "photo")
 _ENCODER = (
-    "Your own encoder, trained for your generator. If it is not connected, the demonstration generator has "
-    "its own; with your generator, the code of the photo is searched, which takes longer."
+    "The encoder that was trained for the generator; leave open to use the demonstration model. A generator "
+    "of your own works without one: the code of the photo is then searched, which takes longer."
 )
 _SEARCHED = 3  # images on the graph for each photo whose code is searched
 
 
-class Edit(io.ComfyNode):  # type: ignore[misc]
+class Edit(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -52,10 +54,17 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
             search_aliases=[
                 "fice",
                 "change clothes",
+                "clothes swap",
+                "clothing swap",
                 "outfit",
+                "outfit change",
+                "dress",
                 "garment",
                 "virtual try-on",
+                "text to clothes",
                 "text edit",
+                "clip guided",
+                "stylegan",
             ],
             inputs=[
                 io.Image.Input(
@@ -98,18 +107,20 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                         optional=True,
                         tooltip=_ENCODER
                         if name == "encoder"
-                        else f"Your own {name}. If it is not "
-                        "connected, the demonstration model is used.",
+                        else f"The {TITLES[name]}; leave open to use the demonstration model.",
                     )
                     for name, socket in NETWORKS.items()
                 ),
                 WeightsSocket.Input(
-                    "weights", optional=True, tooltip="Replaces the loss weights of the preset."
+                    "weights",
+                    optional=True,
+                    tooltip="Weights of the loss terms, from Loss Weights; leave open to use the preset's.",
                 ),
                 SettingsSocket.Input(
                     "settings",
                     optional=True,
-                    tooltip="Replaces the inversion settings of the preset.",
+                    tooltip="Settings of the optimisation, from Inversion Settings; leave open to use the "
+                    "preset's.",
                 ),
                 frames_input(optional=True),
                 GARMENT,
@@ -142,13 +153,15 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     default=_AS_PRESET,
                     advanced=True,
                     optional=True,
-                    tooltip="How the border of the garment is blended; see Stitch.",
+                    tooltip="How the border of the garment is blended. feathered: by the soft border of the "
+                    "mask. pyramid: by a Laplacian pyramid. gradient: in the gradient domain, which takes on "
+                    "the photo's light.",
                 ),
                 ModelsSocket.Input(
                     "models",
                     optional=True,
-                    tooltip="A whole set, from Load FICE Models. Networks that are connected one by one take "
-                    "the place of those in it.",
+                    tooltip="All networks at once, from Load Models; leave open to use the demonstration "
+                    "models. Networks that are connected one by one take the place of those in it.",
                 ),
             ],
             outputs=[
@@ -173,7 +186,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
                     tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
@@ -202,9 +215,7 @@ class Edit(io.ComfyNode):  # type: ignore[misc]
         widgets = {"garment": garment, "framing": framing, "stitch": BLENDS.get(blend, blend)}
         chosen = _chosen(base, settings, weights, steps=steps, seed=seed, **widgets)
         within = None if mask is None else _within(mask, photos)
-        recorder = PreviewRecorder(
-            Progress(cls.hidden.unique_id, chosen.steps), chosen.steps, frames
-        )
+        recorder = recorder_of(cls.hidden, chosen.steps, frames)
         early = [*mixed(loaded), *([] if within is None else mask_remarks(within))]
         tell(cls.hidden.unique_id, early)
 

@@ -20,6 +20,7 @@ from ..fice_core.latents import generator_id
 from ..fice_core.networks.regions import CLASSES, NAMED, regions_of
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.settings import ComputeSettings, StartSettings
+from .base import Node
 from .device import on_device, pixels_at_once
 from .progress import Progress, check_cancelled, tell
 from .sockets import (
@@ -42,15 +43,15 @@ _PHOTO = "Photos of any size, one person each. They are padded to the generator'
 _PADDED = "The photo is padded and resized for this generator, as in the edit."
 
 
-class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
+class InitializeLatent(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_InitializeLatent",
             display_name="Initialize Latent (FICE)",
-            category="FICE/extract",
+            category="FICE/stages",
             description="Finds the latent code whose image resembles the photo. The edit starts from it.",
-            search_aliases=["gan inversion", "e4e", "encode photo", "w+"],
+            search_aliases=["gan inversion", "e4e", "psp", "encode photo", "stylegan", "w+"],
             inputs=[
                 io.Image.Input("image", tooltip=_PHOTO),
                 GeneratorSocket.Input("generator", tooltip="The StyleGAN2 generator to edit with."),
@@ -119,15 +120,15 @@ class InitializeLatent(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(latent, to_image(images))
 
 
-class ExtractPose(io.ComfyNode):  # type: ignore[misc]
+class ExtractPose(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_ExtractPose",
             display_name="Extract Pose (FICE)",
-            category="FICE/extract",
+            category="FICE/stages",
             description="Finds the body parts of the person with DensePose. The edit keeps them in place.",
-            search_aliases=["densepose", "body parts", "part map"],
+            search_aliases=["densepose", "body parts", "part map", "detect pose"],
             inputs=[
                 io.Image.Input("image", tooltip=_PHOTO),
                 GeneratorSocket.Input("generator", tooltip=_PADDED),
@@ -160,13 +161,13 @@ class ExtractPose(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(PoseValue(parts, frame, densepose), to_image(_drawn(parts, frame)))
 
 
-class ReadPose(io.ComfyNode):  # type: ignore[misc]
+class ReadPose(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_ReadPose",
             display_name="Read Pose Image (FICE)",
-            category="FICE/extract",
+            category="FICE/stages",
             description="Reads a DensePose image made by another pack. Takes the place of Extract Pose.",
             search_aliases=[
                 "densepose image",
@@ -210,19 +211,29 @@ class ReadPose(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(PoseValue(parts, frame, densepose))
 
 
-class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
+class SegmentRegions(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_SegmentRegions",
             display_name="Segment Regions (FICE)",
-            category="FICE/extract",
+            category="FICE/stages",
             description="Segments background, body and head of the person, as soft masks.",
-            search_aliases=["head mask", "body mask", "human parsing", "segmentation"],
+            search_aliases=[
+                "head mask",
+                "body mask",
+                "clothes mask",
+                "dress",
+                "hair",
+                "human parsing",
+                "segmentation",
+            ],
             inputs=[
                 io.Image.Input("image", tooltip=_PHOTO),
                 GeneratorSocket.Input("generator", tooltip=_PADDED),
-                SegmenterSocket.Input("segmenter", tooltip="The network that segments them."),
+                SegmenterSocket.Input(
+                    "segmenter", tooltip="The network that finds background, body and head."
+                ),
                 io.Combo.Input(
                     "class",
                     options=["body", *(name for name in NAMED if name not in CLASSES)],
@@ -273,15 +284,22 @@ class SegmentRegions(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(*found)
 
 
-class EncodeText(io.ComfyNode):  # type: ignore[misc]
+class EncodeText(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_EncodeText",
             display_name="Encode Text (FICE)",
-            category="FICE/extract",
+            category="FICE/stages",
             description="Encodes prompts as CLIP features. The edit compares the image with them.",
-            search_aliases=["prompt", "clip text", "describe garment", "negative prompt"],
+            search_aliases=[
+                "prompt",
+                "clip text",
+                "clip guided",
+                "text to clothes",
+                "describe garment",
+                "negative prompt",
+            ],
             inputs=[
                 ClipSocket.Input(
                     "clip", tooltip="The CLIP network. It also evaluates the edited image."

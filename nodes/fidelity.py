@@ -10,9 +10,10 @@ from ..fice_core.inversion.pivotal_tuning import tune_generator
 from ..fice_core.inversion.refinement import refine_latent
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import InversionSettings
+from .base import Node
 from .device import manage, on_device, pixels_at_once
 from .inputs import frames_input
-from .progress import PreviewRecorder, Progress, tell
+from .progress import recorder_of, tell
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -28,13 +29,13 @@ _COPIES = 5
 _IMAGES_ON_GRAPH = 2  # that of the photo, and that of another code
 
 
-class RefineLatent(io.ComfyNode):  # type: ignore[misc]
+class RefineLatent(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_RefineLatent",
             display_name="Refine Latent (FICE)",
-            category="FICE/fidelity",
+            category="FICE/stages",
             description="Fits the latent code to the photo, so that its image comes closer and stays "
             "editable. Goes between Initialize Latent and the inversion.",
             search_aliases=["gan inversion", "optimize latent", "reconstruction", "projector"],
@@ -72,7 +73,7 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
                     tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
@@ -89,9 +90,7 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
         photos, codes = broadcast_rows(
             {"photos": framed(image, generator)[1], "latent codes": latent.w_plus}
         )
-        recorder = PreviewRecorder(
-            Progress(cls.hidden.unique_id, steps), steps, frames, phase="refine"
-        )
+        recorder = recorder_of(cls.hidden, steps, frames, phase="refine")
         pixels = pixels_at_once(generator, InversionSettings(), len(photos))
         with on_device(generator, segmenter, pixels=pixels) as device:
             result = refine_latent(
@@ -110,13 +109,13 @@ class RefineLatent(io.ComfyNode):  # type: ignore[misc]
         )
 
 
-class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
+class TuneGenerator(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_TuneGenerator",
             display_name="Tune Generator (FICE)",
-            category="FICE/fidelity",
+            category="FICE/stages",
             description="Fits a copy of the generator to one photo, so that the latent gives this person. "
             "Use the copy for everything that follows. The original generator does not change.",
             search_aliases=["pivotal tuning", "pti", "finetune", "fine-tune generator"],
@@ -158,7 +157,7 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
                     tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
@@ -179,9 +178,7 @@ class TuneGenerator(io.ComfyNode):  # type: ignore[misc]
                 f"a generator is tuned to one photo, not to {len(photo)} photos and {len(latent.w_plus)} "
                 "codes: connect one of each"
             )
-        recorder = PreviewRecorder(
-            Progress(cls.hidden.unique_id, steps), steps, frames, phase="tune"
-        )
+        recorder = recorder_of(cls.hidden, steps, frames, phase="tune")
         memory = {
             "pixels": pixels_at_once(generator, InversionSettings(), _IMAGES_ON_GRAPH),
             "more": _COPIES * generator.patcher.model_size(),

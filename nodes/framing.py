@@ -11,22 +11,30 @@ from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.ops.resize import enlarge, resize
 from ..fice_core.persons.selection import choose_frame, frame_person
+from .base import Node
 from .device import on_device
 from .inputs import FRAMINGS
 from .sockets import FrameSocket, FrameValue, GeneratorSocket, Loaded, SegmenterSocket
 from .tensors import from_image, from_mask, to_image, to_mask
 
 
-class FramePerson(io.ComfyNode):  # type: ignore[misc]
+class FramePerson(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_FramePerson",
             display_name="Frame Person (FICE)",
-            category="FICE/frame",
+            category="FICE/photo",
             description="Finds the person in a photo of any size and framing, and crops what the generator "
             "sees. Unframe Person puts the edit back.",
-            search_aliases=["crop person", "detect person", "inpaint crop", "zoom", "bounding box"],
+            search_aliases=[
+                "crop person",
+                "detect person",
+                "inpaint crop",
+                "crop and stitch",
+                "zoom",
+                "bounding box",
+            ],
             inputs=[
                 io.Image.Input("image", tooltip="Photos of any size and framing."),
                 GeneratorSocket.Input(
@@ -51,7 +59,8 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
                     "box",
                     default="",
                     tooltip="What the generator sees, in pixels of the photo: left, top, right, "
-                    "bottom. It is extended to the generator's aspect ratio. If it is empty, the "
+                    "bottom. It is cut off at the edges of the photo and extended to the generator's aspect "
+                    "ratio. If it is empty, the "
                     "person is searched for.",
                 ),
                 io.Mask.Input(
@@ -144,16 +153,22 @@ class FramePerson(io.ComfyNode):  # type: ignore[misc]
         )
 
 
-class UnframePerson(io.ComfyNode):  # type: ignore[misc]
+class UnframePerson(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_UnframePerson",
             display_name="Unframe Person (FICE)",
-            category="FICE/frame",
+            category="FICE/photo",
             description="Puts the edited person back into the photo. Outside the frame, and where the mask "
             "is 0, the result is the photo, bit for bit.",
-            search_aliases=["uncrop", "paste back", "stitch crop", "inpaint stitch"],
+            search_aliases=[
+                "uncrop",
+                "paste back",
+                "stitch crop",
+                "crop and stitch",
+                "inpaint stitch",
+            ],
             inputs=[
                 io.Image.Input(
                     "image",
@@ -161,7 +176,7 @@ class UnframePerson(io.ComfyNode):  # type: ignore[misc]
                     "refiner may come between.",
                 ),
                 io.Image.Input("original", tooltip="The photos that were framed."),
-                FrameSocket.Input("frame", tooltip="From Frame Person."),
+                FrameSocket.Input("frame", tooltip="Position of the crop, from Frame Person."),
                 io.Mask.Input(
                     "mask",
                     optional=True,

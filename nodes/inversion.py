@@ -12,10 +12,12 @@ from ..fice_core.inversion.targets import Targets
 from ..fice_core.inversion.terms import Critic, without_missing
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
+from ..fice_core.ops.resize import resize
 from ..fice_core.settings import InversionSettings, LossWeights
+from .base import Node
 from .device import on_device, pixels_at_once
 from .inputs import SEED, STEPS, frames_input
-from .progress import PreviewRecorder, Progress, check_cancelled, tell
+from .progress import check_cancelled, recorder_of, tell
 from .sockets import (
     GeneratorSocket,
     LatentSocket,
@@ -33,18 +35,27 @@ from .sockets import (
 from .tensors import framed, from_mask, require_same_generator, require_some, to_image
 
 _DEFAULT = InversionSettings()
+_TOUCHED = 0.1  # product of area and body part that counts as an overlap
 
 
-class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
+class ConstrainedInversion(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_ConstrainedInversion",
             display_name="Constrained Inversion (FICE)",
-            category="FICE/invert",
+            category="FICE/stages",
             description="Optimises the latent code so that its image matches the text and keeps pose, head "
             "and everything outside the area. If an input is not connected, its loss term is skipped.",
-            search_aliases=["fice", "optimize", "clip guided", "edit garment", "gan inversion"],
+            search_aliases=[
+                "fice",
+                "optimize",
+                "clip guided",
+                "stylegan",
+                "change clothes",
+                "edit garment",
+                "gan inversion",
+            ],
             inputs=[
                 GeneratorSocket.Input(
                     "generator", tooltip="The generator that the latent belongs to."
@@ -61,9 +72,11 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
                 TextSocket.Input(
                     "text",
                     optional=True,
-                    tooltip="Description of the new garment, from Encode Text.",
+                    tooltip="Description of the new garment, from Encode Text; leave open to follow no text.",
                 ),
-                PoseSocket.Input("pose", optional=True, tooltip="The pose to keep."),
+                PoseSocket.Input(
+                    "pose", optional=True, tooltip="The pose to keep, from Extract Pose."
+                ),
                 SegmenterSocket.Input(
                     "segmenter", optional=True, tooltip="Finds the head in the edited image."
                 ),
@@ -77,9 +90,15 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
                     optional=True,
                     tooltip="1 where the image may change, from Edit Area or any other pack; any size.",
                 ),
-                WeightsSocket.Input("weights", optional=True, tooltip="Weights of the loss terms."),
+                WeightsSocket.Input(
+                    "weights",
+                    optional=True,
+                    tooltip="Weights of the loss terms; leave open to use the defaults.",
+                ),
                 SettingsSocket.Input(
-                    "settings", optional=True, tooltip="Settings of the optimisation."
+                    "settings",
+                    optional=True,
+                    tooltip="Settings of the optimisation; leave open to use the defaults.",
                 ),
             ],
             outputs=[
@@ -102,7 +121,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
                     tooltip="Every loss at every step, for Plot Trace.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
@@ -142,7 +161,9 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
             name: critic.network for name, critic in critics.items() if critic
         }
         used = [generator, *(critic for critic in critics.values() if critic)]
-        recorder = PreviewRecorder(Progress(cls.hidden.unique_id, steps), steps, frames)
+        recorder = recorder_of(cls.hidden, steps, frames)
+        early = [*_not_here(settings), *_missed(targets)]
+        tell(cls.hidden.unique_id, early)
         with on_device(*used, pixels=pixels_at_once(generator, settings, len(targets))) as device:
             result = invert(
                 generator.network,
@@ -152,7 +173,7 @@ class ConstrainedInversion(io.ComfyNode):  # type: ignore[misc]
                 on_step=recorder,
                 check_cancelled=check_cancelled,
             )
-        tell(cls.hidden.unique_id, [*_not_here(settings), *result.warnings])
+        tell(cls.hidden.unique_id, [*early, *result.warnings], logged=early)
         return io.NodeOutput(
             LatentValue(result.w_plus.cpu(), latent.generator),
             to_image(result.images),
@@ -196,6 +217,21 @@ def _targets(
         keep_mask=rows.get("areas"),
         direction=rows.get("directions"),
     )
+
+
+def _missed(targets: Targets) -> list[str]:
+    """A warning for every image whose area touches no body part of the pose."""
+    if targets.keep_mask is None or targets.parts is None:
+        return []
+    with without_grad():
+        size = (targets.keep_mask.shape[2], targets.keep_mask.shape[3])
+        person = resize(targets.parts.sum(dim=1, keepdim=True), size)
+        shares = ((1 - targets.keep_mask) * person).flatten(1).amax(dim=1).tolist()
+    return [
+        f"the area of image {number} misses the person: paint over the garment"
+        for number, share in enumerate(shares, start=1)
+        if share < _TOUCHED
+    ]
 
 
 def _not_here(settings: InversionSettings) -> list[str]:

@@ -1,6 +1,7 @@
 """Latent codes on their own: decode, sample, blend, save, load."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..fice_core.errors import FiceError
 from ..fice_core.extraction.extractors import synthesize
 from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
+from .base import Node
 from .device import on_device
 from .sockets import GeneratorSocket, LatentSocket, LatentValue, Loaded
 from .tensors import require_same_generator, to_image
@@ -21,7 +23,7 @@ _SUFFIX = ".safetensors"
 _NOTE = "generator"  # metadata key of a saved latent
 
 
-class DecodeLatent(io.ComfyNode):  # type: ignore[misc]
+class DecodeLatent(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -29,7 +31,7 @@ class DecodeLatent(io.ComfyNode):  # type: ignore[misc]
             display_name="Decode Latent (FICE)",
             category="FICE/latent",
             description="Generates the images of latent codes.",
-            search_aliases=["synthesize", "generate", "stylegan sample"],
+            search_aliases=["synthesize", "generate", "stylegan", "stylegan sample"],
             inputs=[
                 GeneratorSocket.Input(
                     "generator", tooltip="The generator that the latent belongs to."
@@ -51,7 +53,7 @@ class DecodeLatent(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(to_image(images))
 
 
-class SampleLatent(io.ComfyNode):  # type: ignore[misc]
+class SampleLatent(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -59,7 +61,7 @@ class SampleLatent(io.ComfyNode):  # type: ignore[misc]
             display_name="Sample Latent (FICE)",
             category="FICE/latent",
             description="Samples random latent codes: people and clothes that the generator invents.",
-            search_aliases=["random latent", "stylegan random", "truncation"],
+            search_aliases=["random latent", "stylegan", "stylegan random", "truncation"],
             inputs=[
                 GeneratorSocket.Input("generator", tooltip="The generator to sample from."),
                 io.Int.Input(
@@ -95,7 +97,7 @@ class SampleLatent(io.ComfyNode):  # type: ignore[misc]
             return io.NodeOutput(LatentValue(w_plus, latents.generator_id(network)))
 
 
-class BlendLatents(io.ComfyNode):  # type: ignore[misc]
+class BlendLatents(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -104,7 +106,7 @@ class BlendLatents(io.ComfyNode):  # type: ignore[misc]
             category="FICE/latent",
             description="Moves a range of layers of one code towards another code. With all layers this is "
             "interpolation, with some it is style mixing.",
-            search_aliases=["interpolate", "style mixing", "morph", "mix"],
+            search_aliases=["interpolate", "style mixing", "stylegan", "morph", "mix"],
             inputs=[
                 LatentSocket.Input("first", tooltip="The code to start from."),
                 LatentSocket.Input(
@@ -158,7 +160,7 @@ class BlendLatents(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(LatentValue(mixed, first.generator))
 
 
-class SaveLatent(io.ComfyNode):  # type: ignore[misc]
+class SaveLatent(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -192,7 +194,7 @@ class SaveLatent(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(latent, ui={"latents": [saved]})
 
 
-class LoadLatent(io.ComfyNode):  # type: ignore[misc]
+class LoadLatent(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -205,7 +207,8 @@ class LoadLatent(io.ComfyNode):  # type: ignore[misc]
                 io.Combo.Input(
                     "file",
                     options=_saved(),
-                    tooltip="A latent in ComfyUI's output or input folder. Press R after saving one.",
+                    tooltip="A latent in ComfyUI's output or input folder, or in a folder there. Press R "
+                    "after saving one.",
                 )
             ],
             outputs=[LatentSocket.Output("latent", display_name="latent", tooltip="W+ codes.")],
@@ -230,15 +233,46 @@ class LoadLatent(io.ComfyNode):  # type: ignore[misc]
 
 
 def _saved() -> list[str]:
-    """Latents in the output and input folders, with the annotation that ComfyUI uses."""
+    """Latents in the output and input folders and one level below, with the annotation that ComfyUI uses.
+
+    An output folder may hold years of work, so deeper folders are not walked; their latents load by name.
+    """
     found = []
     for place, root in (
-        ("output", folder_paths.get_output_directory()),
-        ("input", folder_paths.get_input_directory()),
+        ("output", Path(folder_paths.get_output_directory())),
+        ("input", Path(folder_paths.get_input_directory())),
     ):
-        names = sorted(Path(root).rglob(f"*{_SUFFIX}"))
-        found += [f"{name.relative_to(root).as_posix()} [{place}]" for name in names]
+        for folder in (root, *_folders(root, _changed(root))):
+            names = _latents(folder, _changed(folder))
+            found += [f"{(folder / n).relative_to(root).as_posix()} [{place}]" for n in names]
     return found
+
+
+def _changed(folder: Path) -> int:
+    """When a name in the folder last changed, in nanoseconds; 0 if there is no such folder."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=1024)
+def _folders(root: Path, changed: int) -> tuple[Path, ...]:
+    """The folders in a folder as it was at `changed`."""
+    if not changed:
+        return ()
+    with os.scandir(root) as entries:
+        return tuple(sorted(Path(entry.path) for entry in entries if entry.is_dir()))
+
+
+@lru_cache(maxsize=1024)
+def _latents(folder: Path, changed: int) -> tuple[str, ...]:
+    """Names of the latents in a folder as it was at `changed`; other safetensors files are left out."""
+    if not changed:
+        return ()
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.name.endswith(_SUFFIX))
+    return tuple(name for name in names if latents.is_latent(folder / name))
 
 
 NODES: list[type[Any]] = [DecodeLatent, SampleLatent, BlendLatents, SaveLatent, LoadLatent]

@@ -6,10 +6,12 @@ from comfy_api.latest import io
 
 from ..fice_core.checkpoints import architecture_names
 from . import models
+from .base import Node
 from .models import folder_stamp, load_set, set_folder
 from .progress import telling
 from .sockets import (
     NETWORKS,
+    TITLES,
     ClipSocket,
     DensePoseSocket,
     EncoderSocket,
@@ -25,7 +27,7 @@ FROM_FILE = "from the file"
 _BUILT_IN = "The demonstration model is built in. To use your own, put"
 
 
-class _Loader(io.ComfyNode):  # type: ignore[misc]
+class _Loader(Node):
     """What all loaders have in common; a subclass names the network."""
 
     KIND: str
@@ -41,7 +43,7 @@ class _Loader(io.ComfyNode):  # type: ignore[misc]
         return io.Schema(
             node_id=cls.__name__.replace("Load", "FICE_Load"),
             display_name=f"Load {cls.TITLE} (FICE)",
-            category="FICE/load",
+            category="FICE/models",
             description=f"Loads {cls.WHAT}.",
             search_aliases=[*cls.ALIASES, f"fice {cls.KIND}", f"{cls.KIND} loader"],
             inputs=[
@@ -143,16 +145,22 @@ class LoadSAM(_Loader):
     ALIASES = ("segment anything", "sam_vit_b", "mask")
 
 
-class LoadModels(io.ComfyNode):  # type: ignore[misc]
+class LoadModels(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_LoadModels",
-            display_name="Load FICE Models",
-            category="FICE/load",
+            display_name="Load Models (FICE)",
+            category="FICE/models",
             description="Loads all networks of an edit from one folder, at once for Fashion Edit and each "
             "for the single stages. What is missing is named; the encoder is optional.",
-            search_aliases=["fice models", "model set", "stylegan", "checkpoint loader"],
+            search_aliases=[
+                "load fice models",
+                "model set",
+                "stylegan",
+                "checkpoint loader",
+                "change clothes",
+            ],
             inputs=[
                 io.Combo.Input(
                     "models",
@@ -170,10 +178,12 @@ class LoadModels(io.ComfyNode):  # type: ignore[misc]
             ],
             outputs=[
                 ModelsSocket.Output(
-                    "models", display_name="models", tooltip="All of them, for Fashion Edit."
+                    "models",
+                    display_name="models",
+                    tooltip="All networks at once, for Fashion Edit.",
                 ),
                 *(
-                    socket.Output(kind, display_name=kind, tooltip=f"The {kind} alone.")
+                    socket.Output(kind, display_name=kind, tooltip=f"The {TITLES[kind]} alone.")
                     for kind, socket in NETWORKS.items()
                 ),
             ],

@@ -18,6 +18,7 @@ from ..fice_core.ops.autograd import without_grad
 from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import MaskSettings
 from ..fice_core.stitching.edges import edit_mask_at_photo_scale
+from .base import Node
 from .device import on_device
 from .inputs import GARMENT
 from .models import demo
@@ -39,18 +40,27 @@ _DEFAULT = MaskSettings()
 _SAM_PIXELS = 512 * 512
 
 
-class EditArea(io.ComfyNode):  # type: ignore[misc]
+class EditArea(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_EditArea",
             display_name="Edit Area (FICE)",
-            category="FICE/extract",
+            category="FICE/mask",
             description="Finds the area that the garment may cover: for an upper garment, torso and arms "
             "without head and hands. The inversion keeps the rest of the image as in the photo.",
-            search_aliases=["clothing mask", "garment mask", "keep mask", "inpaint area"],
+            search_aliases=[
+                "clothing mask",
+                "garment mask",
+                "dress",
+                "outfit",
+                "keep mask",
+                "inpaint area",
+            ],
             inputs=[
-                PoseSocket.Input("pose", tooltip="From Extract Pose or Read Pose Image."),
+                PoseSocket.Input(
+                    "pose", tooltip="Pose of the photos, from Extract Pose or Read Pose Image."
+                ),
                 io.Mask.Input(
                     "body", tooltip="Mask of the body, from Segment Regions or another pack."
                 ),
@@ -99,23 +109,23 @@ class EditArea(io.ComfyNode):  # type: ignore[misc]
             return io.NodeOutput(to_mask(frame.restore(area)))
 
 
-class EditMask(io.ComfyNode):  # type: ignore[misc]
+class EditMask(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_EditMask",
             display_name="Edit Mask (FICE)",
-            category="FICE/stitch",
+            category="FICE/mask",
             description="Finds where the garment is before or after the edit. Everything else keeps the "
             "photo's pixels; head and hands always do.",
             search_aliases=["garment mask", "clothing mask", "inpaint mask", "changed area"],
             inputs=[
                 io.Image.Input("original", tooltip="The photos, of any size."),
                 io.Image.Input(
-                    "initial", tooltip="From the inversion: the images before the edit."
+                    "initial", tooltip="The images before the edit, from Constrained Inversion."
                 ),
                 io.Image.Input(
-                    "generated", tooltip="From the inversion: the images after the edit."
+                    "generated", tooltip="The images after the edit, from Constrained Inversion."
                 ),
                 DensePoseSocket.Input("densepose", tooltip="Finds torso and arms."),
                 SegmenterSocket.Input("segmenter", tooltip="Finds head and body."),
@@ -206,13 +216,13 @@ class EditMask(io.ComfyNode):  # type: ignore[misc]
             return io.NodeOutput(to_mask(mask))
 
 
-class RefineMask(io.ComfyNode):  # type: ignore[misc]
+class RefineMask(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_RefineMask",
             display_name="Refine Mask (FICE)",
-            category="FICE/extract",
+            category="FICE/mask",
             description="Aligns a rough mask, drawn by hand or found by a small network, with the edges of "
             "the photo. With Segment Anything the mask may be rougher still.",
             search_aliases=["guided filter", "segment anything", "sharpen mask", "matting"],
@@ -296,20 +306,24 @@ def _shown(pose: PoseValue, photos: torch.Tensor) -> torch.Tensor:
     return square.trim(pose.parts)
 
 
-class GarmentMask(io.ComfyNode):  # type: ignore[misc]
+class GarmentMask(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_GarmentMask",
             display_name="Garment Mask (FICE)",
-            category="FICE/extract",
+            category="FICE/mask",
             description="Finds the garment of the person in a photo of any size, as a mask for any "
             "inpainter. Head and hands are never in it.",
             search_aliases=[
                 "clothes mask",
                 "clothing mask",
+                "clothes segmentation",
                 "dress",
+                "outfit",
+                "inpaint clothes",
                 "inpaint mask",
+                "change clothes",
                 "human parsing",
             ],
             inputs=[
@@ -342,14 +356,14 @@ class GarmentMask(io.ComfyNode):  # type: ignore[misc]
                 ModelsSocket.Input(
                     "models",
                     optional=True,
-                    tooltip="From Load FICE Models; leave open to use the demonstration models, which know "
-                    "demonstration images only.",
+                    tooltip="All networks at once, from Load Models; leave open to use the demonstration "
+                    "models, which know demonstration images only.",
                 ),
                 SegmenterSocket.Input(
                     "segmenter",
                     optional=True,
-                    tooltip="In place of the segmenter of the models. One that names clothes (a SegFormer) "
-                    "knows exactly where they are.",
+                    tooltip="The segmenter; leave open to use that of the models. One that names clothes (a "
+                    "SegFormer) knows exactly where they are.",
                 ),
             ],
             outputs=[

@@ -11,14 +11,13 @@ import folder_paths
 from ..fice_core import checkpoints
 from ..fice_core.catalogue.kinds import SUFFIXES
 from ..fice_core.errors import FiceError
-from ..fice_core.models import DEMO_WEIGHTS, DOWNLOADED_CLIP, LOADERS, model_files
+from ..fice_core.models import DEMO_WEIGHTS, LOADERS, model_files
 from .device import manage
 from .sockets import Loaded
 
 #: first entry of every dropdown
 DEMO = "demonstration model (built in)"
 DEMO_SET = "demonstration models (built in)"
-DOWNLOAD = f"{DOWNLOADED_CLIP} (downloads 0.4 GB)"
 _SUFFIXES = {*SUFFIXES}
 #: what the folder of each kind is for
 CONTENTS = {
@@ -58,17 +57,20 @@ def register_folders() -> None:
 
 
 def choices(kind: str) -> list[str]:
-    """Entries of the dropdown: the demonstration model if there is one, then the user's files."""
+    """Entries of the dropdown: the demonstration model if there is one, then the user's files.
+
+    Nothing is downloaded from here: a node has no place to ask, and ComfyUI may be offline.
+    """
     files = folder_paths.get_filename_list(folder_name(kind))
     usable = [name for name in files if Path(name).suffix.lower() in _SUFFIXES]
     if kind == "sam":
         return usable
-    return [DEMO, *usable, *([DOWNLOAD] if kind == "clip" else [])]
+    return [DEMO, *usable]
 
 
 def missing(kind: str, name: str) -> str | None:
     """The error message if there is no such file, else None."""
-    if name in (DEMO, DOWNLOAD) or folder_paths.get_full_path(folder_name(kind), name):
+    if name == DEMO or folder_paths.get_full_path(folder_name(kind), name):
         return None
     places = " or ".join(folder_paths.get_folder_paths(folder_name(kind)))
     otherwise = "" if kind == "sam" else f", or choose {DEMO!r}"
@@ -88,8 +90,6 @@ def load(kind: str, name: str, **options: Any) -> Loaded[Any]:
     """
     if name == DEMO:
         return demo(kind)
-    if name == DOWNLOAD:
-        return manage(lambda: _LOADERS[kind](DOWNLOADED_CLIP))
     complaint = missing(kind, name)
     if complaint:
         raise FiceError(complaint)

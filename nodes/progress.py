@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import comfy.utils
 import torch
@@ -12,7 +13,7 @@ from comfy import model_management
 from PIL import Image
 from server import PromptServer
 
-from ..fice_core.errors import FiceWarning
+from ..fice_core.errors import FiceError, FiceWarning
 from ..fice_core.inversion.result import Phase, Step
 from ..fice_core.inversion.trace import Trace
 from .sockets import TraceValue
@@ -113,6 +114,30 @@ class PreviewRecorder:
         kept = [*self._kept.values()]
         frames = torch.stack(kept) if kept else torch.zeros(0, dtype=torch.uint8)
         return TraceValue(trace, frames, tuple(self._kept))
+
+
+def recorder_of(hidden: Any, steps: int, frames: int, phase: Phase = "edit") -> PreviewRecorder:
+    """`on_step` of a node, which keeps images of `frames` steps.
+
+    Args:
+        hidden: the hidden inputs of the node, with `prompt` and `unique_id`.
+        steps, frames, phase: see `PreviewRecorder`.
+
+    Raises:
+        FiceError: *Trace Frames* waits for images and none will be kept; said before the work.
+    """
+    waiting = [
+        node
+        for node in (hidden.prompt or {}).values()
+        if node["class_type"] == "FICE_TraceFrames"
+        and node["inputs"].get("trace", [None])[0] == hidden.unique_id
+    ]
+    if waiting and not frames:
+        raise FiceError(
+            "frames is 0, but Trace Frames waits for images of this node: set frames above 0, or disconnect "
+            "Trace Frames"
+        )
+    return PreviewRecorder(Progress(hidden.unique_id, steps), steps, frames, phase)
 
 
 def _side_by_side(images: torch.Tensor) -> Image.Image:

@@ -5,6 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..fice_core.settings import InversionSettings, LossWeights
+from .base import Node
 from .sockets import SettingsSocket, WeightsSocket
 
 _DEFAULT = InversionSettings()
@@ -27,16 +28,16 @@ _LATER_TERMS = {
 }
 
 
-class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
+class LossWeightsNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_LossWeights",
             display_name="Loss Weights (FICE)",
-            category="FICE/invert",
+            category="FICE/stages",
             description="Weights of the loss terms. 0 turns a term off. The paper uses 1, 10, 1, 30, "
             "1, and 0 for the rest.",
-            search_aliases=["loss", "strength", "guidance"],
+            search_aliases=["loss", "strength", "guidance", "clip guided"],
             inputs=[
                 io.Float.Input(
                     name,
@@ -74,13 +75,13 @@ class LossWeightsNode(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(LossWeights(**weights))
 
 
-class InversionSettingsNode(io.ComfyNode):  # type: ignore[misc]
+class InversionSettingsNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_InversionSettings",
             display_name="Inversion Settings (FICE)",
-            category="FICE/invert",
+            category="FICE/stages",
             description="Settings of the optimisation. The defaults suit most edits. The help page "
             "lists the paper's values.",
             search_aliases=["learning rate", "optimizer", "schedule"],

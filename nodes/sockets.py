@@ -38,6 +38,14 @@ NETWORKS: dict[str, type[io.ComfyTypeIO]] = {
     "densepose": DensePoseSocket,
     "segmenter": SegmenterSocket,
 }
+#: what they are called in a sentence
+TITLES = {
+    "generator": "generator",
+    "encoder": "encoder",
+    "clip": "CLIP network",
+    "densepose": "DensePose network",
+    "segmenter": "segmenter",
+}
 
 _Network = TypeVar("_Network", Generator, Encoder, Clip, DensePose, PersonSegmenter, Sam)
 

@@ -13,19 +13,20 @@ from ..fice_core.ops.batching import broadcast_rows
 from ..fice_core.settings import StitchSettings
 from ..fice_core.stitching.composite import blend_into_photo
 from ..fice_core.stitching.skin import match_skin
+from .base import Node
 from .device import on_device
 from .inputs import BLENDS
 from .sockets import Loaded, PoseSocket, PoseValue, SegmenterSocket
 from .tensors import frame_of, from_image, from_mask, to_image, to_mask
 
 
-class Stitch(io.ComfyNode):  # type: ignore[misc]
+class Stitch(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_Stitch",
             display_name="Stitch (FICE)",
-            category="FICE/stitch",
+            category="FICE/restore",
             description="Puts the generated garment into the photo. Where the mask is 0, the result is "
             "the photo, bit for bit.",
             search_aliases=["composite", "paste back", "blend", "uncrop"],
@@ -36,7 +37,10 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
                     tooltip="The images to put in, at any resolution: from the inversion, an "
                     "upscaler or a refiner.",
                 ),
-                io.Mask.Input("mask", tooltip="From Edit Mask or any other pack; any size."),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="1 where the photo changes, from Edit Mask or any other pack; any size.",
+                ),
                 io.Combo.Input(
                     "mode",
                     options=["change inside the mask", "keep inside the mask"],
@@ -118,19 +122,19 @@ class Stitch(io.ComfyNode):  # type: ignore[misc]
         return io.NodeOutput(to_image(images), to_mask(where))
 
 
-class MatchSkin(io.ComfyNode):  # type: ignore[misc]
+class MatchSkin(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="FICE_MatchSkin",
             display_name="Match Skin (FICE)",
-            category="FICE/stitch",
+            category="FICE/restore",
             description="Gives arms that the edit bares the person's own skin tone. Goes between the "
             "inversion and Stitch.",
             search_aliases=["skin tone", "skin colour", "color match", "bare arms"],
             inputs=[
                 io.Image.Input(
-                    "generated", tooltip="From the inversion: the images after the edit."
+                    "generated", tooltip="The images after the edit, from Constrained Inversion."
                 ),
                 io.Image.Input("original", tooltip="The photos, of any size."),
                 PoseSocket.Input("pose", tooltip="Pose of the photos, which shows hands and face."),

@@ -4,11 +4,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from toys import toy_generator
 
 from fice_core.errors import FiceError
 from fice_core.latents import (
     interpolate,
+    is_latent,
     latent_statistics,
     load_latent,
     mix_layers,
@@ -50,6 +52,15 @@ def test_codes_are_the_same_after_saving_and_loading(tmp_path):
     assert torch.equal(loaded, codes())
     assert notes == {"prompt": "a red shirt"}
     assert [file.name for file in tmp_path.iterdir()] == ["code.safetensors"]
+
+
+def test_a_latent_is_known_by_its_header(tmp_path):
+    latent, other, broken = (tmp_path / f"{n}.safetensors" for n in ("latent", "other", "broken"))
+    save_latent(latent, torch.zeros(1, 2, 3))
+    save_file({"w_plus": torch.zeros(1, 2, 3)}, other)
+    broken.write_bytes(b"nothing")
+    assert is_latent(latent)
+    assert not any(is_latent(path) for path in (other, broken, tmp_path / "gone"))
 
 
 def test_bad_files_are_refused_with_one_line(tmp_path):

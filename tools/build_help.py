@@ -23,16 +23,23 @@ from workflows import is_widget, ordered_inputs  # noqa: E402
 PAGES = ROOT / "web" / "docs"
 BEGIN = "<!-- below: tools/build_help.py -->"
 IMAGES = ROOT / "docs" / "images"
+#: templates whose graphs the README shows: name of the image
+SHOWN = {"07 Try it on a drawn figure": "quick_edit", "11 Every stage by hand": "every_stage"}
+MOST_CHOICES = 8  # of a combo that a table lists
 
 
 def range_of(of: str, options: dict[str, Any]) -> str:
     """Default and range of a widget, in words."""
     if of in ("INT", "FLOAT"):
         most = options.get("max")
-        upper = "" if most is None or most > 2**53 else f" to {most}"
+        upper = " or more" if most is None or most > 2**53 else f" to {most}"
         return f"{options['default']} ({options.get('min')}{upper})"
     if of == "COMBO":
-        return ", ".join(str(option) for option in options.get("options", [])[:4])
+        choices = [str(option) for option in options.get("options", [])]
+        default = str(options.get("default", choices[0] if choices else "none"))
+        if len(choices) > MOST_CHOICES:
+            choices[MOST_CHOICES:] = [f"{len(choices) - MOST_CHOICES} more"]
+        return default if choices in ([], [default]) else f"{default} ({', '.join(choices)})"
     if of == "BOOLEAN":
         return "on" if options.get("default") else "off"
     return str(options.get("default", "")) or "empty"
@@ -108,13 +115,15 @@ def main() -> None:
         browser = None
         try:
             info = server.wait().get("/object_info")
-            browser = Browser(server.address)
-            for template in ("fice_quick_edit", "fice_every_stage"):
+            browser = Browser(server.address, (2400, 1500))
+            for template, image in SHOWN.items():
                 browser.open(template)
                 browser.run_to_the_end()
                 graph = browser.show(browser.graph_bounds())
-                small(graph, 1600).save(IMAGES / f"{template}.png", optimize=True)
-            browser.open("fice_quick_edit")
+                small(graph, 1600).save(IMAGES / f"{image}.png", optimize=True)
+            browser.close()
+            browser = Browser(server.address)
+            browser.open(next(iter(SHOWN)))
             for name in sorted(n for n in info if n.startswith("FICE_")):
                 small(photograph(browser, name), 520).save(PAGES / f"{name}.png", optimize=True)
                 write_page(name, info[name])

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from ..errors import FiceError
-from ..evaluation.metrics import part_iou
 from ..extraction.extractors import extract_pose
 from ..framing import Frame
 from ..networks.clip import Clip
@@ -148,6 +147,8 @@ def measure_drift(
 
 def _pose_overlap(densepose: DensePose, before: torch.Tensor, after: torch.Tensor) -> float:
     """Mean overlap of the body parts of two images (3, H, W), each seen as a whole."""
+    from ..evaluation.metrics import part_iou  # imported here, because evaluation takes long
+
     frame = Frame.around((before.shape[-2], before.shape[-1]), _PARSED)
     device = next(densepose.parameters()).device
     parts = [

@@ -26,6 +26,8 @@ from ..ops.batching import broadcast_count
 from ..persons.selection import choose_frame
 from ..settings import EditSettings
 
+_TOUCHED = 1 / 255  # of a mask, from which an edit shows
+
 
 class PromptFeatures(NamedTuple):
     """CLIP features of the prompts, (M, D), and their directions from the source text, (M, D)."""
@@ -140,7 +142,9 @@ def prepare(
         warn(refined.warnings)
     keep = _keep_mask(regions, body, settings)
     if mask is not None:
-        keep = 1 - (1 - keep) * _framed(mask, frames, models)
+        possible = 1 - keep
+        keep = 1 - possible * _framed(mask, frames, models)
+        warnings = [*warnings, *_missed(possible, 1 - keep)]
 
     edits = torch.arange(count, device=models.device)
     photo, prompt = edits % len(photos), edits % len(texts.features)
@@ -289,6 +293,17 @@ def _frames(
                 f"{frame.resolution[1]} x {frame.resolution[0]}: make it from these photos and this generator"
             )
     return [frames[i % len(frames)] for i in range(len(photos))]
+
+
+def _missed(possible: torch.Tensor, left: torch.Tensor) -> list[str]:
+    """A warning for every photo whose mask leaves nothing of where its garment may be."""
+    most, rest = (area.flatten(1).amax(dim=1).tolist() for area in (possible, left))
+    return [
+        f"the mask of image {number} misses the garment of the person, so nothing will change: paint over "
+        "the garment, or choose another one"
+        for number, (before, after) in enumerate(zip(most, rest, strict=True), start=1)
+        if after < _TOUCHED <= before
+    ]
 
 
 def _keep_mask(regions: Regions, body: BodyRegions, settings: EditSettings) -> torch.Tensor:

@@ -1,11 +1,11 @@
 """DensePose part maps as images: drawn for display, and read from images of other programs."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
-import matplotlib
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..errors import FiceError
 from ..framing import Frame
@@ -17,8 +17,7 @@ _MAX_DISTANCE = 0.12  # root mean square RGB distance of the pixels to the palet
 
 def draw_parts(parts: torch.Tensor) -> torch.Tensor:
     """Part maps (N, 14, h, w) as images (N, 3, h, w): one colour per part, weighted by probability."""
-    colours = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(UPPER_BODY_LABELS)))[:, :3]
-    table = torch.from_numpy(colours).to(parts)
+    table = _colours("turbo", np.linspace(0.05, 0.95, len(UPPER_BODY_LABELS))).to(parts)
     return torch.einsum("nphw,pc->nchw", parts, table).clamp(0, 1)
 
 
@@ -38,7 +37,7 @@ def read_labels(images: torch.Tensor, palette: Palette = "viridis") -> torch.Ten
     """
     steps = np.floor(255 * np.arange(FINE_CHANNELS) / (FINE_CHANNELS - 1)).astype(int)
     if palette == "viridis":
-        table = torch.from_numpy(matplotlib.colormaps["viridis"](steps)[:, :3])
+        table = _colours("viridis", steps)
     else:
         unscaled = float(images.max()) <= (FINE_CHANNELS - 1) / 255 + 1e-3
         levels = np.arange(FINE_CHANNELS) if unscaled else steps
@@ -54,6 +53,13 @@ def read_labels(images: torch.Tensor, palette: Palette = "viridis") -> torch.Ten
             "drawn with, or extract the pose from the photo"
         )
     return labels
+
+
+def _colours(palette: str, places: NDArray[Any]) -> torch.Tensor:
+    """Colours (K, 3) of one of matplotlib's palettes; places are numbers of entries, or in [0, 1]."""
+    import matplotlib  # imported here, because it takes long
+
+    return torch.from_numpy(matplotlib.colormaps[palette](places)[:, :3])
 
 
 def parts_of_labels(labels: torch.Tensor, frame: Frame, size: int) -> torch.Tensor:

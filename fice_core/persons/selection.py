@@ -85,8 +85,8 @@ def frame_person(
         person: index of the person, 0 for the largest; ignored with a mask or a box.
         mask: (1, 1, H, W) in [0, 1], the person or a part of it. It selects the detected person with
             most of the mask. If there is none, the template is fitted to the mask.
-        box: (left, top, right, bottom) in pixels, the area that the frame must contain. The frame
-            grows to the generator's aspect ratio.
+        box: (left, top, right, bottom) in pixels, the area that the frame must contain. What lies
+            outside of the photo is cut off. The frame grows to the generator's aspect ratio.
 
     Raises:
         FiceError: there is no such person, the person or the box is lower than `SMALLEST` pixels, the
@@ -96,7 +96,7 @@ def frame_person(
     if mask is not None and box is not None:
         raise FiceError("both a mask and a box of the person are given: give only one of them")
     if box is not None:
-        frame = Frame.covering(size, generator.resolution, box)
+        frame = Frame.covering(size, generator.resolution, _within(box, size))
         return _large_enough(frame, "frame around the box")
     if mask is None:
         return choose_frame(generator, segmenter, photo, "person", person)
@@ -113,6 +113,13 @@ def frame_person(
         return _large_enough(
             _fitted_to_mask(person_template(generator, segmenter), mask, generator.resolution)
         )
+
+
+def _within(box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of a box that lies in a photo of (H, W) pixels; the box itself if there is none."""
+    left, top, right, bottom = box
+    inside = (max(left, 0), max(top, 0), min(right, size[1]), min(bottom, size[0]))
+    return inside if inside[0] < inside[2] and inside[1] < inside[3] else box
 
 
 def _large_enough(frame: Frame, what: str = "person") -> Frame:

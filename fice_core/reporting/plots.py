@@ -37,7 +37,7 @@ def comparison(
         columns: names of the images of a row, from left to right.
         rows: at least one, with one image per column.
         height: of every image on the sheet, in pixels; 256 is twice that of the demonstration figures.
-        blocks: number of blocks side by side into which the rows are divided.
+        blocks: number of rows side by side; the sheet is filled from left to right.
 
     Raises:
         ValueError: there is no row, or a row has another number of images.
@@ -62,8 +62,8 @@ def comparison(
         for column, name in enumerate(columns):
             middle = left + column * (width + gap) + width // 2
             draw.text((middle, heading), name, _FAINT, head_font, anchor="ms")
-        lines = slice(block * per_block, (block + 1) * per_block)
-        for line, (row, images) in enumerate(zip(rows[lines], pictures[lines], strict=True)):
+        own = zip(rows[block::blocks], pictures[block::blocks], strict=True)
+        for line, (row, images) in enumerate(own):
             top = heading + line * (caption + height) + caption
             title = _shortened(row.title, row_font, block_width)
             draw.text((left, top - round(text * 0.5)), title, _INK, row_font, anchor="ls")

@@ -1,6 +1,7 @@
 """A headless Chromium on ComfyUI's page."""
 
 import io
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -11,6 +12,15 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+#: whether every image that the run made is on its node
+_SHOWN = """
+return Object.entries(window.app.nodeOutputs || {}).every(([id, output]) => {
+    const node = window.app.graph.getNodeById(id);
+    if (!node || !(output.images || []).some(image => image.filename)) return true;
+    if (document.querySelector(`[data-node-id="${id}"]`)) return true;
+    return !!node.imgs && node.imgs.every(image => image.complete);
+});
+"""
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
@@ -35,18 +45,85 @@ class Browser:
         self.driver = webdriver.Chrome(options=options, service=Service(found[1]))
         self._address = address
         self._messages: list[str] = []
+        self._known = False
 
     def close(self) -> None:
         self.driver.quit()
 
     def open(self, template: str | None = None) -> None:
         """Open the page, with one of our templates if given."""
-        query = f"?template={template}&source=comfyui-fice" if template else ""
-        self.driver.get(f"http://{self._address}/{query}")
-        self.wait_for("return !!(window.app && window.app.graph && window.app.graph._nodes)")
+        self._open_page()
         if template:
-            self.wait_for("return window.app.graph._nodes.length > 0")
+            if not self._known:  # a new user sees the template browser, which covers the graph
+                self._set("Comfy.TutorialCompleted", True)
+                self._known = True
+                self._open_page()
+            self.load(template)
+
+    def _open_page(self) -> None:
+        self.driver.get(f"http://{self._address}/")
+        self.wait_for("return !!(window.app && window.app.graph && window.app.graph._nodes)")
         time.sleep(2)  # the page arranges itself
+
+    def _set(self, setting: str, value: Any) -> None:
+        self.script(
+            "return window.app.extensionManager.setting.set(arguments[0], arguments[1])",
+            setting,
+            value,
+        )
+
+    def use_renderer(self, name: str) -> None:
+        """Draw nodes on the canvas ("classic"), or as elements of the page ("new")."""
+        self._set("Comfy.VueNodes.Enabled", name == "new")
+        time.sleep(1)
+
+    def load(self, name: str, app: bool = False) -> None:
+        """Open one of our templates on the page that is open, as the template browser does.
+
+        Args:
+            name: of the template.
+            app: whether a template for the app view is shown there; else all are shown as graphs.
+        """
+        self.script(
+            """
+            const [name, app] = arguments;
+            const address = `/api/workflow_templates/comfyui-fice/${encodeURIComponent(name)}.json`;
+            window.loaded = null;
+            fetch(address).then(answer => answer.json())
+                .then(graph => {
+                    if (!app) graph.extra.linearMode = false;
+                    return window.app.loadGraphData(graph, true, true, name);
+                })
+                .then(() => { window.loaded = name; });
+            """,
+            name,
+            app,
+        )
+        self.wait_for(f"return window.loaded === {json.dumps(name)}")
+        time.sleep(2)  # the page arranges itself
+
+    def boxes(self) -> dict[str, tuple[float, float, float, float]]:
+        """Left, top, right and bottom of every node with its title, as it is drawn now."""
+        found = self.script(
+            """
+            const {scale, offset} = window.app.canvas.ds;
+            const canvas = document.querySelector('#graph-canvas').getBoundingClientRect();
+            return window.app.graph._nodes.map(n => {
+                const name = `${n.title} (${n.id})`;
+                const drawn = document.querySelector(`[data-node-id="${n.id}"]`);
+                if (!drawn) {
+                    const least = n.computeSize();
+                    const [width, height] = [0, 1].map(k => Math.max(n.size[k], least[k]));
+                    return [name, n.pos[0], n.pos[1] - 30, n.pos[0] + width, n.pos[1] + height];
+                }
+                const box = drawn.getBoundingClientRect();
+                const x = side => (side - canvas.left) / scale - offset[0];
+                const y = side => (side - canvas.top) / scale - offset[1];
+                return [name, x(box.left), y(box.top), x(box.right), y(box.bottom)];
+            });
+            """
+        )
+        return {name: (left, top, right, bottom) for name, left, top, right, bottom in found}
 
     def script(self, code: str, *arguments: Any) -> Any:
         return self.driver.execute_script(code, *arguments)
@@ -112,6 +189,7 @@ class Browser:
             const box = document.querySelector('#graph-canvas').getBoundingClientRect();
             const scale = Math.min((box.width - 40) / arguments[2], (box.height - 40) / arguments[3], 1.5);
             const ds = window.app.canvas.ds;
+            window.app.canvas.min_font_size_for_lod = 0;  // text stays, however small
             ds.scale = scale;
             ds.offset[0] = 20 / scale - arguments[0];
             ds.offset[1] = 20 / scale - arguments[1];
@@ -174,6 +252,7 @@ class Browser:
         while time.monotonic() < end:
             if self.script("return window.finished"):
                 time.sleep(2)
+                self.wait_for(_SHOWN, 30)
                 return
             watch()
             time.sleep(0.2)

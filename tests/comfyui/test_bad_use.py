@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from prompts import DEMO, node, quick, saved, stages
 from safetensors.torch import load_file, save_file
@@ -22,8 +23,10 @@ def _message(server, prompt):
     run = server.run(prompt)
     assert run.status == "error"
     assert run.error is not None
-    assert "FiceError" in run.error["exception_type"], run.error
-    return run.error["exception_message"]
+    assert run.error["exception_type"] == "FiceError", run.error  # without the path of the pack
+    said = run.error["exception_message"]
+    assert said.strip() in run.texts, "the error is not on the node"
+    return said
 
 
 def test_a_file_of_the_wrong_kind(server):
@@ -93,6 +96,66 @@ def test_a_full_mask_works(server):
         prompt["all"] = node("SolidMask", value=1.0, width=64, height=64)
         prompt[target]["inputs"]["mask" if make is quick else "area"] = ["all", 0]
         assert server.run(prompt).status == "success"
+
+
+def test_a_mask_beside_the_person_is_told_before_the_edit(server):
+    prompt = quick(steps=2)
+    prompt["none"] = node("SolidMask", value=0.0, width=128, height=128)
+    prompt["some"] = node("SolidMask", value=1.0, width=8, height=8)
+    prompt["corner"] = node(
+        "MaskComposite", destination=["none", 0], source=["some", 0], x=0, y=0, operation="add"
+    )
+    prompt["edit"]["inputs"]["mask"] = ["corner", 0]
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    early = next(k for k, text in enumerate(run.texts) if "misses the garment" in text)
+    assert early < next(k for k, text in enumerate(run.texts) if "step 1 of 2" in text)
+
+
+def test_an_area_beside_the_person_is_told(server):
+    prompt = stages(steps=2)
+    prompt["none"] = node("SolidMask", value=0.0, width=128, height=128)
+    prompt["some"] = node("SolidMask", value=1.0, width=8, height=8)
+    prompt["corner"] = node(
+        "MaskComposite", destination=["none", 0], source=["some", 0], x=0, y=0, operation="add"
+    )
+    prompt["inversion"]["inputs"]["area"] = ["corner", 0]
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    assert any("area of image 1 misses the person" in text for text in run.texts)
+
+
+def test_frames_that_nobody_keeps_are_told_before_the_edit(server):
+    prompt = quick(steps=2, frames=0)
+    prompt["frames"] = node("FICE_TraceFrames", trace=["edit", 4], hold=0)
+    prompt["film"] = saved(["frames", 0])
+    run = server.run(prompt)
+    assert run.status == "error"
+    assert run.error["node_type"] == "FICE_Edit"
+    assert "frames is 0, but Trace Frames waits" in run.error["exception_message"]
+    assert run.progress == []
+    del prompt["frames"], prompt["film"]
+    assert server.run(prompt).status == "success"
+
+
+def test_nothing_is_downloaded_from_a_list(server):
+    listed = server.get("/object_info/FICE_LoadCLIP")["FICE_LoadCLIP"]["input"]["required"]["file"]
+    assert listed[1]["options"][0] == DEMO
+    assert not any("download" in name for name in listed[1]["options"])
+
+
+def test_only_latents_are_listed(server):
+    from fice_core.latents import save_latent
+
+    output = server.folder / "output"
+    (output / "a" / "deep").mkdir(parents=True, exist_ok=True)
+    for name in ("here", "a/below", "a/deep/far"):
+        save_latent(output / f"{name}.safetensors", torch.zeros(1, 2, 4))
+    save_file({"w": torch.zeros(1)}, output / "a" / "weights.safetensors")
+    listed = server.get("/object_info/FICE_LoadLatent")["FICE_LoadLatent"]["input"]["required"]
+    found = set(listed["file"][1]["options"])
+    assert {"here.safetensors [output]", "a/below.safetensors [output]"} <= found
+    assert not {"a/weights.safetensors [output]", "a/deep/far.safetensors [output]"} & found
 
 
 def test_numbers_that_do_not_pair_up(server):

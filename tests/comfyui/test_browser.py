@@ -1,10 +1,16 @@
 """What a user sees: ComfyUI's page in a real browser."""
 
+import itertools
+import json
 import time
 
 import pytest
 from browser import Browser, find_chromium
 from selenium.webdriver.common.by import By
+from server import PACK
+from test_templates import NEED_A_MODEL
+
+TEMPLATES = sorted(path.stem for path in (PACK / "workflows").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +35,17 @@ def test_the_template_browser_shows_ours_with_thumbnails(browser):
     for _ in range(40):
         found = browser.script(
             "return [...document.querySelectorAll('[role=dialog] img')]"
-            ".filter(i => i.alt.includes('fice_')).map(i => [i.alt, i.naturalWidth])"
+            ".filter(i => i.src.includes('comfyui-fice')).map(i => [i.src, i.naturalWidth])"
         )
-        if len(found) >= 11 and all(width for _, width in found):
+        if len(found) >= len(TEMPLATES) and all(width for _, width in found):
             break
         time.sleep(0.5)
-    assert len({name for name, _ in found}) == 11, found
+    assert len({name for name, _ in found}) == len(TEMPLATES), found
     assert all(width >= 256 for _, width in found), found
 
 
 def test_the_quick_edit_runs_with_previews(browser):
-    browser.open("fice_quick_edit")
+    browser.open("07 Try it on a drawn figure")
     assert browser.missing_nodes() == []
     seen = set()
 
@@ -63,3 +69,105 @@ def test_the_quick_edit_runs_with_previews(browser):
     )
     assert finished == 128
     assert browser.errors() == []
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_no_node_covers_another(browser, name):
+    """In both renderers, before a run and, where no model of the user is needed, after it."""
+    if browser.script("return !window.app || !window.app.graph._nodes.length"):
+        browser.open(TEMPLATES[0])
+    for renderer in ("classic", "new"):
+        browser.use_renderer(renderer)
+        browser.load(name)
+        assert browser.missing_nodes() == []
+        assert _overlaps(browser.boxes()) == [], renderer
+        assert _half_in_a_group(browser) == [], renderer
+    if name not in NEED_A_MODEL:
+        browser.use_renderer("classic")
+        browser.load(name)
+        browser.script(
+            "for (const n of window.app.graph._nodes) for (const w of n.widgets || [])"
+            "  if (w.name === 'steps' && n.type.startsWith('FICE')) w.value = 2;"
+        )
+        browser.run_to_the_end()
+        for renderer in ("classic", "new"):
+            browser.use_renderer(renderer)
+            time.sleep(1)
+            assert _overlaps(browser.boxes()) == [], f"{renderer}, after a run"
+    assert browser.errors() == []
+
+
+def test_overlaps_would_be_found(browser):
+    browser.open(TEMPLATES[0])
+    browser.use_renderer("classic")
+    browser.script("const [a, b] = window.app.graph._nodes; b.pos = [a.pos[0] + 9, a.pos[1] + 9];")
+    assert len(_overlaps(browser.boxes())) == 1
+
+
+def test_the_app_view_shows_the_photo_the_sentence_and_the_result(browser):
+    browser.open(TEMPLATES[0])
+    browser.load("02 Edit your photo.app", app=True)
+    shown = browser.script("return document.body.innerText")
+    for text in ("prompt", "garment", "seed"):
+        assert text in shown.lower(), shown
+    browser.load(TEMPLATES[0])
+
+
+def test_blueprints_become_one_node(browser):
+    browser.open(TEMPLATES[0])
+    for path in sorted((PACK / "subgraphs").glob("*.json")):
+        outer = json.loads(path.read_text())["nodes"][0]
+        browser.script("window.app.graph.clear()")
+        browser.wait_for(
+            f"return !!LiteGraph.registered_node_types['SubgraphBlueprint.{path.stem}']"
+        )
+        sockets = browser.script(
+            "const n = LiteGraph.createNode('SubgraphBlueprint.' + arguments[0]);"
+            "return [n.inputs.map(s => s.name), n.outputs.map(s => s.name)]",
+            path.stem,
+        )
+        assert sockets[1] == [s["name"] for s in outer["outputs"]]
+        assert sockets[0] == [s["name"] for s in outer["inputs"]]
+
+
+def test_sockets_have_colours_and_errors_are_in_a_toast(browser):
+    browser.open("07 Try it on a drawn figure")
+    colours = browser.script(
+        "return Object.entries(window.app.canvas.default_connection_color_byType)"
+        ".filter(([type]) => type.startsWith('FICE_'))"
+    )
+    assert len(colours) == 14 and all(colour for _, colour in colours)
+    assert len({colour for _, colour in colours}) == 14
+    browser.script(
+        "const n = window.app.graph._nodes.find(n => n.type === 'FICE_Edit');"
+        "n.widgets.find(w => w.name === 'prompt').value = '';"
+    )
+    browser.run_to_the_end()
+    toasts = browser.script(
+        "return [...document.querySelectorAll('.p-toast-message')].map(e => e.innerText)"
+    )
+    assert any("the prompt is empty" in text for text in toasts), toasts
+
+
+def _overlaps(boxes):
+    """Names of nodes that cover each other."""
+    found = []
+    for (one, a), (other, b) in itertools.combinations(boxes.items(), 2):
+        across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+        if across > 0 and down > 0:
+            found.append((one, other))
+    return found
+
+
+def _half_in_a_group(browser):
+    """Nodes that stick out of a group."""
+    groups = browser.script("return window.app.graph._groups.map(g => [...g.pos, ...g.size])")
+    found = []
+    for name, (left, top, right, bottom) in browser.boxes().items():
+        for x, y, width, height in groups:
+            across = min(right, x + width) - max(left, x)
+            down = min(bottom, y + height) - max(top, y)
+            whole = x <= left and right <= x + width and y <= top and bottom <= y + height
+            if across > 0 and down > 0 and not whole:
+                found.append(name)
+    return found

@@ -80,7 +80,28 @@ def test_every_node_describes_itself(ours):
         assert schema["description"], name
         assert schema["search_aliases"], name
         assert schema["category"].startswith("FICE"), name
-        assert "FICE" in schema["display_name"], name
+        assert schema["display_name"].endswith(" (FICE)"), name
+
+
+def test_the_search_finds_an_edit_by_what_people_call_it(ours):
+    called = set(ours["FICE_Edit"]["search_aliases"])
+    assert called >= {
+        "dress",
+        "outfit",
+        "change clothes",
+        "clothing swap",
+        "text to clothes",
+        "stylegan",
+        "clip guided",
+    }
+
+
+def test_categories_are_jobs_and_translated(ours):
+    jobs = {schema["category"].removeprefix("FICE").strip("/") for schema in ours.values()} - {""}
+    for language in LANGUAGES:
+        names = json.loads((PACK / "locales" / language / "main.json").read_text())
+        assert set(names["nodeCategories"]) == jobs
+        assert all(not name.isascii() for name in names["nodeCategories"].values())
 
 
 def test_every_node_has_a_help_page_that_is_served(server, ours):

@@ -124,8 +124,24 @@ def test_a_mask_off_the_garment_warns_that_nothing_changed():
     corner[1] = 1
     result = edit(models, images, "a red shirt", FAST, mask=corner)
     assert torch.equal(result.images[0], images[0])
-    assert len(result.warnings) == 1
-    assert result.warnings[0].startswith("image 1 is unchanged")
+    before, after = result.warnings
+    assert before.startswith("the mask of image 1 misses the garment")
+    assert after.startswith("image 1 is unchanged")
+
+
+def test_a_mask_off_the_garment_is_told_before_the_first_step():
+    corner = torch.zeros(1, 1, PHOTO, PHOTO)
+    corner[..., 0, 0] = 1
+    told: list[str] = []
+
+    def on_step(step):
+        assert told, "the first step came before the warning"
+
+    models = toy_models()
+    edit(
+        models, photos(1), "a red shirt", FAST, on_step=on_step, mask=corner, on_warning=told.append
+    )
+    assert [line.partition(" of ")[0] for line in told] == ["the mask"]
 
 
 def test_the_papers_stitch_brings_back_the_head_alone():

@@ -105,6 +105,7 @@ def test_requests_that_cannot_be_framed_are_refused() -> None:
 
     assert frame(box=(100, 50, 150, 100)).box == (100, 50, 150, 100)
     assert frame(box=(100, 50, 150, 100)).resolution == (SIZE, SIZE)
+    assert frame(box=(-10_000, -10_000, 10_000, 10_000)) == frame(box=(0, 0, 300, 200))
     with pytest.raises(FiceError, match="20 pixels high"):
         frame(box=(100, 50, 120, 70))
     with pytest.raises(FiceError, match="outside"):
