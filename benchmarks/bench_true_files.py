@@ -4,7 +4,7 @@
     python benchmarks/bench_true_files.py --preset draft    # options of `fice edit`
 
 Writes StyleGAN-Human's 512 x 256 pickle, SegFormer-B2, CLIP ViT-B/32 (transformers' layout) and DensePose
-(TorchScript), with random weights and no encoder, into a temporary folder (1.5 GB). So the image says
+(TorchScript), with random weights and no encoder, into a temporary folder (1.2 GB). So the image says
 nothing; what is shown is that the files are read, what an edit takes, and that it ends. The photograph
 is scikit-image's.
 """

@@ -429,8 +429,7 @@ class EditSettings(InversionSettings, FramingSettings, MaskSettings, StitchSetti
 
     @classmethod
     def draft(cls) -> EditSettings:
-        """A first look in fewer steps, after a fifth of the search for a start. Its quality:
-        docs/performance.md."""
+        """A first look in fewer steps, after a fifth of the search for a start."""
         return cls(steps=40, beta1=0.7, beta2=0.9, search_steps=60, start_candidates=32)
 
     @classmethod
