@@ -85,7 +85,7 @@ def main() -> None:
             on_step=note,
         )
         with torch.no_grad():
-            exact = judge.total(found.w_plus, targets, settings.max_batch).mean()
+            exact = judge.judge(found.w_plus, targets, settings.max_batch).total.mean()
         return torch.stack(sums).cummin(dim=0).values, torch.tensor(seconds), float(exact)
 
     sums, seconds, exact = run(replace(PAPER, steps=options.steps))
