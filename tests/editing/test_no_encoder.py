@@ -7,6 +7,7 @@ import pytest
 import torch
 from command import fice
 from tiny_models import SIZE, write_models
+from toys import BLIND, ToyDensePose, toy_models
 
 from fice_core.editing.pipeline import edit
 from fice_core.errors import FiceError
@@ -84,3 +85,22 @@ def test_the_same_seed_gives_the_same_bytes(folder, photo):
 def test_too_few_steps_are_refused(steps):
     with pytest.raises(FiceError, match="search_steps"):
         EditSettings(search_steps=steps)
+
+
+class SeesBacks(ToyDensePose):
+    """The toy's person, turned around."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images)[:, [1, 0, *range(2, 14)]]
+
+
+def test_what_is_known_before_the_search_is_told_before_it(no_image_is_unknown):
+    models = replace(toy_models(), load_encoder=None, densepose=SeesBacks())
+    settings = replace(BLIND, steps=1, search_steps=4, start_candidates=0)
+    heard = []
+    photo = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    result = edit(models, photo, "one", settings, lambda step: heard.append(step.phase),
+                  on_warning=heard.append)  # fmt: skip
+    assert heard[0].startswith("image 1 shows the person from behind")
+    assert heard[1:] == ["search"] * 4 + ["edit"]
+    assert heard[0] in result.warnings
