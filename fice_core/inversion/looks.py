@@ -103,7 +103,10 @@ class RandomLooks:
         return self._features
 
     def _from_memory(self) -> torch.Tensor | None:
-        drawn, features = _MEMORY.get(self._generator, {}).get(self._clip, (None, None))
+        known = _MEMORY.get(self._generator)
+        if known is None or self._clip not in known:
+            return None
+        drawn, features = known[self._clip]
         return features if drawn == self._drawn else None
 
     def _from_disk(self) -> torch.Tensor | None:
@@ -155,7 +158,7 @@ def _add_tensors(digest: "hashlib._Hash", network: nn.Module) -> None:
         digest.update(repr((name, value.dtype, tuple(value.shape), value.stride())).encode())
         # numpy has no bfloat16
         flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(memoryview(flat.numpy()))
+        digest.update(flat.numpy().data)
 
 
 def _read(file: Path) -> torch.Tensor | None:
@@ -183,7 +186,7 @@ def _write(file: Path, features: torch.Tensor) -> None:
 
 
 def _checksum(features: torch.Tensor) -> str:
-    return hashlib.sha256(memoryview(features.numpy())).hexdigest()
+    return hashlib.sha256(features.numpy().data).hexdigest()
 
 
 def _forget_old(folder: Path) -> None:
