@@ -42,7 +42,9 @@ class CodeSearch:
         segmenter: gives the feature maps of the perceptual term; None compares pixels alone.
         steps: of both parts, >= 2.
         max_batch: images computed at once; does not change the result.
-        on_step: called after every step of both, see `invert`; `Step.phase` is "search".
+        on_step: called after every step of both, see `invert`; `Step.phase` is "search". The first search
+            with a generator begins with random images, shown as the phase "start", which cannot be
+            stopped but by an exception.
         check_cancelled: called while random images are made; an exception that it raises is passed on.
     """
 
@@ -137,7 +139,7 @@ class CodeSearch:
 
     def _starts(self, images: torch.Tensor) -> torch.Tensor:
         """The codes to start from, (N, S, num_ws, w_dim): the mean of W first."""
-        codes, thumbnails = self._samples()
+        codes, thumbnails = self._samples(images)
         size = (thumbnails.shape[2], thumbnails.shape[3])
         wanted = resize(images, size)
         distance = (wanted[:, None] - thumbnails.to(images)[None]).square().flatten(2).mean(dim=2)
@@ -145,7 +147,7 @@ class CodeSearch:
         mean = self._generator.w_avg.expand(len(images), 1, self._generator.num_ws, -1)
         return torch.cat([mean, codes.to(images)[nearest]], dim=1)
 
-    def _samples(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _samples(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Random codes and thumbnails of their images, made once for every generator."""
         generator = self._generator
         if generator not in _SAMPLED:
@@ -156,12 +158,41 @@ class CodeSearch:
             z = torch.randn(_SAMPLES, generator.z_dim, generator=rng)
             with without_grad():
                 codes = generator.map(z.to(next(generator.parameters()).device), _TRUNCATION)
+                nearest = _Nearest(images, size)
                 small = []
-                for part in codes.split(self._max_batch):
+                parts = codes.split(self._max_batch)
+                for number, part in enumerate(parts):
                     self._check_cancelled()
-                    small.append(resize(synthesize(generator, part, clamp=True), size))
+                    made = synthesize(generator, part, clamp=True)
+                    small.append(resize(made, size))
+                    if self._on_step is not None:
+                        nearest.consider(made, small[-1])
+                        self._on_step(nearest.step(number, len(parts)))
                 _SAMPLED[generator] = codes.cpu(), torch.cat(small).cpu()
         return _SAMPLED[generator]
+
+
+class _Nearest:
+    """Of random images, the one that is most like each photo, to be shown."""
+
+    def __init__(self, photos: torch.Tensor, size: tuple[int, int]) -> None:
+        self._wanted = resize(photos, size)
+        self._images = torch.zeros_like(photos)
+        self._distance = torch.full((len(photos),), torch.inf, device=photos.device)
+
+    def consider(self, images: torch.Tensor, thumbnails: torch.Tensor) -> None:
+        """Take those of `images` that are nearer than the ones so far."""
+        differences = self._wanted[:, None] - thumbnails.to(self._wanted)[None]
+        distance, place = differences.square().flatten(2).mean(dim=2).min(dim=1)
+        nearer = distance < self._distance
+        self._distance = torch.where(nearer, distance, self._distance)
+        chosen = images.to(self._images)[place]
+        self._images = torch.where(nearer[:, None, None, None], chosen, self._images)
+
+    def step(self, number: int, steps: int) -> Step:
+        """What the caller is told; the loss is the squared difference of the thumbnails."""
+        values = {"image": self._distance}
+        return Step(number, steps, values, self._distance, self._images, "start")
 
 
 def search_code(

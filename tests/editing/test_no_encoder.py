@@ -42,6 +42,8 @@ def test_the_search_is_a_phase_of_the_edit(folder, photo):
     result = edit(
         models, read_image(photo)[None], ["a red shirt", "a blue shirt"], SETTINGS, seen.append
     )
+    assert [step.phase for step in seen[:8]] == ["start"] * 8  # random images, eight at once
+    seen = seen[8:]
     phases = [step.phase for step in seen]
     searched = phases.count("search")
     assert phases == ["search"] * searched + ["edit"] * 2
@@ -102,5 +104,5 @@ def test_what_is_known_before_the_search_is_told_before_it(no_image_is_unknown):
     result = edit(models, photo, "one", settings, lambda step: heard.append(step.phase),
                   on_warning=heard.append)  # fmt: skip
     assert heard[0].startswith("image 1 shows the person from behind")
-    assert heard[1:] == ["search"] * 4 + ["edit"]
+    assert heard[1:] == ["start"] * 8 + ["search"] * 4 + ["edit"]
     assert heard[0] in result.warnings

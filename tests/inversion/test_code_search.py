@@ -7,6 +7,7 @@ from fice_core.extraction.extractors import encode_latent, synthesize
 from fice_core.inversion.code_search import CodeSearch, search_code
 from fice_core.inversion.trace import Trace, in_sequence
 from fice_core.models import load_models
+from fice_core.ops.resize import resize
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,8 @@ def test_the_code_is_better_than_the_mean_and_the_encoders(models, photos, found
 
 
 def test_every_step_is_told_in_order(found):
-    result, seen = found
+    result, every = found
+    seen = every[8:]
     assert {step.phase for step in seen} == {"search"}
     assert [step.index for step in seen] == [*range(24)]
     assert {step.steps for step in seen} == {24}
@@ -51,6 +53,22 @@ def test_every_step_is_told_in_order(found):
     assert (result.trace.kept_step >= 0).all()
     assert torch.equal(result.trace.seconds, result.trace.seconds.sort().values)
     assert result.trace.total.shape == (24, 2)
+
+
+def test_the_random_images_before_it_are_shown(models, photos, found):
+    """Once for a generator: the one that is most like each photo so far."""
+    _, every = found
+    seen = every[:8]  # 64 images, eight at once
+    assert [(step.phase, step.index, step.steps) for step in seen] == [
+        ("start", number, 8) for number in range(8)
+    ]
+    distances = torch.stack([step.total for step in seen])
+    assert (distances.diff(dim=0) <= 0).all() and (distances[-1] < distances[0]).any()
+    small = [resize(images, (16, 16)) for images in (seen[-1].images, photos)]
+    torch.testing.assert_close((small[0] - small[1]).square().flatten(1).mean(1), distances[-1])
+    again = []
+    search_code(models.generator, models.segmenter, photos, 2, on_step=again.append)
+    assert {step.phase for step in again} == {"search"}
 
 
 def test_photos_do_not_influence_one_another(models, photos):
