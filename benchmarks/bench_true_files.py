@@ -9,6 +9,7 @@ nothing; what is shown is that the files are read, what an edit takes, and that 
 is scikit-image's.
 """
 
+import contextlib
 import json
 import resource
 import subprocess
@@ -76,7 +77,8 @@ def edit(arguments: list[str]) -> None:
     edit_run.show_step = show_step
     # A process begins at 0 of its own CPU time; the wall clock of the imports is not much more.
     marks.append((BEFORE, time.perf_counter() - time.process_time(), 0.0))
-    fice(arguments, standalone_mode=False)
+    with contextlib.suppress(SystemExit):  # how the command ends
+        fice(arguments)
     mark(AFTER)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"marks": marks, "peak": peak * 1024}))

@@ -59,7 +59,9 @@ def write_segformer(
         model.decode_head.batch_norm.running_mean.normal_()
         model.decode_head.batch_norm.running_var.uniform_(0.5, 2.0)
         if often is not None:
-            model.decode_head.classifier.bias[list(labels or ()).index(often)] += 10.0
+            number = list(labels or ()).index(often)
+            length = model.decode_head.classifier.weight[number].norm()
+            model.decode_head.classifier.bias[number] += 4 * length
     model.save_pretrained(folder)
     if size is not None:
         SegformerImageProcessor(size=size).save_pretrained(folder)
