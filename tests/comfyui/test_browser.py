@@ -17,7 +17,7 @@ TEMPLATES = sorted(path.stem for path in (PACK / "workflows").glob("*.json"))
 def browser(server):
     if find_chromium() is None:
         pytest.skip("no Chromium with chromedriver")
-    opened = Browser(server.address, (1600, 1400))  # all templates are drawn only where they show
+    opened = Browser(server.address)
     yield opened
     opened.close()
 
@@ -31,17 +31,19 @@ def test_the_template_browser_shows_ours_with_thumbnails(browser):
         "[...document.querySelectorAll('[role=dialog] *')].filter(e => e.children.length === 0"
         " && e.textContent.trim() === 'comfyui-fice').pop().click()"
     )
-    found = []
-    for _ in range(40):
-        found = browser.script(
-            "return [...document.querySelectorAll('[role=dialog] img')]"
-            ".filter(i => i.src.includes('comfyui-fice')).map(i => [i.src, i.naturalWidth])"
+    found = {}
+    for _ in range(60):  # cards are drawn where they show
+        found |= browser.script(
+            "const shown = [...document.querySelectorAll('[role=dialog] img')]"
+            ".filter(i => i.src.includes('comfyui-fice') && i.naturalWidth);"
+            "if (shown.length) shown[shown.length - 1].scrollIntoView();"
+            "return Object.fromEntries(shown.map(i => [decodeURIComponent(i.src), i.naturalWidth]))"
         )
-        if len(found) >= len(TEMPLATES) and all(width for _, width in found):
+        if len(found) >= len(TEMPLATES):
             break
         time.sleep(0.5)
-    assert len({name for name, _ in found}) == len(TEMPLATES), found
-    assert all(width >= 256 for _, width in found), found
+    assert len(found) == len(TEMPLATES), found
+    assert all(width >= 256 for width in found.values()), found
 
 
 def test_the_quick_edit_runs_with_previews(browser):
