@@ -2,7 +2,7 @@
 
 from graph import Column, Graph, Node, Socket
 
-TALL = 760  # of the node that shows the images of the optimisation
+TALL = 840  # of the node that shows the images of the optimisation
 PROMPTS = (
     "a red striped long sleeve shirt\na blue polka dot t-shirt\na green checked tank top\n"
     "a black t-shirt with a graphic print"
