@@ -172,6 +172,8 @@ class RestoreEdit(Node):
             seed=seed,
         )
         photos, edits, masks = _paired("originals", original, "edited images", edited, mask)
+        if masks is not None:
+            require_some(masks, "the mask")
         found = []
         for number, (photo, edit) in enumerate(zip(photos, edits, strict=True)):
             check_cancelled()
@@ -215,8 +217,8 @@ class DriftReport(Node):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="1 where the photo may change; any size. If it is not connected, every pixel "
-                    "is compared.",
+                    tooltip="1 where the photo may change; any size. If it is not connected or empty, every "
+                    "pixel is compared.",
                 ),
                 DensePoseSocket.Input(
                     "densepose", optional=True, tooltip="Compares the poses before and after."
@@ -307,7 +309,6 @@ def _paired(
     if mask is not None:
         size = samples[name].shape[-2:]
         samples["masks"] = from_mask(mask, (size[0], size[1]))
-        require_some(samples["masks"], "the mask")
     with without_grad():
         photos, edits, *masks = broadcast_rows(samples)
     return photos, edits, masks[0] if masks else None

@@ -111,6 +111,16 @@ def test_other_images_are_refused_in_one_sentence(server, files):
         assert len(run.error["exception_message"].strip().splitlines()) == 1
 
 
+def test_an_edit_that_changed_nothing_has_a_report(server, files):
+    """The mask that Restore Edit finds is then empty, and every pixel is compared."""
+    prompt = graph("b_photo")
+    prompt["drift"]["inputs"]["mask"] = ["restore", 1]
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    (drift,) = json.loads(run.outputs("text")["text"][0])
+    assert drift["equal"] == 1
+
+
 def test_garment_masks_of_a_batch(server):
     prompt = {
         "one": node("FICE_DemoFigure", seed=101, size=256),

@@ -26,7 +26,10 @@ def test_the_template_browser_shows_ours_with_thumbnails(browser):
     browser.open()
     if not browser.driver.find_elements(By.CSS_SELECTOR, "[role=dialog] nav"):
         browser.button("Templates").click()  # a new user sees them at once
-        time.sleep(3)
+    browser.wait_for(
+        "return [...document.querySelectorAll('[role=dialog] *')]"
+        ".some(e => e.children.length === 0 && e.textContent.trim() === 'comfyui-fice')"
+    )
     browser.script(
         "[...document.querySelectorAll('[role=dialog] *')].filter(e => e.children.length === 0"
         " && e.textContent.trim() === 'comfyui-fice').pop().click()"
