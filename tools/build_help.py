@@ -119,6 +119,7 @@ def main() -> None:
             for template, image in SHOWN.items():
                 browser.open(template)
                 browser.run_to_the_end()
+                browser.wait_for_images()
                 graph = browser.show(browser.graph_bounds())
                 small(graph, 1600).save(IMAGES / f"{image}.png", optimize=True)
             browser.close()

@@ -173,6 +173,10 @@ class Browser:
         """Image of the window."""
         return Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
 
+    def wait_for_images(self) -> None:
+        """Wait until the images of a run are on their nodes, in the classic renderer."""
+        self.wait_for(_SHOWN, 30)
+
     def show(self, bounds: tuple[float, float, float, float], margin: int = 20) -> Image.Image:
         """Image of a part of the graph (left, top, width, height), as large as the window allows.
 
@@ -239,7 +243,7 @@ class Browser:
         return left, top, right - left, bottom - top
 
     def run_to_the_end(
-        self, seconds: float = 300, watch: Callable[[], None] = lambda: None
+        self, seconds: float = 600, watch: Callable[[], None] = lambda: None
     ) -> None:
         """Press Run and wait until the queue is empty; `watch` is called meanwhile."""
         self.script(
@@ -252,7 +256,6 @@ class Browser:
         while time.monotonic() < end:
             if self.script("return window.finished"):
                 time.sleep(2)
-                self.wait_for(_SHOWN, 30)
                 return
             watch()
             time.sleep(0.2)

@@ -91,10 +91,15 @@ def test_no_node_covers_another(browser, name):
         browser.use_renderer("classic")
         browser.load(name)
         browser.script(
+            "const quick = {steps: 2, preset: 'draft', start_candidates: 4};"
             "for (const n of window.app.graph._nodes) for (const w of n.widgets || [])"
-            "  if (w.name === 'steps' && n.type.startsWith('FICE')) w.value = 2;"
+            "  if (w.name in quick && n.type.startsWith('FICE')) w.value = quick[w.name];"
+            "window.app.canvas.pause_rendering = true;"
         )
         browser.run_to_the_end()
+        browser.script(
+            "window.app.canvas.pause_rendering = false; window.app.canvas.draw(true, true);"
+        )
         for renderer in ("classic", "new"):
             browser.use_renderer(renderer)
             time.sleep(1)
