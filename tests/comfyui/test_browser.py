@@ -123,21 +123,32 @@ def test_the_app_view_shows_the_photo_the_sentence_and_the_result(browser):
     browser.load(TEMPLATES[0])
 
 
-def test_blueprints_become_one_node(browser):
+@pytest.mark.parametrize(
+    "path", sorted((PACK / "subgraphs").glob("*.json")), ids=lambda path: path.stem
+)
+def test_a_blueprint_is_one_node_with_its_sockets_and_widgets(browser, path):
     browser.open(TEMPLATES[0])
-    for path in sorted((PACK / "subgraphs").glob("*.json")):
-        outer = json.loads(path.read_text())["nodes"][0]
-        browser.script("window.app.graph.clear()")
-        browser.wait_for(
-            f"return !!LiteGraph.registered_node_types['SubgraphBlueprint.{path.stem}']"
-        )
-        sockets = browser.script(
-            "const n = LiteGraph.createNode('SubgraphBlueprint.' + arguments[0]);"
-            "return [n.inputs.map(s => s.name), n.outputs.map(s => s.name)]",
-            path.stem,
-        )
-        assert sockets[1] == [s["name"] for s in outer["outputs"]]
-        assert sockets[0] == [s["name"] for s in outer["inputs"]]
+    blueprint = json.loads(path.read_text())
+    browser.script(
+        "window.loaded = null;"
+        "window.app.loadGraphData(arguments[0], true, true, 'blueprint')"
+        ".then(() => { window.loaded = 'blueprint'; });",
+        blueprint,
+    )
+    browser.wait_for("return window.loaded === 'blueprint'")
+    inputs, outputs, widgets, inner = browser.script(
+        """
+        const [n] = window.app.graph._nodes;
+        return [n.inputs.map(s => s.name), n.outputs.map(s => s.name), n.widgets.map(w => w.name),
+            n.subgraph._nodes.map(m => m.type)];
+        """
+    )
+    (outer,) = blueprint["nodes"]
+    assert inputs == [socket["name"] for socket in outer["inputs"]]
+    assert outputs == [socket["name"] for socket in outer["outputs"]]
+    assert set(widgets) >= {socket["name"] for socket in outer["inputs"] if "widget" in socket}
+    assert all(kind.startswith("FICE_") for kind in inner)
+    assert browser.errors() == []
 
 
 def test_sockets_have_colours_and_errors_are_in_a_toast(browser):
