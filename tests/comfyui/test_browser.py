@@ -38,9 +38,10 @@ def test_the_template_browser_shows_ours_with_thumbnails(browser):
     for _ in range(60):  # cards are drawn where they show
         found |= browser.script(
             "const shown = [...document.querySelectorAll('[role=dialog] img')]"
-            ".filter(i => i.src.includes('comfyui-fice') && i.naturalWidth);"
+            ".filter(i => arguments[0].includes(i.alt) && i.naturalWidth);"
             "if (shown.length) shown[shown.length - 1].scrollIntoView();"
-            "return Object.fromEntries(shown.map(i => [decodeURIComponent(i.src), i.naturalWidth]))"
+            "return Object.fromEntries(shown.map(i => [i.alt, i.naturalWidth]))",
+            TEMPLATES,
         )
         if len(found) >= len(TEMPLATES):
             break
