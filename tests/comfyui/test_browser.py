@@ -69,11 +69,10 @@ def test_the_quick_edit_runs_with_previews(browser):
     )
     browser.run_to_the_end(watch=watch)
     assert len(seen) >= 2, "the image on the node did not change"
-    finished = browser.script(
+    browser.wait_for(
         "const n = window.app.graph._nodes.find(n => n.type === 'SaveImage');"
-        "return n.imgs && n.imgs[0].naturalWidth"
+        "return n.imgs && n.imgs[0].naturalWidth === 128"
     )
-    assert finished == 128
     assert browser.errors() == []
 
 
