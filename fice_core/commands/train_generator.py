@@ -206,14 +206,12 @@ def command(
     device: str,
     overwrite: bool,
 ) -> None:
-    r"""Train a StyleGAN2 generator on the photos in the folder DATA.
+    """Train a StyleGAN2 generator on the photos in the folder DATA.
 
     Photos of other proportions are padded as edits pad them. Checkpoints, the log, sample images and the
-    discriminator go to a folder beside the output. The same command with --resume goes on after a stop. On
-    several GPUs:
+    discriminator go to a folder beside the output. The same command with --resume goes on after a stop.
 
-    \b
-    torchrun --nproc-per-node 4 -m fice_core train generator DATA -o ...
+    On several GPUs: torchrun --nproc-per-node 4 -m fice_core train generator DATA -o ...
     """
     from .. import checkpoints
     from ..files import Output, check_paths
