@@ -103,13 +103,12 @@ def command(
     device: str,
     overwrite: bool,
 ) -> None:
-    r"""Train an encoder for a generator, with or without photos.
+    """Train an encoder for a generator, with or without photos.
 
     The generator makes exact pairs of images and codes. Checkpoints, the log and sample images go to a
-    folder beside the output. The same command with --resume goes on after a stop. On several GPUs:
+    folder beside the output. The same command with --resume goes on after a stop.
 
-    \b
-    torchrun --nproc-per-node 4 -m fice_core train encoder --generator ...
+    On several GPUs: torchrun --nproc-per-node 4 -m fice_core train encoder --generator ...
     """
     from .. import checkpoints
     from ..files import Output, check_paths

@@ -206,14 +206,12 @@ def command(
     device: str,
     overwrite: bool,
 ) -> None:
-    r"""Train a StyleGAN2 generator on the photos in the folder DATA.
+    """Train a StyleGAN2 generator on the photos in the folder DATA.
 
     Photos of other proportions are padded as edits pad them. Checkpoints, the log, sample images and the
-    discriminator go to a folder beside the output. The same command with --resume goes on after a stop. On
-    several GPUs:
+    discriminator go to a folder beside the output. The same command with --resume goes on after a stop.
 
-    \b
-    torchrun --nproc-per-node 4 -m fice_core train generator DATA -o ...
+    On several GPUs: torchrun --nproc-per-node 4 -m fice_core train generator DATA -o ...
     """
     from .. import checkpoints
     from ..files import Output, check_paths
@@ -242,14 +240,18 @@ def command(
                 warn(line)
         folder = prepare_folder(run, output, "generator", resume, processes)
         if start is None:
-            if start_discriminator is not None or freeze:
-                raise FiceError("a discriminator is given or frozen, but no generator: add --start")
+            if start_discriminator is not None:
+                raise FiceError("a discriminator is given, but no generator: add --start")
             size = resolution or (256, 256)
             network = build(size, channel_base, channel_max, mapping_layers, latent, seed)
         else:
             network = checkpoints.load_generator(start)
             _check_size(network, resolution, start)
         size = network.resolution
+        if freeze and start_discriminator is None:
+            raise FiceError(
+                "the layers of a random discriminator would be frozen: add --start-discriminator"
+            )
         if "rotate90" in kinds and size[0] != size[1]:
             raise FiceError("quarter turns need square images: leave rotate90 out of --augment")
         if start_discriminator is not None:

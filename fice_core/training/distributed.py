@@ -18,6 +18,8 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
 
 import torch
 import torch.distributed as dist
@@ -27,6 +29,7 @@ from ..errors import FiceError
 from ..models import resolve_device
 
 _BUCKET = 2**24  # numbers that are sent at once
+_PATIENCE = timedelta(hours=1)  # the others wait while the first process measures and saves
 
 
 @dataclass(frozen=True)
@@ -136,16 +139,11 @@ def together(device: str = "auto") -> Iterator[Processes]:
         yield Processes(device=torch.device(resolve_device(device)))
     else:
         own = _own_device(device)
-        dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=_PATIENCE)
         try:
             yield Processes(dist.get_rank(), dist.get_world_size(), own)
         finally:
             dist.destroy_process_group()
-
-
-def is_first_process() -> bool:
-    """Whether this process is the first of its run, as far as a launcher's environment tells."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _own_device(name: str) -> torch.device:
@@ -178,15 +176,14 @@ def shuffled(count: int, batch: int, seed: int, step: int) -> list[int]:
         batch: items of a step.
         seed, step: the order follows from them.
     """
-    orders: dict[int, list[int]] = {}
-    chosen = []
-    for position in range(step * batch, (step + 1) * batch):
-        epoch, place = divmod(position, count)
-        if epoch not in orders:
-            generator = generator_of(seed, epoch)
-            orders[epoch] = torch.randperm(count, generator=generator).tolist()
-        chosen.append(orders[epoch][place])
-    return chosen
+    positions = range(step * batch, (step + 1) * batch)
+    return [_order(count, seed, position // count)[position % count] for position in positions]
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> list[int]:
+    order: list[int] = torch.randperm(count, generator=generator_of(seed, epoch)).tolist()
+    return order
 
 
 def share_batch_statistics(network: nn.Module, processes: Processes) -> None:
