@@ -63,7 +63,7 @@ _ASPECTS = {"1:1": 1, "2:1": 2}
 @click.option(
     "--same",
     type=click.IntRange(-1, 128),
-    default=10,
+    default=20,
     show_default=True,
     help="Leave out photos that differ from an earlier one in at most so many of 256 features; -1 keeps all.",
 )

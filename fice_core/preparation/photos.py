@@ -62,7 +62,7 @@ class Wanted:
     least: int
     outside: float = 0.3
     sharpness: float = 0.12
-    same: int = 10
+    same: int = 20
     largest: bool = False
 
     def decisive(self) -> dict[str, Any]:
