@@ -24,6 +24,7 @@ from .training_runs import (
     run_option,
     save_every_option,
     seed_option,
+    split_option,
     tell,
 )
 
@@ -65,6 +66,9 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return height, width
 
 
+RESOLUTION = _Resolution()
+
+
 @click.command("generator")
 @click.argument("photos", type=FILE_NAME, metavar="DATA")
 @click.option(
@@ -77,7 +81,7 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 )
 @click.option(
     "--resolution",
-    type=_Resolution(),
+    type=RESOLUTION,
     metavar="H|HxW",
     help="Of the images, in pixels.  [default: 256, or that of --start]",
 )
@@ -168,6 +172,7 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     metavar="N",
     help="Images of the progress number; published FIDs take 50000.",
 )
+@split_option
 @minutes_option
 @save_every_option(1000)
 @run_option
@@ -197,6 +202,7 @@ def command(
     judge: str | None,
     inception: str | None,
     measured: int,
+    split: str | None,
     minutes: float | None,
     save_every: int,
     run: str | None,
@@ -206,7 +212,7 @@ def command(
     device: str,
     overwrite: bool,
 ) -> None:
-    """Train a StyleGAN2 generator on the photos in the folder DATA.
+    """Train a StyleGAN2 generator on the photos in DATA, a folder or a data set.
 
     Photos of other proportions are padded as edits pad them. Checkpoints, the log, sample images and the
     discriminator go to a folder beside the output. The same command with --resume goes on after a stop.
@@ -214,6 +220,7 @@ def command(
     On several GPUs: torchrun --nproc-per-node 4 -m fice_core train generator DATA -o ...
     """
     from .. import checkpoints
+    from ..datasets import open_photos
     from ..files import Output, check_paths
     from ..latents import generator_id
     from ..training.discriminator import load_discriminator, save_discriminator
@@ -227,7 +234,7 @@ def command(
         train,
     )
     from ..training.loop import Schedule
-    from ..training.photos import Photos, image_files
+    from ..training.photos import Photos
 
     with quiet_unless_first(), together(device) as processes:
         if Path(output).suffix.lower() != ".safetensors":
@@ -268,7 +275,7 @@ def command(
         training = GeneratorTraining(
             network,
             critic,
-            Photos(image_files(photos), size),
+            Photos(open_photos(photos, split), size),
             Recipe(
                 rate=0.0025 if rate is None else rate,
                 gamma=gamma,

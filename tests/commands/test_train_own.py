@@ -106,7 +106,7 @@ def test_mistakes_are_one_line(
     own = ["train", "encoder", "-o", out, "--device", "cpu", "--generator"]
     assert "must end in .safetensors" in mistake(*own[:3], "e4e.pt", "--generator", generator_file)
     assert "generator" in mistake(*own, segmenter_file)
-    assert "there is no folder" in mistake(*own, generator_file, "--photos", tmp_path / "none")
+    assert "does not exist" in mistake(*own, generator_file, "--photos", tmp_path / "none")
     assert "not half photos" in mistake(*own, generator_file, "--photos", photos, "--batch", 3)
     assert "leave --resume out" in mistake(*own, generator_file, "--resume")
     assert "would overwrite an input" in mistake(
