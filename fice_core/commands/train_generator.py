@@ -242,14 +242,18 @@ def command(
                 warn(line)
         folder = prepare_folder(run, output, "generator", resume, processes)
         if start is None:
-            if start_discriminator is not None or freeze:
-                raise FiceError("a discriminator is given or frozen, but no generator: add --start")
+            if start_discriminator is not None:
+                raise FiceError("a discriminator is given, but no generator: add --start")
             size = resolution or (256, 256)
             network = build(size, channel_base, channel_max, mapping_layers, latent, seed)
         else:
             network = checkpoints.load_generator(start)
             _check_size(network, resolution, start)
         size = network.resolution
+        if freeze and start_discriminator is None:
+            raise FiceError(
+                "the layers of a random discriminator would be frozen: add --start-discriminator"
+            )
         if "rotate90" in kinds and size[0] != size[1]:
             raise FiceError("quarter turns need square images: leave rotate90 out of --augment")
         if start_discriminator is not None:

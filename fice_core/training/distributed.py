@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -27,6 +28,7 @@ from ..errors import FiceError
 from ..models import resolve_device
 
 _BUCKET = 2**24  # numbers that are sent at once
+_PATIENCE = timedelta(hours=1)  # the others wait while the first process measures and saves
 
 
 @dataclass(frozen=True)
@@ -136,16 +138,11 @@ def together(device: str = "auto") -> Iterator[Processes]:
         yield Processes(device=torch.device(resolve_device(device)))
     else:
         own = _own_device(device)
-        dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=_PATIENCE)
         try:
             yield Processes(dist.get_rank(), dist.get_world_size(), own)
         finally:
             dist.destroy_process_group()
-
-
-def is_first_process() -> bool:
-    """Whether this process is the first of its run, as far as a launcher's environment tells."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _own_device(name: str) -> torch.device:

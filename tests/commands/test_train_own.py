@@ -116,7 +116,8 @@ def test_mistakes_are_one_line(
     assert "no size of a generator" in mistake(*data, "--resolution", "100")
     assert "no size of a generator" in mistake(*data, "--resolution", "256x64")
     assert "there is no augmentation 'spin'" in mistake(*data, "--augment", "spin")
-    assert "add --start" in mistake(*data, "--freeze-discriminator", 4)
+    assert "add --start-disc" in mistake(*data, "--resolution", 16, "--freeze-discriminator", 4)
+    assert "but no generator" in mistake(*data, "--start-discriminator", segmenter_file)
     assert "leave --resolution out" in mistake(*data, "--start", generator_file, "--resolution", 64)
     assert "quarter turns need square images" in mistake(
         *data, "--resolution", "16x8", "--augment", "rotate90"

@@ -58,12 +58,9 @@ def _curve(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
-def _train(
-    processes: Processes, folder: Path, steps: int = 20, minutes: float | None = None
-) -> dict[str, Tensor]:
-    training = make(processes)
-    schedule = Schedule(steps, minutes, save_every=8)
-    found, _ = train(training, folder, schedule, pixels, log_every=1)
+def _train(processes: Processes, folder: Path, steps: int = 20) -> dict[str, Tensor]:
+    schedule = Schedule(steps, save_every=8)
+    found, _ = train(make(processes), folder, schedule, pixels, log_every=1)
     return found.state_dict()
 
 
@@ -83,18 +80,40 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         assert b == pytest.approx(a, abs=1e-5)
 
 
-def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    whole = _train(Processes(), tmp_path / "whole", steps=12)
-    for _ in range(3):  # one step each
-        _train(Processes(), tmp_path / "parts", steps=12, minutes=1e-9)
-    found = _train(Processes(), tmp_path / "parts", steps=12)
+class Killed(Exception):
+    """Ends a run between two checkpoints."""
+
+
+def test_a_run_that_is_killed_goes_on_from_its_checkpoint_to_the_same_losses(
+    tmp_path: Path,
+) -> None:
+    whole = _train(Processes(), tmp_path / "whole", steps=13)
+    killed, parts = make(), tmp_path / "parts"
+    step = killed.step
+
+    def until(i: int) -> dict[str, Tensor]:
+        if i == 11:
+            raise Killed
+        return step(i)
+
+    killed.step = until  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        train(killed, parts, Schedule(13, save_every=8), pixels, log_every=1)
+    assert [line["step"] for line in _curve(parts)][-1] == 11
+    found = _train(Processes(), parts, steps=13)
     for key, value in found.items():
         assert torch.equal(value, whole[key]), key
-    lines = [
-        [line for line in _curve(tmp_path / name) if "critic" in line]
-        for name in ("whole", "parts")
-    ]
-    assert lines[0] == lines[1] and len(lines[0]) == 12
+    assert _curve(parts) == _curve(tmp_path / "whole")
+    assert len(_curve(parts)) == 15
+
+
+def test_a_run_goes_on_with_another_rate(tmp_path: Path) -> None:
+    train(make(), tmp_path, Schedule(1), log_every=1)
+    training = make(recipe=Recipe(rate=0.001, measured=8))
+    train(training, tmp_path, Schedule(2), log_every=1)
+    assert training.optimizer.param_groups[0]["lr"] == pytest.approx(0.001 * 4 / 5)
+    assert training.critic_optimizer.param_groups[0]["lr"] == pytest.approx(0.001 * 16 / 17)
+    assert training.optimizer.param_groups[0]["betas"] == (0.0, pytest.approx(0.99**0.8))
 
 
 def test_a_step_moves_what_it_should_and_nothing_else() -> None:
