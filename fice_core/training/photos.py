@@ -98,10 +98,12 @@ class Photos:
             FiceError: a file cannot be read.
         """
         self.expect(index)
-        rows = []
+        rows: list[Tensor] = []
         for position, k in enumerate(index):
             image = self._taken(k)
             rows.append(image.flip(-1) if mirrored and mirrored[position] else image)
+        if not rows:  # this process has none of the photos of a step
+            return torch.empty(0, 3, *self.size)
         return torch.stack(rows).float() / 255
 
     def _taken(self, k: int) -> Tensor:

@@ -160,6 +160,10 @@ def test_photos_are_every_second_image_and_have_no_code(tmp_path: Path) -> None:
     )
     images, _ = training.draw(0)
     assert images.known.tolist() == [1, 0, 1, 0]
+    # one of two processes may have no photo, or photos alone
+    for share, known in ((range(0, 1), [1]), (range(1, 2), [0])):
+        training.own = share
+        assert training.draw(0)[0].known.tolist() == known
     with torch.no_grad():
         own = network.synthesize(images.codes).clamp(0, 1)
     assert torch.equal(images.targets[0], own[0])
