@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import write_models
 from training_toys import SIZE, on_one, on_two, tiny_generator
 
 from fice_core import checkpoints
@@ -304,6 +305,22 @@ def test_photos_are_read_once_and_fitted(tmp_path: Path) -> None:
 def _empty(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+@pytest.mark.parametrize("kind", ["segmenter", "densepose", "clip"])
+def test_features_of_every_critic_tell_images_apart(kind: str, tmp_path: Path) -> None:
+    write_models(tmp_path)
+    features = features_of(getattr(checkpoints, f"load_{kind}")(tmp_path / f"{kind}.safetensors"))
+    images = torch.rand(2, 3, SIZE, SIZE, generator=generator_of(4))
+    output = images.clone()
+    output[1] = 1 - output[1]
+    output.requires_grad_(True)
+    loss = feature_difference(features, output, images)
+    assert loss.shape == (2,) and loss[0].item() == pytest.approx(0, abs=1e-6)
+    assert loss[1].item() > 1e-4
+    loss[1].backward()
+    assert output.grad is not None and float(output.grad[1].abs().max()) > 0
+    assert summary(features, images).shape[0] == 2
 
 
 def test_features_of_other_networks_are_refused() -> None:
