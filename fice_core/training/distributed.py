@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 
 import torch
 import torch.distributed as dist
@@ -175,15 +176,14 @@ def shuffled(count: int, batch: int, seed: int, step: int) -> list[int]:
         batch: items of a step.
         seed, step: the order follows from them.
     """
-    orders: dict[int, list[int]] = {}
-    chosen = []
-    for position in range(step * batch, (step + 1) * batch):
-        epoch, place = divmod(position, count)
-        if epoch not in orders:
-            generator = generator_of(seed, epoch)
-            orders[epoch] = torch.randperm(count, generator=generator).tolist()
-        chosen.append(orders[epoch][place])
-    return chosen
+    positions = range(step * batch, (step + 1) * batch)
+    return [_order(count, seed, position // count)[position % count] for position in positions]
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> list[int]:
+    order: list[int] = torch.randperm(count, generator=generator_of(seed, epoch)).tolist()
+    return order
 
 
 def share_batch_statistics(network: nn.Module, processes: Processes) -> None:
