@@ -58,7 +58,7 @@ LAYERS = (
     ("settings", "files"),
     ("ops", "images"),
     ("networks", "framing", "people"),
-    ("acceleration", "checkpoints", "extraction", "latents", "demo"),
+    ("acceleration", "checkpoints", "extraction", "latents", "demo", "datasets"),
     ("catalogue",),
     ("models", "persons", "masks", "inversion"),
     ("stitching",),
@@ -273,6 +273,7 @@ def test_every_third_party_import_is_required() -> None:
         *extras["ray"],
         *extras["people"],
         *extras["parsers"],
+        *extras["datasets"],
     ]
     names = {re.split(r"[>=]", line)[0] for line in lines}
     for path in SOURCES:
