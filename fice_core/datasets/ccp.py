@@ -5,17 +5,22 @@ Source: Yang, Luo, Lin, "Clothing Co-Parsing by Joint Image Segmentation and Lab
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.io import loadmat
 from torch import Tensor
 
 from ..errors import FiceError
 from ..files import read_bytes
-from .labels import LabelSet, as_named
+from ..networks.regions import HEAD, NAMED
+from .labels import BACKGROUND, LabelSet, as_named
 from .places import Layout, listed
 from .sample import Sample
 
@@ -37,6 +42,10 @@ _CLASSES = {
     "scarf": "scarf",
     "body": "skin",
 }
+_SKIN = NAMED.index("body")
+_GLASSES = NAMED.index("glasses")
+_HEAD = [NAMED.index(name) for name in HEAD]
+_EIGHT = np.ones((3, 3))  # neighbours of a pixel
 _NAMES = {label: name for name, labels in _CLASSES.items() for label in labels.split()}
 
 
@@ -46,7 +55,6 @@ class _Annotation:
 
     path: Path
     labels: LabelSet
-    skin: int
 
     def __call__(self) -> Tensor:
         """(H, W) int64: indices into `NAMED`."""
@@ -55,7 +63,36 @@ class _Annotation:
             raise FiceError(
                 f"{self.path} is no annotation of CCP: a label below 59 a pixel was expected"
             )
-        return as_named(numbers.astype(np.uint8), self.labels)
+        named = as_named(numbers.astype(np.uint8), self.labels)
+        return torch.from_numpy(with_face(named.numpy()))
+
+
+def with_face(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A label map (H, W) in which face and neck are told from other skin, which is all one label of CCP.
+
+    The photos show whole figures, so a head has a known share of the height. Skin at this height that touches
+    hair, a hat or glasses is the face, down to where it narrows; what lies below is the neck.
+    """
+    rows = np.flatnonzero((classes != BACKGROUND).any(1))
+    if not rows.size:
+        return classes
+    top, tall = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
+    shortest, longest, shoulders = (top + round(share * tall) for share in (0.11, 0.15, 0.2))
+    above = classes[top:longest]
+    parts, _ = ndimage.label(above == _SKIN, _EIGHT)
+    near = ndimage.binary_dilation(np.isin(above, _HEAD), _EIGHT, iterations=3)
+    face = np.isin(parts, np.unique(parts[near & (parts > 0)]))
+    widths = face.sum(1)
+    narrow = ~(above == _GLASSES).any(1) & (widths < 0.7 * np.maximum.accumulate(widths))
+    narrow[: shortest - top] = False
+    chin = int(narrow.argmax()) if narrow.any() else longest - top
+    told = classes.copy()
+    told[top : top + chin][face[:chin]] = NAMED.index("face")
+    columns = np.flatnonzero(face[:chin].any(0))
+    if columns.size:
+        neck = told[top + chin : shoulders, columns[0] : columns[-1] + 1]
+        neck[neck == _SKIN] = NAMED.index("neck")
+    return told
 
 
 def read_ccp(root: Path, split: str | None) -> list[Sample]:
@@ -73,12 +110,11 @@ def read_ccp(root: Path, split: str | None) -> list[Sample]:
         raise layout.missing("file label_list.mat, which names the labels")
     names = [str(entry[0]) for entry in _matrix(root / "label_list.mat", "label_list").ravel()]
     labels = LabelSet(tuple(_NAMES.get(name, "") for name in names))
-    skin = names.index("skin") if "skin" in names else -1
     return [
         Sample(
             name=image.stem,
             source=image,
-            read_classes=_Annotation(maps[image.stem], labels, skin),
+            read_classes=_Annotation(maps[image.stem], labels),
         )
         for image in images
         if image.stem in maps
@@ -87,10 +123,6 @@ def read_ccp(root: Path, split: str | None) -> list[Sample]:
 
 def _matrix(path: Path, name: str) -> NDArray[Any]:
     """A matrix of a MATLAB file."""
-    import io
-
-    from scipy.io import loadmat
-
     data = read_bytes(path, "a MATLAB file")
     try:
         return np.asarray(loadmat(io.BytesIO(data), variable_names=[name])[name])

@@ -135,8 +135,8 @@ def _captions(root: Path, base: Path, names: Mapping[Path, str]) -> dict[str, tu
     for image, name in names.items():
         path = image.with_suffix(".txt")
         if name not in found and path.is_file():
-            texts = tuple(read_captions(path).values())
-            found[name] = tuple(text for each in texts for text in each)
+            lines = read_captions(path).values()
+            found[name] = tuple(text for line in lines for text in line)
     return found
 
 

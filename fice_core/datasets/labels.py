@@ -198,4 +198,5 @@ def _of_colours(pixels: NDArray[np.uint8], labels: LabelSet, path: Path) -> NDAr
             f"the label map {path} has the colour ({worst}), which is none of the "
             f"{len(labels.colours)} of its layout"
         )
-    return distances.argmin(1).astype(np.uint8)[back].reshape(codes.shape)
+    numbers: NDArray[np.uint8] = distances.argmin(1).astype(np.uint8)[back].reshape(codes.shape)
+    return numbers
