@@ -23,6 +23,7 @@ from .commands import (
     inspect,
     mask,
     models,
+    prepare,
     restore,
     train,
 )
@@ -115,6 +116,7 @@ for _command in (
     convert,
     evaluate,
     bench,
+    prepare,
     train,
 ):
     main.add_command(_command.command)

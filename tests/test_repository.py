@@ -62,7 +62,7 @@ LAYERS = (
     ("catalogue",),
     ("models", "persons", "masks", "inversion"),
     ("stitching",),
-    ("editing", "registration"),
+    ("editing", "registration", "preparation"),
     ("evaluation", "reporting", "training", "profiling"),
     ("batch", "bridges"),
     ("commands",),

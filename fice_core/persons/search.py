@@ -33,6 +33,7 @@ _TRUNCATION = 0.5  # of these images
 _LEVELS = 4  # of windows, each half as wide as the one before: persons down to a 27th of the photo
 _STEP = 1.12  # ratio of successive template sizes
 _MIN_VISIBLE = 0.4  # share of the template's person that must lie within the photo
+_MARGIN = 1.4  # height of the view of a known person over that of the frame
 _MAX_OVERLAP = 0.45  # Jaccard index of two frames; from this value on, they show the same person
 
 
@@ -89,6 +90,44 @@ def find_persons(
         height = [person.frame.box[3] - person.frame.box[1] for person in persons]
         large = [p for p, pixels in zip(persons, height, strict=True) if pixels >= SMALLEST]
         return sorted(large, key=lambda person: person.frame.scale)
+
+
+def fit_person(template: torch.Tensor, head: torch.Tensor, body: torch.Tensor) -> Person | None:
+    """The frame in which a person of known masks matches a template best; None if nothing does.
+
+    Args:
+        template: see `person_template`, (1, 2, H, W); the frame has its aspect ratio and its size.
+        head, body: masks (1, 1, h, w) in [0, 1] of a photo with this person.
+    """
+    resolution = (template.shape[2], template.shape[3])
+    size = (head.shape[2], head.shape[3])
+    rows, columns = _template_size(resolution)
+    shape, known = resize(template, (rows, columns)), torch.cat([head, body], dim=1)
+    view = Frame.covering(size, resolution, (0, 0, size[1], size[0]))
+    best: Person | None = None
+    # First sizes from a sixth of the photo to more than all of it, then finer ones near the best.
+    for step, count, detail in ((_STEP, 18, 8), (1.03, 5, 6)):
+        around = (detail * rows, detail * columns)
+        inside = _inside(view, around)
+        scene = _Scene(
+            resize(view.crop(known), around) * inside,
+            inside,
+            view,
+            (view.box[3] - view.box[1]) / around[0],
+        )
+        middle = around[0] / (2.4 if best is None else _MARGIN)
+        matches: list[Person] = []
+        for k in range(-count // 2, count // 2 + 1):
+            matches += scene._matches_of_size(shape, middle * step**k, 0.0)
+        if not matches:
+            return best
+        best = max(matches, key=lambda person: person.agreement)
+        left, top, _, bottom = best.frame.box
+        grow = (_MARGIN - 1) / 2 * (bottom - top)
+        wide = grow * resolution[1] / resolution[0]
+        height = (bottom - top) + 2 * grow
+        view = Frame(size, resolution, frame_box(left - wide, top - grow, height, resolution))
+    return best
 
 
 def agreement(

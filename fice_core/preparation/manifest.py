@@ -1,0 +1,76 @@
+"""What became of every photo, a line of JSON each; a run that was stopped goes on from it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import FiceError
+from ..files import json_bytes, read_bytes
+
+NAME = "manifest.jsonl"
+
+
+class Manifest:
+    """The manifest of a folder.
+
+    Args:
+        folder: of the data set.
+        made_with: the options that decide what an image looks like.
+
+    Attributes:
+        entries: what became of the photos, by their names, in the order of the lines.
+
+    Raises:
+        FiceError: the folder's manifest is damaged, or was made with other options.
+    """
+
+    def __init__(self, folder: Path, made_with: Mapping[str, Any]) -> None:
+        self.path = folder / NAME
+        self.entries: dict[str, dict[str, Any]] = {}
+        self._made_with = {"made_with": dict(made_with)}
+        if self.path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        lines = read_bytes(self.path, "a manifest").split(b"\n")
+        # A line without an end was being written when the run was stopped.
+        whole, rest = lines[:-1], lines[-1]
+        try:
+            rows = [json.loads(line) for line in whole]
+            head, entries = rows[0] if rows else self._made_with, rows[1:]
+            self.entries = {entry["name"]: entry for entry in entries}
+            before = head["made_with"]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise FiceError(
+                f"{self.path} is damaged: remove its folder, or prepare into another one"
+            ) from error
+        for key, value in self._made_with["made_with"].items():
+            if before.get(key) != value:
+                raise FiceError(
+                    f"{self.path.parent} was prepared with {key} {before.get(key)}, not {value}: give "
+                    "the same options, or another folder with -o"
+                )
+        if rest or not rows:
+            keep = sum(len(line) + 1 for line in whole)
+            with open(self.path, "r+b") as file:
+                file.truncate(keep)
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Write a line. What it is about must be on the disk already.
+
+        Raises:
+            FiceError: it cannot be written.
+        """
+        lines = [entry]
+        try:
+            if not self.path.exists() or os.path.getsize(self.path) == 0:
+                lines = [self._made_with, entry]
+            with open(self.path, "ab") as file:
+                file.write(b"".join(json_bytes(line) + b"\n" for line in lines))
+        except OSError as error:
+            raise FiceError(f"cannot write {self.path}: {error.strerror or error}") from error
+        self.entries[entry["name"]] = entry
