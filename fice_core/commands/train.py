@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import train_encoder, train_generator
+from . import train_clip, train_densepose, train_encoder, train_generator, train_segmenter
 from .names import FILE_NAME
 from .options import device_option
 
@@ -87,5 +87,5 @@ def demo(
     )
 
 
-for _command in (train_encoder, train_generator):
+for _command in (train_generator, train_encoder, train_segmenter, train_clip, train_densepose):
     command.add_command(_command.command)

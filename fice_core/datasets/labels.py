@@ -11,15 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import FiceError
 from ..files import read_bytes
+from ..framing import Frame
 from ..images.decoding import open_image
 from ..images.mask import read_mask
 from ..images.photo import naming
 from ..networks.regions import NAMED
+from ..ops.resize import resize
 
 #: a pixel of which nothing is known, in the place of an index into `NAMED`
 UNKNOWN = 255
@@ -200,3 +203,31 @@ def _of_colours(pixels: NDArray[np.uint8], labels: LabelSet, path: Path) -> NDAr
         )
     numbers: NDArray[np.uint8] = distances.argmin(1).astype(np.uint8)[back].reshape(codes.shape)
     return numbers
+
+
+def fit_labels(labels: Tensor, frame: Frame, count: int) -> Tensor:
+    """Labels (1, *frame.size) in the frame, (H, W) uint8: of each pixel the one that covers most of it.
+
+    What lies outside of the photo is `UNKNOWN`.
+
+    Args:
+        labels: int64 from 0 to `count` - 1, or `UNKNOWN`.
+        frame: of the image.
+        count: number of labels.
+    """
+    known = torch.where(labels == UNKNOWN, count, labels)
+    present = known.unique().tolist()
+    inside = torch.ones(1, 1, *frame.size)
+    best = 1 - fit_mask(inside, frame)  # what the photo does not cover
+    found = torch.full_like(best, count)
+    for number in present:
+        share = fit_mask((known == number).float()[None], frame)
+        found = torch.where(share > best, float(number), found)
+        best = torch.maximum(best, share)
+    return torch.where(found == count, float(UNKNOWN), found)[0, 0].to(torch.uint8)
+
+
+def fit_mask(masks: Tensor, frame: Frame) -> Tensor:
+    """Masks (1, 1, *frame.size) in the frame, (1, 1, *resolution); 0 outside of the photo."""
+    padded = F.pad(frame.cut(masks), frame.padding)
+    return padded if padded.shape[-2:] == frame.resolution else resize(padded, frame.resolution)

@@ -105,8 +105,8 @@ def fit_person(template: torch.Tensor, head: torch.Tensor, body: torch.Tensor) -
     shape, known = resize(template, (rows, columns)), torch.cat([head, body], dim=1)
     view = Frame.covering(size, resolution, (0, 0, size[1], size[0]))
     best: Person | None = None
-    # First sizes from a sixth of the photo to more than all of it, then finer ones near the best.
-    for step, count, detail in ((_STEP, 18, 8), (1.03, 5, 6)):
+    # First sizes from a fifth of the photo to more than all of it, then finer ones near the best.
+    for step, count, detail in ((1.2, 10, 8), (1.04, 5, 6)):
         around = (detail * rows, detail * columns)
         inside = _inside(view, around)
         scene = _Scene(
@@ -115,7 +115,7 @@ def fit_person(template: torch.Tensor, head: torch.Tensor, body: torch.Tensor) -
             view,
             (view.box[3] - view.box[1]) / around[0],
         )
-        middle = around[0] / (2.4 if best is None else _MARGIN)
+        middle = around[0] / (1.9 if best is None else _MARGIN)
         matches: list[Person] = []
         for k in range(-count // 2, count // 2 + 1):
             matches += scene._matches_of_size(shape, middle * step**k, 0.0)

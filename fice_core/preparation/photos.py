@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..datasets import Sample
 from ..datasets.folder import ATTRIBUTES, LABEL_NAMES, LABELS, MASKS, PARTS
-from ..datasets.labels import DENSEPOSE_LABELS, UNKNOWN
+from ..datasets.labels import DENSEPOSE_LABELS, fit_labels, fit_mask
 from ..errors import FiceError
 from ..files import json_bytes, make_folder, write_bytes, write_json
 from ..framing import Frame
@@ -30,7 +30,6 @@ from ..images.photo import Photo, encode_photo
 from ..models import load_network
 from ..networks.regions import NAMED
 from ..ops.autograd import without_grad
-from ..ops.resize import resize
 from .checks import Seen, fingerprint, sharpness
 from .finding import Networks, Show, UnframedError, annotations_of, find_frame
 from .manifest import Manifest
@@ -273,41 +272,13 @@ def _files(sample: Sample, frame: Frame, image: Tensor) -> dict[str, bytes]:
     if classes is not None:
         files[LABELS] = _labels_png(fit_labels(classes, frame, len(NAMED)))
     elif (person := sample.person()) is not None:
-        files[MASKS] = _mask_png(_placed(person, frame))
+        files[MASKS] = _mask_png(fit_mask(person, frame))
     parts = sample.densepose()
     if parts is not None:
         if parts.shape[-2:] != frame.size:
             raise UnframedError("its DensePose labels have another size")
         files[PARTS] = _labels_png(fit_labels(parts, frame, DENSEPOSE_LABELS))
     return files
-
-
-def fit_labels(labels: Tensor, frame: Frame, count: int) -> Tensor:
-    """Labels (1, *frame.size) in the frame, (H, W) uint8: of each pixel the one that covers most of it.
-
-    What lies outside of the photo is `UNKNOWN`.
-
-    Args:
-        labels: int64 from 0 to `count` - 1, or `UNKNOWN`.
-        frame: of the image.
-        count: number of labels.
-    """
-    known = torch.where(labels == UNKNOWN, count, labels)
-    present = known.unique().tolist()
-    inside = torch.ones(1, 1, *frame.size)
-    best = 1 - _placed(inside, frame)  # what the photo does not cover
-    found = torch.full_like(best, count)
-    for number in present:
-        share = _placed((known == number).float()[None], frame)
-        found = torch.where(share > best, float(number), found)
-        best = torch.maximum(best, share)
-    return torch.where(found == count, float(UNKNOWN), found)[0, 0].to(torch.uint8)
-
-
-def _placed(masks: Tensor, frame: Frame) -> Tensor:
-    """Masks (1, 1, *frame.size) in the frame, (1, 1, *resolution), 0 outside of the photo."""
-    padded = torch.nn.functional.pad(frame.cut(masks), frame.padding)
-    return padded if padded.shape[-2:] == frame.resolution else resize(padded, frame.resolution)
 
 
 def _labels_png(labels: Tensor) -> bytes:

@@ -192,7 +192,7 @@ def share_batch_statistics(network: nn.Module, processes: Processes) -> None:
         return
     for module in network.modules():
         for name, child in module.named_children():
-            if type(child) is nn.BatchNorm2d:
+            if isinstance(child, nn.BatchNorm2d) and not isinstance(child, SharedBatchNorm):
                 shared = SharedBatchNorm(child.num_features, child.eps, child.momentum or 0.1)
                 shared.weight, shared.bias = child.weight, child.bias
                 shared.register_buffer("running_mean", child.running_mean)

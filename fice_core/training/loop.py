@@ -129,15 +129,19 @@ class Stage:
             content |= {"done": self.done, "options": self.options}
             if self.generator is not None:
                 content["generator"] = self.generator.get_state()
-            if self.measure is not None:
-                self.measured = self.measure()
-                self._log({"step": self.done} | self.measured)
-                log.info("%s: %d steps, %s", self.name, self.done, _listed(self.measured))
+            self.take_measure()
             with replacing(self.path) as temporary:
                 torch.save(content, temporary)
             if self.samples is not None:
                 save_grid(self.samples(), self.folder / f"{self.name}-{self.done:06d}.png")
         self.processes.wait()
+
+    def take_measure(self) -> None:
+        """Measure, if the stage has a measure, and write the figures into the log."""
+        if self.measure is not None and self.processes.is_first:
+            self.measured = self.measure()
+            self._log({"step": self.done} | self.measured)
+            log.info("%s: %d steps, %s", self.name, self.done, _listed(self.measured))
 
     def run(self, schedule: Schedule, step: Callable[[int], dict[str, Tensor]]) -> bool:
         """Train; returns True if all steps are done, False if the time ran out before.
