@@ -103,9 +103,13 @@ def fit_person(template: torch.Tensor, head: torch.Tensor, body: torch.Tensor) -
     size = (head.shape[2], head.shape[3])
     rows, columns = _template_size(resolution)
     shape, known = resize(template, (rows, columns)), torch.cat([head, body], dim=1)
-    view = Frame.covering(size, resolution, (0, 0, size[1], size[0]))
+    ys, xs = (known.amax(dim=1)[0] > 0.5).nonzero().T
+    if not ys.numel():
+        return None
+    box = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
+    view = _enlarged(Frame.covering(size, resolution, box))
     best: Person | None = None
-    # First sizes from a fifth of the photo to more than all of it, then finer ones near the best.
+    # First sizes from a fifth of the view to more than all of it, then finer ones near the best.
     for step, count, detail in ((1.2, 10, 8), (1.04, 5, 6)):
         around = (detail * rows, detail * columns)
         inside = _inside(view, around)
@@ -122,12 +126,17 @@ def fit_person(template: torch.Tensor, head: torch.Tensor, body: torch.Tensor) -
         if not matches:
             return best
         best = max(matches, key=lambda person: person.agreement)
-        left, top, _, bottom = best.frame.box
-        grow = (_MARGIN - 1) / 2 * (bottom - top)
-        wide = grow * resolution[1] / resolution[0]
-        height = (bottom - top) + 2 * grow
-        view = Frame(size, resolution, frame_box(left - wide, top - grow, height, resolution))
+        view = _enlarged(best.frame)
     return best
+
+
+def _enlarged(frame: Frame) -> Frame:
+    """A frame `_MARGIN` times as high about the same centre."""
+    left, top, right, bottom = frame.box
+    height = _MARGIN * (bottom - top)
+    width = height * frame.resolution[1] / frame.resolution[0]
+    corner = ((left + right - width) / 2, (top + bottom - height) / 2)
+    return Frame(frame.size, frame.resolution, frame_box(*corner, height, frame.resolution))
 
 
 def agreement(

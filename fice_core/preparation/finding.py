@@ -23,6 +23,7 @@ from ..persons.search import AGREEMENT, find_persons, fit_person, person_templat
 Show = Literal["models", "figure"]
 _NOBODY, _SEVERAL = "no person is found", "there are several persons"
 _OTHERWISE = "the person is not shown as in the models' images"
+_AGREEMENT = 0.6 * AGREEMENT  # of annotations, which never are wrong, but may show another pose
 _MARGIN = 0.05  # of a figure's height, on all sides of it
 _SMALL = 0.25  # share of the largest head or figure from which on another one is another person
 _FACE = NAMED.index("face")
@@ -102,12 +103,15 @@ def find_frame(
     if show == "figure":
         return _around_figure(person, size)
     template = _template(networks(), size)
-    if head is None:  # the upper part of the person's mask, where heads are
-        return _around_upper_part(person, template)
-    found = fit_person(template, head, (person - head).clamp(0, 1))
-    if found is None or found.agreement < 0.6 * AGREEMENT:
+    if head is None:  # both then are the person, which is a little less sure
+        template = template.sum(1, keepdim=True).clamp(0, 1).expand(-1, 2, -1, -1)
+        head = body = person
+    else:
+        body = (person - head).clamp(0, 1)
+    found = fit_person(template, head, body)
+    if found is None or found.agreement < _AGREEMENT:
         raise UnframedError(_OTHERWISE)
-    return found.frame
+    return replace(found.frame, resolution=size)
 
 
 def _template(networks: Networks, size: tuple[int, int]) -> Tensor:
@@ -152,15 +156,6 @@ def _around_figure(person: Tensor, size: tuple[int, int]) -> Frame:
     margin = round(_MARGIN * (bottom - top))
     box = (left - margin, top - margin, right + margin, bottom + margin)
     return Frame.covering((person.shape[2], person.shape[3]), size, box)
-
-
-def _around_upper_part(person: Tensor, template: Tensor) -> Frame:
-    """The frame in which a person of unknown head lies as the template, by the best overlap of both."""
-    whole = template.sum(1, keepdim=True).clamp(0, 1)
-    found = fit_person(torch.cat([whole, whole], dim=1), person, person)
-    if found is None or found.agreement < 0.6 * AGREEMENT:
-        raise UnframedError(_OTHERWISE)
-    return found.frame
 
 
 def _by_networks(
