@@ -89,3 +89,4 @@ def demo(
 
 for _command in (train_generator, train_encoder, train_segmenter, train_clip, train_densepose):
     command.add_command(_command.command)
+    command.add_command(_command.command)

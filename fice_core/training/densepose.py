@@ -137,7 +137,9 @@ def of_labels(labels: Tensor, side: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def part_loss(coarse: Tensor, fine: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Mean cross-entropy of the parts, and of the person against the background.
+    """Cross-entropy of the parts, and of the person against the background.
+
+    It is the mean over images of the mean over known pixels.
 
     Args:
         coarse: logits (N, 2 or 15, S, S), of which the first is the background.
@@ -150,7 +152,7 @@ def part_loss(coarse: Tensor, fine: Tensor, target: Tensor, known: Tensor) -> Te
     background, person = log_coarse[:, :1], log_coarse[:, 1:].logsumexp(1, keepdim=True)
     nobody = target[:, :1]
     losses = parts - nobody * background - (1 - nobody) * person
-    return (losses * known).sum() / known.sum().clamp_min(1.0)
+    return ((losses * known).sum((1, 2, 3)) / known.sum((1, 2, 3)).clamp_min(1.0)).mean()
 
 
 @torch.no_grad()

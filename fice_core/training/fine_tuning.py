@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Outcome(Generic[_Network]):
     Attributes:
         network: with averaged weights, frozen.
         finished: whether all steps are done.
-        before: figures of the held-out photos before the first step; empty in a run that was resumed.
+        before: figures of the held-out photos before the first step.
         after: those at the end.
     """
 
@@ -111,10 +112,9 @@ def fine_tune(
         {key: str(value) for key, value in options.items()}
         | {"batch": str(tuning.batch), "rate": str(tuning.rate), "seed": str(tuning.seed)},
     )
-    before: dict[str, float] = {}
     if stage.resume() == 0:
         stage.take_measure()
-        before = stage.measured
+    before = _before(stage.log_path)
     network.train()
     for part in still:
         if isinstance(part, nn.Module):
@@ -132,6 +132,19 @@ def fine_tune(
 
     finished = stage.run(schedule, step)
     return Outcome(average.network, finished, before, stage.measured)
+
+
+def _before(path: Path) -> dict[str, float]:
+    """The figures before the first step, in a log; none if there is no log."""
+    if not path.exists():
+        return {}
+    with open(path, encoding="utf-8") as file:
+        first = json.loads(file.readline() or "{}")
+    return (
+        {key: value for key, value in first.items() if key != "step"}
+        if first.get("step") == 0
+        else {}
+    )
 
 
 def uses_half(tuning: Tuning, device: torch.device) -> bool:

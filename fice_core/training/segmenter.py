@@ -156,7 +156,9 @@ def label_weights(examples: Examples) -> Tensor:
 
 
 def class_loss(logits: Tensor, labels: Tensor, meaning: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of the negative logarithm of the probability of all channels that a label may mean.
+    """Negative logarithm of the probability of all channels that a label may mean.
+
+    It is the mean over images of the weighted mean over pixels, so images can be shared out to processes.
 
     Args:
         logits: (N, C, H, W).
@@ -169,7 +171,7 @@ def class_loss(logits: Tensor, labels: Tensor, meaning: Tensor, weights: Tensor)
     right = logits.masked_fill(~allowed, -torch.inf).logsumexp(1)
     losses = logits.logsumexp(1) - right
     each = weights[labels] * known
-    return (losses * each).sum() / each.sum().clamp_min(1e-6)
+    return ((losses * each).sum((1, 2)) / each.sum((1, 2)).clamp_min(1e-6)).mean()
 
 
 @torch.no_grad()
