@@ -152,5 +152,5 @@ def uses_half(tuning: Tuning, device: torch.device) -> bool:
     if tuning.half is not None:
         return tuning.half
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and fast_bf16()

@@ -74,7 +74,7 @@ def train(
     examples = Examples(kept, size, Sample.classes, len(NAMED))
     shown = Examples(out, size, Sample.classes, len(NAMED))
     device = processes.device
-    network = network.to(device, memory_format=torch.channels_last).requires_grad_(True)
+    network = network.to(device).to(memory_format=torch.channels_last).requires_grad_(True)
     meaning = meanings(network.channels).to(device)
     weights = label_weights(examples).to(device)
     half = uses_half(tuning, device)
@@ -176,9 +176,13 @@ def class_loss(logits: Tensor, labels: Tensor, meaning: Tensor, weights: Tensor)
 
 @torch.no_grad()
 def measure(network: PersonSegmenter, examples: Examples, device: torch.device) -> dict[str, float]:
-    """Intersections over unions of all pixels of held-out photos: `body`, `head` and mean of `classes`."""
+    """Intersections over unions of all pixels of held-out photos: `body`, `head` and mean of `classes`.
+
+    Of the classes, those count that the labels have and the network tells apart.
+    """
     network.eval()
     overlap, union = torch.zeros(len(NAMED) + 2), torch.zeros(len(NAMED) + 2)
+    labelled = torch.zeros(len(NAMED))
     regions = torch.tensor([("background", "body", "head").index(group_of(n)) for n in NAMED])
     for start in range(0, len(examples), _BATCH):
         index = range(start, min(start + _BATCH, len(examples)))
@@ -192,6 +196,7 @@ def measure(network: PersonSegmenter, examples: Examples, device: torch.device) 
         for name in NAMED:
             there = by_class[name].cpu() if name in by_class else torch.zeros_like(known)
             masks.append((there, truth == NAMED.index(name)))
+            labelled[NAMED.index(name)] += masks[-1][1].sum()
         for k, (ours, theirs) in enumerate(masks):
             overlap[k] += (ours & theirs & known).sum()
             union[k] += ((ours | theirs) & known).sum()
@@ -199,7 +204,7 @@ def measure(network: PersonSegmenter, examples: Examples, device: torch.device) 
     told = [
         quotients[2 + n]
         for n, name in enumerate(NAMED)
-        if name in network.labels and union[2 + n] > 0
+        if name in network.labels and labelled[n] > 0
     ]
     figures = {"body": quotients[0], "head": quotients[1]}
     return figures | {"classes": sum(told) / len(told)} if told else figures
