@@ -53,7 +53,7 @@ STEPS = {"full": 200_000, "small": 20_000}
 @click.option(
     "--photos",
     type=FILE_NAME,
-    metavar="DIR",
+    metavar="DATA",
     help="Photos that every second image of a batch is taken from.  [default: none]",
 )
 @click.option(
@@ -112,12 +112,13 @@ def command(
     torchrun --nproc-per-node 4 -m fice_core train encoder --generator ...
     """
     from .. import checkpoints
+    from ..datasets import open_photos
     from ..files import Output, check_paths
     from ..models import DEMO_WEIGHTS
     from ..training import encoder
     from ..training.distributed import together
     from ..training.loop import Schedule
-    from ..training.photos import Photos, image_files
+    from ..training.photos import Photos
 
     with quiet_unless_first(), together(device) as processes:
         if Path(output).suffix.lower() != ".safetensors":
@@ -140,7 +141,7 @@ def command(
             critics.append(checkpoints.load_clip(clip))
         shown = None
         if photos is not None:
-            shown = Photos(image_files(photos), generator.resolution)
+            shown = Photos(open_photos(photos), generator.resolution)
         encoder.check_batch(batch, shown, processes)
         kind = encoder.size_for(generator) if size == "auto" else size
         if start is None:

@@ -206,7 +206,7 @@ def command(
     device: str,
     overwrite: bool,
 ) -> None:
-    r"""Train a StyleGAN2 generator on the photos in the folder DATA.
+    r"""Train a StyleGAN2 generator on the photos in DATA, a folder or a data set.
 
     Photos of other proportions are padded as edits pad them. Checkpoints, the log, sample images and the
     discriminator go to a folder beside the output. The same command with --resume goes on after a stop. On
@@ -216,6 +216,7 @@ def command(
     torchrun --nproc-per-node 4 -m fice_core train generator DATA -o ...
     """
     from .. import checkpoints
+    from ..datasets import open_photos
     from ..files import Output, check_paths
     from ..latents import generator_id
     from ..training.discriminator import load_discriminator, save_discriminator
@@ -229,7 +230,7 @@ def command(
         train,
     )
     from ..training.loop import Schedule
-    from ..training.photos import Photos, image_files
+    from ..training.photos import Photos
 
     with quiet_unless_first(), together(device) as processes:
         if Path(output).suffix.lower() != ".safetensors":
@@ -270,7 +271,7 @@ def command(
         training = GeneratorTraining(
             network,
             critic,
-            Photos(image_files(photos), size),
+            Photos(open_photos(photos), size),
             Recipe(
                 rate=0.0025 if rate is None else rate,
                 gamma=gamma,

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..errors import FiceError
 from ..framing import Frame
-from ..images.photo import is_image_file, read_image
 
 _MEMORY = 4 << 30  # bytes of photos that are kept
 _READERS = 4  # threads; decoding leaves Python's lock
@@ -25,35 +20,6 @@ class ImageSource(Protocol):
 
     def image(self) -> Tensor:
         """The image, (1, 3, H, W) float32 in [0, 1]."""
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """An image file."""
-
-    path: Path
-
-    def image(self) -> Tensor:
-        """The image, (1, 3, H, W) float32 in [0, 1]; raises FiceError if it cannot be read."""
-        return read_image(self.path)[None]
-
-
-def image_files(folder: str | os.PathLike[str]) -> list[ImageFile]:
-    """The image files in a folder and its subfolders, sorted by name; hidden ones are left out.
-
-    Raises:
-        FiceError: there is no such folder, or no image in it.
-    """
-    if not os.path.isdir(folder):
-        raise FiceError(f"there is no folder {folder}: give the folder of the photos")
-    found: list[ImageFile] = []
-    for where, below, names in os.walk(folder, followlinks=True):
-        below[:] = sorted(name for name in below if name[:1] != ".")
-        paths = [Path(where, name) for name in sorted(names) if name[:1] != "."]
-        found += [ImageFile(path) for path in paths if is_image_file(path)]
-    if not found:
-        raise FiceError(f"there is no image in the folder {folder} that FICE reads")
-    return found
 
 
 class Photos:

@@ -11,6 +11,7 @@ from tiny_models import write_models
 from training_toys import SIZE, on_one, on_two, tiny_generator
 
 from fice_core import checkpoints
+from fice_core.datasets import open_photos
 from fice_core.errors import FiceError
 from fice_core.networks.e4e import Encoder
 from fice_core.networks.segmenter import Segmenter
@@ -21,7 +22,7 @@ from fice_core.training.encoder import EncoderTraining, Pairs, Recipe, code_stat
 from fice_core.training.latent_critic import CodePool, LatentCritic, critic_loss
 from fice_core.training.loop import Schedule
 from fice_core.training.losses import differences, psnr
-from fice_core.training.photos import Photos, image_files
+from fice_core.training.photos import Photos
 
 CONFIG: dict[str, Any] = {"input_size": 32, "stages": ((4, 1), (6, 1), (8, 1), (10, 1))}
 
@@ -286,8 +287,8 @@ def test_photos_are_read_once_and_fitted(tmp_path: Path) -> None:
     Image.new("RGB", (40, 20), (255, 0, 0)).save(tmp_path / "b.png")
     Image.new("RGB", (16, 16), (0, 255, 0)).save(tmp_path / "below" / "a.jpg")
     Image.new("RGB", (16, 16)).save(tmp_path / ".hidden.png")
-    files = image_files(tmp_path)
-    assert [file.path.name for file in files] == ["b.png", "a.jpg"]
+    files = open_photos(str(tmp_path))
+    assert [file.source.name for file in files] == ["b.png", "a.jpg"]
     photos = Photos(files, (16, 8))
     images = photos.images([0, 1, 0])
     assert images.shape == (3, 3, 16, 8)
@@ -296,15 +297,6 @@ def test_photos_are_read_once_and_fitted(tmp_path: Path) -> None:
     assert torch.equal(photos.images([0])[0], images[0])
     few = Photos(files[1:], (16, 8), memory=1)
     assert torch.equal(few.images([0, 0])[1], images[1])
-    with pytest.raises(FiceError, match="there is no folder"):
-        image_files(tmp_path / "none")
-    with pytest.raises(FiceError, match="there is no image in the folder"):
-        image_files(_empty(tmp_path / "empty"))
-
-
-def _empty(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 @pytest.mark.parametrize("kind", ["segmenter", "densepose", "clip"])
