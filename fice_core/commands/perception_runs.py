@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 data_argument = click.argument("data", metavar="DATA")
-split_option = click.option("--split", help="Only this part of the data set, such as train.")
 height_option = click.option(
     "--height",
     type=click.IntRange(32, 2048),

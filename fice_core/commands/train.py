@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from . import train_clip, train_densepose, train_encoder, train_generator, train_segmenter
+from . import (
+    train_clip,
+    train_densepose,
+    train_encoder,
+    train_generator,
+    train_segmenter,
+    train_set,
+)
 from .names import FILE_NAME
 from .options import device_option
 
@@ -87,6 +94,12 @@ def demo(
     )
 
 
-for _command in (train_generator, train_encoder, train_segmenter, train_clip, train_densepose):
-    command.add_command(_command.command)
+for _command in (
+    train_generator,
+    train_encoder,
+    train_segmenter,
+    train_clip,
+    train_densepose,
+    train_set,
+):
     command.add_command(_command.command)

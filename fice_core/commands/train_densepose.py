@@ -12,7 +12,6 @@ from .perception_runs import (
     height_option,
     held_out_option,
     output_option,
-    split_option,
     start_option,
 )
 from .training_runs import (
@@ -24,6 +23,7 @@ from .training_runs import (
     run_option,
     save_every_option,
     seed_option,
+    split_option,
     steps_option,
 )
 

@@ -23,6 +23,7 @@ from .training_runs import (
     run_option,
     save_every_option,
     seed_option,
+    split_option,
     steps_option,
     tell,
 )
@@ -71,6 +72,7 @@ STEPS = {"full": 200_000, "small": 20_000}
     help="full is the IR-SE-50 of e4e, for published generators; small has a hundredth of the operations.",
 )
 @click.option("--start", type=FILE_NAME, metavar="FILE", help="Train this encoder further.")
+@split_option
 @steps_option(STEPS)
 @batch_option(8)
 @rate_option("1e-4, small: 2e-3")
@@ -94,6 +96,7 @@ def command(
     steps: int | None,
     batch: int,
     rate: float | None,
+    split: str | None,
     minutes: float | None,
     save_every: int,
     run: str | None,
@@ -141,7 +144,7 @@ def command(
             critics.append(checkpoints.load_clip(clip))
         shown = None
         if photos is not None:
-            shown = Photos(open_photos(photos), generator.resolution)
+            shown = Photos(open_photos(photos, split), generator.resolution)
         encoder.check_batch(batch, shown, processes)
         kind = encoder.size_for(generator) if size == "auto" else size
         if start is None:

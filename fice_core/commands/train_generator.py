@@ -24,6 +24,7 @@ from .training_runs import (
     run_option,
     save_every_option,
     seed_option,
+    split_option,
     tell,
 )
 
@@ -65,6 +66,9 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return height, width
 
 
+RESOLUTION = _Resolution()
+
+
 @click.command("generator")
 @click.argument("photos", type=FILE_NAME, metavar="DATA")
 @click.option(
@@ -77,7 +81,7 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 )
 @click.option(
     "--resolution",
-    type=_Resolution(),
+    type=RESOLUTION,
     metavar="H|HxW",
     help="Of the images, in pixels.  [default: 256, or that of --start]",
 )
@@ -168,6 +172,7 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     metavar="N",
     help="Images of the progress number; published FIDs take 50000.",
 )
+@split_option
 @minutes_option
 @save_every_option(1000)
 @run_option
@@ -197,6 +202,7 @@ def command(
     judge: str | None,
     inception: str | None,
     measured: int,
+    split: str | None,
     minutes: float | None,
     save_every: int,
     run: str | None,
@@ -271,7 +277,7 @@ def command(
         training = GeneratorTraining(
             network,
             critic,
-            Photos(open_photos(photos), size),
+            Photos(open_photos(photos, split), size),
             Recipe(
                 rate=0.0025 if rate is None else rate,
                 gamma=gamma,

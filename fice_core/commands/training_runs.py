@@ -32,6 +32,7 @@ run_option = click.option(
     metavar="DIR",
     help="Folder of checkpoints, log and samples.  [default: beside the output]",
 )
+split_option = click.option("--split", help="Only this part of the data set, such as train.")
 resume_option = click.option("--resume", is_flag=True, help="Continue the last run in its folder.")
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True
