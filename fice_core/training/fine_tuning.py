@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .distributed import Processes, share_batch_statistics
-from .loop import Average, Schedule, Stage, cosine, fast_bf16, set_rate
+from .loop import Average, Schedule, Stage, cosine, fast_bf16, set_base_rate, set_rate
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -110,10 +110,11 @@ def fine_tune(
         processes,
         tuning.log_every,
         {key: str(value) for key, value in options.items()}
-        | {"batch": str(tuning.batch), "rate": str(tuning.rate), "seed": str(tuning.seed)},
+        | {"batch": str(tuning.batch), "seed": str(tuning.seed)},
     )
     if stage.resume() == 0:
         stage.take_measure()
+    set_base_rate(optimizer, tuning.rate)
     before = _before(stage.log_path)
     network.train()
     for part in still:
