@@ -4,7 +4,7 @@ Nothing is downloaded. May import from `networks` (names of classes), `images`, 
 """
 
 from .opening import LAYOUTS, open_photos, open_texts
-from .sample import Keypoints, Sample, Text, held_out
+from .sample import Keypoints, Sample, Text, held_out, person_in
 
 __all__ = [
     "LAYOUTS",
@@ -14,4 +14,5 @@ __all__ = [
     "held_out",
     "open_photos",
     "open_texts",
+    "person_in",
 ]

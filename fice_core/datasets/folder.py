@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,9 +85,9 @@ def _images(base: Path, aside: set[Path]) -> list[Path]:
 def _names(base: Path, images: list[Path]) -> dict[Path, str]:
     """A name for each image, with its suffix if two would have the same one."""
     keys = [_key(base, image) for image in images]
-    twice = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
+    count = Counter(keys)
     return {
-        image: image.relative_to(base).as_posix() if key in twice else key
+        image: image.relative_to(base).as_posix() if count[key] > 1 else key
         for image, key in zip(images, keys, strict=True)
     }
 

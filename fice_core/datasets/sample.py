@@ -100,9 +100,7 @@ class Sample:
         if self.read_person is not None:
             return self.read_person()[None, None]
         classes = self.classes()
-        if classes is None:
-            return None
-        return ((classes != BACKGROUND) & (classes != UNKNOWN)).float()[None]
+        return None if classes is None else person_in(classes)
 
     def densepose(self) -> Tensor | None:
         """The labels of DensePose, (1, H, W) int64: 0 for background, 1 to 24 for a part; or None."""
@@ -111,6 +109,11 @@ class Sample:
     def keypoints(self) -> Keypoints | None:
         """The points of the body; None if the layout has none for this photo."""
         return None if self.read_keypoints is None else self.read_keypoints()
+
+
+def person_in(classes: Tensor) -> Tensor:
+    """Mask (1, 1, H, W) of all to which a label map (1, H, W) gives a class."""
+    return ((classes != BACKGROUND) & (classes != UNKNOWN)).float()[None]
 
 
 def held_out(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from ..datasets import Sample
+from ..datasets import Sample, person_in
 from ..extraction.extractors import segment_regions
 from ..framing import Frame
 from ..networks.regions import HEAD, NAMED, PersonSegmenter
@@ -50,17 +50,17 @@ class Annotations:
     head: Tensor | None
 
 
-def annotations_of(sample: Sample) -> Annotations | None:
-    """The masks that a sample has; None if it has none.
+def annotations_of(sample: Sample, classes: Tensor | None) -> Annotations | None:
+    """The masks that a sample has; None if it has none. `classes` is its label map.
 
     Raises:
         FiceError: a file cannot be read.
     """
-    classes, person = sample.classes(), sample.person()
-    if person is None:
-        return None
     if classes is None:
-        return Annotations(person, None)
+        person = sample.person()
+        return None if person is None else Annotations(person, None)
+    person = person_in(classes) if sample.read_person is None else sample.person()
+    assert person is not None
     head = torch.isin(classes, _HEAD)
     # Long hair below the chin is where a template has shoulders.
     faces = (classes == _FACE).any(2)[0].nonzero()

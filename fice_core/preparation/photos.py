@@ -31,7 +31,7 @@ from ..models import load_network
 from ..networks.regions import NAMED
 from ..ops.autograd import without_grad
 from .checks import Seen, fingerprint, sharpness
-from .finding import Networks, Show, UnframedError, annotations_of, find_frame
+from .finding import Annotations, Networks, Show, UnframedError, annotations_of, find_frame
 from .manifest import Manifest
 
 IMAGES, CAPTIONS = "images", "captions.json"
@@ -140,8 +140,10 @@ def prepare(
     for entry in manifest.entries.values():
         if entry["status"] == "kept":
             seen.add(entry["name"], entry["fingerprint"])
-    names = _file_names(samples)
     todo = [sample for sample in samples if sample.name not in manifest.entries]
+    names = _file_names(todo, [entry.get("image", "") for entry in manifest.entries.values()])
+    if any(wanted.show == "models" or not _is_annotated(sample) for sample in todo):
+        _networks(wanted.models, wanted.device)  # what is wrong with them is told now
     done = len(samples) - len(todo)
     for prepared in _treated(todo, wanted, workers):
         entry = prepared.entry
@@ -149,7 +151,7 @@ def prepare(
             other = seen.like(entry["fingerprint"], wanted.same)
             if other is None:
                 seen.add(entry["name"], entry["fingerprint"])
-                entry["image"] = f"{names[entry['name']]}.png"
+                entry["image"] = names[entry["name"]]
                 for kind, data in prepared.files.items():
                     make_folder(folder / kind)
                     write_bytes(folder / kind / entry["image"], data)
@@ -162,18 +164,28 @@ def prepare(
     return _finish(folder, manifest)
 
 
-def _file_names(samples: Sequence[Sample]) -> dict[str, str]:
-    """A file name without its suffix for each sample, by the sample's name; no two differ in case alone."""
-    taken: dict[str, str] = {}
+def _is_annotated(sample: Sample) -> bool:
+    return sample.read_classes is not None or sample.read_person is not None
+
+
+def _file_names(samples: Sequence[Sample], used: Sequence[str]) -> dict[str, str]:
+    """A file name for each sample, by the sample's name; no two differ in case alone.
+
+    Args:
+        samples: that get names.
+        used: names that are not to be given.
+    """
+    taken = {name.casefold() for name in used}
     names = {}
     for sample in samples:
         plain = "".join(c if c.isalnum() or c in "._- " else "-" for c in sample.name).strip(". ")
         base = plain[:120] or "photo"
-        name, number = base, 1
+        name, number = f"{base}.png", 1
         while name.casefold() in taken:
             number += 1
-            name = f"{base}~{number}"
-        taken[name.casefold()] = names[sample.name] = name
+            name = f"{base}~{number}.png"
+        taken.add(name.casefold())
+        names[sample.name] = name
     return names
 
 
@@ -219,7 +231,8 @@ def treat(sample: Sample, wanted: Wanted) -> Prepared:
     }
     try:
         photo = sample.image()
-        known = annotations_of(sample)
+        classes = sample.classes()
+        known = annotations_of(sample, classes)
         if known is not None and known.person.shape[-2:] != photo.shape[-2:]:
             raise UnframedError("its label map or mask has another size")
         if min(photo.shape[-2:]) < 16:
@@ -240,7 +253,7 @@ def treat(sample: Sample, wanted: Wanted) -> Prepared:
         entry["sharpness"] = round(sharpness(image, person), 4)
         if entry["sharpness"] < wanted.sharpness:
             raise UnframedError("blurred")
-        files = _files(sample, frame, image)
+        files = _files(sample, frame, image, classes, known)
     except UnframedError as reason:
         return Prepared(entry | {"reason": str(reason)}, {})
     except FiceError as error:
@@ -265,14 +278,19 @@ def _check_frame(frame: Frame, wanted: Wanted) -> None:
         raise UnframedError("the person is cut off by the edge of the photo")
 
 
-def _files(sample: Sample, frame: Frame, image: Tensor) -> dict[str, bytes]:
+def _files(
+    sample: Sample,
+    frame: Frame,
+    image: Tensor,
+    classes: Tensor | None,
+    known: Annotations | None,
+) -> dict[str, bytes]:
     """The files of an image, by their folder."""
     files = {IMAGES: encode_photo("image.png", Photo(image[0]))}
-    classes = sample.classes()
     if classes is not None:
         files[LABELS] = _labels_png(fit_labels(classes, frame, len(NAMED)))
-    elif (person := sample.person()) is not None:
-        files[MASKS] = _mask_png(fit_mask(person, frame))
+    elif known is not None:
+        files[MASKS] = _mask_png(fit_mask(known.person, frame))
     parts = sample.densepose()
     if parts is not None:
         if parts.shape[-2:] != frame.size:

@@ -175,6 +175,23 @@ def test_a_stopped_run_goes_on_and_processes_make_no_difference(tmp_path: Path) 
         make(source, tmp_path / "two", show="figure")
 
 
+def test_photos_that_are_added_take_no_names_of_others(tmp_path: Path) -> None:
+    place(tmp_path / "in", "z", [(60, 20, 150)])
+    (tmp_path / "in" / "images" / "z.png").rename(tmp_path / "in" / "images" / "a+b.png")
+    (tmp_path / "in" / "labels" / "z.png").rename(tmp_path / "in" / "labels" / "a+b.png")
+    make(tmp_path / "in", tmp_path / "out", show="figure")
+    place(tmp_path / "in", "a$b", [(90, 40, 170)], first=3)  # sorted before the other one
+    make(tmp_path / "in", tmp_path / "out", show="figure")
+    images = {name: entry["image"] for name, entry in manifest(tmp_path / "out").items()}
+    assert images == {"a+b": "a-b.png", "a$b": "a-b~2.png"}
+
+
+def test_missing_models_are_one_line_and_not_a_reason(tmp_path: Path) -> None:
+    place(tmp_path / "in", "a", [(60, 20, 150)])
+    with pytest.raises(FiceError, match="there is no folder of models"):
+        make(tmp_path / "in", tmp_path / "out", models=str(tmp_path / "none"))
+
+
 def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
     image = sitters(1, 64).images
     blurred = torch.nn.functional.avg_pool2d(image, 5, 1, 2)
