@@ -156,9 +156,10 @@ def moved(
         return image, None
     if side < 0 and mirrored is not None:
         labels = mirrored[labels.long()]
-    beyond = (labels[:, None].float() + 1) % 256  # so that 0, which comes from outside, is UNKNOWN
-    placed = F.grid_sample(beyond, grid, mode="nearest", align_corners=False)
-    return image, ((placed[:, 0].long() - 1) % 256)
+    # Turned so that 0, which comes in from outside, stands for what is unknown.
+    turned = (labels[:, None].float() + 256 - UNKNOWN) % 256
+    placed = F.grid_sample(turned, grid, mode="nearest", align_corners=False)
+    return image, (placed[:, 0].long() + UNKNOWN) % 256
 
 
 def photographed(image: Tensor, dice: Dice, strength: float = 0.5) -> Tensor:
@@ -172,6 +173,3 @@ def photographed(image: Tensor, dice: Dice, strength: float = 0.5) -> Tensor:
     contrast = 1 + strength * dice.draw(-0.4, 0.4)
     image = ((image - 0.5) * contrast + 0.5 + strength * dice.draw(-0.1, 0.1)).clamp(0, 1)
     return taken(image, dice, strength)
-
-
-assert UNKNOWN == 255  # `moved` counts on it

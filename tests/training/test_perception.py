@@ -219,11 +219,11 @@ def test_images_and_labels_move_alike() -> None:
 
 
 def test_the_segmenter_learns_and_says_how_well(data: Path, tmp_path: Path) -> None:
-    outcome = on_one(train_segmenter, tmp_path, data, 60)
+    outcome = on_one(train_segmenter, tmp_path, data, 40)
     assert outcome.finished
-    assert outcome.after["classes"] > outcome.before["classes"] + 0.1
+    assert outcome.after["classes"] > outcome.before["classes"] + 0.05
     values = losses(tmp_path, "segmenter")
-    assert np.mean(values[-10:]) < 0.6 * np.mean(values[:10])
+    assert np.mean(values[-8:]) < 0.75 * np.mean(values[:8])
 
 
 def test_iou_is_that_of_all_held_out_pixels(data: Path) -> None:
@@ -277,7 +277,7 @@ def test_two_processes_train_as_one(train: Any, data: Path, tmp_path: Path) -> N
 
 
 def test_clip_learns_which_caption_belongs_to_which_photo(data: Path, tmp_path: Path) -> None:
-    outcome = on_one(train_clip, tmp_path, data, 60)
+    outcome = on_one(train_clip, tmp_path, data, 40)
     assert outcome.after["caption to photo"] == 1
     assert outcome.after["photo to caption"] == 1
     assert 0.4 < outcome.after["by chance"] <= 0.6
