@@ -1,0 +1,172 @@
+"""What is measured on one edit, in three tiers, and what each number means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..bridges.drift import measure_drift
+from ..evaluation.case import Cases
+from ..networks.clip import Clip
+from ..networks.densepose import DensePose
+from ..ops.autograd import without_grad
+from .pairs import Pair
+
+#: of a pair of images (3, H, W) in [0, 1], how far they are apart
+Perceptual = Callable[[Tensor, Tensor], float]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of the tables.
+
+    Attributes:
+        title: its heading.
+        better: 1 if more is better, -1 if less is, 0 for neither.
+        digits: shown after the point.
+        percent: whether it is a share.
+    """
+
+    title: str
+    better: int
+    digits: int = 3
+    percent: bool = False
+
+
+#: by name, in the order of the tables
+MEASURES: dict[str, Measure] = {
+    "colour": Measure("colour", 1, 1, True),
+    "sleeve": Measure("sleeves", 1, 1, True),
+    "pattern": Measure("pattern", 1, 1, True),
+    "judge": Measure("CLIP, judge", 1),
+    "judge_crop": Measure("CLIP, judge, garment", 1),
+    "directional": Measure("directional", 1),
+    "clip": Measure("CLIP, optimised", 1),
+    "equal": Measure("equal outside", 1, 1, True),
+    "psnr": Measure("PSNR outside", 1, 1),
+    "ssim": Measure("SSIM outside", 1),
+    "mean": Measure("drift, levels", -1, 2),
+    "lab": Measure("drift, CIELAB", -1, 2),
+    "shift": Measure("shift, px", -1, 2),
+    "pose_iou": Measure("part IoU", 1),
+    "pose_distance": Measure("PD, px", -1, 2),
+    "lpips": Measure("LPIPS outside", -1),
+    "seconds": Measure("s/edit", -1, 2),
+    "steps": Measure("steps", 0, 0),
+}
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The networks that measure. None of them is optimised by a method, except `clip`.
+
+    Attributes:
+        clip: the CLIP of the models, which most methods optimise.
+        densepose: finds the parts of the body.
+        judge: another CLIP; None leaves its columns out.
+        perceptual: LPIPS; None leaves it out.
+    """
+
+    clip: Clip
+    densepose: DensePose
+    judge: Clip | None = None
+    perceptual: Perceptual | None = None
+
+
+def measure(photo: Tensor, edit: Tensor, mask: Tensor, pair: Pair, judges: Judges) -> dict[str, float]:
+    """The measures of one edit by name; those that cannot be taken are missing.
+
+    Args:
+        photo, edit: (3, H, W) in [0, 1], of one size.
+        mask: 1 where the photo may change, (1, H, W).
+        pair: says what was asked for.
+        judges: the networks.
+    """
+    drift, _ = measure_drift(photo, edit, mask, judges.densepose)
+    found: dict[str, float | None] = {
+        name: getattr(drift, name) for name in ("equal", "psnr", "ssim", "mean", "lab", "pose_iou")
+    }
+    if drift.registration is not None:
+        found["shift"] = math.hypot(*drift.registration.alignment.shift)
+    with without_grad():
+        found["pose_distance"] = _pose_distance(judges.densepose, photo, edit, mask)
+        text = judges.clip.encode_text([pair.text])
+        found["clip"] = _cosine(judges.clip, edit, text)
+        if judges.judge is not None:
+            found |= _judged(judges.judge, photo, edit, mask, pair)
+        if judges.perceptual is not None:
+            found["lpips"] = judges.perceptual(photo, torch.where(mask > 0, photo, edit))
+    return {name: value for name, value in found.items() if value is not None and value == value}
+
+
+def truths(cases: Cases, number: int, edit: Tensor) -> dict[str, float]:
+    """Whether an edit of a person of known truth has what its text asks for, without any network: 0 or 1."""
+    sitting = cases.sitting(slice(number, number + 1), edit.shape[-1])
+    (seen,) = sitting.measure(edit[None])
+    colour, pattern, sleeve = cases.wanted[number]
+    return {
+        "colour": float(seen.colour == colour),
+        "pattern": float(seen.pattern == pattern),
+        "sleeve": float(seen.sleeve == sleeve),
+    }
+
+
+def garment_crop(image: Tensor, mask: Tensor) -> Tensor:
+    """The box around a mask, in the middle of a white square, as MGD shows garments to CLIP: (3, S, S)."""
+    rows, columns = ((mask[0] > 0).any(dim=k).nonzero().flatten() for k in (1, 0))
+    if len(rows) == 0:
+        return image
+    cut = image[:, int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+    height, width = cut.shape[1:]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    return F.pad(cut, (left, side - width - left, top, side - height - top), value=1.0)
+
+
+def _judged(
+    judge: Clip, photo: Tensor, edit: Tensor, mask: Tensor, pair: Pair
+) -> dict[str, float | None]:
+    """Cosines for a CLIP that no method optimised: whole, garment alone, and of the two directions."""
+    text = judge.encode_text([pair.text])
+    whole, before = (judge.encode_image(image[None]) for image in (edit, photo))
+    directional = None
+    if pair.worn and not torch.equal(edit, photo):
+        away = text - judge.encode_text([pair.worn])
+        directional = float(F.cosine_similarity(whole - before, away))
+    return {
+        "judge": float((whole * text).sum()),
+        "judge_crop": _cosine(judge, garment_crop(edit, mask), text),
+        "directional": directional,
+    }
+
+
+def _cosine(clip: Clip, image: Tensor, text: Tensor) -> float:
+    return float((clip.encode_image(image[None]) * text).sum())
+
+
+def _pose_distance(
+    densepose: DensePose, photo: Tensor, edit: Tensor, mask: Tensor
+) -> float | None:
+    """Mean distance in pixels of the middles of body parts within the mask that are seen in both images.
+
+    It stands for MGD's distance of OpenPifPaf's joints, whose package is no longer kept.
+    """
+    height, width = photo.shape[-2:]
+    allowed = F.interpolate(mask[None], size=112, mode="area")[0, 0] > 0
+    middles = []
+    for image in (photo, edit):
+        parts = F.interpolate(densepose(image[None]), size=112, mode="area")[0]
+        weight = torch.where((parts > 0.5) & allowed, parts, 0.0)
+        total = weight.sum(dim=(1, 2))
+        places = torch.arange(112, dtype=parts.dtype, device=parts.device) + 0.5
+        y = (weight.sum(dim=2) @ places) / total.clamp_min(1e-6) * height / 112
+        x = (weight.sum(dim=1) @ places) / total.clamp_min(1e-6) * width / 112
+        middles.append((total > 4, x, y))  # of 12,544 pixels: fewer are noise
+    (seen, x, y), (also, u, v) = middles
+    both = seen & also
+    return float(torch.hypot(x - u, y - v)[both].mean()) if bool(both.any()) else None

@@ -1,0 +1,140 @@
+"""Runs the methods of a comparison: each is a batch of its own, with a journal, so that a kill loses nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ..batch.driver import run
+from ..batch.journal import Journal, failures
+from ..batch.workers import Hire, LocalWorker, OwnWorker
+from ..files import make_folder, read_bytes, write_json
+from ..images.photo import stored_size
+from ..models import Models
+from .editor import Job, RivalEditor, Setup, task_of
+from .folder import Folder, edit_name
+from .methods import METHODS
+from .pairs import Pair
+
+_TRIAL = (3, 9)  # steps of the two runs that measure how long a step takes
+_STEPS = "steps.json"  # file that keeps what was measured, so that a resumed run takes the same
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method at its own number of steps, or at what fits into some seconds an edit."""
+
+    method: str
+    seconds: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in tables and, with dashes, of its folder."""
+        return self.method if self.seconds is None else f"{self.method} in {self.seconds:g} s"
+
+
+def jobs_of(folder: Folder, pairs: Sequence[Pair]) -> list[Job]:
+    """One job a pair."""
+    return [
+        Job(number, str(folder.photo(number)), pair.text, pair.worn)
+        for number, pair in enumerate(pairs)
+    ]
+
+
+def grouped(jobs: Sequence[Job], at_once: int) -> list[list[Job]]:
+    """The jobs in groups of one photo size, in a fixed order."""
+    alike: dict[object, list[Job]] = {}
+    for job in jobs:
+        alike.setdefault(stored_size(read_bytes(job.photo)), []).append(job)
+    return [
+        same[start : start + at_once]
+        for same in alike.values()
+        for start in range(0, len(same), at_once)
+    ]
+
+
+def run_method(
+    this: Run,
+    folder: Folder,
+    pairs: Sequence[Pair],
+    setup: Setup,
+    models: Models,
+    at_once: int,
+    workers: int,
+    restart: bool = False,
+    on_done: Callable[[int], None] = lambda count: None,
+) -> dict[str, str]:
+    """Make the edits of one method that are not there yet.
+
+    Args:
+        this: the method; `seconds` sets its steps, by two trials on the first group.
+        folder: with photos, see `folder.set_out`.
+        pairs: all of them.
+        setup: of the method.
+        models: for the trials, and for a single worker.
+        at_once: edits that are computed together; a result's last bits depend on it.
+        workers: processes.
+        restart: forget earlier edits of this method.
+        on_done: called with the number of edits that were made, or were there.
+
+    Returns:
+        The reason for every edit that failed, by output.
+
+    Raises:
+        FiceError: the folder has edits of this method with other settings, or it cannot be built.
+    """
+    jobs = jobs_of(folder, pairs)
+    groups = grouped(jobs, at_once)
+    place = make_folder(folder.edits(this.name))
+    rival = METHODS[this.method].build(models, setup.means)
+    if this.seconds is not None:
+        setup = replace(setup, steps=_steps(this, place, groups[0], setup, models, restart))
+    identity = {
+        "pairs": _digest([asdict(pair) for pair in pairs]),
+        "settings": _digest(asdict(replace(setup.means, cache=None)) | {"steps": setup.steps}),
+        "device, threads or number at once": _digest([setup.device, setup.threads, at_once]),
+    }
+    outputs = [job.output for job in jobs]
+    outputs += [edit_name(stitch, job.number) for job in jobs for stitch in setup.stitches]
+    hire: Hire
+    if workers == 1:
+        editor = RivalEditor(setup, models, rival)
+        hire = lambda number: OwnWorker(editor)  # noqa: E731
+    else:
+        hire = lambda number: LocalWorker(setup)  # noqa: E731
+    with Journal(place, identity, restart, outputs) as journal:
+        on_done(sum(len(groups[number]) for number in journal.entries))
+        lost = run(groups, journal, hire, workers, on_done)
+        return {**failures(journal.entries.values()), **journal.unplaced, **lost}
+
+
+def _steps(
+    this: Run, place: Path, group: Sequence[Job], setup: Setup, models: Models, restart: bool
+) -> int:
+    """How many steps fit into the seconds of an edit: time is measured at two numbers of steps."""
+    path = place / _STEPS
+    if path.exists() and not restart:
+        return int(json.loads(read_bytes(path))["steps"])
+    rival = METHODS[this.method].build(models, setup.means)
+    files = {job.photo: read_bytes(job.photo) for job in group}
+    task = task_of(models, group, files, setup.means)
+    rival.edit(task, 1)  # what is computed once for all edits
+    took = []
+    for steps in _TRIAL:
+        started = time.monotonic()
+        rival.edit(task, steps)
+        took.append((time.monotonic() - started) / len(group))
+    each = max((took[1] - took[0]) / (_TRIAL[1] - _TRIAL[0]), 1e-6)
+    before = max(took[0] - _TRIAL[0] * each, 0.0)
+    assert this.seconds is not None
+    steps = max(1, int((this.seconds - before) / each))
+    write_json(path, {"steps": steps, "seconds_a_step": each, "seconds_before": before})
+    return steps
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
