@@ -141,9 +141,7 @@ class RivalEditor:
             outcome.results[job.output] = json.dumps(said).encode()
 
 
-def task_of(
-    models: Models, jobs: Sequence[Job], files: dict[str, bytes], means: Means
-) -> Task:
+def task_of(models: Models, jobs: Sequence[Job], files: dict[str, bytes], means: Means) -> Task:
     """What a rival is given for some jobs whose photos have one size."""
     import torch
 

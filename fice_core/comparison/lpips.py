@@ -11,7 +11,11 @@ from ..checkpoints.reading.reader import read
 from ..errors import FiceError
 from .measures import Perceptual
 
-_NETS = {"alex": "features.0.weight", "vgg": "features.28.weight", "squeeze": "features.12.squeeze.weight"}
+_NETS = {
+    "alex": "features.0.weight",
+    "vgg": "features.28.weight",
+    "squeeze": "features.12.squeeze.weight",
+}
 
 
 def load_lpips(path: str | os.PathLike[str], device: torch.device) -> tuple[str, Perceptual]:

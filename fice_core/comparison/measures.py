@@ -78,7 +78,9 @@ class Judges:
     perceptual: Perceptual | None = None
 
 
-def measure(photo: Tensor, edit: Tensor, mask: Tensor, pair: Pair, judges: Judges) -> dict[str, float]:
+def measure(
+    photo: Tensor, edit: Tensor, mask: Tensor, pair: Pair, judges: Judges
+) -> dict[str, float]:
     """The measures of one edit by name; those that cannot be taken are missing.
 
     Args:
@@ -149,9 +151,7 @@ def _cosine(clip: Clip, image: Tensor, text: Tensor) -> float:
     return float((clip.encode_image(image[None]) * text).sum())
 
 
-def _pose_distance(
-    densepose: DensePose, photo: Tensor, edit: Tensor, mask: Tensor
-) -> float | None:
+def _pose_distance(densepose: DensePose, photo: Tensor, edit: Tensor, mask: Tensor) -> float | None:
     """Mean distance in pixels of the middles of body parts within the mask that are seen in both images.
 
     It stands for MGD's distance of OpenPifPaf's joints, whose package is no longer kept.

@@ -1,4 +1,4 @@
-"""Pairs of photo and text: drawn by a seed, written down, and read again, so that others can edit the same."""
+"""Pairs of photo and text: drawn by a seed, and written down, so that others can edit the same."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ def draw(
     rng = np.random.default_rng([seed, 2_301_021_10])
     chosen = _cycled(rng, len(photos), count)
     said = _cycled(rng, len(texts), count)
-    return [
-        Pair(photos[p], texts[t], worn[p]) for p, t in zip(chosen, said, strict=True)
-    ]
+    return [Pair(photos[p], texts[t], worn[p]) for p, t in zip(chosen, said, strict=True)]
 
 
 def _cycled(rng: np.random.Generator, size: int, count: int) -> list[int]:
@@ -92,7 +90,9 @@ def read_pairs(path: str | Path) -> list[Pair]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise FiceError(f"{path} is no table in CSV and UTF-8: {error}") from error
     if not rows:
-        raise FiceError(f"{path} has no pairs: it needs a row of names, {', '.join(COLUMNS)}, and more")
+        raise FiceError(
+            f"{path} has no pairs: it needs a row of names, {', '.join(COLUMNS)}, and more"
+        )
     pairs = []
     for number, row in enumerate(rows, start=2):
         for name in _REQUIRED:

@@ -1,4 +1,4 @@
-"""Runs the methods of a comparison: each is a batch of its own, with a journal, so that a kill loses nothing."""
+"""Runs the methods of a comparison. Each is a batch with a journal, so that a kill loses nothing."""
 
 from __future__ import annotations
 

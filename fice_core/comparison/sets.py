@@ -25,7 +25,9 @@ def frechet(first: Features, second: Features) -> float:
 
     With fewer samples than dimensions the covariances have no full rank, and the value says little.
     """
-    (m1, c1), (m2, c2) = ((x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))) for x in (first, second))
+    (m1, c1), (m2, c2) = (
+        (x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))) for x in (first, second)
+    )
     # tr (C1 C2)^(1/2) is the sum of the roots of the eigenvalues, which are real and not negative.
     values = linalg.eigvals(c1 @ c2)
     root = np.sqrt(np.clip(values.real, 0, None)).sum()

@@ -42,5 +42,5 @@ class Fice:
 
 def clip_alone() -> Fice:
     """The paper's loop with no term but CLIP's."""
-    weights = {name: 0.0 for name in ("pose", "image", "head", "latent")}
+    weights = dict.fromkeys(("pose", "image", "head", "latent"), 0.0)
     return Fice(EditSettings.paper().with_weights(**weights))

@@ -96,7 +96,7 @@ def _row(
     sizes: list[int],
     images: int,
 ) -> Tensor:
-    """The direction of one channel: features with it at mean + 5 sigma minus those at mean - 5 sigma, (D,)."""
+    """The direction of one channel, (D,): features with it 5 sigma above its mean minus those 5 below."""
     device = generator.w_avg.device
     rng = torch.Generator().manual_seed(channel)
     layer, place = _place(channel, sizes)
@@ -170,7 +170,8 @@ class GlobalDirections:
         w_plus = task.preparation.targets.w_plus
         direction = directions(self._clip or task.models.clip, task.prompts, NEUTRAL)
         offsets = offsets_of(self._found, direction, self._strength, self._threshold)
-        with without_grad(), stylespace.moved(
-            generator, offsets.to(w_plus.device).split(self._found.sizes, dim=1)
+        with (
+            without_grad(),
+            stylespace.moved(generator, offsets.to(w_plus.device).split(self._found.sizes, dim=1)),
         ):
             return Edited(generator.synthesize(w_plus), w_plus)

@@ -1,4 +1,4 @@
-"""A network that maps a code and any text to an edited code, after HairCLIP (Wei et al. 2022, arXiv 2112.05142).
+"""A network that maps a code and any text to an edited code, after HairCLIP (Wei et al. 2022).
 
 HairCLIP's shape and colour branches and its hair mask do not apply to clothes, so this is its simplest form:
 one branch for all layers, and FICE's image term for what must stay. It is trained on the generator's own
@@ -115,7 +115,9 @@ def _stepping(
     generator = models.generator
     with without_grad():
         drawn = torch.Generator().manual_seed(seed)
-        codes = generator.map(torch.randn(_BANK, generator.z_dim, generator=drawn).to(models.device))
+        codes = generator.map(
+            torch.randn(_BANK, generator.z_dim, generator=drawn).to(models.device)
+        )
         images = synthesize(generator, codes, True)
         body = extract_body_regions(models.densepose, models.segmenter, images)
         keep = 1 - allowed_mask(body, MaskSettings())

@@ -16,7 +16,7 @@ from ..ops.autograd import without_grad
 def averaged(clip: Clip, text: str) -> Tensor:
     """The mean of the features of a text in all of OpenAI's ImageNet templates that it fits in, (D,).
 
-    The templates come from open_clip. Where none fits, as in a tokenizer of few tokens, the text alone counts.
+    The templates come from open_clip. Where none fits, the text alone counts.
     """
     from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
 
