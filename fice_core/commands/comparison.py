@@ -50,6 +50,11 @@ _OPTIONS = (
         help="Run every method that takes steps once more, with as many as fit into so much time an edit.",
     ),
     click.option(
+        "--only-seconds",
+        is_flag=True,
+        help="With --seconds, do not run these methods at their own number of steps.",
+    ),
+    click.option(
         "--results",
         multiple=True,
         metavar="NAME=DIR",
@@ -180,6 +185,8 @@ def run_comparison(
     from ..files import Output, check_paths, make_folder
     from ..models import resolve_device
 
+    if chosen["only_seconds"] and chosen["seconds"] is None:
+        raise FiceError("--only-seconds leaves nothing out without --seconds: give them")
     if output is None:
         raise FiceError("--photos makes a comparison: give the folder for it with -o")
     names = ("own_clip", "trunk", "direction_images", "direction_channels", "mapper_steps", "cache")
@@ -205,10 +212,11 @@ def run_comparison(
                 f"{output} has {existing[0].name}, which is of no comparison: replace it with "
                 "--overwrite, or give another folder with -o"
             )
+    others = _results(results)
     make_folder(output)
     plan = Plan(
         photos,
-        results=_results(results),
+        results=others,
         means=means,
         **{name: value for name, value in chosen.items() if value is not None},
     )
@@ -251,5 +259,7 @@ def _results(given: tuple[str, ...]) -> dict[str, str]:
             raise FiceError(f"--results is {text!r}, but must be NAME=DIR, as in mgd=results/mgd")
         if name in found or name in METHODS:
             raise FiceError(f"--results names {name!r} twice, or as a method is named: rename it")
+        if not os.path.isdir(place):
+            raise FiceError(f"there is no folder of results {place} for {name}")
         found[name] = place
     return found

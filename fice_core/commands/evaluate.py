@@ -30,17 +30,9 @@ if TYPE_CHECKING:
 
 #: options that do nothing without `--photos` and have no default
 _COMPARING = (
-    "texts",
-    "pairs",
-    "split",
-    "output",
-    "seconds",
-    "results",
-    "judge",
-    "lpips",
-    "inception",
+    *("texts", "pairs", "split", "output", "seconds", "only_seconds", "results", "judge", "lpips"),
+    *("inception", "own_clip", "trunk", "restart"),
 )
-_COMPARING += ("own_clip", "trunk", "restart")
 
 
 @click.command("evaluate")

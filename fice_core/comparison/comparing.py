@@ -24,7 +24,7 @@ from .page import page
 from .pairs import Pair, read_pairs
 from .running import Run, run_method
 from .scoring import Row, images_of, row_of_run, rows_of_results, score
-from .sources import DEMO, open_source, pairs_of, texts_of
+from .sources import DEMO, Photos, open_source, pairs_of, texts_of
 from .tables import as_csv, as_dict, markdown, mgd
 
 REPORTS = ("table.md", "edits.csv", "report.json", "page.html")
@@ -45,6 +45,7 @@ class Plan:
         variants: methods; empty for all that can be built.
         seconds: every method that takes steps is also run with as many as fit into so much time an edit;
             None for its own number alone.
+        only_seconds: leave out such methods at their own number of steps.
         results: folders of other editors' results by name.
         means: what rivals need beside the models.
         at_once: edits that are computed together.
@@ -64,6 +65,7 @@ class Plan:
     seed: int = 0
     variants: tuple[str, ...] = ()
     seconds: float | None = None
+    only_seconds: bool = False
     results: Mapping[str, str] = field(default_factory=dict)
     means: Means = field(kw_only=True)
     at_once: int = 8
@@ -149,7 +151,7 @@ def compare(
     return _report(plan, folder, pairs, rows, net)
 
 
-def _open(plan: Plan, models: Models):  # type: ignore[no-untyped-def]
+def _open(plan: Plan, models: Models) -> Photos:
     return open_source(plan.photos, plan.split, models, plan.count, plan.seed)[0]
 
 
@@ -177,10 +179,11 @@ def _pairs(
 
 def _runs(plan: Plan, names: Sequence[str]) -> list[Run]:
     """Every method at its own steps, and those that take steps within the seconds too."""
-    runs = [Run(name) for name in names]
-    if plan.seconds is not None:
-        runs += [Run(name, plan.seconds) for name in names if METHODS[name].iterates]
-    return runs
+    if plan.seconds is None:
+        return [Run(name) for name in names]
+    own = [name for name in names if not (plan.only_seconds and METHODS[name].iterates)]
+    timed = [name for name in names if METHODS[name].iterates]
+    return [*map(Run, own), *(Run(name, plan.seconds) for name in timed)]
 
 
 def _judges(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -110,11 +109,14 @@ class RivalEditor:
         """Edit photos of one size at once; after an error, each alone, to find the one it is about."""
         assert self._models is not None
         assert self._rival is not None
+        from .timing import clock
+
         try:
             task = task_of(self._models, jobs, files, self._setup.means)
-            started = time.monotonic()
+            now = clock(self._setup.device)
+            started = now()
             edited = self._rival.edit(task, self._setup.steps)
-            seconds = (time.monotonic() - started) / len(jobs)
+            seconds = (now() - started) / len(jobs)
         except FiceError as error:
             if len(jobs) == 1:
                 outcome.failed[jobs[0].output] = str(error)

@@ -13,6 +13,7 @@ from ..settings import EditSettings, StitchMode
 
 if TYPE_CHECKING:
     from ..models import Models
+    from ..networks.clip import Clip
     from ..rivals.contract import Rival
 
 
@@ -116,10 +117,11 @@ def _clip_alone(models: Models, means: Means) -> Rival:
     return clip_alone()
 
 
-def _fice(models: Models, means: Means, **weights: float) -> Rival:
+def _fice(models: Models, means: Means, without: str | None = None) -> Rival:
     from ..rivals.fice import Fice
 
-    return Fice(EditSettings.paper().with_weights(**weights))
+    paper = EditSettings.paper()
+    return Fice(paper if without is None else paper.with_weights(**{without: 0.0}))
 
 
 def _ours(models: Models, means: Means) -> Rival:
@@ -128,10 +130,11 @@ def _ours(models: Models, means: Means) -> Rival:
     return Fice(means.settings)
 
 
-def _own_clip(models: Models, means: Means):  # type: ignore[no-untyped-def]
+def _own_clip(models: Models, means: Means) -> Clip:
     from ..models import LOADERS
 
-    return LOADERS["clip"](means.own_clip, device=models.device)
+    clip: Clip = LOADERS["clip"](means.own_clip, device=str(models.device))
+    return clip
 
 
 METHODS: dict[str, Method] = {
@@ -147,7 +150,7 @@ METHODS: dict[str, Method] = {
     "mapper": Method(_mapper),
     "fice": Method(_fice, True, "head"),
     **{
-        f"fice no {term}": Method(partial(_fice, **{term: 0.0}), True, "head")
+        f"fice no {term}": Method(partial(_fice, without=term), True, "head")
         for term in ("pose", "image", "head", "latent")
     },
     "ours": Method(_ours, True),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from .editor import Job, RivalEditor, Setup, task_of
 from .folder import Folder, edit_name
 from .methods import METHODS
 from .pairs import Pair
+from .timing import clock
 
 _TRIAL = (3, 9)  # steps of the two runs that measure how long a step takes
 _STEPS = "steps.json"  # file that keeps what was measured, so that a resumed run takes the same
@@ -123,11 +123,12 @@ def _steps(
     files = {job.photo: read_bytes(job.photo) for job in group}
     task = task_of(models, group, files, setup.means)
     rival.edit(task, 1)  # what is computed once for all edits
+    now = clock(setup.device)
     took = []
     for steps in _TRIAL:
-        started = time.monotonic()
+        started = now()
         rival.edit(task, steps)
-        took.append((time.monotonic() - started) / len(group))
+        took.append((now() - started) / len(group))
     each = max((took[1] - took[0]) / (_TRIAL[1] - _TRIAL[0]), 1e-6)
     before = max(took[0] - _TRIAL[0] * each, 0.0)
     assert this.seconds is not None

@@ -87,10 +87,8 @@ def rows_of_results(
         models, settings: of the stitch.
 
     Raises:
-        FiceError: there is no such folder, or it has no image of these pairs.
+        FiceError: it has no image of these pairs.
     """
-    if not results.is_dir():
-        raise FiceError(f"there is no folder of results {results} for {name}")
     known = {path.stem: path for path in sorted(results.iterdir()) if is_image_file(path)}
     plain, stitched = Row(name, "none"), Row(name, settings.stitch)
     place = make_folder(make_folder(folder.edits(name).parent) / folder.edits(name).name)

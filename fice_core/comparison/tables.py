@@ -117,7 +117,7 @@ def _differences(row: Row, ours: Row) -> dict[str, list[float | None]]:
             if name in row.values[k] and name in ours.values[k]
         ]
         if pairs and name != "psnr":
-            found[name] = _plain(difference(*zip(*pairs, strict=True)))
+            found[name] = _plain(difference([a for a, _ in pairs], [b for _, b in pairs]))
     return found
 
 

@@ -132,7 +132,7 @@ def _stepping(
         size = offset.square().flatten(1).mean(dim=1)
         loss = (TEXT * text + IMAGE * kept + LATENT * size).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         return {"text": text.mean().detach(), "image": kept.mean().detach()}
 

@@ -53,10 +53,10 @@ def finish_foreign(
     edited = Edited(framed, preparation.targets.w_plus)
     mask = _finished(task, edited, preparation.targets.images, settings).edit_mask
     photos = preparation.photos.float()[preparation.photo_of]
-    stitched = [
-        blend_into_photo(*(x[k : k + 1] for x in (images, photos, mask)), settings, True)
-        for k in range(len(images))
-    ]
+    stitched = []
+    for k in range(len(images)):
+        one = slice(k, k + 1)
+        stitched.append(blend_into_photo(images[one], photos[one], mask[one], settings, True))
     return torch.cat(stitched), mask
 
 

@@ -24,7 +24,8 @@ class Trunk(nn.Module):
         super().__init__()
         from torchvision.models import vgg16
 
-        self.features = vgg16(weights=None).features[:_UPTO]
+        with torch.device("meta"):  # the classifier behind it takes half a gigabyte
+            self.features = vgg16(weights=None, init_weights=False).features[:_UPTO]
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
 
@@ -42,7 +43,7 @@ def load_trunk(path: str | os.PathLike[str], device: torch.device) -> Trunk:
     trunk = Trunk()
     state = read(path).tree
     try:
-        trunk.load_state_dict({name: state[name] for name in trunk.state_dict()})
+        trunk.load_state_dict({name: state[name] for name in trunk.state_dict()}, assign=True)
     except (KeyError, TypeError, RuntimeError) as error:
         raise FiceError(f"{path} does not hold the weights of torchvision's vgg16") from error
     return trunk.eval().requires_grad_(False).to(device)
