@@ -106,6 +106,7 @@ def compare(
         FiceError: something is missing or does not fit; what is done stays.
     """
     names = chosen(plan.variants, plan.means)
+    torch.set_num_threads(plan.threads)
     models = load_models(source, device=device)
     folder = Folder(output)
     pairs, cases, texts = _pairs(plan, models, say)

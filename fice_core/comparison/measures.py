@@ -12,10 +12,16 @@ from torch import Tensor
 
 from ..bridges.drift import measure_drift
 from ..evaluation.case import Cases
+from ..evaluation.metrics import part_iou
+from ..extraction.extractors import extract_pose
+from ..framing import Frame
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
 from ..ops.autograd import without_grad
 from .pairs import Pair
+
+_PARSED = 256  # pixels a side at which DensePose sees larger images, or ones that are not square
+_LEAST = 1 / 3000  # of a part map: a part that is smaller is noise
 
 #: of a pair of images (3, H, W) in [0, 1], how far they are apart
 Perceptual = Callable[[Tensor, Tensor], float]
@@ -89,14 +95,16 @@ def measure(
         pair: says what was asked for.
         judges: the networks.
     """
-    drift, _ = measure_drift(photo, edit, mask, judges.densepose)
+    drift, _ = measure_drift(photo, edit, mask)
     found: dict[str, float | None] = {
-        name: getattr(drift, name) for name in ("equal", "psnr", "ssim", "mean", "lab", "pose_iou")
+        name: getattr(drift, name) for name in ("equal", "psnr", "ssim", "mean", "lab")
     }
     if drift.registration is not None:
         found["shift"] = math.hypot(*drift.registration.alignment.shift)
     with without_grad():
-        found["pose_distance"] = _pose_distance(judges.densepose, photo, edit, mask)
+        before, after = (_parts(judges.densepose, image) for image in (photo, edit))
+        found["pose_iou"] = float(part_iou(after[None], before[None])[0])
+        found["pose_distance"] = _apart(before, after, max(photo.shape) / before.shape[-1])
         text = judges.clip.encode_text([pair.text])
         found["clip"] = _cosine(judges.clip, edit, text)
         if judges.judge is not None:
@@ -151,22 +159,37 @@ def _cosine(clip: Clip, image: Tensor, text: Tensor) -> float:
     return float((clip.encode_image(image[None]) * text).sum())
 
 
-def _pose_distance(densepose: DensePose, photo: Tensor, edit: Tensor, mask: Tensor) -> float | None:
-    """Mean distance in pixels of the middles of body parts within the mask that are seen in both images.
+def _parts(densepose: DensePose, image: Tensor) -> Tensor:
+    """The part map (14, S, S) of an image: as it is if it is square and small, else fitted into a square."""
+    height, width = image.shape[-2:]
+    if height == width <= _PARSED:
+        return extract_pose(densepose, image[None])[0]
+    frame = Frame.around((height, width), (_PARSED, _PARSED))
+    device = next(densepose.parameters()).device
+    return extract_pose(densepose, frame.fit(image[None]).to(device))[0]
 
-    It stands for MGD's distance of OpenPifPaf's joints, whose package is no longer kept.
+
+def _apart(before: Tensor, after: Tensor, pixels: float) -> float | None:
+    """Mean distance in pixels of the middles of body parts that are seen in both part maps (14, S, S).
+
+    It stands for MGD's distance of OpenPifPaf's joints, whose package is no longer kept. None where no part
+    is seen twice.
+
+    Args:
+        before, after: in [0, 1].
+        pixels: of the photo, for one of the map.
     """
-    height, width = photo.shape[-2:]
-    allowed = F.interpolate(mask[None], size=112, mode="area")[0, 0] > 0
+    size = before.shape[-1]
+    places = torch.arange(size, dtype=before.dtype, device=before.device)
     middles = []
-    for image in (photo, edit):
-        parts = F.interpolate(densepose(image[None]), size=112, mode="area")[0]
-        weight = torch.where((parts > 0.5) & allowed, parts, 0.0)
+    for parts in (before, after):
+        weight = torch.where(parts > 0.5, parts, 0.0)
         total = weight.sum(dim=(1, 2))
-        places = torch.arange(112, dtype=parts.dtype, device=parts.device) + 0.5
-        y = (weight.sum(dim=2) @ places) / total.clamp_min(1e-6) * height / 112
-        x = (weight.sum(dim=1) @ places) / total.clamp_min(1e-6) * width / 112
-        middles.append((total > 4, x, y))  # of 12,544 pixels: fewer are noise
+        y = (weight.sum(dim=2) @ places) / total.clamp_min(1e-6)
+        x = (weight.sum(dim=1) @ places) / total.clamp_min(1e-6)
+        middles.append((total > _LEAST * size**2, x, y))
     (seen, x, y), (also, u, v) = middles
     both = seen & also
-    return float(torch.hypot(x - u, y - v)[both].mean()) if bool(both.any()) else None
+    if not bool(both.any()):
+        return None
+    return pixels * float(torch.hypot(x - u, y - v)[both].mean())

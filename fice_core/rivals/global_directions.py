@@ -6,7 +6,7 @@ is a row of a matrix. A text then moves the channels whose rows agree with the d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ FEWEST = 20  # channels that move at least; the authors move 10 to 200
 SAMPLES, TRUNCATION, TRUNCATED = 100_000, 0.7, 8
 REACH = 5.0  # standard deviations by which a channel is moved
 IMAGES = 100
-_AT_ONCE = 16  # images
+_AT_ONCE = 16  # images, each of them twice
 _BLOCK = 32  # channels of a file: what a kill loses
 
 
@@ -73,13 +73,13 @@ def matrix(
         means, spread = torch.cat(statistics, dim=1)
         name = cache.key(generator, clip, images, REACH)
         place = make_folder((folder or cache.default_folder()) / f"directions-{name}")
+        explorer = _Explorer(generator, clip, means, spread, images)
         rows = []
         for start in range(0, total, _BLOCK):
             path = place / f"{start:06d}.safetensors"
             if not path.exists():
-                block = range(start, min(start + _BLOCK, sum(sizes)))
-                found = [_row(generator, clip, k, means, spread, sizes, images) for k in block]
-                write_safetensors(path, {"rows": torch.stack(found)}, {"images": str(images)})
+                found = explorer.rows(range(start, min(start + _BLOCK, sum(sizes))))
+                write_safetensors(path, {"rows": found}, {"images": str(images)})
             rows.append(safetensors.torch.load_file(path)["rows"])
             progress(min(start + _BLOCK, total), total)
         known = torch.cat(rows)[:total]
@@ -87,34 +87,47 @@ def matrix(
         return Matrix(torch.cat([known, rest]), spread, sizes)
 
 
-def _row(
-    generator: Generator,
-    clip: Clip,
-    channel: int,
-    means: Tensor,
-    spread: Tensor,
-    sizes: list[int],
-    images: int,
-) -> Tensor:
-    """The direction of one channel, (D,): features with it 5 sigma above its mean minus those 5 below."""
-    device = generator.w_avg.device
-    rng = torch.Generator().manual_seed(channel)
-    layer, place = _place(channel, sizes)
-    affine = stylespace.layers(generator)[layer].affine
-    apart = []
-    for start in range(0, images, _AT_ONCE):
-        count = min(_AT_ONCE, images - start)
-        z = torch.randn(count, generator.z_dim, generator=rng).to(device)
-        w_plus = generator.map(z, TRUNCATION)
-        now = affine(w_plus[:, layer])[:, place]
-        seen = []
-        for reach in (-REACH, REACH):
-            offsets = [torch.zeros(count, size, device=device) for size in sizes]
-            offsets[layer][:, place] = means[channel] + reach * spread[channel] - now
-            with stylespace.moved(generator, offsets):
-                seen.append(clip.encode_image(generator.synthesize(w_plus).clamp(0, 1)))
-        apart.append(F.normalize(seen[1] - seen[0], dim=1))
-    return F.normalize(torch.cat(apart).mean(dim=0), dim=0).cpu()
+class _Explorer:
+    """Moves channels of StyleSpace and looks at the images through CLIP."""
+
+    def __init__(
+        self, generator: Generator, clip: Clip, means: Tensor, spread: Tensor, images: int
+    ) -> None:
+        self._generator, self._clip, self._images = generator, clip, images
+        self._means, self._spread = means, spread
+        self._sizes = stylespace.channels(generator)
+
+    def rows(self, channels: Sequence[int]) -> Tensor:
+        """The direction of each channel, (channels, D): features above its mean minus those below.
+
+        A channel has random images of its own, so that its row depends on no other channel.
+        """
+        device = self._generator.w_avg.device
+        codes = []
+        for channel in channels:
+            rng = torch.Generator().manual_seed(channel)
+            z = torch.randn(self._images, self._generator.z_dim, generator=rng).to(device)
+            codes.append(self._generator.map(z, TRUNCATION))
+        owner = torch.tensor(channels).repeat_interleave(self._images)
+        pieces = zip(torch.cat(codes).split(_AT_ONCE), owner.split(_AT_ONCE), strict=True)
+        apart = torch.cat([self._apart(w_plus, owners.tolist()) for w_plus, owners in pieces])
+        mean = apart.unflatten(0, (len(channels), self._images)).mean(dim=1)
+        return F.normalize(mean, dim=1).cpu()
+
+    def _apart(self, w_plus: Tensor, owners: Sequence[int]) -> Tensor:
+        """Unit differences of the features with each image's channel up and down, (N, D)."""
+        layers = stylespace.layers(self._generator)
+        offsets = [w_plus.new_zeros(2, len(owners), size) for size in self._sizes]
+        for k, channel in enumerate(owners):
+            layer, place = _place(channel, self._sizes)
+            now = layers[layer].affine(w_plus[k : k + 1, layer])[0, place]
+            for sign, reach in enumerate((-REACH, REACH)):
+                wanted = self._means[channel] + reach * self._spread[channel]
+                offsets[layer][sign, k, place] = wanted - now
+        with stylespace.moved(self._generator, [offset.flatten(0, 1) for offset in offsets]):
+            images = self._generator.synthesize(w_plus.repeat(2, 1, 1))
+        low, high = self._clip.encode_image(images.clamp(0, 1)).chunk(2)
+        return F.normalize(high - low, dim=1)
 
 
 def _place(channel: int, sizes: list[int]) -> tuple[int, int]:
