@@ -56,9 +56,9 @@ def draw(
         raise FiceError(f"the number of pairs is {count}, but must be at least 1")
     if not photos or not texts:
         raise FiceError(f"there are no {'texts' if photos else 'photos'} to draw pairs from")
-    rng = np.random.default_rng([seed, 2_301_021_10])
-    chosen = _cycled(rng, len(photos), count)
-    said = _cycled(rng, len(texts), count)
+    # Two generators: more pairs begin with the same ones.
+    chosen = _cycled(np.random.default_rng([seed, 0]), len(photos), count)
+    said = _cycled(np.random.default_rng([seed, 1]), len(texts), count)
     return [Pair(photos[p], texts[t], worn[p]) for p, t in zip(chosen, said, strict=True)]
 
 
