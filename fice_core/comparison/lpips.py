@@ -7,7 +7,7 @@ import os
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.reading.reader import read
+from ..checkpoints import plain_weights
 from ..errors import FiceError
 from .measures import Perceptual
 
@@ -35,7 +35,7 @@ def load_lpips(path: str | os.PathLike[str], device: torch.device) -> tuple[str,
         raise FiceError(
             "LPIPS needs the package lpips: install the extra `metrics`, or leave --lpips out"
         ) from error
-    state = read(path).tree
+    state = plain_weights(path)
     net = _net_of(state)
     if net is None:
         raise FiceError(
@@ -62,12 +62,10 @@ def fill(trunk: nn.Module, state: dict[str, Tensor]) -> None:
     trunk.load_state_dict(own)
 
 
-def _net_of(state: object) -> str | None:
-    if not isinstance(state, dict):
-        return None
+def _net_of(state: dict[str, Tensor]) -> str | None:
     # vgg16 has more layers, and squeezenet other ones; alexnet's first is 11 pixels wide
     for net in ("squeeze", "vgg"):
         if _NETS[net] in state:
             return net
     first = state.get(_NETS["alex"])
-    return "alex" if isinstance(first, Tensor) and tuple(first.shape[2:]) == (11, 11) else None
+    return "alex" if first is not None and tuple(first.shape[2:]) == (11, 11) else None

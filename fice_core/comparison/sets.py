@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from torch import Tensor
 
+from ..checkpoints import plain_weights
 from ..errors import FiceError
 from ..networks.clip import Clip
 from ..ops.autograd import without_grad
@@ -93,9 +94,7 @@ def inception_features(path: str | os.PathLike[str], device: torch.device) -> Ex
             "FID and KID need the package torch-fidelity: install the extra `metrics`, or leave "
             "--inception out"
         ) from error
-    from ..checkpoints.reading.reader import read
-
-    read(path)  # says what is wrong with it, and runs no code of the file
+    plain_weights(path)  # says what is wrong with it, and runs no code of the file
     try:
         network = FeatureExtractorInceptionV3(
             "inception", ["2048"], feature_extractor_weights_path=os.fspath(path)

@@ -7,7 +7,7 @@ import os
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.reading.reader import read
+from ..checkpoints import plain_weights
 from ..errors import FiceError
 
 _UPTO = 23  # torchvision's number of the layer after relu4_3
@@ -41,9 +41,9 @@ def load_trunk(path: str | os.PathLike[str], device: torch.device) -> Trunk:
         FiceError: it holds something else.
     """
     trunk = Trunk()
-    state = read(path).tree
+    state = plain_weights(path)
     try:
         trunk.load_state_dict({name: state[name] for name in trunk.state_dict()}, assign=True)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, RuntimeError) as error:
         raise FiceError(f"{path} does not hold the weights of torchvision's vgg16") from error
     return trunk.eval().requires_grad_(False).to(device)
