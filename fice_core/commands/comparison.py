@@ -144,6 +144,13 @@ _OPTIONS = (
         show_default=True,
         help="CPU threads of each worker.",
     ),
+    click.option(
+        "--ray",
+        "address",
+        metavar="ADDRESS",
+        help="Edit on a Ray cluster: HOST:PORT, auto for that of this machine, or local. Directions and "
+        "mappers are computed on each machine.",
+    ),
     click.option("--restart", is_flag=True, help="Make all edits of the comparison again."),
     click.option(
         "--votes",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: options that do nothing without `--photos` and have no default
 _COMPARING = (
     *("texts", "pairs", "split", "output", "seconds", "only_seconds", "results", "judge", "lpips"),
-    *("inception", "own_clip", "trunk", "restart"),
+    *("inception", "own_clip", "trunk", "address", "restart"),
 )
 
 

@@ -50,6 +50,7 @@ class Plan:
         means: what rivals need beside the models.
         at_once: edits that are computed together.
         workers, threads: of the edits.
+        address: of a Ray cluster whose machines edit, as many workers as fit; None for this machine.
         judge: a CLIP that no method optimises, as `load_models` takes it; None for none.
         lpips: a file of torchvision's alexnet, vgg16 or squeezenet1_1; None for none.
         inception: a file of torch-fidelity's Inception; None for none.
@@ -70,6 +71,7 @@ class Plan:
     means: Means = field(kw_only=True)
     at_once: int = 8
     workers: int = 1
+    address: str | None = None
     threads: int = 1
     judge: str | None = None
     lpips: str | None = None
@@ -132,7 +134,16 @@ def compare(
             progress(this.name, made, count)
 
         failed = run_method(
-            this, folder, pairs, setup, models, plan.at_once, plan.workers, plan.restart, more
+            this,
+            folder,
+            pairs,
+            setup,
+            models,
+            plan.at_once,
+            plan.workers,
+            plan.restart,
+            more,
+            plan.address,
         )
         rows += [row_of_run(folder, this.name, s, pairs, failed) for s in setup.stitches]
     for name, place in plan.results.items():

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ..batch.cluster import cluster
 from ..batch.driver import run
 from ..batch.journal import Journal, failures
 from ..batch.workers import Hire, LocalWorker, OwnWorker
 from ..files import make_folder, read_bytes, write_json
 from ..images.photo import stored_size
 from ..models import Models
+from ..rivals.contract import Rival
 from .editor import Job, RivalEditor, Setup, task_of
 from .folder import Folder, edit_name
 from .methods import METHODS
@@ -69,6 +72,7 @@ def run_method(
     workers: int,
     restart: bool = False,
     on_done: Callable[[int], None] = lambda count: None,
+    address: str | None = None,
 ) -> dict[str, str]:
     """Make the edits of one method that are not there yet.
 
@@ -82,6 +86,7 @@ def run_method(
         workers: processes.
         restart: forget earlier edits of this method.
         on_done: called with the number of edits that were made, or were there.
+        address: of a Ray cluster, see `batch.cluster`; None for this machine.
 
     Returns:
         The reason for every edit that failed, by output.
@@ -102,16 +107,26 @@ def run_method(
     }
     outputs = [job.output for job in jobs]
     outputs += [edit_name(stitch, job.number) for job in jobs for stitch in setup.stitches]
-    hire: Hire
-    if workers == 1:
-        editor = RivalEditor(setup, models, rival)
-        hire = lambda number: OwnWorker(editor)  # noqa: E731
-    else:
-        hire = lambda number: LocalWorker(setup)  # noqa: E731
     with Journal(place, identity, restart, outputs) as journal:
         on_done(sum(len(groups[number]) for number in journal.entries))
-        lost = run(groups, journal, hire, workers, on_done)
+        with _hired(setup, models, rival, workers, address) as (hire, count):
+            lost = run(groups, journal, hire, count, on_done)
         return {**failures(journal.entries.values()), **journal.unplaced, **lost}
+
+
+@contextmanager
+def _hired(
+    setup: Setup, models: Models, rival: Rival, workers: int, address: str | None
+) -> Iterator[tuple[Hire, int]]:
+    """A function that makes a worker, and the number of workers."""
+    if address is not None:
+        with cluster(address, setup) as (hire, room):
+            yield hire, min(workers, room) if workers > 1 else room
+    elif workers == 1:
+        editor = RivalEditor(setup, models, rival)
+        yield lambda number: OwnWorker(editor), 1
+    else:
+        yield lambda number: LocalWorker(setup), workers
 
 
 def _steps(
