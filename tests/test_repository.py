@@ -261,6 +261,7 @@ def test_every_third_party_import_is_required() -> None:
         "timm": "open_clip_torch",  # which needs it
         "huggingface_hub": "open_clip_torch",  # which needs it too
         "segment_anything": "segment-anything",
+        "torch_fidelity": "torch-fidelity",
         "drjit": "mitsuba",
         "warp": "warp-lang",
     }

@@ -16,14 +16,15 @@ from ..files import write_bytes, write_json
 from ..models import LOADERS, Models, load_models
 from . import sets
 from .editor import Setup
-from .folder import Folder, set_out
+from .folder import Folder, load_pair, set_out
 from .lpips import load_lpips
 from .measures import Judges
 from .methods import METHODS, Means, chosen
+from .names import output_name
 from .page import page
 from .pairs import Pair, read_pairs
 from .running import Run, run_method
-from .scoring import Row, images_of, row_of_run, rows_of_results, score
+from .scoring import Row, edits_of, row_of_run, rows_of_results, score
 from .sources import DEMO, Photos, open_source, pairs_of, texts_of
 from .tables import as_csv, as_dict, markdown, mgd
 
@@ -111,7 +112,7 @@ def compare(
     torch.set_num_threads(plan.threads)
     models = load_models(source, device=device)
     folder = Folder(output)
-    pairs, cases, texts = _pairs(plan, models, say)
+    photos, pairs, cases, texts = _pairs(plan, models, say)
     means = replace(plan.means, texts=texts)
     count = len(pairs)
     done = 0
@@ -121,8 +122,10 @@ def compare(
         done += 1
         progress("photos and masks", done, count)
 
-    set_out_photos = partial(_open, plan, models)
-    set_out(folder, set_out_photos(), pairs, models, means.settings, one)
+    without = set_out(folder, photos, pairs, models, means.settings, one)
+    for number, reason in without.items():
+        say(f"pair {number} is left out, {pairs[number].photo}: {reason}")
+    lacking = {output_name(number): reason for number, reason in without.items()}
     rows: list[Row] = []
     for this in _runs(plan, names):
         setup = Setup(partial(load_models, source), device, plan.threads, this.method, means)
@@ -145,7 +148,8 @@ def compare(
             more,
             plan.address,
         )
-        rows += [row_of_run(folder, this.name, s, pairs, failed) for s in setup.stitches]
+        failed = {**lacking, **failed}
+        rows += [row_of_run(folder, this, s, pairs, failed) for s in setup.stitches]
     for name, place in plan.results.items():
         rows += rows_of_results(folder, name, Path(place), pairs, models, means.settings)
     judges, known_by, net = _judges(plan, models, source, densepose)
@@ -163,14 +167,10 @@ def compare(
     return _report(plan, folder, pairs, rows, net)
 
 
-def _open(plan: Plan, models: Models) -> Photos:
-    return open_source(plan.photos, plan.split, models, plan.count, plan.seed)[0]
-
-
 def _pairs(
     plan: Plan, models: Models, say: Callable[[str], None]
-) -> tuple[list[Pair], Cases | None, tuple[str, ...]]:
-    """The pairs, the people of known truth, and the texts that a mapper is trained with."""
+) -> tuple[Photos, list[Pair], Cases | None, tuple[str, ...]]:
+    """The photos, the pairs, the people of known truth, and the texts that a mapper is trained with."""
     photos, own = open_source(plan.photos, plan.split, models, plan.count, plan.seed)
     texts: list[str] = []
     if plan.texts and plan.texts != DEMO:
@@ -180,13 +180,13 @@ def _pairs(
     if plan.pairs:
         pairs = read_pairs(plan.pairs)
         known = photos.cases if own == pairs else None
-        return pairs, known, tuple(texts or dict.fromkeys(pair.text for pair in pairs))
+        return photos, pairs, known, tuple(texts or dict.fromkeys(pair.text for pair in pairs))
     if texts:
-        return pairs_of(photos, texts, plan.count, plan.seed), None, tuple(texts)
+        return photos, pairs_of(photos, texts, plan.count, plan.seed), None, tuple(texts)
     if own is None:
         raise FiceError("the photos need texts: give them with --texts, or pairs with --pairs")
     others = open_source(plan.photos, None, models, 4 * plan.count, plan.seed + 1)[1] or own
-    return own, photos.cases, tuple(dict.fromkeys(pair.text for pair in others))
+    return photos, own, photos.cases, tuple(dict.fromkeys(pair.text for pair in others))
 
 
 def _runs(plan: Plan, names: Sequence[str]) -> list[Run]:
@@ -221,16 +221,16 @@ def _score_sets(
         extracts["inception"] = sets.inception_features(plan.inception, models.device)
     if judges.judge is not None:
         extracts["clip"] = sets.clip_features(judges.judge)
-    for row in rows if extracts else ():
-        if len(row.images) < _FEW:
-            continue
-        edits, photos = images_of(row, folder)
-        for name, extract in extracts.items():
-            first, second = (sets.features_of(images, extract) for images in (edits, photos))
-            if name == "clip":
-                row.sets["clip_fid"] = sets.frechet(first, second)
-            else:
-                row.sets["fid"] = sets.frechet(first, second)
+    known: dict[tuple[str, tuple[int, ...]], sets.Features] = {}
+    for row in rows:
+        numbers = tuple(sorted(row.images))
+        for name, extract in extracts.items() if len(numbers) >= _FEW else ():
+            if (name, numbers) not in known:
+                photos = (load_pair(folder, number)[0] for number in numbers)
+                known[name, numbers] = sets.features_of(photos, extract)
+            first, second = sets.features_of(edits_of(row, folder), extract), known[name, numbers]
+            row.sets["clip_fid" if name == "clip" else "fid"] = sets.frechet(first, second)
+            if name != "clip":
                 row.sets["kid"] = 1000 * sets.kernel_distance(first, second)
 
 

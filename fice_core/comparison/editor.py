@@ -12,6 +12,7 @@ from ..batch.editor import Outcome, Work, WorkerDied
 from ..errors import FiceError
 from ..settings import StitchMode
 from .methods import METHODS, Means
+from .names import edit_name, output_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ class Job:
     @property
     def output(self) -> str:
         """The file that says how long the edit took; its images lie beside it."""
-        return f"{self.number:04d}.json"
+        return output_name(self.number)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -125,7 +126,7 @@ class RivalEditor:
                 self._edit([job], files, outcome)
             return
         from ..rivals.stitched import finish
-        from .folder import as_png, edit_name
+        from .folder import as_png
 
         sound = edited.images.isfinite().flatten(1).all(dim=1).tolist()
         whole = replace(edited, images=edited.images.nan_to_num()) if not all(sound) else edited

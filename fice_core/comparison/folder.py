@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -49,23 +49,21 @@ class Folder:
         return self.root / "edits" / run.replace(" ", "-")
 
 
-def edit_name(stitch: str, number: int) -> str:
-    """The file of one edit, in `Folder.edits`."""
-    return f"{number:04d}-{stitch}.png"
-
-
 def set_out(
     folder: Folder,
     photos: Photos,
     pairs: Sequence[Pair],
     models: Models,
     settings: EditSettings,
-    progress: object = None,
-) -> None:
+    on_done: Callable[[], None] = lambda: None,
+) -> dict[int, str]:
     """Write the pairs, their photos and the masks; what is there from an earlier run stays.
 
     A photo is written with 8 bits, so that all programs edit the same. Its mask is where a garment of this
     kind could be, found by the networks in the photo: outside of it nothing should change.
+
+    Returns:
+        Why a pair is left out, by its number: nobody is found in its photo, for instance.
 
     Raises:
         FiceError: the folder has other pairs, or the photos lack one.
@@ -77,17 +75,21 @@ def set_out(
     for name in (folder.root, folder.photo(0).parent, folder.mask(0).parent):
         make_folder(name)
     write_pairs(folder.pairs, pairs)
+    without = {}
     for number, pair in enumerate(pairs):
         if not folder.mask(number).exists():
             write_bytes(folder.photo(number), as_png(photos.image(pair.photo)))
             image = read_image(folder.photo(number))[None]
-            found = preparation_of(models, image, [pair.text], settings)
-            frame = found.frames[0]
-            area = allowed_mask(found.body, settings)
-            mask = (frame.restore(area.cpu().float()) > 0).float()[0]
-            write_bytes(folder.mask(number), as_png(mask.expand(3, -1, -1)))
-        if callable(progress):
-            progress()
+            try:
+                found = preparation_of(models, image, [pair.text], settings)
+            except FiceError as error:
+                without[number] = str(error)
+            else:
+                area = found.frames[0].restore(allowed_mask(found.body, settings).cpu())
+                mask = (area > 0).float()[0].expand(3, -1, -1)
+                write_bytes(folder.mask(number), as_png(mask))
+        on_done()
+    return without
 
 
 def preparation_of(

@@ -95,6 +95,8 @@ def measure(
         pair: says what was asked for.
         judges: the networks.
     """
+    device = judges.clip.mean.device
+    photo, edit, mask = (image.to(device) for image in (photo, edit, mask))
     drift, _ = measure_drift(photo, edit, mask)
     found: dict[str, float | None] = {
         name: getattr(drift, name) for name in ("equal", "psnr", "ssim", "mean", "lab")

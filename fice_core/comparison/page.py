@@ -19,6 +19,7 @@ from .pairs import Pair
 from .scoring import Row
 
 _TEMPLATE = Path(__file__).with_name("page.html")
+MOST = 128  # pairs on the page: it holds all their images
 _SIDE = 384  # pixels of an image on the page at most
 _QUALITY = 90
 _VOTELESS = ("copy", "reconstruction")  # what nobody has to be asked about
@@ -29,22 +30,23 @@ def page(folder: Folder, pairs: Sequence[Pair], rows: Sequence[Row]) -> bytes:
 
     Args:
         folder: with the photos.
-        pairs: all of them.
+        pairs: all of them; the page shows the first `MOST`.
         rows: with their images.
     """
+    shown = pairs[:MOST]
     data = {
         "id": hashlib.sha256(repr([*pairs, *(row.name for row in rows)]).encode()).hexdigest()[:12],
         "pairs": [
             {"text": pair.text, "worn": pair.worn, "photo": _embedded(folder.photo(number))}
-            for number, pair in enumerate(pairs)
+            for number, pair in enumerate(shown)
         ],
         "rows": [
             {
                 "name": row.name,
-                "votes": row.run not in _VOTELESS,
+                "votes": row.run.method not in _VOTELESS,
                 "images": [
                     _embedded(row.images[number]) if number in row.images else None
-                    for number in range(len(pairs))
+                    for number in range(len(shown))
                 ],
             }
             for row in rows

@@ -13,13 +13,15 @@ from ..batch.cluster import cluster
 from ..batch.driver import run
 from ..batch.journal import Journal, failures
 from ..batch.workers import Hire, LocalWorker, OwnWorker
+from ..errors import FiceError
 from ..files import make_folder, read_bytes, write_json
 from ..images.photo import stored_size
 from ..models import Models
 from ..rivals.contract import Rival
 from .editor import Job, RivalEditor, Setup, task_of
-from .folder import Folder, edit_name
+from .folder import Folder
 from .methods import METHODS
+from .names import edit_name
 from .pairs import Pair
 from .timing import clock
 
@@ -43,10 +45,11 @@ class Run:
 
 
 def jobs_of(folder: Folder, pairs: Sequence[Pair]) -> list[Job]:
-    """One job a pair."""
+    """One job a pair, but for those that were left out, see `folder.set_out`."""
     return [
         Job(number, str(folder.photo(number)), pair.text, pair.worn)
         for number, pair in enumerate(pairs)
+        if folder.mask(number).exists()
     ]
 
 
@@ -95,6 +98,8 @@ def run_method(
         FiceError: the folder has edits of this method with other settings, or it cannot be built.
     """
     jobs = jobs_of(folder, pairs)
+    if not jobs:
+        raise FiceError("nobody was found in any of the photos, so there is nothing to edit")
     groups = grouped(jobs, at_once)
     place = make_folder(folder.edits(this.name))
     rival = METHODS[this.method].build(models, setup.means)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..errors import FiceError
@@ -19,9 +18,11 @@ from ..models import Models
 from ..rivals.contract import Task
 from ..rivals.stitched import finish_foreign
 from ..settings import EditSettings
-from .folder import Folder, as_png, edit_name, load_pair, preparation_of
+from .folder import Folder, as_png, load_pair, preparation_of
 from .measures import Judges, measure, truths
+from .names import edit_name, output_name
 from .pairs import Pair
+from .running import Run
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Row:
     """One row of the tables: a run and how its edits were brought back to the photos.
 
     Attributes:
-        run: its name.
+        run: the method, and its seconds.
         stitch: "none", "head" or one of this project's.
         images: the files of its edits, by the number of the pair.
         values: the measures by the number of the pair.
@@ -37,7 +38,7 @@ class Row:
         failed: why there is no edit, by the number of the pair.
     """
 
-    run: str
+    run: Run
     stitch: str
     images: dict[int, Path] = field(default_factory=dict)
     values: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -47,7 +48,7 @@ class Row:
     @property
     def name(self) -> str:
         """The row's name, unique among the rows."""
-        return f"{self.run}, {'not stitched' if self.stitch == 'none' else self.stitch}"
+        return f"{self.run.name}, {'not stitched' if self.stitch == 'none' else self.stitch}"
 
     def column(self, measure: str) -> list[float]:
         """The values of a measure, where there are any."""
@@ -55,17 +56,17 @@ class Row:
 
 
 def row_of_run(
-    folder: Folder, run: str, stitch: str, pairs: Sequence[Pair], failed: dict[str, str]
+    folder: Folder, run: Run, stitch: str, pairs: Sequence[Pair], failed: Mapping[str, str]
 ) -> Row:
-    """The row of a method's edits, not measured yet."""
+    """The row of a method's edits, not measured yet; `failed` has reasons by output."""
     row = Row(run, stitch)
-    place = folder.edits(run)
+    place = folder.edits(run.name)
     for number in range(len(pairs)):
         path = place / edit_name(stitch, number)
         if path.exists():
             row.images[number] = path
         else:
-            row.failed[number] = failed.get(f"{number:04d}.json", "there is no edit")
+            row.failed[number] = failed.get(output_name(number), "there is no edit")
     return row
 
 
@@ -90,11 +91,11 @@ def rows_of_results(
         FiceError: it has no image of these pairs.
     """
     known = {path.stem: path for path in sorted(results.iterdir()) if is_image_file(path)}
-    plain, stitched = Row(name, "none"), Row(name, settings.stitch)
+    plain, stitched = Row(Run(name), "none"), Row(Run(name), settings.stitch)
     place = make_folder(make_folder(folder.edits(name).parent) / folder.edits(name).name)
     for number, pair in enumerate(pairs):
         found = known.get(f"{number:04d}") or known.get(Path(pair.photo).stem)
-        if found is None:
+        if found is None or not folder.mask(number).exists():
             plain.failed[number] = stitched.failed[number] = "there is no result"
             continue
         plain.images[number] = found
@@ -134,7 +135,6 @@ def score(
     """
     path = make_folder(folder.root / "measures") / f"{row.name.replace(' ', '-')}.jsonl"
     known = _known(path)
-    lines = []
     for number, file in row.images.items():
         data = read_bytes(file)
         photo, mask = load_pair(folder, number)
@@ -152,7 +152,6 @@ def score(
                 )
                 log.write(b"\n")
         row.values[number] = found | _taken(folder, row, number)
-        lines.append(number)
         on_done(1)
 
 
@@ -172,7 +171,7 @@ def _known(path: Path) -> dict[str, dict[str, float]]:
 
 def _taken(folder: Folder, row: Row, number: int) -> dict[str, float]:
     """Seconds and steps of an edit; nothing for another editor's."""
-    path = folder.edits(row.run) / f"{number:04d}.json"
+    path = folder.edits(row.run.name) / output_name(number)
     if not path.exists():
         return {}
     said = json.loads(read_bytes(path))
@@ -193,12 +192,7 @@ def _at_size(image: Tensor, photo: Tensor) -> Tensor:
     return resize(image[None], (photo.shape[-2], photo.shape[-1]))[0].clamp(0, 1)
 
 
-def images_of(row: Row, folder: Folder) -> tuple[list[Tensor], list[Tensor]]:
-    """The edits of a row and their photos, for distances of sets."""
-    numbers = sorted(row.images)
-    photos = [load_pair(folder, number)[0] for number in numbers]
-    edits = [
-        _at_size(_read(row.images[number]), photo)
-        for number, photo in zip(numbers, photos, strict=True)
-    ]
-    return edits, [torch.as_tensor(photo) for photo in photos]
+def edits_of(row: Row, folder: Folder) -> Iterator[Tensor]:
+    """The edits of a row in the order of the pairs, for distances of sets."""
+    for number in sorted(row.images):
+        yield _at_size(_read(row.images[number]), load_pair(folder, number)[0])

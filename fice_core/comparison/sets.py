@@ -71,7 +71,7 @@ def clip_features(clip: Clip) -> Extract:
     """CLIP's features before they are given unit norm, as CLIP-FID takes them."""
 
     def extract(images: Tensor) -> Tensor:
-        found: Tensor = clip.model.encode_image(clip.preprocess(images))
+        found: Tensor = clip.model.encode_image(clip.preprocess(images.to(clip.mean.device)))
         return found
 
     return extract

@@ -47,7 +47,7 @@ def markdown(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
         cells = [_cell(name, found.get(name)) for name in names]
         cells += [f"{row.sets[name]:.2f}" if name in row.sets else "–" for name in sets]
         count = f"{len(row.images)}" + (f" ({len(row.failed)} failed)" if row.failed else "")
-        lines.append(f"| {row.run} | {row.stitch} | " + " | ".join(cells) + f" | {count} |")
+        lines.append(f"| {row.run.name} | {row.stitch} | " + " | ".join(cells) + f" | {count} |")
     return "\n".join(lines)
 
 
@@ -67,7 +67,7 @@ def mgd(rows: Sequence[Row]) -> str:
             found["pose_distance"][0] if "pose_distance" in found else None,
         )
         cells = ["–" if value is None else f"{value:.2f}" for value in values]
-        lines.append(f"| {row.run} | {row.stitch} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row.run.name} | {row.stitch} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -81,7 +81,7 @@ def as_csv(rows: Sequence[Row], pairs: int) -> bytes:
         for number in range(pairs):
             values = row.values.get(number, {})
             cells = [values.get(name, "") for name in names]
-            writer.writerow([row.run, row.stitch, number, *cells, row.failed.get(number, "")])
+            writer.writerow([row.run.name, row.stitch, number, *cells, row.failed.get(number, "")])
     return text.getvalue().encode()
 
 
@@ -90,19 +90,23 @@ def as_dict(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
     PSNR is missing among the differences, because it can be infinite.
     """
-    ours = {row.stitch: row for row in rows if row.run == OURS}
+    ours = [row for row in rows if row.run.method == OURS]
     found = []
     for row in rows:
         entry: dict[str, Any] = {
-            "method": row.run,
+            "method": row.run.method,
+            "seconds": row.run.seconds,
             "stitch": row.stitch,
             "edits": len(row.images),
             "failed": {str(number): reason for number, reason in row.failed.items()},
             "mean": {name: _plain(values) for name, values in means(row).items()},
             "sets": row.sets,
         }
-        if row.stitch in ours and row.run != OURS:
-            entry["minus ours"] = _differences(row, ours[row.stitch])
+        alike = [own for own in ours if own.stitch == row.stitch]
+        # of a method that takes no steps, the first row of ours; else the one with the same seconds
+        alike.sort(key=lambda own: own.run.seconds != row.run.seconds)
+        if alike and row.run.method != OURS:
+            entry["minus ours"] = _differences(row, alike[0])
         found.append(entry)
     return found
 

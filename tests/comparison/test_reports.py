@@ -14,16 +14,22 @@ import torch
 from fice_core.comparison.folder import Folder
 from fice_core.comparison.page import page, preferences
 from fice_core.comparison.pairs import Pair
+from fice_core.comparison.running import Run
 from fice_core.comparison.scoring import Row
 from fice_core.comparison.tables import as_csv, as_dict, markdown, means, mgd
 from fice_core.errors import FiceError
 from fice_core.images import write_image
 
 
-def row(run: str, stitch: str, values: list[dict[str, float]], **more: object) -> Row:
-    return Row(
-        run, stitch, {k: Path("x") for k in range(len(values))}, dict(enumerate(values)), **more
-    )
+def row(
+    method: str,
+    stitch: str,
+    values: list[dict[str, float]],
+    seconds: float | None = None,
+    **more: object,
+) -> Row:
+    files = {k: Path("x") for k in range(len(values))}
+    return Row(Run(method, seconds), stitch, files, dict(enumerate(values)), **more)
 
 
 def test_psnr_is_that_of_the_mean_error() -> None:
@@ -72,6 +78,18 @@ def test_differences_are_of_the_same_edits() -> None:
     json.dumps(found, allow_nan=False)
 
 
+def test_differences_are_at_the_same_seconds() -> None:
+    rows = [
+        row("ours", "mask", [{"lab": 1.0}]),
+        row("ours", "mask", [{"lab": 2.0}], 4.0),
+        row("fice", "mask", [{"lab": 6.0}], 4.0),
+        row("copy", "mask", [{"lab": 0.0}]),
+    ]
+    assert [e["minus ours"]["lab"][0] for e in as_dict(rows)[2:]] == [4.0, -1.0]
+    assert as_dict(rows[1:])[2]["minus ours"]["lab"][0] == -2.0  # ours has seconds only
+    assert "| fice in 4 s | mask |" in markdown(rows)
+
+
 def test_numbers_that_are_not_finite_are_null() -> None:
     found = as_dict([row("a", "none", [{"psnr": math.inf}])])
     assert found[0]["mean"]["psnr"] == [None, None, None]
@@ -91,7 +109,7 @@ def made(tmp_path: Path) -> Path:
         for number in range(2):
             files[number] = tmp_path / f"{name}-{number}.png"
             write_image(files[number], torch.rand(3, 20, 20))
-        rows.append(Row(name, "none", files))
+        rows.append(Row(Run(name), "none", files))
     del rows[1].images[1]
     path = tmp_path / "page.html"
     path.write_bytes(page(folder, pairs, rows))

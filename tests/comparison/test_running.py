@@ -11,8 +11,9 @@ from toys import BLIND, toy_models
 
 from fice_core.comparison import running
 from fice_core.comparison.editor import RivalEditor, Setup
-from fice_core.comparison.folder import Folder, edit_name, load_pair, set_out
+from fice_core.comparison.folder import Folder, load_pair, set_out
 from fice_core.comparison.methods import METHODS, Means, Method, chosen
+from fice_core.comparison.names import edit_name
 from fice_core.comparison.pairs import Pair, read_pairs
 from fice_core.comparison.running import Run, run_method
 from fice_core.comparison.scoring import row_of_run, rows_of_results
@@ -72,6 +73,27 @@ def test_what_is_set_out(folder: Folder) -> None:
         set_out(folder, photos(), pairs(2), toy_models(), BLIND)
 
 
+def test_photos_without_a_person_are_left_out(
+    tmp_path: Path, no_image_is_unknown: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, photo = set_out.__globals__["preparation_of"], photos().image("p1")
+
+    def preparation_of(models: Models, images: torch.Tensor, *more: object) -> object:
+        if torch.equal((255 * images[0]).round(), (255 * photo).round()):
+            raise FiceError("no person was found")
+        return real(models, images, *more)
+
+    monkeypatch.setitem(set_out.__globals__, "preparation_of", preparation_of)
+    found = Folder(tmp_path)
+    without = set_out(found, photos(), pairs(), toy_models(), BLIND)
+    assert without == {1: "no person was found"}
+    monkeypatch.undo()
+    assert run(found, "copy") == {}
+    row = row_of_run(found, Run("copy"), "none", pairs(), {"0001.json": without[1]})
+    assert sorted(row.images) == [0, 2]
+    assert row.failed == without
+
+
 def test_a_copy_is_the_photo_and_says_its_time(folder: Folder) -> None:
     assert run(folder, "copy") == {}
     place = folder.edits("copy")
@@ -81,7 +103,7 @@ def test_a_copy_is_the_photo_and_says_its_time(folder: Folder) -> None:
         assert said["together"] == (2 if number < 2 else 1)
         for stitch in ("none", "mask"):
             assert (place / edit_name(stitch, number)).exists()
-    row = row_of_run(folder, "copy", "none", pairs(), {})
+    row = row_of_run(folder, Run("copy"), "none", pairs(), {})
     assert sorted(row.images) == [0, 1, 2]
 
 
@@ -146,7 +168,7 @@ def test_a_failure_is_that_of_its_pair(folder: Folder, counting: Counting) -> No
     counting.refuse = "a red shirt 1"
     assert run(folder, "counting") == {"0001.json": "this prompt is refused"}
     failed = {"0001.json": "this prompt is refused"}
-    row = row_of_run(folder, "counting", "none", pairs(), failed)
+    row = row_of_run(folder, Run("counting"), "none", pairs(), failed)
     assert sorted(row.images) == [0, 2]
     assert row.failed == {1: "this prompt is refused"}
 
