@@ -14,12 +14,13 @@ from ..evaluation.case import Cases
 from ..evaluation.evaluator import load_judge
 from ..files import write_bytes, write_json
 from ..models import LOADERS, Models, load_models
+from ..reporting.edit_report import package_version
 from . import sets
 from .editor import Setup
 from .folder import Folder, load_pair, set_out
 from .lpips import load_lpips
 from .measures import Judges
-from .methods import METHODS, Means, chosen
+from .methods import METHODS, Means, check_means, chosen
 from .names import output_name
 from .page import page
 from .pairs import Pair, read_pairs
@@ -111,6 +112,10 @@ def compare(
     names = chosen(plan.variants, plan.means)
     torch.set_num_threads(plan.threads)
     models = load_models(source, device=device)
+    # All files are read before the first edit: after hours, a wrong one would come too late.
+    judges, known_by, net = _judges(plan, models, source, densepose)
+    extracts = _extracts(plan, judges, models)
+    check_means(plan.means, models)
     folder = Folder(output)
     photos, pairs, cases, texts = _pairs(plan, models, say)
     means = replace(plan.means, texts=texts)
@@ -152,7 +157,6 @@ def compare(
         rows += [row_of_run(folder, this, s, pairs, failed) for s in setup.stitches]
     for name, place in plan.results.items():
         rows += rows_of_results(folder, name, Path(place), pairs, models, means.settings)
-    judges, known_by, net = _judges(plan, models, source, densepose)
     total = sum(len(row.images) for row in rows)
     done = 0
 
@@ -163,7 +167,7 @@ def compare(
 
     for row in rows:
         score(row, folder, pairs, judges, known_by, cases, measured)
-    _score_sets(plan, rows, folder, judges, models)
+    _score_sets(rows, folder, extracts)
     return _report(plan, folder, pairs, rows, net)
 
 
@@ -208,19 +212,22 @@ def _judges(
     net, perceptual = "", None
     if plan.lpips is not None:
         net, perceptual = load_lpips(plan.lpips, torch.device(models.device))
-    known_by = repr([source, plan.judge, plan.lpips, str(densepose)])
+    known_by = repr([package_version(), source, plan.judge, plan.lpips, str(densepose)])
     return Judges(models.clip, parts, judge, perceptual), known_by, net
 
 
-def _score_sets(
-    plan: Plan, rows: Sequence[Row], folder: Folder, judges: Judges, models: Models
-) -> None:
-    """Distances of whole sets; the photos of all pairs are the other set."""
-    extracts = {}
+def _extracts(plan: Plan, judges: Judges, models: Models) -> dict[str, sets.Extract]:
+    """The networks whose features make distances of sets, by name."""
+    extracts: dict[str, sets.Extract] = {}
     if plan.inception is not None:
         extracts["inception"] = sets.inception_features(plan.inception, models.device)
     if judges.judge is not None:
         extracts["clip"] = sets.clip_features(judges.judge)
+    return extracts
+
+
+def _score_sets(rows: Sequence[Row], folder: Folder, extracts: Mapping[str, sets.Extract]) -> None:
+    """Distances of whole sets; the photos of all pairs are the other set."""
     known: dict[tuple[str, tuple[int, ...]], sets.Features] = {}
     for row in rows:
         numbers = tuple(sorted(row.images))

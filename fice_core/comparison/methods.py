@@ -158,6 +158,20 @@ METHODS: dict[str, Method] = {
 OURS = "ours"
 
 
+def check_means(means: Means, models: Models) -> None:
+    """Read the files that rivals need.
+
+    Raises:
+        FiceError: one is missing or holds something else.
+    """
+    from ..rivals.vgg import load_trunk
+
+    if means.own_clip is not None:
+        _own_clip(models, means)
+    if means.trunk is not None:
+        load_trunk(means.trunk, models.device)
+
+
 def chosen(names: tuple[str, ...], means: Means) -> list[str]:
     """The methods of a comparison, in the order of the table.
 

@@ -48,7 +48,7 @@ class Row:
     @property
     def name(self) -> str:
         """The row's name, unique among the rows."""
-        return f"{self.run.name}, {'not stitched' if self.stitch == 'none' else self.stitch}"
+        return f"{self.run.name}, {'not stitched' if self.stitch == 'none' else f'{self.stitch} stitch'}"
 
     def column(self, measure: str) -> list[float]:
         """The values of a measure, where there are any."""

@@ -83,13 +83,22 @@ def test_a_comparison(given: Path) -> None:
         (["--results", "mine"], "--results is 'mine', but must be NAME=DIR"),
         (["--results", "mine=nowhere"], "there is no folder of results nowhere for mine"),
         (["--results", "ours=."], "--results names 'ours' twice, or as a method is named"),
+        (["--vgg", "texts.txt"], "texts.txt"),
+        (["--rival-clip", "texts.txt"], "texts.txt"),
+        (["--judge", "texts.txt"], "texts.txt"),
+        (["--lpips", "texts.txt"], "texts.txt"),
+        (["--inception", "texts.txt"], "texts.txt"),
         (["--mapper-steps", 0], "--mapper-steps is 0, but must be at least 1"),
         (["--count", 0], "the number of pairs is 0"),
         (["--split", "test"], "test"),
     ],
 )
-def test_what_is_refused(given: Path, more: list[object], said: str) -> None:
+def test_what_is_refused(
+    given: Path, more: list[object], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(given)
     assert said in mistake(*arguments(given, *more))
+    assert not (given / "out" / "photos").exists()  # nothing was done
 
 
 def test_no_texts_and_no_folder(given: Path) -> None:
