@@ -160,13 +160,12 @@ def compare(
     total = sum(len(row.images) for row in rows)
     done = 0
 
-    def measured(number: int) -> None:
+    def measured() -> None:
         nonlocal done
-        done += number
+        done += 1
         progress("measures", done, total)
 
-    for row in rows:
-        score(row, folder, pairs, judges, known_by, cases, measured)
+    score(rows, folder, pairs, judges, known_by, cases, measured)
     _score_sets(rows, folder, extracts)
     return _report(plan, folder, pairs, rows, net)
 

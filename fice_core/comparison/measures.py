@@ -116,16 +116,28 @@ def measure(
     return {name: value for name, value in found.items() if value is not None and value == value}
 
 
-def truths(cases: Cases, number: int, edit: Tensor) -> dict[str, float]:
-    """Whether an edit of a person of known truth has what its text asks for, without any network: 0 or 1."""
-    sitting = cases.sitting(slice(number, number + 1), edit.shape[-1])
-    (seen,) = sitting.measure(edit[None])
-    colour, pattern, sleeve = cases.wanted[number]
-    return {
-        "colour": float(seen.colour == colour),
-        "pattern": float(seen.pattern == pattern),
-        "sleeve": float(seen.sleeve == sleeve),
-    }
+class Truth:
+    """What is asked of a person of known truth, who is rendered once for all edits.
+
+    Args:
+        cases: the people.
+        number: of the person among them.
+        size: of the edits in pixels.
+    """
+
+    def __init__(self, cases: Cases, number: int, size: int) -> None:
+        self._sitting = cases.sitting(slice(number, number + 1), size)
+        self._wanted = cases.wanted[number]
+
+    def measure(self, edit: Tensor) -> dict[str, float]:
+        """Whether an edit (3, H, W) has what the text asks for, without any network: 0 or 1."""
+        (seen,) = self._sitting.measure(edit[None])
+        colour, pattern, sleeve = self._wanted
+        return {
+            "colour": float(seen.colour == colour),
+            "pattern": float(seen.pattern == pattern),
+            "sleeve": float(seen.sleeve == sleeve),
+        }
 
 
 def garment_crop(image: Tensor, mask: Tensor) -> Tensor:

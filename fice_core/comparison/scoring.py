@@ -19,7 +19,7 @@ from ..rivals.contract import Task
 from ..rivals.stitched import finish_foreign
 from ..settings import EditSettings
 from .folder import Folder, as_png, load_pair, preparation_of
-from .measures import Judges, measure, truths
+from .measures import Judges, Truth, measure
 from .names import edit_name, output_name
 from .pairs import Pair
 from .running import Run
@@ -115,44 +115,49 @@ def rows_of_results(
 
 
 def score(
-    row: Row,
+    rows: Sequence[Row],
     folder: Folder,
     pairs: Sequence[Pair],
     judges: Judges,
     known_by: str,
     cases: Cases | None = None,
-    on_done: Callable[[int], None] = lambda count: None,
+    on_done: Callable[[], None] = lambda: None,
 ) -> None:
-    """Fill the measures of a row; those of images that have not changed are read from the folder.
+    """Fill the measures of rows; those of images that have not changed are read from the folder.
 
     Args:
-        row: with its images.
+        rows: with their images.
         folder, pairs: of the comparison.
         judges: the networks that measure.
         known_by: tells the judges apart; measures of others do not count.
         cases: the people, where the truth is known.
-        on_done: called with the number of edits that were measured.
+        on_done: called after each edit.
     """
-    path = make_folder(folder.root / "measures") / f"{row.name.replace(' ', '-')}.jsonl"
-    known = _known(path)
-    for number, file in row.images.items():
-        data = read_bytes(file)
+    place = make_folder(folder.root / "measures")
+    paths = [place / f"{row.name.replace(' ', '-')}.jsonl" for row in rows]
+    known = [_known(path) for path in paths]
+    for number, pair in enumerate(pairs):
+        if not any(number in row.images for row in rows):
+            continue
         photo, mask = load_pair(folder, number)
-        key = hashlib.sha256(data + known_by.encode() + as_png(photo)).hexdigest()
-        found = known.get(key)
-        if found is None:
-            edit = _at_size(decode_photo(data, file).pixels, photo)
-            found = measure(photo, edit, mask, pairs[number], judges)
-            if cases is not None:
-                found |= truths(cases, number, edit)
-            with path.open("ab") as log:
-                # A number that is not finite, as of equal images, is not JSON: it is left as text.
-                log.write(
-                    json_bytes({"key": key, "values": {n: repr(v) for n, v in found.items()}})
-                )
-                log.write(b"\n")
-        row.values[number] = found | _taken(folder, row, number)
-        on_done(1)
+        shown = as_png(photo) + known_by.encode()
+        truth = None if cases is None else Truth(cases, number, photo.shape[-1])
+        for row, path, values in zip(rows, paths, known, strict=True):
+            if number not in row.images:
+                continue
+            data = read_bytes(row.images[number])
+            key = hashlib.sha256(data + shown).hexdigest()
+            if key not in values:
+                edit = _at_size(decode_photo(data, row.images[number]).pixels, photo)
+                values[key] = measure(photo, edit, mask, pair, judges)
+                if truth is not None:
+                    values[key] |= truth.measure(edit)
+                with path.open("ab") as log:
+                    # A number that is not finite, as of equal images, is not JSON: it is left as text.
+                    texts = {name: repr(value) for name, value in values[key].items()}
+                    log.write(json_bytes({"key": key, "values": texts}) + b"\n")
+            row.values[number] = values[key] | _taken(folder, row, number)
+            on_done()
 
 
 def _known(path: Path) -> dict[str, dict[str, float]]:

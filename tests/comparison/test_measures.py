@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from toys import SIZE, toy_clip, toy_densepose
 
 from fice_core.comparison import lpips as perceptual
-from fice_core.comparison.measures import Judges, _apart, _parts, garment_crop, measure, truths
+from fice_core.comparison.measures import Judges, Truth, _apart, _parts, garment_crop, measure
 from fice_core.comparison.pairs import Pair
 from fice_core.errors import FiceError
 from fice_core.evaluation.drawn import cases
@@ -122,8 +122,12 @@ def test_truth_of_people_who_are_as_asked() -> None:
     seen = known.sitting(slice(0, 3), 128).measure(images)
     wears = Wearing([(one.colour, one.pattern, str(one.sleeve)) for one in seen])
     for number in range(3):
-        assert truths(wears, number, images[number]) == {"colour": 1, "pattern": 1, "sleeve": 1}
-        asked = truths(known, number, images[number])
+        assert Truth(wears, number, 128).measure(images[number]) == {
+            "colour": 1,
+            "pattern": 1,
+            "sleeve": 1,
+        }
+        asked = Truth(known, number, 128).measure(images[number])
         assert asked["colour"] == 0  # every case asks for another colour
 
 
