@@ -95,7 +95,7 @@ def measure(
         pair: says what was asked for.
         judges: the networks.
     """
-    device = judges.clip.mean.device
+    device = next(judges.clip.parameters()).device
     photo, edit, mask = (image.to(device) for image in (photo, edit, mask))
     drift, _ = measure_drift(photo, edit, mask)
     found: dict[str, float | None] = {

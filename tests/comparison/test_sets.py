@@ -92,7 +92,7 @@ def test_a_file_that_is_no_inception(tmp_path: Path) -> None:
 
 def test_clip_features_are_not_normalised() -> None:
     model = types.SimpleNamespace(encode_image=lambda x: 3 * x.flatten(1)[:, :4])
-    clip = types.SimpleNamespace(model=model, preprocess=lambda x: x + 1)
+    clip = types.SimpleNamespace(model=model, preprocess=lambda x: x + 1, mean=torch.zeros(3, 1, 1))
     images = torch.rand(2, 3, 4, 4)
     found = sets.clip_features(clip)(images)
     torch.testing.assert_close(found, 3 * (images + 1).flatten(1)[:, :4])
