@@ -64,7 +64,8 @@ LAYERS = (
     ("stitching",),
     ("editing", "registration", "preparation"),
     ("evaluation", "reporting", "training", "profiling"),
-    ("batch", "bridges"),
+    ("batch", "bridges", "rivals"),
+    ("comparison",),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -260,6 +261,7 @@ def test_every_third_party_import_is_required() -> None:
         "timm": "open_clip_torch",  # which needs it
         "huggingface_hub": "open_clip_torch",  # which needs it too
         "segment_anything": "segment-anything",
+        "torch_fidelity": "torch-fidelity",
         "drjit": "mitsuba",
         "warp": "warp-lang",
     }
@@ -273,6 +275,7 @@ def test_every_third_party_import_is_required() -> None:
         *extras["ray"],
         *extras["people"],
         *extras["parsers"],
+        *extras["metrics"],
         *extras["datasets"],
     ]
     names = {re.split(r"[>=]", line)[0] for line in lines}

@@ -6,16 +6,26 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import FiceError
-from .editor import Editor, Outcome, Setup, Work, WorkerDied
+from .editor import Hiring, Outcome, Work, WorkerDied
 from .workers import Hire, accepted
+
+
+class _Actor:
+    """Answers in a process of the cluster."""
+
+    def __init__(self, setup: Hiring) -> None:
+        self._editor = setup.editor()
+
+    def answer(self, work: Work) -> Any:
+        return self._editor.answer(work)
 
 
 class RayWorker:
     """A worker in an actor; Ray chooses the machine."""
 
-    def __init__(self, ray: Any, setup: Setup, resources: dict[str, int]) -> None:
+    def __init__(self, ray: Any, setup: Hiring, resources: dict[str, int]) -> None:
         self._ray = ray
-        self._actor = ray.remote(Editor).options(**resources).remote(setup)
+        self._actor = ray.remote(_Actor).options(**resources).remote(setup)
 
     def run(self, work: Work) -> Outcome:
         """See `Worker`."""
@@ -31,7 +41,7 @@ class RayWorker:
 
 
 @contextmanager
-def cluster(address: str, setup: Setup) -> Iterator[tuple[Hire, int]]:
+def cluster(address: str, setup: Hiring) -> Iterator[tuple[Hire, int]]:
     """Connect to a Ray cluster; yield a function that makes a worker, and the number of workers that fit.
 
     A worker takes one GPU if the cluster has any and the device is not the CPU. Otherwise it takes one

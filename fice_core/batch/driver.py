@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import FiceError
 from ..files import read_bytes
-from .editor import Outcome, Work, WorkerDied
-from .jobs import Job
+from .editor import Outcome, Task, Work, WorkerDied
 from .journal import Entry, Journal
 from .workers import Hire, Worker
 
@@ -17,7 +16,7 @@ ATTEMPTS = 2
 
 
 def run(
-    groups: Sequence[Sequence[Job]],
+    groups: Sequence[Sequence[Task]],
     journal: Journal,
     hire: Hire,
     workers: int,
@@ -60,7 +59,7 @@ class _Shift:
     """Workers, each with a thread that gives it groups. All have ended when the `with` block ends."""
 
     def __init__(
-        self, groups: Sequence[Sequence[Job]], todo: "queue.Queue[int]", hire: Hire, count: int
+        self, groups: Sequence[Sequence[Task]], todo: "queue.Queue[int]", hire: Hire, count: int
     ) -> None:
         self._groups, self._todo, self._hire = groups, todo, hire
         self._over = threading.Event()
@@ -132,7 +131,7 @@ class _Shift:
             worker.close()
 
 
-def _contents(jobs: Sequence[Job]) -> dict[str, bytes]:
+def _contents(jobs: Sequence[Task]) -> dict[str, bytes]:
     """The bytes of photos and masks by name, without those that cannot be read."""
     files: dict[str, bytes] = {}
     for name in {name for job in jobs for name in job.files}:

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import FiceError
 from ..settings import EditSettings
@@ -73,13 +73,57 @@ class Setup:
     settings: EditSettings
     threads: int
 
+    def editor(self) -> "Editor":
+        """What a worker answers with."""
+        return Editor(self)
+
+
+class Answering(Protocol):
+    """What a worker holds: it answers one group after another."""
+
+    def answer(self, work: "Work") -> "Outcome | FiceError | WorkerDied":
+        """The outcome of a group; exceptions are returned, because not every one can be pickled."""
+        ...
+
+
+class Hiring(Protocol):
+    """What a worker is made from, in its own process: a `Setup`, or another kind of edits."""
+
+    @property
+    def device(self) -> str:
+        """See `load_models`."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a worker."""
+        ...
+
+    def editor(self) -> Answering:
+        """What the worker answers with; heavy things are loaded for its first answer."""
+        ...
+
+
+class Task(Protocol):
+    """What the driver knows of a job."""
+
+    @property
+    def output(self) -> str:
+        """The name of its result."""
+        ...
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of all files that are read."""
+        ...
+
 
 @dataclass(frozen=True)
 class Work:
     """A group for a worker; `files` holds the bytes of its photos and masks by name."""
 
     group: int
-    jobs: tuple[Job, ...]
+    jobs: tuple[Any, ...]  # of the kind that the editor knows: `Job` for an `Editor`
     files: dict[str, bytes]
 
 

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Protocol
 
 from ..errors import FiceError
-from .editor import Editor, Outcome, Setup, Work, WorkerDied
+from .editor import Answering, Hiring, Outcome, Work, WorkerDied
 
 
 class Worker(Protocol):
@@ -37,7 +37,7 @@ Hire = Callable[[int], Worker]
 class LocalWorker:
     """A worker in a process on this machine."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Hiring) -> None:
         context = get_context("spawn")  # torch does not survive a fork
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, setup), daemon=True)
@@ -61,6 +61,20 @@ class LocalWorker:
         self._process.join()
 
 
+class OwnWorker:
+    """A worker in this process, for one that is enough: nothing is loaded twice."""
+
+    def __init__(self, editor: Answering) -> None:
+        self._editor = editor
+
+    def run(self, work: Work) -> Outcome:
+        """See `Worker`."""
+        return accepted(self._editor.answer(work))
+
+    def close(self) -> None:
+        """See `Worker`."""
+
+
 def accepted(answer: Outcome | FiceError | WorkerDied) -> Outcome:
     """Return the answer of an `Editor`, or raise it if it is an exception."""
     if isinstance(answer, Outcome):
@@ -68,10 +82,10 @@ def accepted(answer: Outcome | FiceError | WorkerDied) -> Outcome:
     raise answer
 
 
-def _serve(connection: Connection, setup: Setup) -> None:
+def _serve(connection: Connection, setup: Hiring) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver gets it and ends the workers
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
-    editor = Editor(setup)
+    editor = setup.editor()
     while True:
         connection.send(editor.answer(connection.recv()))
 

@@ -16,6 +16,7 @@ from .loading import (
     load_segmenter,
 )
 from .native import SOURCE_KEY, save
+from .plain import plain_weights
 
 __all__ = [
     "SOURCE_KEY",
@@ -29,6 +30,7 @@ __all__ = [
     "load_generator",
     "load_sam",
     "load_segmenter",
+    "plain_weights",
     "save",
     "weights_file",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import FiceError
+from .comparison import comparison_options, print_votes, run_comparison
 from .console import bar, say, warn
 from .names import COUNT, FILE_NAME
 from .options import (
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
     from ..evaluation.cases import Person
     from ..models import Models
+
+#: options that do nothing without `--photos` and have no default
+_COMPARING = (
+    *("texts", "pairs", "split", "output", "seconds", "only_seconds", "results", "judge", "lpips"),
+    *("inception", "own_clip", "trunk", "address", "restart"),
+)
 
 
 @click.command("evaluate")
@@ -76,6 +83,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write a sheet of all edits of every variant here.",
 )
+@comparison_options
 @overwrite_option
 def command(
     count: int,
@@ -91,13 +99,42 @@ def command(
     renders: str | None,
     images: str | None,
     overwrite: bool,
+    photos: str | None,
+    votes: str | None,
+    **compared: Any,  # options of a comparison
 ) -> None:
-    """Measure edits of people that no network was trained on.
+    """Measure edits of people that no network was trained on, or compare FICE with its rivals.
 
     Prints two tables with a row for each variant of the method: how well the text is followed, and what
     changed around the garment. With --masks, prints one table with a row for each mask, before and after
     its refinement.
+
+    With --photos, makes the same edits by FICE and by other editors on the same generator, measures all of
+    them, and writes the tables and a page to look and vote at into the folder of -o.
     """
+    if votes is not None:
+        print_votes(votes)
+        return
+    if photos is not None:
+        if masks or bare or extra or renders or report or images:
+            raise FiceError(
+                "--photos makes a comparison: leave out --masks, --bare, --people, --renders, --report and "
+                "--images, or --photos"
+            )
+        run_comparison(
+            photos,
+            source=source,
+            device=device,
+            steps=steps,
+            overwrite=overwrite,
+            count=count,
+            seed=seed,
+            variants=variants,
+            **compared,
+        )
+        return
+    if any(compared[name] for name in _COMPARING):
+        raise FiceError("these options are for a comparison: give its photos with --photos")
     from .. import evaluation
     from ..files import Output, check_paths, make_folder, write_json
 

@@ -1,0 +1,31 @@
+"""Where the rivals keep what they compute once for a generator and a CLIP."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from torch import nn
+
+FOLDER = "FICE_RIVALS"  # variable of the environment that names it
+
+
+def default_folder() -> Path:
+    """FICE_RIVALS, else a folder in the user's cache."""
+    if given := os.environ.get(FOLDER):
+        return Path(given)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "fice" / "rivals"
+
+
+def key(*parts: object) -> str:
+    """A name that differs where a part does; of a network, its weights count."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, nn.Module):
+            for name, tensor in part.state_dict().items():
+                digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()[:16]
