@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from filelock import FileLock, Timeout
+
 from .errors import FiceError
 
 if TYPE_CHECKING:
@@ -252,6 +254,28 @@ def make_folder(path: FileName) -> Path:
     except OSError as error:
         raise FiceError(f"cannot make the folder {path}: {_reason(error)}") from error
     return Path(path)
+
+
+@contextlib.contextmanager
+def alone_in(folder: FileName) -> Iterator[None]:
+    """A block that only one process at a time is in, for each folder.
+
+    Raises:
+        FiceError: another process is in it, or the folder cannot be written.
+    """
+    lock = FileLock(Path(folder) / ".fice.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise FiceError(
+            f"another run is working in {folder}: wait until it ends, or give another folder"
+        ) from None
+    except OSError as error:
+        raise FiceError(f"cannot write into the folder {folder}: {_reason(error)}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cache_folder(name: str, variable: str) -> Path:

@@ -11,7 +11,7 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say, warn
-from .names import COUNT, FILE_NAME, PROCESSORS
+from .names import COUNT, FILE_NAME, PROCESSORS, Number
 from .options import model_inputs, settings_of
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -46,7 +46,7 @@ _OPTIONS = (
     ),
     click.option(
         "--seconds",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(min=0, min_open=True),
         help="Run every method that takes steps once more, with as many as fit into so much time an edit.",
     ),
     click.option(

@@ -1,5 +1,6 @@
 """The types of options and arguments that name a file or a folder, or count something."""
 
+import math
 from typing import Any
 
 import click
@@ -20,6 +21,19 @@ class FileName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         except FiceError as error:
             self.fail(str(error), param, ctx)
         return str(value)
+
+
+class Number(click.FloatRange):
+    """A finite number within bounds. Not a number compares with no bound, and infinity passes an open one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; a usage error if it is not finite or out of bounds."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return number
 
 
 FILE_NAME = FileName()

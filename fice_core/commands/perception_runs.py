@@ -13,7 +13,7 @@ import click
 from ..errors import FiceError
 from ..files import Output, check_paths
 from .console import say, warn
-from .names import FILE_NAME
+from .names import FILE_NAME, Number
 from .outputs import replaced
 from .training_runs import prepare_folder, quiet_unless_first, tell
 
@@ -34,7 +34,7 @@ height_option = click.option(
 )
 held_out_option = click.option(
     "--held-out",
-    type=click.FloatRange(0, 0.9, min_open=True),
+    type=Number(0, 0.9, min_open=True),
     default=0.1,
     show_default=True,
     help="Share of the photos that is measured on and never trained on.",

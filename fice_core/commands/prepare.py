@@ -10,7 +10,7 @@ import click
 
 from ..errors import FiceError
 from .console import bar, say
-from .names import FILE_NAME, PROCESSORS
+from .names import FILE_NAME, PROCESSORS, Number
 from .options import device_option, models_option
 from .photos import check_folder
 
@@ -55,7 +55,7 @@ _ASPECTS = {"1:1": 1, "2:1": 2}
 )
 @click.option(
     "--sharpness",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.12,
     show_default=True,
     help="Leave out photos that are less sharp; the manifest has each value.",

@@ -14,7 +14,7 @@ from . import (
     train_segmenter,
     train_set,
 )
-from .names import FILE_NAME
+from .names import FILE_NAME, Number
 from .options import device_option
 
 
@@ -36,7 +36,7 @@ def command() -> None:
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Stop a stage after this time; --resume continues it.",
 )
 @click.option(

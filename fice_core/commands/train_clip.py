@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .names import Number
 from .options import clip_architecture_option, device_option, overwrite_option
 from .perception_runs import (
     Run,
@@ -36,14 +37,14 @@ STEPS = 4000
 @clip_architecture_option
 @click.option(
     "--freeze",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     show_default=True,
     help="Share of the layers of both towers, from below, that keep their weights.",
 )
 @click.option(
     "--attack",
-    type=click.FloatRange(0, 32),
+    type=Number(0, 32),
     help="Make the network robust against changes of so many of 255 levels, so that edits follow it to "
     "visible changes; doubles the time.  [default: 6 for the bundled one, 0 for others]",
 )

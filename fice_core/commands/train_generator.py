@@ -10,7 +10,7 @@ import click
 
 from ..errors import FiceError
 from .console import say, warn
-from .names import FILE_NAME
+from .names import FILE_NAME, MOST, Number
 from .options import device_option, overwrite_option
 from .outputs import replaced
 from .training_runs import (
@@ -108,7 +108,7 @@ RESOLUTION = _Resolution()
 )
 @click.option(
     "--kimg",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0, MOST, min_open=True),
     help=f"Thousands of images to show.  [default: {_KIMG:g}, with --start {_KIMG_FURTHER:g}]",
 )
 @batch_option(32)
@@ -122,7 +122,7 @@ RESOLUTION = _Resolution()
 @rate_option("0.0025")
 @click.option(
     "--gamma",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     help="Weight of the R1 penalty.  [default: 0.0002 x pixels / batch]",
 )
 @click.option(

@@ -9,7 +9,7 @@ import click
 
 from . import train_clip, train_densepose, train_encoder, train_generator, train_segmenter
 from .console import say
-from .names import FILE_NAME
+from .names import FILE_NAME, MOST, Number
 from .options import device_option, models_option
 from .perception_runs import data_argument
 from .photos import check_folder
@@ -50,7 +50,7 @@ _STAGES: dict[str, click.Command] = {
 )
 @click.option(
     "--kimg",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0, MOST, min_open=True),
     help="Thousands of images for the generator.  [default: as `fice train generator`]",
 )
 @click.option(

@@ -14,7 +14,7 @@ import click
 
 from ..errors import FiceError
 from .console import say
-from .names import FILE_NAME
+from .names import FILE_NAME, Number
 
 if TYPE_CHECKING:
     from ..training.distributed import Processes
@@ -23,7 +23,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 minutes_option = click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Stop after this time; --resume continues.",
 )
 run_option = click.option(
@@ -74,7 +74,7 @@ def rate_option(default: str) -> Callable[[_Command], _Command]:
     """The option --rate; `default` is what its help says."""
     return click.option(
         "--rate",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(0, 1, min_open=True),
         help=f"Learning rate.  [default: {default}]",
     )
 

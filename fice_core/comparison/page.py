@@ -72,6 +72,8 @@ def preferences(path: str | Path) -> str:
                 count[{side: 0, other: 1, "equal": 2}[vote["choice"]]] += 1
     except (UnicodeDecodeError, csv.Error, KeyError) as error:
         raise FiceError(f"{path} is no table of votes as the page saves them") from error
+    if not votes:
+        raise FiceError(f"{path} has no votes: give a file that the page saved")
     lines = ["| question | method | preferred | not | equal |", "|---|---|---:|---:|---:|"]
     ranked = sorted(counts.items(), key=lambda item: (item[0][0], -item[1][0] / sum(item[1])))
     for (question, name), (won, missed, equal) in ranked:

@@ -70,12 +70,23 @@ def _cycled(rng: np.random.Generator, size: int, count: int) -> list[int]:
 
 
 def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
-    """Write pairs as CSV in UTF-8, one a row, whole or not at all."""
+    """Write pairs as CSV in UTF-8, one a row, whole or not at all.
+
+    Raises:
+        FiceError: the file cannot be written, or a name is not UTF-8.
+    """
     lines = io.StringIO(newline="")
     writer = csv.writer(lines)
     writer.writerow(COLUMNS)
     writer.writerows(astuple(pair) for pair in pairs)
-    write_bytes(path, lines.getvalue().encode())
+    try:
+        data = lines.getvalue().encode()
+    except UnicodeEncodeError as error:
+        raise FiceError(
+            f"{error.object[error.start - 20 : error.end]!r} is in the name of a photo or in a text, but "
+            "cannot be written in UTF-8: rename the photo, or correct the text"
+        ) from error
+    write_bytes(path, data)
 
 
 def read_pairs(path: str | Path) -> list[Pair]:

@@ -31,6 +31,7 @@ _ATTRIBUTES = {
     "pose": "input_pose",
 }
 _SPLITS = ("train", "validation")
+_ODD = (LookupError, ValueError, TypeError, AttributeError)  # what h5py raises for other contents
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,15 @@ class _Row:
         with _opened(self.path) as file:
             try:
                 levels = np.asarray(file["input_image"][self.number])
-            except (OSError, KeyError) as error:
+            except (OSError, *_ODD) as error:
                 raise FiceError(
                     f"{self.path}: cannot read the photo of row {self.number}"
                 ) from error
+        if levels.dtype != np.uint8 or levels.ndim != 3 or levels.shape[2] != 3 or not levels.size:
+            raise FiceError(
+                f"{self.path}: the photo of row {self.number} is {levels.dtype} of the shape "
+                f"{levels.shape}; bytes of the shape (height, width, 3) were expected"
+            )
         return torch.from_numpy(levels).permute(2, 0, 1).float() / 255
 
 
@@ -117,7 +123,7 @@ def _columns(path: Path) -> dict[str, list[str]]:
             columns["product"] = [
                 str(int(value)) for value in np.asarray(rows).reshape(count, -1)[:, 0]
             ]
-        except (OSError, ValueError) as error:
+        except (OSError, *_ODD) as error:
             raise FiceError(f"{path} is damaged: its descriptions cannot be read") from error
     if any(len(values) != count for values in columns.values()):
         raise FiceError(f"{path} is damaged: its columns have different lengths")

@@ -171,10 +171,10 @@ def read_labels(path: Path, labels: LabelSet, channel: int | None = None) -> NDA
     if values.ndim == 3:
         values = _of_colours(values, labels, path) if channel is None else values[..., channel]
     count = len(labels.classes)
-    wrong = values[(values >= count) & (values != UNKNOWN)]
+    wrong = values[((values >= count) | (values < 0)) & (values != UNKNOWN)]
     if wrong.size:
         raise FiceError(
-            f"the label map {path} has the label {int(wrong.max())}, but labels from 0 to {count - 1} "
+            f"the label map {path} has the label {int(wrong[0])}, but labels from 0 to {count - 1} "
             "were expected"
         )
     return values.astype(np.uint8)

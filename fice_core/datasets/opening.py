@@ -78,6 +78,10 @@ def open_photos(spec: str, split: str | None = None) -> Sequence[Sample]:
         FiceError: the data set is not there, is not laid out so, or has no such split.
     """
     layout, path = parse_spec(spec)
+    if split is not None and (not split.strip() or ".." in split or os.path.isabs(split)):
+        raise FiceError(
+            f"{split!r} is no name of a split: give a part of the data set, such as train, or none"
+        )
     if layout == "folder" and not spec.startswith("folder:"):
         meant = _meant(path)
         if meant is not None:

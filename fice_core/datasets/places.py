@@ -124,7 +124,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
         line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise FiceError(f"{path} is not JSON{line}: a JSON file was expected") from error
 

@@ -60,7 +60,7 @@ def _json_rows(path: Path) -> list[dict[str, str]]:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # ValueError: also a number of too many digits
             row = None
         if not isinstance(row, dict):
             raise FiceError(f"{path}, line {number}: a JSON object was expected")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import FiceError
-from ..files import json_bytes, read_bytes
+from ..files import json_bytes, read_bytes, some_of
 
 NAME = "manifest.jsonl"
 
@@ -42,8 +42,8 @@ class Manifest:
         try:
             rows = [json.loads(line) for line in whole]
             head, entries = rows[0] if rows else self._made_with, rows[1:]
-            self.entries = {entry["name"]: entry for entry in entries}
-            before = head["made_with"]
+            self.entries = {entry["name"]: _checked(entry) for entry in entries}
+            before = dict(head["made_with"])
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise FiceError(
                 f"{self.path} is damaged: remove its folder, or prepare into another one"
@@ -58,6 +58,22 @@ class Manifest:
             keep = sum(len(line) + 1 for line in whole)
             with open(self.path, "r+b") as file:
                 file.truncate(keep)
+
+    def check_foreign(self, parts: Collection[str]) -> None:
+        """Check that no file would be replaced that is not of this manifest.
+
+        Args:
+            parts: what a data set has in its folder.
+
+        Raises:
+            FiceError: the folder has one of them, but no manifest.
+        """
+        there = sorted(name for name in parts if os.path.lexists(self.path.parent / name))
+        if there and not self.path.exists():
+            raise FiceError(
+                f"{self.path.parent} has {some_of(there)}, which `fice prepare` did not write, since there is "
+                f"no {NAME}: give another folder with -o"
+            )
 
     def add(self, entry: dict[str, Any]) -> None:
         """Write a line. What it is about must be on the disk already.
@@ -74,3 +90,19 @@ class Manifest:
         except OSError as error:
             raise FiceError(f"cannot write {self.path}: {error.strerror or error}") from error
         self.entries[entry["name"]] = entry
+
+
+def _checked(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry of a photo.
+
+    Raises:
+        ValueError, KeyError, TypeError: something that an entry has is missing, or of another kind.
+    """
+    if entry["status"] == "kept":
+        bytes.fromhex(entry["fingerprint"])
+        wanted: dict[str, type] = {"fingerprint": str, "image": str, "labels": bool}
+    else:
+        wanted = {"reason": str}
+    if not all(isinstance(entry[name], kind) for name, kind in wanted.items()):
+        raise TypeError("an entry of another kind")
+    return entry

@@ -24,7 +24,7 @@ from ..datasets import Sample
 from ..datasets.folder import ATTRIBUTES, LABEL_NAMES, LABELS, MASKS, PARTS
 from ..datasets.labels import DENSEPOSE_LABELS, fit_labels, fit_mask
 from ..errors import FiceError
-from ..files import json_bytes, make_folder, write_bytes, write_json
+from ..files import alone_in, json_bytes, make_folder, write_bytes, write_json
 from ..framing import Frame
 from ..images.photo import Photo, encode_photo
 from ..models import load_network
@@ -132,10 +132,22 @@ def prepare(
         progress: called with the number of photos done, and of all.
 
     Raises:
-        FiceError: the folder was prepared with other options, or a file cannot be written.
+        FiceError: the folder was prepared with other options, has files of others, or is that of a run at
+            work; or a file cannot be written.
     """
-    make_folder(folder)
+    with alone_in(make_folder(folder)):
+        return _prepare(samples, folder, wanted, workers, progress)
+
+
+def _prepare(
+    samples: Sequence[Sample],
+    folder: Path,
+    wanted: Wanted,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> Report:
     manifest = Manifest(folder, wanted.decisive())
+    manifest.check_foreign((IMAGES, LABELS, MASKS, PARTS, CAPTIONS, ATTRIBUTES))
     seen = Seen()
     for entry in manifest.entries.values():
         if entry["status"] == "kept":

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import FiceError
-from ..files import replacing, write_bytes
+from ..files import alone_in, make_folder, read_bytes, replacing, write_bytes
 from .distributed import Processes
 
 log = logging.getLogger(__name__)
@@ -100,18 +100,20 @@ class Stage:
                 raise FiceError(
                     f"the checkpoint {self.path} is damaged: delete it to start again"
                 ) from error
+            if not _is_whole(saved):
+                raise FiceError(f"the checkpoint {self.path} is damaged: delete it to start again")
             self._check_options(saved.get("options", {}))
             try:
                 for key, owner in self.state.items():
                     owner.load_state_dict(saved[key])  # type: ignore[attr-defined]
-            except (KeyError, RuntimeError, ValueError) as error:
+                if self.generator is not None:
+                    self.generator.set_state(saved["generator"])
+            except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
                 raise FiceError(
                     f"the checkpoint {self.path} has other networks: it is of another version or of other "
                     "options; give another folder"
                 ) from error
-            if self.generator is not None:
-                self.generator.set_state(saved["generator"])
-            self.done = int(saved["done"])
+            self.done = saved["done"]
         if int(self.processes.first_says(self.done)) != self.done:
             raise FiceError(
                 f"not all processes see the same checkpoint in {self.folder}: give a folder that all "
@@ -122,16 +124,25 @@ class Stage:
         return self.done
 
     def save(self) -> None:
-        """Write the checkpoint and, if the stage has samples, a grid of them."""
+        """Write the checkpoint and, if the stage has samples, a grid of them.
+
+        Raises:
+            FiceError: the networks have numbers that are not finite, or a file cannot be written. The
+                last checkpoint stays.
+        """
+        self._check_networks()
         if self.processes.is_first:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             content = {key: owner.state_dict() for key, owner in self.state.items()}  # type: ignore[attr-defined]
             content |= {"done": self.done, "options": self.options}
             if self.generator is not None:
                 content["generator"] = self.generator.get_state()
             self.take_measure()
             with replacing(self.path) as temporary:
-                torch.save(content, temporary)
+                try:
+                    torch.save(content, temporary)
+                except RuntimeError as error:  # torch's own word for a full disk
+                    raise OSError(str(error).splitlines()[0]) from error
             if self.samples is not None:
                 save_grid(self.samples(), self.folder / f"{self.name}-{self.done:06d}.png")
         self.processes.wait()
@@ -147,10 +158,16 @@ class Stage:
         """Train; returns True if all steps are done, False if the time ran out before.
 
         Raises:
-            FiceError: the training diverged.
+            FiceError: the training diverged, or another process trains in the folder.
         """
         if self.done >= schedule.steps:
             return True
+        if not self.processes.is_first:
+            return self._run(schedule, step)
+        with alone_in(make_folder(self.folder)):
+            return self._run(schedule, step)
+
+    def _run(self, schedule: Schedule, step: Callable[[int], dict[str, Tensor]]) -> bool:
         started = time.monotonic()
         averages: dict[str, float] = {}
         every = self.log_every or 25
@@ -177,11 +194,7 @@ class Stage:
                         )
                     bar.set_postfix({k: f"{v:.4f}" for k, v in averages.items()}, refresh=False)
                     if not all(math.isfinite(v) for v in averages.values()):
-                        raise FiceError(
-                            f"{self.name}: the training diverged at step {self.done} "
-                            f"({_listed(averages)}): continue from the last checkpoint in {self.folder} "
-                            "with a lower learning rate"
-                        )
+                        raise self._diverged(f" ({_listed(averages)})")
                     if self.done % every == 0:
                         seconds = round(time.monotonic() - started, 3)
                         self._log({"step": self.done, "seconds": seconds} | values)
@@ -197,6 +210,20 @@ class Stage:
         log.info("%s: %d steps, %s", self.name, self.done, averages)
         return self.done >= schedule.steps
 
+    def _diverged(self, how: str = "") -> FiceError:
+        return FiceError(
+            f"{self.name}: the training diverged at step {self.done}{how}: continue from the last "
+            f"checkpoint in {self.folder} with a lower learning rate"
+        )
+
+    def _check_networks(self) -> None:
+        """Raise FiceError if a network has a number that is not finite; all processes have the same."""
+        for owner in self.state.values():
+            if isinstance(owner, nn.Module) and not all(
+                bool(values.isfinite().all()) for values in owner.state_dict().values()
+            ):
+                raise self._diverged()
+
     def _check_options(self, before: dict[str, str]) -> None:
         """Raise FiceError if a checkpoint was made with other options than those of the stage."""
         for key in {**before, **self.options}:
@@ -210,20 +237,35 @@ class Stage:
     def _log(self, line: dict[str, float]) -> None:
         if not self.log_every or not self.processes.is_first:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.log_path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        make_folder(self.folder)
+        try:
+            with open(self.log_path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise FiceError(
+                f"cannot write {self.log_path}: {error.strerror or error}"
+            ) from error
 
     def _cut_log(self) -> None:
         """Leave out the lines of steps that the last run did after its last checkpoint."""
         kept = []
-        for line in self.log_path.read_text(encoding="utf-8").splitlines():
+        for line in read_bytes(self.log_path, "a log").splitlines():
             try:
                 if int(json.loads(line)["step"]) <= self.done:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError, TypeError):  # it was cut off in the middle
+                    kept.append(line + b"\n")
+            except (ValueError, KeyError, TypeError, OverflowError):  # it was cut off in the middle
                 continue
-        write_bytes(self.log_path, "".join(kept).encode())
+        write_bytes(self.log_path, b"".join(kept))
+
+
+def _is_whole(saved: object) -> bool:
+    """Whether the content of a checkpoint has what those of this project have."""
+    return (
+        isinstance(saved, dict)
+        and isinstance(saved.get("options", {}), dict)
+        and type(saved.get("done")) is int
+        and saved["done"] >= 0
+    )
 
 
 def _listed(figures: dict[str, float]) -> str:
@@ -328,5 +370,7 @@ def save_grid(images: Tensor, path: Path, columns: int = 8) -> None:
     for i, image in enumerate(images.float().clamp(0, 1).cpu()):
         y, x = i // columns * height, i % columns * width
         sheet[:, y : y + height, x : x + width] = image
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((sheet.permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).numpy()).save(path)
+    make_folder(path.parent)
+    image = Image.fromarray((sheet.permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).numpy())
+    with replacing(path) as temporary:
+        image.save(temporary, "PNG")
