@@ -263,7 +263,9 @@ def alone_in(folder: FileName) -> Iterator[None]:
     Raises:
         FiceError: another process is in it, or the folder cannot be written.
     """
-    lock = FileLock(Path(folder) / ".fice.lock")
+    path = Path(folder) / ".fice.lock"
+    check_writable(path)  # the lock takes a folder that it cannot write for a locked one
+    lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -271,7 +273,7 @@ def alone_in(folder: FileName) -> Iterator[None]:
             f"another run is working in {folder}: wait until it ends, or give another folder"
         ) from None
     except OSError as error:
-        raise FiceError(f"cannot write into the folder {folder}: {_reason(error)}") from error
+        raise FiceError(f"cannot lock the folder {folder}: {_reason(error)}") from error
     try:
         yield
     finally:

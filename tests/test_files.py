@@ -159,3 +159,16 @@ def test_one_folder_by_two_names(tmp_path: Path) -> None:
 def test_long_lists_are_cut() -> None:
     assert files.some_of(["a", "b", "c"]) == "a, b, c"
     assert files.some_of(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_one_process_at_a_time_is_in_a_folder(tmp_path: Path) -> None:
+    with (
+        files.alone_in(tmp_path),
+        pytest.raises(FiceError, match="another run is working in"),
+        files.alone_in(tmp_path),
+    ):
+        pass
+    with files.alone_in(tmp_path):
+        pass
+    with pytest.raises(FiceError, match="cannot write /proc"), files.alone_in("/proc"):
+        pass

@@ -260,13 +260,20 @@ def _results(given: tuple[str, ...]) -> dict[str, str]:
     from ..comparison.methods import METHODS
 
     found: dict[str, str] = {}
+    taken = {_folder_name(name) for name in METHODS}
     for text in given:
         name, equals, place = text.partition("=")
-        if not (name.strip() and equals and place.strip()) or os.sep in name:
+        if not (name.strip(" .") and equals and place.strip()) or os.sep in name:
             raise FiceError(f"--results is {text!r}, but must be NAME=DIR, as in mgd=results/mgd")
-        if name in found or name in METHODS:
+        if _folder_name(name) in taken:
             raise FiceError(f"--results names {name!r} twice, or as a method is named: rename it")
         if not os.path.isdir(place):
             raise FiceError(f"there is no folder of results {place} for {name}")
+        taken.add(_folder_name(name))
         found[name] = place
     return found
+
+
+def _folder_name(name: str) -> str:
+    """A text that is equal for names whose results would lie in one folder."""
+    return name.casefold().replace(" ", "-")

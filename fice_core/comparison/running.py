@@ -140,7 +140,10 @@ def _steps(
     """How many steps fit into the seconds of an edit: time is measured at two numbers of steps."""
     path = place / _STEPS
     if path.exists() and not restart:
-        return int(json.loads(read_bytes(path))["steps"])
+        try:
+            return int(json.loads(read_bytes(path))["steps"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FiceError(f"{path} is damaged: delete it to measure again") from error
     rival = METHODS[this.method].build(models, setup.means)
     files = {job.photo: read_bytes(job.photo) for job in group}
     task = task_of(models, group, files, setup.means)

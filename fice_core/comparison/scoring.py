@@ -179,9 +179,12 @@ def _taken(folder: Folder, row: Row, number: int) -> dict[str, float]:
     path = folder.edits(row.run.name) / output_name(number)
     if not path.exists():
         return {}
-    said = json.loads(read_bytes(path))
-    found = {"seconds": float(said["seconds"])}
-    return found | ({"steps": float(said["steps"])} if said["steps"] else {})
+    try:
+        said = json.loads(read_bytes(path))
+        found = {"seconds": float(said["seconds"])}
+        return found | ({"steps": float(said["steps"])} if said["steps"] else {})
+    except (ValueError, KeyError, TypeError) as error:
+        raise FiceError(f"{path} is damaged: delete it, and its edit is made again") from error
 
 
 def _read(path: Path) -> Tensor:

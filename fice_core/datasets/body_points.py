@@ -88,6 +88,8 @@ class GivenPoints:
 
 def _points(values: Sequence[float], path: Path) -> Keypoints:
     """Points from x, y and confidence of each in a row; what is at (0, 0) or left of it is absent."""
+    if not isinstance(values, list):
+        raise FiceError(f"{path} has no list of points in it")
     names = _FORMATS.get(len(values) // 3)
     if names is None or len(values) % 3:
         raise FiceError(
@@ -95,7 +97,7 @@ def _points(values: Sequence[float], path: Path) -> Keypoints:
         )
     try:
         points = torch.tensor(values, dtype=torch.float32).reshape(-1, 3)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: too large for the type
         raise FiceError(f"{path} has points that are no numbers") from None
     absent = (points[:, :2] <= 0).all(1)
     points[absent] = 0

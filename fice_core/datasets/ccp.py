@@ -59,7 +59,8 @@ class _Annotation:
     def __call__(self) -> Tensor:
         """(H, W) int64: indices into `NAMED`."""
         numbers = _matrix(self.path, "groundtruth")
-        if numbers.ndim != 2 or int(numbers.max(initial=0)) >= len(self.labels.classes):
+        known = numbers.dtype.kind in "uif" and numbers.ndim == 2
+        if not known or not ((numbers >= 0) & (numbers < len(self.labels.classes))).all():
             raise FiceError(
                 f"{self.path} is no annotation of CCP: a label below 59 a pixel was expected"
             )
@@ -108,7 +109,10 @@ def read_ccp(root: Path, split: str | None) -> list[Sample]:
     maps = {path.stem: path for path in listed(folder) if path.suffix == ".mat"}
     if not (root / "label_list.mat").is_file():
         raise layout.missing("file label_list.mat, which names the labels")
-    names = [str(entry[0]) for entry in _matrix(root / "label_list.mat", "label_list").ravel()]
+    try:
+        names = [str(entry[0]) for entry in _matrix(root / "label_list.mat", "label_list").ravel()]
+    except (LookupError, TypeError):
+        raise FiceError(f"{root / 'label_list.mat'} has no list of names in it") from None
     labels = LabelSet(tuple(_NAMES.get(name, "") for name in names))
     return [
         Sample(

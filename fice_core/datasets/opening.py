@@ -87,6 +87,9 @@ def open_photos(spec: str, split: str | None = None) -> Sequence[Sample]:
         if meant is not None:
             raise FiceError(f"{path} is laid out as {meant}: name it {meant}:{path}")
     samples = _READERS[layout](path, split)
+    if not samples:
+        part = "" if split is None else f" of the split {split}"
+        raise FiceError(f"there is no photo{part} in {path} ({layout})")
     _check_unique(samples, path)
     return tuple(samples)
 

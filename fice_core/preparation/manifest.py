@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import FiceError
 from ..files import json_bytes, read_bytes, some_of
+from .checks import BITS
 
 NAME = "manifest.jsonl"
 
@@ -99,7 +100,8 @@ def _checked(entry: dict[str, Any]) -> dict[str, Any]:
         ValueError, KeyError, TypeError: something that an entry has is missing, or of another kind.
     """
     if entry["status"] == "kept":
-        bytes.fromhex(entry["fingerprint"])
+        if len(bytes.fromhex(entry["fingerprint"])) != BITS // 8:
+            raise ValueError("a fingerprint of another length")
         wanted: dict[str, type] = {"fingerprint": str, "image": str, "labels": bool}
     else:
         wanted = {"reason": str}

@@ -242,9 +242,7 @@ class Stage:
             with open(self.log_path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            raise FiceError(
-                f"cannot write {self.log_path}: {error.strerror or error}"
-            ) from error
+            raise FiceError(f"cannot write {self.log_path}: {error.strerror or error}") from error
 
     def _cut_log(self) -> None:
         """Leave out the lines of steps that the last run did after its last checkpoint."""

@@ -81,6 +81,9 @@ def test_a_comparison(given: Path) -> None:
         (["--masks"], "--photos makes a comparison: leave out --masks"),
         (["--only-seconds"], "--only-seconds leaves nothing out without --seconds"),
         (["--results", "mine"], "--results is 'mine', but must be NAME=DIR"),
+        (["--results", "..=."], "--results is '..=.', but must be NAME=DIR"),
+        (["--results", "COPY=."], "--results names 'COPY' twice, or as a method is named"),
+        (["--results", "my a=.", "--results", "my-a=."], "--results names 'my-a' twice"),
         (["--results", "mine=nowhere"], "there is no folder of results nowhere for mine"),
         (["--results", "ours=."], "--results names 'ours' twice, or as a method is named"),
         (["--vgg", "texts.txt"], "texts.txt"),
@@ -119,5 +122,6 @@ def test_votes_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     path.write_text("voter,pair,text,question,a,b,choice,time\nx,0,t,realism,ours,fice,a,0\n")
     assert "| realism | ours | 1 (100 %) | 0 | 0 |" in fice("evaluate", "--votes", path).stdout
-    path.write_text("nothing")
+    path.write_text("nothing\n")
+    assert "has no votes" in mistake("evaluate", "--votes", path)
     assert "--votes" not in mistake("evaluate", "--votes", tmp_path / "none.csv")

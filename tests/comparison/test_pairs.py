@@ -71,6 +71,12 @@ def test_tables_that_are_none(tmp_path: Path, text: str, said: str) -> None:
         read_pairs(path)
 
 
+def test_names_that_utf8_cannot_write(tmp_path: Path) -> None:
+    with pytest.raises(FiceError, match="cannot be written in UTF-8: rename the photo"):
+        write_pairs(tmp_path / "pairs.csv", [Pair("\udcff.png", "a shirt")])
+    assert not (tmp_path / "pairs.csv").exists()
+
+
 def test_long_texts_are_left_out_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("\n".join([" ".join(["red"] * n) for n in (74, 75, 3, 3)]))

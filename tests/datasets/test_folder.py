@@ -121,6 +121,9 @@ def test_texts_of_a_file(tmp_path: Path, name: str, content: str, expected: dict
         ("a.json", "{", "is not JSON"),
         ("a.json", '{"x": 3}', "a text was expected, not int"),
         ("a.csv", "a,b\n1,2\n", "has no column of texts"),
+        ("a.json", "9" * 5000, "is not JSON"),
+        ("a.jsonl", "9" * 5000, "line 1: a JSON object was expected"),
+        ("a.jsonl", "[" * 10**5, "line 1: a JSON object was expected"),
         ("a.jsonl", "3\n", "line 1: a JSON object was expected"),
         ("a.doc", "x", "texts are read from files that end in"),
     ],
@@ -166,3 +169,9 @@ def test_labels_are_framed_by_the_larger_share() -> None:
     assert beyond[0].tolist() == [UNKNOWN] * 4 + [0, 0, 0, 5]
     labels[:] = UNKNOWN
     assert np.unique(fit_labels(labels, frame, 6).numpy()).tolist() == [UNKNOWN]
+
+
+@pytest.mark.parametrize("split", ["", " ", "..", "a/../..", "/"])
+def test_a_split_lies_in_its_data_set(tmp_path: Path, split: str) -> None:
+    with pytest.raises(FiceError, match="is no name of a split"):
+        open_photos(str(tmp_path), split)

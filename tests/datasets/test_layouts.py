@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from fice_core.datasets import Sample, open_photos, open_texts
-from fice_core.datasets.labels import UNKNOWN
+from fice_core.datasets.labels import UNKNOWN, DensePoseFile
 from fice_core.errors import FiceError
 from fice_core.networks.regions import NAMED
 
@@ -247,3 +248,61 @@ def test_damaged_annotations_are_one_line(tmp_path: Path) -> None:
     pose.write_text('{"people": [{"pose_keypoints": [1, 2, 3]}]}')
     with pytest.raises(FiceError, match="has 1 points; 18"):
         sample.keypoints()
+    pose.write_text('{"people": [{"pose_keypoints": 5}]}')
+    with pytest.raises(FiceError, match="has no list of points"):
+        sample.keypoints()
+    savemat(tmp_path / "label_list.mat", {"label_list": 5})
+    with pytest.raises(FiceError, match="has no list of names"):
+        open_photos(f"ccp:{tmp_path}")
+
+
+def test_negative_labels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.tif"
+    Image.fromarray(np.full(layouts.SIZE, -200, np.int32)).save(path)
+    with pytest.raises(FiceError, match="has the label -200"):
+        DensePoseFile(path)()
+
+
+def test_a_split_without_photos_is_one_line(tmp_path: Path) -> None:
+    layouts.dress_code(tmp_path)
+    (tmp_path / "upper_body" / "train_pairs.txt").write_text("")
+    with pytest.raises(FiceError, match="no photo of the split train"):
+        open_photos(f"dress-code:{tmp_path}", "train")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros(4),
+        np.zeros((4, 8, 8, 3), np.float32),
+        np.zeros((4, 3, 8, 8), np.uint8),
+        np.zeros((2, 8, 8, 3), np.uint8),
+        None,
+    ],
+)
+def test_photos_of_another_form_in_an_hdf5_file(tmp_path: Path, images: np.ndarray | None) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = layouts.fashion_gen(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        del file["input_image"]
+        if images is None:
+            file.create_group("input_image")
+        else:
+            file["input_image"] = images
+    with pytest.raises(FiceError, match="photo of row 3"):
+        open_photos(f"fashion-gen:{path}")[3].image()
+
+
+@pytest.mark.parametrize("column", ["input_description", "input_category", "input_productID"])
+def test_columns_of_another_form_in_an_hdf5_file(tmp_path: Path, column: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = layouts.fashion_gen(tmp_path / "a.h5")
+    for content in (5, np.zeros((4, 0)), None):
+        with h5py.File(path, "r+") as file:
+            del file[column]
+            if content is None:
+                file.create_group(column)
+            else:
+                file[column] = content
+        with pytest.raises(FiceError, match="is damaged"):
+            open_texts(f"fashion-gen:{path}")

@@ -15,10 +15,12 @@ from sitters import sitters
 from fice_core.datasets import open_photos
 from fice_core.datasets.labels import UNKNOWN
 from fice_core.errors import FiceError
+from fice_core.files import alone_in
 from fice_core.networks.regions import NAMED
 from fice_core.people.classes import CLASSES
 from fice_core.preparation import Report, Wanted, prepare
 from fice_core.preparation.checks import Seen, fingerprint, sharpness
+from fice_core.preparation.manifest import NAME, Manifest
 
 NUMBERS = torch.tensor([NAMED.index(name) for name in CLASSES])
 
@@ -233,3 +235,47 @@ def test_the_command_tells_what_became_of_the_photos(tmp_path: Path) -> None:
     line = command.mistake("prepare", tmp_path / "in", "-o", tmp_path / "in" / "out")
     assert "lies in the folder of the photos" in line
     assert "viton-hd" in command.mistake("prepare", "vitonhd:x", "-o", tmp_path / "o")
+
+
+HEAD = b'{"made_with": {}}\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]\n",
+        b'{"made_with": null}\n',
+        b"\xff\xfe\n",
+        HEAD + b'{"name": "a"}\n',
+        HEAD + b'{"name": "a", "status": "kept"}\n',
+        HEAD + b'{"name": "a", "status": "refused"}\n',
+        HEAD
+        + b'{"name": "a", "status": "kept", "fingerprint": "zz", "image": "a", "labels": true}\n',
+        HEAD
+        + b'{"name": "a", "status": "kept", "fingerprint": "00", "image": "a", "labels": true}\n',
+        HEAD + b'{"name": "a", "status": "refused", "reason": ' + b"9" * 5000 + b"}\n",
+    ],
+)
+def test_a_damaged_manifest_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    with pytest.raises(FiceError, match="is damaged: remove its folder"):
+        Manifest(tmp_path, {})
+
+
+def test_a_data_set_of_others_is_not_replaced(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        place(tmp_path / "in", name, [(100, 20, 160)])
+    before = contents(tmp_path / "in")
+    for photos in (tmp_path / "in" / "images", tmp_path / "in"):
+        with pytest.raises(FiceError, match="which `fice prepare` did not write"):
+            make(photos, tmp_path / "in", show="figure")
+    left = contents(tmp_path / "in")
+    left.pop(".fice.lock")
+    assert left == before
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    place(tmp_path / "in", "a", [(100, 20, 160)])
+    (tmp_path / "out").mkdir()
+    with alone_in(tmp_path / "out"), pytest.raises(FiceError, match="another run is working"):
+        make(tmp_path / "in", tmp_path / "out", show="figure")
