@@ -83,8 +83,8 @@ def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
         data = lines.getvalue().encode()
     except UnicodeEncodeError as error:
         raise FiceError(
-            f"{error.object[max(0, error.start - 20) : error.end]!r} is in the name of a photo or in a text, but "
-            "cannot be written in UTF-8: rename the photo, or correct the text"
+            f"{error.object[max(0, error.start - 20) : error.end]!r} is in the name of a photo or in a "
+            "text, but cannot be written in UTF-8: rename the photo, or correct the text"
         ) from error
     write_bytes(path, data)
 

@@ -72,9 +72,18 @@ class Manifest:
         there = sorted(name for name in parts if os.path.lexists(self.path.parent / name))
         if there and not self.path.exists():
             raise FiceError(
-                f"{self.path.parent} has {some_of(there)}, which `fice prepare` did not write, since there is "
-                f"no {NAME}: give another folder with -o"
+                f"{self.path.parent} has {some_of(there)}, which `fice prepare` did not write, since there "
+                f"is no {NAME}: give another folder with -o"
             )
+
+    def begin(self) -> None:
+        """Write the first line, if there is none; files of the data set come after it.
+
+        Raises:
+            FiceError: it cannot be written.
+        """
+        if not self.path.exists() or self.path.stat().st_size == 0:
+            self._append(self._made_with)
 
     def add(self, entry: dict[str, Any]) -> None:
         """Write a line. What it is about must be on the disk already.
@@ -82,15 +91,16 @@ class Manifest:
         Raises:
             FiceError: it cannot be written.
         """
-        lines = [entry]
+        self.begin()
+        self._append(entry)
+        self.entries[entry["name"]] = entry
+
+    def _append(self, line: dict[str, Any]) -> None:
         try:
-            if not self.path.exists() or os.path.getsize(self.path) == 0:
-                lines = [self._made_with, entry]
             with open(self.path, "ab") as file:
-                file.write(b"".join(json_bytes(line) + b"\n" for line in lines))
+                file.write(json_bytes(line) + b"\n")
         except OSError as error:
             raise FiceError(f"cannot write {self.path}: {error.strerror or error}") from error
-        self.entries[entry["name"]] = entry
 
 
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:

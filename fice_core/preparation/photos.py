@@ -156,6 +156,7 @@ def _prepare(
     names = _file_names(todo, [entry.get("image", "") for entry in manifest.entries.values()])
     if any(wanted.show == "models" or not _is_annotated(sample) for sample in todo):
         _networks(wanted.models, wanted.device)  # what is wrong with them is told now
+    manifest.begin()
     done = len(samples) - len(todo)
     for prepared in _treated(todo, wanted, workers):
         entry = prepared.entry

@@ -279,3 +279,14 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with alone_in(tmp_path / "out"), pytest.raises(FiceError, match="another run is working"):
         make(tmp_path / "in", tmp_path / "out", show="figure")
+
+
+def test_a_run_that_was_killed_after_its_first_file_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(tmp_path / "in", "a", [(100, 20, 160)])
+    with monkeypatch.context() as kill, pytest.raises(SystemExit):
+        kill.setattr(Manifest, "add", lambda *_: exit())
+        make(tmp_path / "in", tmp_path / "out", show="figure")
+    assert (tmp_path / "out" / "images" / "a.png").exists()
+    assert make(tmp_path / "in", tmp_path / "out", show="figure").kept == 1

@@ -1,4 +1,4 @@
-"""The loop of a training: what is wrong with a folder, a checkpoint or the networks is told, and nothing lost."""
+"""The loop of a training: wrong folders, checkpoints and networks are told, and nothing is lost."""
 
 import errno
 from pathlib import Path
