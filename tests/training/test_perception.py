@@ -28,7 +28,7 @@ from fice_core.training import clip, densepose, segmenter
 from fice_core.training.dice import Dice
 from fice_core.training.distributed import Processes, generator_of
 from fice_core.training.examples import Examples, moved, photographed, size_of
-from fice_core.training.fine_tuning import Outcome, Tuning
+from fice_core.training.fine_tuning import Outcome, Tuning, uses_half
 from fice_core.training.loop import Schedule
 
 LABELS = ("background", "upper", "face", "arms")
@@ -274,6 +274,15 @@ def test_two_processes_train_as_one(train: Any, data: Path, tmp_path: Path) -> N
         assert torch.equal(value, other[key])
     expected = losses(tmp_path / "one", name)
     assert losses(tmp_path / "two", name) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(("capability", "half"), [((7, 5), False), ((8, 0), True)])
+def test_bfloat16_is_for_gpus_that_do_not_emulate_it(
+    capability: tuple[int, int], half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)  # also by emulation
+    assert uses_half(Tuning(batch=1, rate=1.0), torch.device("cuda")) is half
 
 
 def test_clip_learns_which_caption_belongs_to_which_photo(data: Path, tmp_path: Path) -> None:
