@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: thousands of images from nothing, and from a given generator
 _KIMG, _KIMG_FURTHER = 5000.0, 1000.0
 _MAX_CHANNELS = 2**20
+#: images that the discriminator compares, by default
+GROUP = 4
 
 
 class _Resolution(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -111,7 +113,7 @@ RESOLUTION = _Resolution()
 @click.option(
     "--group",
     type=click.IntRange(1, 64),
-    default=4,
+    default=GROUP,
     show_default=True,
     help="Images that the discriminator compares; divides the images of a step of each process.",
 )
