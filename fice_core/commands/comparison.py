@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from ..errors import FiceError
 from .console import bar, say, warn
 from .names import COUNT, FILE_NAME, PROCESSORS, Number
-from .options import model_inputs, settings_of
+from .options import all_of, model_inputs, settings_of
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_OPTIONS = (
+comparison_options = all_of(
     click.option(
         "--photos",
         metavar="demo|[LAYOUT:]DIR",
@@ -159,13 +156,6 @@ _OPTIONS = (
         help="Print how often each method was preferred, from votes that the page saved.",
     ),
 )
-
-
-def comparison_options(command: _Command) -> _Command:
-    """Add the options of a comparison."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def print_votes(path: str) -> None:

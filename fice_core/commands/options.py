@@ -125,29 +125,35 @@ overwrite_option = click.option(
 )
 
 
-def edit_options(command: _Command) -> _Command:
-    """Add the options that `fice edit` and `fice batch` share: of settings, models and device."""
-    for option in reversed(
-        (
-            garment_option,
-            framing_option,
-            stitch_option,
-            preset_option,
-            steps_option,
-            search_option,
-            refine_option,
-            tune_option,
-            hold_option,
-            seed_option,
-            execution_option,
-            models_option,
-            clip_option,
-            clip_architecture_option,
-            device_option,
-        )
-    ):
-        command = option(command)
-    return command
+def all_of(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
+    """A decorator that adds several options, which `--help` lists in this order."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+#: What `fice edit` and `fice batch` share: options of settings, models and device.
+edit_options = all_of(
+    garment_option,
+    framing_option,
+    stitch_option,
+    preset_option,
+    steps_option,
+    search_option,
+    refine_option,
+    tune_option,
+    hold_option,
+    seed_option,
+    execution_option,
+    models_option,
+    clip_option,
+    clip_architecture_option,
+    device_option,
+)
 
 
 def settings_of(preset: Preset, source: str = "demo", **given: Any) -> EditSettings:

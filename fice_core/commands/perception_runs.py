@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import FiceError
-from ..files import Output, check_paths
-from .console import say, warn
+from .console import say
 from .names import FILE_NAME, Number
-from .outputs import replaced
-from .training_runs import prepare_folder, quiet_unless_first, tell
+from .options import all_of
+from .training_runs import (
+    batch_option,
+    check_output,
+    multiplies_half,
+    prepare_folder,
+    quiet_unless_first,
+    rate_option,
+    run_options,
+    split_option,
+    steps_option,
+    tell_unfinished,
+    write_result,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +75,19 @@ def start_option(what: str) -> Callable[[_Command], _Command]:
     )
 
 
+def tuning_options(steps: int, batch: int, rate: str) -> Callable[[_Command], _Command]:
+    """All options after those of a kind of network; arguments are defaults, `rate` as its help says it."""
+    return all_of(
+        split_option,
+        height_option,
+        held_out_option,
+        steps_option(steps),
+        batch_option(batch),
+        rate_option(rate),
+        run_options(500),
+    )
+
+
 class Run:
     """A run of a training, as a context in which it happens.
 
@@ -99,15 +122,10 @@ class Run:
             stack.enter_context(quiet_unless_first())
             self.processes = stack.enter_context(together(options["device"]))
             self.output = options["output"]
-            if Path(self.output).suffix.lower() != ".safetensors":
-                raise FiceError(
-                    f"the output is {self.output}, but its name must end in .safetensors"
-                )
             inputs = [self.start, str(parse_spec(self._data).path), *self._inputs]
-            existing = check_paths([Output(self.output, "-o")], inputs)
-            if self.processes.is_first and not options["resume"]:
-                for line in replaced(existing, options["overwrite"]):
-                    warn(line)
+            check_output(
+                self.output, inputs, options["resume"], options["overwrite"], self.processes
+            )
             self.samples: Sequence[Sample] = open_photos(self._data, options["split"])
             self.folder = prepare_folder(
                 options["run"], self.output, self.kind, options["resume"], self.processes
@@ -135,25 +153,20 @@ class Run:
         from ..training.fine_tuning import Tuning
 
         options = self._options
-        precision = options["precision"]
         return Tuning(
             batch=options["batch"],
             rate=options["rate"] or rate,
             seed=options["seed"],
-            half=None if precision == "auto" else precision == "bfloat16",
+            half=multiplies_half(options["precision"]),
         )
 
     def finish(self, outcome: Outcome[Any], what: str) -> None:
         """Write the network, and tell what `what` was on held-out photos before and after."""
-        from .. import checkpoints
-
         if not self.processes.is_first:
             return
         note = f"trained by `fice train {self.kind}` from {Path(self.start).name}"
-        checkpoints.save(outcome.network.cpu(), self.output, {checkpoints.SOURCE_KEY: note})
-        say(checkpoints.describe(self.output).summary)
+        write_result(outcome.network, self.output, note)
         for name, value in outcome.after.items():
             before = f"{outcome.before[name]:.3f} -> " if name in outcome.before else ""
             say(f"{what} on held-out photos, {name}: {before}{value:.3f}")
-        if not outcome.finished:
-            tell(self.processes, "not all steps are done: the same command with --resume goes on")
+        tell_unfinished(outcome.finished)

@@ -5,27 +5,8 @@ from __future__ import annotations
 import click
 
 from .names import Number
-from .options import clip_architecture_option, device_option, overwrite_option
-from .perception_runs import (
-    Run,
-    data_argument,
-    height_option,
-    held_out_option,
-    output_option,
-    start_option,
-)
-from .training_runs import (
-    batch_option,
-    minutes_option,
-    precision_option,
-    rate_option,
-    resume_option,
-    run_option,
-    save_every_option,
-    seed_option,
-    split_option,
-    steps_option,
-)
+from .options import clip_architecture_option
+from .perception_runs import Run, data_argument, output_option, start_option, tuning_options
 
 STEPS = 4000
 
@@ -48,20 +29,7 @@ STEPS = 4000
     help="Make the network robust against changes of so many of 255 levels, so that edits follow it to "
     "visible changes; doubles the time.  [default: 6 for the bundled one, 0 for others]",
 )
-@split_option
-@height_option
-@held_out_option
-@steps_option(STEPS)
-@batch_option(32)
-@rate_option("3e-4 for networks with their own vocabulary, 1e-5 for others")
-@minutes_option
-@save_every_option(500)
-@run_option
-@resume_option
-@seed_option
-@precision_option
-@device_option
-@overwrite_option
+@tuning_options(STEPS, 32, "3e-4 for networks with their own vocabulary, 1e-5 for others")
 def command(
     data: str,
     start: str,

@@ -5,27 +5,7 @@ from __future__ import annotations
 import click
 
 from .names import FILE_NAME
-from .options import device_option, overwrite_option
-from .perception_runs import (
-    Run,
-    data_argument,
-    height_option,
-    held_out_option,
-    output_option,
-    start_option,
-)
-from .training_runs import (
-    batch_option,
-    minutes_option,
-    precision_option,
-    rate_option,
-    resume_option,
-    run_option,
-    save_every_option,
-    seed_option,
-    split_option,
-    steps_option,
-)
+from .perception_runs import Run, data_argument, output_option, start_option, tuning_options
 
 STEPS = 6000
 
@@ -41,20 +21,7 @@ STEPS = 6000
     help="A DensePose, such as detectron2's, whose findings in DATA are learned.  [default: label maps of "
     "DensePose in DATA]",
 )
-@split_option
-@height_option
-@held_out_option
-@steps_option(STEPS)
-@batch_option(8)
-@rate_option("5e-4")
-@minutes_option
-@save_every_option(500)
-@run_option
-@resume_option
-@seed_option
-@precision_option
-@device_option
-@overwrite_option
+@tuning_options(STEPS, 8, "5e-4")
 def command(
     data: str,
     start: str,

@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import FiceError
-from .console import say, warn
 from .names import FILE_NAME
-from .options import device_option, overwrite_option
-from .outputs import replaced
 from .training_runs import (
     batch_option,
-    minutes_option,
-    precision_option,
+    check_output,
+    multiplies_half,
     prepare_folder,
     quiet_unless_first,
     rate_option,
-    resume_option,
-    run_option,
-    save_every_option,
-    seed_option,
+    run_options,
     split_option,
     steps_option,
     tell,
+    tell_unfinished,
+    write_result,
 )
 
 if TYPE_CHECKING:
@@ -76,14 +72,7 @@ STEPS = {"full": 200_000, "small": 20_000}
 @steps_option(STEPS)
 @batch_option(8)
 @rate_option("1e-4, small: 2e-3")
-@minutes_option
-@save_every_option(1000)
-@run_option
-@resume_option
-@seed_option
-@precision_option
-@device_option
-@overwrite_option
+@run_options(1000)
 def command(
     generator_file: str,
     output: str,
@@ -115,7 +104,6 @@ def command(
     """
     from .. import checkpoints
     from ..datasets import open_photos
-    from ..files import Output, check_paths
     from ..models import DEMO_WEIGHTS
     from ..training import encoder
     from ..training.distributed import together
@@ -123,15 +111,10 @@ def command(
     from ..training.photos import Photos
 
     with quiet_unless_first(), together(device) as processes:
-        if Path(output).suffix.lower() != ".safetensors":
-            raise FiceError(f"the output is {output}, but its name must end in .safetensors")
         demo = DEMO_WEIGHTS / "generator.safetensors"
         source = demo if generator_file == "demo" else Path(generator_file)
         inputs = [str(source), *filter(None, (segmenter, densepose, clip, start))]
-        existing = check_paths([Output(output, "-o")], inputs)
-        if processes.is_first:
-            for line in [] if resume else replaced(existing, overwrite):
-                warn(line)
+        check_output(output, inputs, resume, overwrite, processes)
         folder = prepare_folder(run, output, "encoder", resume, processes)
         generator = checkpoints.load_generator(source)
         critics: list[nn.Module] = []
@@ -174,12 +157,9 @@ def command(
             rate=encoder.RATES[kind] if rate is None else rate,
             seed=seed,
             processes=processes,
-            half=None if precision == "auto" else precision == "bfloat16",
+            half=multiplies_half(precision),
             log_every=min(25, max(1, total // 40)),
         )
         if processes.is_first:
-            source_text = "trained by `fice train encoder` for " + source.name
-            checkpoints.save(network.cpu(), output, {checkpoints.SOURCE_KEY: source_text})
-            say(checkpoints.describe(output).summary)
-            if not finished:
-                say("not all steps are done: the same command with --resume goes on")
+            write_result(network, output, f"trained by `fice train encoder` for {source.name}")
+            tell_unfinished(finished)

@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import FiceError
-from .console import say, warn
 from .names import FILE_NAME, MOST, Number
-from .options import device_option, overwrite_option
-from .outputs import replaced
 from .training_runs import (
     batch_option,
-    minutes_option,
-    precision_option,
+    check_output,
+    multiplies_half,
     prepare_folder,
     quiet_unless_first,
     rate_option,
-    resume_option,
-    run_option,
-    save_every_option,
-    seed_option,
+    run_options,
     split_option,
     tell,
+    tell_unfinished,
+    write_result,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +33,8 @@ if TYPE_CHECKING:
 #: thousands of images from nothing, and from a given generator
 _KIMG, _KIMG_FURTHER = 5000.0, 1000.0
 _MAX_CHANNELS = 2**20
+#: images that the discriminator compares, by default
+GROUP = 4
 
 
 class _Resolution(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -115,7 +113,7 @@ RESOLUTION = _Resolution()
 @click.option(
     "--group",
     type=click.IntRange(1, 64),
-    default=4,
+    default=GROUP,
     show_default=True,
     help="Images that the discriminator compares; divides the images of a step of each process.",
 )
@@ -173,14 +171,7 @@ RESOLUTION = _Resolution()
     help="Images of the progress number; published FIDs take 50000.",
 )
 @split_option
-@minutes_option
-@save_every_option(1000)
-@run_option
-@resume_option
-@seed_option
-@precision_option
-@device_option
-@overwrite_option
+@run_options(1000)
 def command(
     photos: str,
     output: str,
@@ -221,7 +212,6 @@ def command(
     """
     from .. import checkpoints
     from ..datasets import open_photos
-    from ..files import Output, check_paths
     from ..latents import generator_id
     from ..training.discriminator import load_discriminator, save_discriminator
     from ..training.distributed import together
@@ -237,14 +227,9 @@ def command(
     from ..training.photos import Photos
 
     with quiet_unless_first(), together(device) as processes:
-        if Path(output).suffix.lower() != ".safetensors":
-            raise FiceError(f"the output is {output}, but its name must end in .safetensors")
         kinds = kinds_of(augment)
         inputs = [*filter(None, (start, start_discriminator, judge, inception))]
-        existing = check_paths([Output(output, "-o")], inputs)
-        if processes.is_first:
-            for line in [] if resume else replaced(existing, overwrite):
-                warn(line)
+        check_output(output, inputs, resume, overwrite, processes)
         folder = prepare_folder(run, output, "generator", resume, processes)
         if start is None:
             if start_discriminator is not None:
@@ -288,7 +273,7 @@ def command(
             batch,
             seed,
             processes,
-            None if precision == "auto" else precision == "bfloat16",
+            multiplies_half(precision),
         )
         shown = kimg or (_KIMG if start is None else _KIMG_FURTHER)
         steps = max(1, round(1000 * shown / batch))
@@ -302,12 +287,9 @@ def command(
         every = min(25, max(1, steps // 40))
         average, finished = train(training, folder, schedule, embedding, number, every, name)
         if processes.is_first:
-            metadata = {checkpoints.SOURCE_KEY: "trained by `fice train generator`"}
-            checkpoints.save(average.cpu(), output, metadata)
+            write_result(average, output, "trained by `fice train generator`")
             save_discriminator(training.critic, folder / "discriminator.safetensors")
-            say(checkpoints.describe(output).summary)
-            if not finished:
-                say("not all steps are done: the same command with --resume goes on")
+            tell_unfinished(finished)
 
 
 def _check_size(network: Generator, wanted: tuple[int, int] | None, source: str) -> None:

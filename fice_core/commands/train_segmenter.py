@@ -4,27 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .options import device_option, overwrite_option
-from .perception_runs import (
-    Run,
-    data_argument,
-    height_option,
-    held_out_option,
-    output_option,
-    start_option,
-)
-from .training_runs import (
-    batch_option,
-    minutes_option,
-    precision_option,
-    rate_option,
-    resume_option,
-    run_option,
-    save_every_option,
-    seed_option,
-    split_option,
-    steps_option,
-)
+from .perception_runs import Run, data_argument, output_option, start_option, tuning_options
 
 STEPS = 4000
 
@@ -33,20 +13,7 @@ STEPS = 4000
 @data_argument
 @output_option("segmenter")
 @start_option("segmenter")
-@split_option
-@height_option
-@held_out_option
-@steps_option(STEPS)
-@batch_option(8)
-@rate_option("5e-4")
-@minutes_option
-@save_every_option(500)
-@run_option
-@resume_option
-@seed_option
-@precision_option
-@device_option
-@overwrite_option
+@tuning_options(STEPS, 8, "5e-4")
 def command(data: str, start: str, height: int | None, held_out: float, **options: object) -> None:
     """Fine-tune a segmenter on the label maps of DATA.
 

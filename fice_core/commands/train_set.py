@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import FiceError
 from . import train_clip, train_densepose, train_encoder, train_generator, train_segmenter
 from .console import say
 from .names import FILE_NAME, MOST, Number
@@ -96,6 +97,7 @@ def command(
     check_name(output)
     check_folder([str(parse_spec(data).path), source], output)
     with quiet_unless_first(), together(device) as processes:
+        _check_batch(batch, processes.count)
         samples = open_photos(data, split)
         starts = model_files(source)
         folder = make_folder(output)
@@ -134,6 +136,16 @@ def command(
             context.invoke(stage, **(options | more))
         if processes.is_first:
             say(f"{folder} is a set of models: fice edit photo.jpg --models {folder} --prompt ...")
+
+
+def _check_batch(batch: int | None, processes: int) -> None:
+    """Raise FiceError if the generator's groups do not fit into a batch, before the others are trained."""
+    least = train_generator.GROUP * processes
+    if batch is not None and batch % least:
+        raise FiceError(
+            f"a batch of {batch} serves not all networks: the generator needs a multiple of {least} with "
+            f"--batch, {train_generator.GROUP} for each process"
+        )
 
 
 def _can_learn(kind: str, samples: Sequence[Sample], teacher: str | None) -> bool:

@@ -6,17 +6,22 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..errors import FiceError
-from .console import say
+from ..files import Output, check_paths, make_folder
+from .console import say, warn
 from .names import FILE_NAME, Number
+from .options import all_of, device_option, overwrite_option
+from .outputs import replaced
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ..training.distributed import Processes
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -30,7 +35,7 @@ run_option = click.option(
     "--run",
     type=FILE_NAME,
     metavar="DIR",
-    help="Folder of checkpoints, log and samples.  [default: beside the output]",
+    help="Folder of the checkpoint, the log and samples.  [default: beside the output]",
 )
 split_option = click.option("--split", help="Only this part of the data set, such as train.")
 resume_option = click.option("--resume", is_flag=True, help="Continue the last run in its folder.")
@@ -86,8 +91,43 @@ def save_every_option(default: int) -> Callable[[_Command], _Command]:
         type=click.IntRange(min=1),
         default=default,
         show_default=True,
-        help="Steps between two checkpoints, each with a measurement and samples.",
+        help="Steps between two checkpoints; each comes with a measurement.",
     )
+
+
+def run_options(save_every: int) -> Callable[[_Command], _Command]:
+    """The options of a run that every training has last; `save_every` is the default of its option."""
+    return all_of(
+        minutes_option,
+        save_every_option(save_every),
+        run_option,
+        resume_option,
+        seed_option,
+        precision_option,
+        device_option,
+        overwrite_option,
+    )
+
+
+def multiplies_half(precision: str) -> bool | None:
+    """Whether the option --precision asks for bfloat16; None leaves it to the hardware."""
+    return None if precision == "auto" else precision == "bfloat16"
+
+
+def check_output(
+    output: str, inputs: Sequence[str], resume: bool, overwrite: bool, processes: Processes
+) -> None:
+    """Check the file of the result; the first process warns if it will be replaced.
+
+    Raises:
+        FiceError: it is not named as safetensors, is one of the inputs, or cannot be written.
+    """
+    if Path(output).suffix.lower() != ".safetensors":
+        raise FiceError(f"the output is {output}, but its name must end in .safetensors")
+    existing = check_paths([Output(output, "-o")], inputs)
+    if processes.is_first and not resume:
+        for line in replaced(existing, overwrite):
+            warn(line)
 
 
 def prepare_folder(
@@ -106,8 +146,6 @@ def prepare_folder(
         FiceError: there is a checkpoint and `resume` is not set, or there is none and it is set, or the
             folder cannot be made.
     """
-    from ..files import make_folder
-
     path = Path(run) if run else Path(output).with_name(f"{Path(output).stem}-run")
     there = (path / f"{name}.ckpt").exists()
     if there and not resume:
@@ -137,3 +175,17 @@ def tell(processes: Processes, text: str) -> None:
     """Print lines of the first process."""
     if processes.is_first:
         say(text)
+
+
+def write_result(network: nn.Module, output: str, note: str) -> None:
+    """Write a trained network, with a note of where it comes from, and say what it is."""
+    from .. import checkpoints
+
+    checkpoints.save(network.cpu(), output, {checkpoints.SOURCE_KEY: note})
+    say(checkpoints.describe(output).summary)
+
+
+def tell_unfinished(finished: bool) -> None:
+    """Say how a training goes on, unless all steps are done."""
+    if not finished:
+        say("not all steps are done: the same command with --resume goes on")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import FiceError
 from ..evaluation.case import Cases
-from ..files import json_bytes, make_folder, read_bytes
+from ..files import json_bytes, make_folder, read_bytes, write_bytes
 from ..images.photo import decode_photo, is_image_file
 from ..models import Models
 from ..rivals.contract import Task
@@ -105,7 +105,7 @@ def rows_of_results(
         task = Task(models, preparation, [pair.text], [pair.worn])
         made, _ = finish_foreign(task, image[None], settings)
         stitched.images[number] = place / edit_name(settings.stitch, number)
-        stitched.images[number].write_bytes(as_png(made[0]))
+        write_bytes(stitched.images[number], as_png(made[0]))
     if not plain.images:
         raise FiceError(
             f"{results} has no image of these pairs: name them 0000.png, 0001.png and so on, in the order of "

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import linalg
 from torch import Tensor
 
 from ..checkpoints import plain_weights
 from ..errors import FiceError
 from ..networks.clip import Clip
 from ..ops.autograd import without_grad
+from ..training.frechet import frechet_distance
 
 Features = NDArray[np.float64]
 #: images (N, 3, H, W) in [0, 1] to features (N, D)
@@ -22,17 +22,11 @@ Extract = Callable[[Tensor], Tensor]
 
 
 def frechet(first: Features, second: Features) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of features (N, D): FID (Heusel et al. 2017).
+    """The Frechet distance of features (N, D), which with Inception's is the FID: see `frechet_distance`.
 
     With fewer samples than dimensions the covariances have no full rank, and the value says little.
     """
-    (m1, c1), (m2, c2) = (
-        (x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))) for x in (first, second)
-    )
-    # tr (C1 C2)^(1/2) is the sum of the roots of the eigenvalues, which are real and not negative.
-    values = linalg.eigvals(c1 @ c2)
-    root = np.sqrt(np.clip(values.real, 0, None)).sum()
-    return float(np.square(m1 - m2).sum() + np.trace(c1) + np.trace(c2) - 2 * root)
+    return frechet_distance(torch.from_numpy(first), torch.from_numpy(second))
 
 
 def kernel_distance(

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from torch import nn
+
+from ..files import cache_folder
 
 FOLDER = "FICE_RIVALS"  # variable of the environment that names it
 
 
 def default_folder() -> Path:
     """FICE_RIVALS, else a folder in the user's cache."""
-    if given := os.environ.get(FOLDER):
-        return Path(given)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "fice" / "rivals"
+    return cache_folder("rivals", FOLDER)
 
 
 def key(*parts: object) -> str:

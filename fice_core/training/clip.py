@@ -16,9 +16,10 @@ from ..networks.tokenizer import Tokenizer
 from .demonstration.clip import attack, contrastive_loss
 from .dice import Dice
 from .distributed import Processes, generator_of, shuffled
-from .examples import Examples, divided, moved, photographed, size_of
+from .examples import divided, moved, photographed, size_of
 from .fine_tuning import Outcome, Tuning, fine_tune, uses_half
 from .loop import Schedule
+from .photos import Photos
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def train(
             "--batch"
         )
     size = size_of(kept, height)
-    examples, shown = Examples(kept, size), Examples(out, size)
+    examples, shown = Photos(kept, size), Photos(out, size)
     device = processes.device
     network = network.to(device).requires_grad_(True)
     still = lower_layers(network, frozen)
@@ -224,7 +225,7 @@ def lower_layers(network: Clip, share: float) -> list[nn.Module | nn.Parameter]:
 
 @torch.no_grad()
 def measure(
-    network: Clip, examples: Examples, captions: Sequence[str], device: torch.device
+    network: Clip, examples: Photos, captions: Sequence[str], device: torch.device
 ) -> dict[str, float]:
     """Shares of held-out captions and photos that find each other among all held-out ones."""
     network.eval()

@@ -15,9 +15,10 @@ from ..networks.densepose import UPPER_BODY_LABELS, DensePose
 from ..ops.resize import resize
 from .dice import Dice
 from .distributed import Processes, generator_of, shuffled
-from .examples import Examples, divided, moved, photographed, size_of
+from .examples import divided, moved, photographed, size_of
 from .fine_tuning import Outcome, Tuning, fine_tune, uses_half
 from .loop import Schedule
+from .photos import Photos
 
 _BATCH = 8  # held-out photos that are looked at at once
 #: labels of the right and the left one of a part
@@ -71,8 +72,8 @@ def train(
     kept, out = divided(usable, share, what)
     size = size_of(kept, height)
     labels = Sample.densepose if teacher is None else None
-    examples = Examples(kept, size, labels, DENSEPOSE_LABELS)
-    shown = Examples(out, size, labels, DENSEPOSE_LABELS)
+    examples = Photos(kept, size, labels, DENSEPOSE_LABELS)
+    shown = Photos(out, size, labels, DENSEPOSE_LABELS)
     device = processes.device
     network = network.to(device).requires_grad_(True)
     if teacher is not None:
@@ -157,7 +158,7 @@ def part_loss(coarse: Tensor, fine: Tensor, target: Tensor, known: Tensor) -> Te
 
 @torch.no_grad()
 def measure(
-    network: DensePose, teacher: DensePose | None, examples: Examples, device: torch.device
+    network: DensePose, teacher: DensePose | None, examples: Photos, device: torch.device
 ) -> dict[str, float]:
     """Intersections over unions of the most probable labels on held-out photos."""
     network.eval()

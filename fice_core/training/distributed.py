@@ -187,18 +187,15 @@ def _order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def share_batch_statistics(network: nn.Module, processes: Processes) -> None:
-    """Let the batch normalisations of a network see the samples of all processes, in place."""
+    """Let the batch normalisations of a network see the samples of all processes, in place.
+
+    Each stays the object that it is, so whoever holds one, as to freeze it, holds the one that computes.
+    """
     if processes.count == 1:
         return
     for module in network.modules():
-        for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d) and not isinstance(child, SharedBatchNorm):
-                shared = SharedBatchNorm(child.num_features, child.eps, child.momentum or 0.1)
-                shared.weight, shared.bias = child.weight, child.bias
-                shared.register_buffer("running_mean", child.running_mean)
-                shared.register_buffer("running_var", child.running_var)
-                shared.register_buffer("num_batches_tracked", child.num_batches_tracked)
-                setattr(module, name, shared.train(child.training))
+        if isinstance(module, nn.BatchNorm2d):
+            module.__class__ = SharedBatchNorm
 
 
 class SharedBatchNorm(nn.BatchNorm2d):

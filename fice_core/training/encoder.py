@@ -96,7 +96,7 @@ def build(generator: Generator, size: str, seed: int = 0) -> Encoder:
         )
     config = dict(SIZES[size])
     config["input_size"] = min(config["input_size"], generator.resolution[0])
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Encoder(num_styles=generator.num_ws, style_dim=generator.w_dim, **config)
     mean, _ = code_statistics(generator)

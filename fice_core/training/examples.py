@@ -1,86 +1,22 @@
-"""The examples of a training on photos: read once, kept in memory as bytes, drawn and varied by seed."""
+"""The examples that fine-tuning learns from: which ones, of which size, and how they are varied by seed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..datasets import Sample, held_out
-from ..datasets.labels import UNKNOWN, fit_labels
+from ..datasets.labels import UNKNOWN
 from ..errors import FiceError
-from ..framing import Frame
 from .camera import lit, taken
 from .dice import Dice
 
-_MEMORY = 4 << 30  # bytes of examples that are kept
 #: more held-out examples tell hardly more
 MOST_HELD_OUT = 256
-
-
-class Example(NamedTuple):
-    """A photo at the size of the training, (3, H, W) uint8, and its labels (H, W) uint8, if it has some."""
-
-    image: Tensor
-    labels: Tensor | None
-
-
-class Examples:
-    """The photos of a data set, fitted to one size as in an edit of the whole photo, see `Frame.around`.
-
-    Args:
-        samples: of the data set.
-        size: (H, W).
-        labels: what is read of a sample beside the image: (1, h, w) int64, or None for no labels.
-        count: number of different labels.
-        memory: bytes of examples to keep.
-    """
-
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        size: tuple[int, int],
-        labels: Callable[[Sample], Tensor | None] | None = None,
-        count: int = 0,
-        memory: int = _MEMORY,
-    ) -> None:
-        self.samples, self.size = samples, size
-        self._labels, self._count = labels, count
-        self._most = max(1, memory // (4 * size[0] * size[1]))
-        self._kept: dict[int, Example] = {}
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, k: int) -> Example:
-        if k in self._kept:
-            return self._kept[k]
-        example = self._read(self.samples[k])
-        if len(self._kept) < self._most:
-            self._kept[k] = example
-        return example
-
-    def images(self, index: Sequence[int]) -> Tensor:
-        """The photos of these indices, (n, 3, H, W) float32 in [0, 1]."""
-        return torch.stack([self[k].image for k in index]).float() / 255
-
-    def _read(self, sample: Sample) -> Example:
-        image = sample.image()
-        frame = Frame.around((image.shape[-2], image.shape[-1]), self.size)
-        pixels = (frame.fit(image)[0].clamp(0, 1) * 255 + 0.5).to(torch.uint8)
-        labels = None if self._labels is None else self._labels(sample)
-        if labels is None:
-            return Example(pixels, None)
-        if labels.shape[-2:] != image.shape[-2:]:
-            raise FiceError(
-                f"the labels of {sample.source} have {labels.shape[-1]} x {labels.shape[-2]} pixels, but "
-                f"the photo has {image.shape[-1]} x {image.shape[-2]}"
-            )
-        return Example(pixels, fit_labels(labels, frame, self._count))
 
 
 def divided(

@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..acceleration.bfloat16 import multiplies_bfloat16
 from .distributed import Processes, share_batch_statistics
-from .loop import Average, Schedule, Stage, cosine, fast_bf16, set_base_rate, set_rate
+from .loop import Average, Schedule, Stage, cosine, set_base_rate, set_rate
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -150,8 +151,4 @@ def _before(path: Path) -> dict[str, float]:
 
 def uses_half(tuning: Tuning, device: torch.device) -> bool:
     """Whether a training multiplies in bfloat16 on a device."""
-    if tuning.half is not None:
-        return tuning.half
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and fast_bf16()
+    return multiplies_bfloat16(device) if tuning.half is None else tuning.half

@@ -25,10 +25,8 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     """
     first, second = first.double(), second.double()
     moved = (first.mean(0) - second.mean(0)).square().sum()
-    one, two = (
-        torch.cov(first.T).view(first.shape[1], -1),
-        torch.cov(second.T).view(first.shape[1], -1),
-    )
+    # torch makes a number of the covariance of a single component.
+    one, two = (torch.cov(each.T).view(each.shape[1], -1) for each in (first, second))
     # (S1 S2)^(1/2) has the trace of (R S2 R)^(1/2), R being the root of S1, and that is symmetric.
     values, axes = torch.linalg.eigh(one)
     root = axes * values.clamp_min(0).sqrt() @ axes.T

@@ -119,8 +119,6 @@ class Stage:
                 f"not all processes see the same checkpoint in {self.folder}: give a folder that all "
                 "machines share"
             )
-        if self.log_every and self.processes.is_first and self.log_path.exists():
-            self._cut_log()
         return self.done
 
     def save(self) -> None:
@@ -158,20 +156,23 @@ class Stage:
         """Train; returns True if all steps are done, False if the time ran out before.
 
         Raises:
-            FiceError: the training diverged, or another process trains in the folder.
+            FiceError: the training diverged, and the checkpoint is one from before; or another process
+                trains in the folder.
         """
         if self.done >= schedule.steps:
             return True
         if not self.processes.is_first:
             return self._run(schedule, step)
         with alone_in(make_folder(self.folder)):
+            if self.log_every and self.log_path.exists():
+                self._cut_log()
             return self._run(schedule, step)
 
     def _run(self, schedule: Schedule, step: Callable[[int], dict[str, Tensor]]) -> bool:
         started = time.monotonic()
         averages: dict[str, float] = {}
         every = self.log_every or 25
-        saved = -1
+        over = False
         # Redirected to a file, frequent updates of the progress bar would fill it.
         with tqdm(
             total=schedule.steps,
@@ -180,11 +181,12 @@ class Stage:
             mininterval=2,
             disable=not self.processes.is_first,
         ) as bar:
-            while self.done < schedule.steps:
+            while not over:
                 figures = step(self.done)
                 self.done += 1
                 bar.update()
-                due = self.done % schedule.save_every == 0
+                over = self._is_over(schedule, started)
+                due = over or self.done % schedule.save_every == 0
                 if self.done % every == 0 or due:
                     means = self.processes.mean(torch.stack([v.float() for v in figures.values()]))
                     values = dict(zip(figures, means.tolist(), strict=True))
@@ -200,13 +202,6 @@ class Stage:
                         self._log({"step": self.done, "seconds": seconds} | values)
                 if due:
                     self.save()
-                    saved = self.done
-                if schedule.minutes is not None and self.processes.first_says(
-                    time.monotonic() - started > 60 * schedule.minutes
-                ):
-                    break
-        if saved != self.done:
-            self.save()
         log.info("%s: %d steps, %s", self.name, self.done, averages)
         return self.done >= schedule.steps
 
@@ -223,6 +218,12 @@ class Stage:
                 bool(values.isfinite().all()) for values in owner.state_dict().values()
             ):
                 raise self._diverged()
+
+    def _is_over(self, schedule: Schedule, started: float) -> bool:
+        """Whether a run that began at `started` ends here; all processes agree."""
+        if self.done >= schedule.steps or schedule.minutes is None:
+            return self.done >= schedule.steps
+        return bool(self.processes.first_says(time.monotonic() - started > 60 * schedule.minutes))
 
     def _check_options(self, before: dict[str, str]) -> None:
         """Raise FiceError if a checkpoint was made with other options than those of the stage."""

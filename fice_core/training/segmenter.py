@@ -22,9 +22,10 @@ from ..networks.regions import (
 )
 from .dice import Dice
 from .distributed import Processes, generator_of, shuffled
-from .examples import Examples, divided, moved, photographed, size_of
+from .examples import divided, moved, photographed, size_of
 from .fine_tuning import Outcome, Tuning, fine_tune, uses_half
 from .loop import Schedule
+from .photos import Photos
 
 _COUNTED = 400  # label maps from which the frequencies of the labels are estimated
 _LIGHTEST, _HEAVIEST = 0.5, 4.0  # weights of labels
@@ -71,8 +72,8 @@ def train(
     labelled = [sample for sample in samples if sample.read_classes is not None]
     kept, out = divided(labelled, share, "a label map")
     size = size_of(kept, height)
-    examples = Examples(kept, size, Sample.classes, len(NAMED))
-    shown = Examples(out, size, Sample.classes, len(NAMED))
+    examples = Photos(kept, size, Sample.classes, len(NAMED))
+    shown = Photos(out, size, Sample.classes, len(NAMED))
     device = processes.device
     network = network.to(device).to(memory_format=torch.channels_last).requires_grad_(True)
     meaning = meanings(network.channels).to(device)
@@ -130,7 +131,7 @@ def meanings(channels: Sequence[str]) -> Tensor:
     return table
 
 
-def label_weights(examples: Examples) -> Tensor:
+def label_weights(examples: Photos) -> Tensor:
     """Weights (256,) of the labels: roots of inverse frequencies, limited; 0 for `UNKNOWN`.
 
     Raises:
@@ -175,7 +176,7 @@ def class_loss(logits: Tensor, labels: Tensor, meaning: Tensor, weights: Tensor)
 
 
 @torch.no_grad()
-def measure(network: PersonSegmenter, examples: Examples, device: torch.device) -> dict[str, float]:
+def measure(network: PersonSegmenter, examples: Photos, device: torch.device) -> dict[str, float]:
     """Intersections over unions of all pixels of held-out photos: `body`, `head` and mean of `classes`.
 
     Of the classes, those count that the labels have and the network tells apart.

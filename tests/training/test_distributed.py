@@ -101,6 +101,23 @@ def test_shared_batch_statistics_are_those_of_one_process(tmp_path: Path) -> Non
         torch.testing.assert_close(found["buffers"], whole["buffers"])
 
 
+def _frozen(processes: Processes, folder: Path) -> dict[str, Any]:
+    network = nn.Sequential(nn.BatchNorm2d(2), nn.BatchNorm2d(2))
+    still = network[0]
+    share_batch_statistics(network, processes)
+    network.train()
+    still.eval()
+    network(torch.full((2, 2, 3, 3), 5.0 + processes.rank))
+    return {"means": [layer.running_mean for layer in network]}
+
+
+def test_a_normalisation_that_is_held_still_keeps_its_statistics(tmp_path: Path) -> None:
+    for found in on_two(_frozen, tmp_path):
+        still, other = found["means"]
+        assert still.tolist() == [0, 0]
+        assert other.tolist() == pytest.approx([0.55, 0.55], rel=1e-4)
+
+
 def _checkpoint(processes: Processes, folder: Path) -> str:
     from fice_core.training.loop import Stage
 

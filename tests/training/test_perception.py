@@ -27,9 +27,10 @@ from fice_core.networks.segmenter import Segmenter
 from fice_core.training import clip, densepose, segmenter
 from fice_core.training.dice import Dice
 from fice_core.training.distributed import Processes, generator_of
-from fice_core.training.examples import Examples, moved, photographed, size_of
-from fice_core.training.fine_tuning import Outcome, Tuning
+from fice_core.training.examples import moved, photographed, size_of
+from fice_core.training.fine_tuning import Outcome, Tuning, uses_half
 from fice_core.training.loop import Schedule
+from fice_core.training.photos import Photos
 
 LABELS = ("background", "upper", "face", "arms")
 COLOURS = ((40, 40, 40), (220, 40, 40), (230, 190, 150), (60, 200, 60))
@@ -181,7 +182,7 @@ def test_class_loss_is_the_surprise_at_all_that_a_label_may_mean() -> None:
 
 def test_rare_labels_weigh_more(data: Path) -> None:
     samples = open_photos(str(data))
-    examples = Examples(samples, (32, 32), type(samples[0]).classes, len(NAMED))
+    examples = Photos(samples, (32, 32), type(samples[0]).classes, len(NAMED))
     weights = segmenter.label_weights(examples)
     # 280, 72 and 36 pixels of 1024; the median of the four shares is the lower middle one.
     background, upper, face, arms = (weights[number(name)] for name in LABELS)
@@ -239,7 +240,7 @@ def test_iou_is_that_of_all_held_out_pixels(data: Path) -> None:
             return -100 * away
 
     samples = open_photos(str(data))
-    examples = Examples(samples, (32, 32), type(samples[0]).classes, len(NAMED))
+    examples = Photos(samples, (32, 32), type(samples[0]).classes, len(NAMED))
     network = Truth(**tiny_segmenter().config)
     figures = segmenter.measure(network, examples, torch.device("cpu"))
     assert figures["head"] == pytest.approx(1, abs=0.02)
@@ -274,6 +275,15 @@ def test_two_processes_train_as_one(train: Any, data: Path, tmp_path: Path) -> N
         assert torch.equal(value, other[key])
     expected = losses(tmp_path / "one", name)
     assert losses(tmp_path / "two", name) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(("capability", "half"), [((7, 5), False), ((8, 0), True)])
+def test_bfloat16_is_for_gpus_that_do_not_emulate_it(
+    capability: tuple[int, int], half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)  # also by emulation
+    assert uses_half(Tuning(batch=1, rate=1.0), torch.device("cuda")) is half
 
 
 def test_clip_learns_which_caption_belongs_to_which_photo(data: Path, tmp_path: Path) -> None:

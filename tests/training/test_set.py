@@ -31,6 +31,13 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+def test_a_batch_that_the_generator_refuses_is_refused_first(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    line = command.mistake("train", "set", data, "-o", out, "--device", "cpu", "--batch", 6)
+    assert "a batch of 6 serves not all networks" in line and "a multiple of 4" in line
+    assert not out.exists()
+
+
 def test_a_set_is_trained_and_copied_whole_and_goes_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     options = ("--models", tmp_path / "models", "--device", "cpu", "--precision", "float32")

@@ -186,6 +186,22 @@ def test_a_diverging_run_is_an_error(tmp_path: Path) -> None:
         stage.run(Schedule(30), lambda i: {"loss": torch.tensor(torch.nan)})
 
 
+@pytest.mark.parametrize("minutes", [None, 1e-9])
+def test_a_run_that_diverges_at_its_end_leaves_the_checkpoint_before(
+    tmp_path: Path, minutes: float | None
+) -> None:
+    _train(tmp_path, 2)
+    before = (tmp_path / "toy.ckpt").read_bytes()
+    stage, _, _ = _stage(tmp_path)
+    assert stage.resume() == 2
+    with pytest.raises(FiceError, match="diverged at step 3"):
+        stage.run(
+            Schedule(3 if minutes is None else 9, minutes),
+            lambda i: {"loss": torch.tensor(torch.nan)},
+        )
+    assert (tmp_path / "toy.ckpt").read_bytes() == before
+
+
 def test_people_are_composed_in_their_own_clothes_first(people: People, renders: Path) -> None:
     assert len(people) == 4 * OUTFITS
     record = Pool(renders)[2]
