@@ -144,7 +144,7 @@ def prepare(
     if mask is not None:
         possible = 1 - keep
         keep = 1 - possible * _framed(mask, frames, models)
-        warnings = [*warnings, *_missed(possible, 1 - keep)]
+        warn(_missed(possible, 1 - keep))
 
     edits = torch.arange(count, device=models.device)
     photo, prompt = edits % len(photos), edits % len(texts.features)

@@ -61,7 +61,7 @@ def _what_is_missing(generator: Generator, segmenter: PersonSegmenter, photo: to
     """Why nobody was found in a photo (1, 3, H, W)."""
     whole = Frame.around((photo.shape[2], photo.shape[3]), generator.resolution)
     with without_grad():
-        view = whole.fit(photo).to(next(segmenter.parameters()).device)
+        view = whole.fit(photo).to(next(generator.parameters()).device)
         regions = segment_regions(segmenter, view)
     body, head = ((mask > 0.5).float().mean() for mask in (regions.body, regions.head))
     if body > _SOME_BODY and head < _NO_HEAD * body:

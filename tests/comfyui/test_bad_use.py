@@ -109,7 +109,7 @@ def test_a_mask_beside_the_person_is_told_before_the_edit(server):
     run = server.run(prompt)
     assert run.status == "success", run.error
     early = next(k for k, text in enumerate(run.texts) if "misses the garment" in text)
-    assert early < next(k for k, text in enumerate(run.texts) if "step 1 of 2" in text)
+    assert early < next(k for k, text in enumerate(run.texts) if "step 2 of 2" in text)
 
 
 def test_an_area_beside_the_person_is_told(server):

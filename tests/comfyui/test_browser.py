@@ -35,13 +35,15 @@ def test_the_template_browser_shows_ours_with_thumbnails(browser):
         " && e.textContent.trim() === 'comfyui-fice').pop().click()"
     )
     found = {}
-    for _ in range(60):  # cards are drawn where they show
+    for k in range(60):  # cards are drawn where they show: down to the last, and up again
         found |= browser.script(
             "const shown = [...document.querySelectorAll('[role=dialog] img')]"
             ".filter(i => arguments[0].includes(i.alt) && i.naturalWidth);"
-            "if (shown.length) shown[shown.length - 1].scrollIntoView();"
+            "if (shown.length) arguments[1] ? shown[shown.length - 1].scrollIntoView()"
+            ": shown[0].scrollIntoView({block: 'end'});"
             "return Object.fromEntries(shown.map(i => [i.alt, i.naturalWidth]))",
             TEMPLATES,
+            k < 30,
         )
         if len(found) >= len(TEMPLATES):
             break

@@ -87,7 +87,7 @@ def test_the_encoder_is_in_memory_only_while_it_is_needed(folder):
         on_step=lambda _: held.append(any(encoder() is not None for encoder in lent)),
     )
     assert len(lent) == 1
-    assert held == [False, False]
+    assert len(held) > 2 and not any(held)  # the search for a start has steps too
 
 
 def test_the_same_seed_gives_the_same_edit(folder):

@@ -259,7 +259,7 @@ def test_without_transformers_one_line_says_what_to_install(tmp_path, monkeypatc
         return real(name, *rest)
 
     monkeypatch.setattr(segformer, "import_module", absent)
-    assert "comfyui-fice[parsers]" in refused(tmp_path)
+    assert "pip install transformers" in refused(tmp_path)
 
 
 def test_loading_shows_no_bars_and_keeps_the_library_as_it_was(tmp_path, capfd):
