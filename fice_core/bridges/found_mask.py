@@ -105,9 +105,9 @@ def find_mask(
 
 def _changes(photo: np.ndarray, edit: np.ndarray, seen: Mask) -> Mask:
     """Where two aligned images (3, H, W) in one tone differ by more than noise, without specks."""
-    apart, least = distinct(photo, edit, seen, _TOLERANCE)
     from skimage.filters import apply_hysteresis_threshold  # imported here, because it takes long
 
+    apart, least = distinct(photo, edit, seen, _TOLERANCE)
     found = apply_hysteresis_threshold(apart, least, _STRONG * least)
     reach = max(1, round(_GAPS * max(found.shape)))
     found = ndimage.binary_closing(np.pad(found, reach), iterations=reach)
