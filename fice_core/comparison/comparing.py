@@ -109,8 +109,24 @@ def compare(
     Raises:
         FiceError: something is missing or does not fit; what is done stays.
     """
-    names = chosen(plan.variants, plan.means)
+    before = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
+    try:
+        return _compare(plan, output, source, device, say, progress, densepose)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _compare(
+    plan: Plan,
+    output: str | Path,
+    source: str,
+    device: str,
+    say: Callable[[str], None],
+    progress: Progress,
+    densepose: Path | None,
+) -> str:
+    names = chosen(plan.variants, plan.means)
     models = load_models(source, device=device)
     # All files are read before the first edit: after hours, a wrong one would come too late.
     judges, known_by, net = _judges(plan, models, source, densepose)
