@@ -16,11 +16,11 @@ from weakref import WeakKeyDictionary
 
 import safetensors
 import torch
-from torch import nn
 
 from ..errors import FiceError
 from ..files import KIND_KEY, cache_folder, make_folder, write_safetensors
 from ..networks.clip import Clip
+from ..networks.digest import add_tensors
 from ..networks.stylegan2 import Generator
 from ..ops.autograd import without_grad
 from .critics import ImageEncoder
@@ -131,7 +131,7 @@ def _file_of(generator: Generator, clip: Clip, drawn: Drawn) -> Path | None:
     for network in (generator, clip.model.visual if isinstance(clip, Clip) else clip):
         # the text of a module has its settings, and for some an address in memory
         digest.update(re.sub(r" at 0x[0-9a-f]+", "", str(network)).encode())
-        _add_tensors(digest, network)
+        add_tensors(digest, network)
     for owner in (generator, clip):
         digest.update(repr(getattr(owner, "config", None)).encode())
     return folder / f"{digest.hexdigest()[:32]}.safetensors"
@@ -150,15 +150,6 @@ def _computation() -> list[object]:
     if torch.cuda.is_available():
         found += [torch.cuda.get_device_name(), torch.backends.cudnn.version()]
     return found
-
-
-def _add_tensors(digest: "hashlib._Hash", network: nn.Module) -> None:
-    """Add all tensors of a network, in bits, to a digest."""
-    for name, value in (*network.named_parameters(), *network.named_buffers()):
-        digest.update(repr((name, value.dtype, tuple(value.shape), value.stride())).encode())
-        # numpy has no bfloat16
-        flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(flat.numpy().data)
 
 
 def _read(file: Path) -> torch.Tensor | None:

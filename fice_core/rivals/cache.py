@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from ..files import cache_folder
+from ..networks.digest import add_tensors
 
 FOLDER = "FICE_RIVALS"  # variable of the environment that names it
 
@@ -22,8 +23,7 @@ def key(*parts: object) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, nn.Module):
-            for name, tensor in part.state_dict().items():
-                digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
+            add_tensors(digest, part)
         else:
             digest.update(repr(part).encode())
     return digest.hexdigest()[:16]
