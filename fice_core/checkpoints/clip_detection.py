@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import FiceError
 from ..networks.clip import BYTE_PAIRS, infer_config, infer_text_config, is_openai
-from .found import Found, below, is_average, note_of_choice, shapes_only
+from .found import Found, below, is_average, note_of_choice, shapes_only, word
 from .layouts import open_clip, transformers
 from .layouts.clip_settings import ClipSettings, read_json, read_tokenizer
 from .reading.reader import Contents
@@ -264,5 +264,10 @@ def describe(config: Mapping[str, Any]) -> str:
     """A CLIP model in a few words: tower, image size and number of features."""
     vision = config["vision_cfg"]
     timm = vision.get("timm_model_name")
-    tower = timm or ("residual" if isinstance(vision.get("layers"), list) else "transformer")
-    return f"{tower} tower, {vision.get('image_size', 224)} px, {config['embed_dim']} features"
+    tower = (
+        word(timm)
+        if timm
+        else ("residual" if isinstance(vision.get("layers"), list) else "transformer")
+    )
+    size, features = vision.get("image_size", 224), config["embed_dim"]
+    return f"{tower} tower, {word(size)} px, {word(features)} features"

@@ -13,7 +13,7 @@ from ..errors import FiceError, printable
 from ..files import KIND_KEY
 from ..networks.regions import CLASSES
 from . import clip_detection
-from .found import Found, below, is_average, note_of_choice, shapes_only
+from .found import Found, below, is_average, note_of_choice, shapes_only, word
 from .layouts import encoders, nvidia, parsers, rosinality
 from .native import NETWORKS, parse_config
 from .reading.budget import MAX_TENSORS, Budget
@@ -258,25 +258,29 @@ def _sentence(kind: str, config: Mapping[str, Any]) -> str:
 
 def _generator(config: Mapping[str, Any]) -> str:
     height, width = config["resolution"]
-    return f"{height} x {width}, {2 * int(math.log2(height)) - 2} styles of {config['w_dim']}"
+    styles = 2 * int(math.log2(height)) - 2
+    return f"{word(height)} x {word(width)}, {styles} styles of {word(config['w_dim'])}"
 
 
 def _sam(config: Mapping[str, Any]) -> str:
     """The variant, ViT-B, ViT-L or ViT-H by width and depth, the image size and the blocks."""
     sizes = {(768, 12): "ViT-B", (1024, 24): "ViT-L", (1280, 32): "ViT-H"}
     tower = sizes.get((config["embed_dim"], config["depth"]), "ViT")
-    return f"{tower}, {config['image_size']} px, {config['depth']} blocks of {config['embed_dim']}"
+    size, depth, width = (word(config[name]) for name in ("image_size", "depth", "embed_dim"))
+    return f"{tower}, {size} px, {depth} blocks of {width}"
 
 
 _SENTENCES = {
     "generator": _generator,
-    "encoder": lambda config: f"{config['num_styles']} styles, {config['style_dim']}",
-    "densepose": lambda config: f"R{3 * sum(config['blocks']) + 2}-FPN, {config['head']} head",
+    "encoder": lambda config: f"{word(config['num_styles'])} styles, {word(config['style_dim'])}",
+    "densepose": lambda config: (
+        f"R{word(3 * sum(config['blocks']) + 2)}-FPN, {word(config['head'])} head"
+    ),
     "segmenter": lambda config: (
-        f"ResNet-{3 * sum(config['blocks']) + 2}, {len(config.get('labels') or CLASSES)} classes"
+        f"ResNet-{word(3 * sum(config['blocks']) + 2)}, {len(config.get('labels') or CLASSES)} classes"
     ),
     "segformer": lambda config: (
-        f"{sum(config['architecture']['depths'])} blocks, {len(config['labels'])} classes"
+        f"{word(sum(config['architecture']['depths']))} blocks, {len(config['labels'])} classes"
     ),
     "clip": clip_detection.describe,
     "sam": _sam,

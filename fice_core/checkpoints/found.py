@@ -11,6 +11,8 @@ from torch import Tensor
 from ..errors import printable
 from .reading.records import Stored
 
+_LONGEST_WORD = 40  # characters
+
 
 @dataclass(frozen=True)
 class Found:
@@ -38,6 +40,16 @@ class Found:
 def below(tensors: Mapping[str, Stored], prefix: str) -> dict[str, Stored]:
     """The tensors whose keys start with `prefix`, by the rest of the key."""
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+
+
+def word(setting: object) -> str:
+    """A setting as a word of a sentence; "?" where a file holds no number or name, or a long one."""
+    if not isinstance(setting, str | int | float) or (
+        isinstance(setting, int) and abs(setting) >= 1 << 64
+    ):
+        return "?"
+    text = printable(str(setting))
+    return text if len(text) <= _LONGEST_WORD else "?"
 
 
 def is_average(prefix: str) -> bool:

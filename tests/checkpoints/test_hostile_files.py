@@ -623,6 +623,32 @@ def test_absurd_settings_are_described_and_refused(tmp_path, settings):
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize(
+    "absurd",
+    ["\x1b[31m", "n" * 10_000, [["a" * 5000] * 9], {"b": "\x07"}, 10**300, 1e300, None, True],
+    ids=["control", "long", "nested", "mapping", "huge", "large", "none", "bool"],
+)
+@pytest.mark.parametrize(
+    ("kind", "names", "others"),
+    [
+        ("clip", ["embed_dim"], {"vision_cfg": {"layers": 3}}),
+        ("encoder", ["num_styles", "style_dim"], {}),
+        ("generator", ["w_dim"], {"resolution": [256, 256]}),
+        ("densepose", ["head"], {"blocks": [1, 2, 2, 1]}),
+        ("segmenter", ["labels"], {"blocks": [1, 2, 2, 1]}),
+        ("sam", ["image_size", "depth"], {"embed_dim": 768}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_absurd_settings_stay_out_of_the_summary(tmp_path, kind, names, others, absurd):
+    settings = others | dict.fromkeys(names, absurd)
+    if kind == "clip":
+        settings["vision_cfg"] = others["vision_cfg"] | {"image_size": absurd}
+    metadata = {"fice.kind": kind, "fice.config": json.dumps(settings)}
+    summary, *_ = printed(tmp_path, safetensors_bytes({"__metadata__": metadata}, b""))
+    assert len(summary) < 160
+
+
 def test_settings_nested_too_deeply(tmp_path):
     metadata = {"fice.kind": "clip", "fice.config": '{"a":' * 900 + "1" + "}" * 900}
     printed(tmp_path, safetensors_bytes({"__metadata__": metadata}, b""))
