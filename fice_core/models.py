@@ -211,6 +211,8 @@ def resolve_device(name: str) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
+        if torch.device(name).type == "cpu" and name != "cpu":
+            raise ValueError("there is one CPU")  # torch takes any number
         torch.zeros(1, device=name).item()  # "meta" can be allocated, but has no values
     except Exception as error:  # torch, or the package of the device, may raise anything
         raise FiceError(

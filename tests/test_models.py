@@ -39,6 +39,6 @@ def test_the_authors_file_names_are_found(tmp_path):
 def test_devices():
     assert resolve_device("cpu") == "cpu"
     assert resolve_device("auto") in {"cpu", "cuda", "mps"}
-    for name in ("warp", "cuda:99", "", "hpu", "privateuseone", "meta"):
+    for name in ("warp", "cuda:99", "", "hpu", "privateuseone", "meta", "cpu:1"):
         with pytest.raises(FiceError, match="device"):
             resolve_device(name)

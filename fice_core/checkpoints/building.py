@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from ..errors import FiceError, printable
 from ..networks.segformer import SegFormer
 from ..ops.autograd import without_grad
+from .arguments import check_arguments
 from .native import expected_tensors, network_class, weights
 from .reading.records import Stored, read_tensor
 
@@ -106,6 +107,7 @@ def blank(
     elements = sum(math.prod(value.shape) for value in state.values())
     try:
         with _Blank(2 * elements + (1 << 22), 4 * len(state) + 256):
+            check_arguments(network_class(kind), config)
             network = network_class(kind)(**config)
     except (
         ArithmeticError,

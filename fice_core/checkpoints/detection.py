@@ -101,6 +101,8 @@ def as_clip(contents: Contents, architecture: str, tokenizer_folder: Path | None
     prefix = clip_detection.find_prefix(tensors)
     if prefix is None:
         found = identify(contents)
+        if found.kind == "clip":
+            raise FiceError(f"{contents.name} is {found.what}, but has none of its tensors")
         raise FiceError(f"{contents.name} is {found.what}; {EXPECTED['clip']} was expected")
     return clip_detection.find_clip(prefix, tensors, contents, architecture, tokenizer_folder)
 

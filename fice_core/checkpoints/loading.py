@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from ..errors import FiceError, FiceWarning
+from ..errors import FiceError, FiceWarning, printable
 from ..files import KIND_KEY
 from ..networks.clip import Clip
 from ..networks.densepose import DensePose
@@ -153,6 +153,8 @@ def load_clip(path_or_name: PathLike, architecture: str | None = None, device: s
     Warns:
         FiceWarning: a setting is assumed.
     """
+    if architecture is not None and not architecture.strip():
+        raise FiceError("the name of CLIP's architecture is empty: name one, or leave it out")
     tokenizer_folder = None
     if not Path(path_or_name).exists() and (name := open_clip.split_name(str(path_or_name))):
         path_or_name = open_clip.download(*name)
@@ -164,6 +166,13 @@ def load_clip(path_or_name: PathLike, architecture: str | None = None, device: s
         found = as_clip(contents, architecture, tokenizer_folder)
     else:
         found = _expect(contents, "clip")
+        if architecture is not None:
+            warnings.warn(
+                f"{contents.name} says itself what it is: {printable(architecture, 60)} is not used",
+                FiceWarning,
+                stacklevel=2,
+            )
+            architecture = None
     try:
         return _build(found, contents, Clip, device)
     except FiceError as error:

@@ -138,18 +138,21 @@ def _networks(
     text: str | None, source: str | None, clip: str | None, architecture: str | None, device: str
 ) -> dict[str, Any]:
     """The networks that were asked for, as arguments of `measure_drift`."""
+    if not (source or clip) and device == "auto":
+        return {}
+    from ..models import load_network, resolve_device
+
+    target = resolve_device(device)
     if not (source or clip):
         return {}
     from ..checkpoints import load_clip
     from ..extraction.prompts import encode
-    from ..models import load_network, resolve_device
 
     found: dict[str, Any] = {}
     with bar("loading the models"):
         if source:
             found["densepose"] = load_network(source, "densepose", device)
         if text is not None:
-            target = resolve_device(device)
             network = (
                 load_clip(clip, architecture, target)
                 if clip

@@ -61,14 +61,14 @@ def command(
     given = {"garment": garment, "mask_dilation": grow, "mask_feather": feather}
     settings = MaskSettings(**{name: value for name, value in given.items() if value is not None})
     existing = check_paths([Output(output, "-o")], [photo, *model_inputs(source, None)])
-    for line in replaced(existing, overwrite):
-        warn(line)
+    from ..images.photo import check_size, write_image
+
     photos = Photos()
     pixels = photos.read(photo).pixels[None]
-    for line in photos.notes:
+    check_size(output, (pixels.shape[-2], pixels.shape[-1]))
+    for line in (*replaced(existing, overwrite), *photos.notes):
         warn(line)
     from ..bridges.garment_area import Networks, garment_area
-    from ..images.photo import write_image
 
     models = models_of(source, None, device)
     with bar("looking for the garment"):

@@ -193,7 +193,7 @@ def model_inputs(source: str, clip: str | None) -> list[str]:
 
 def clip_arguments(clip: str | None, architecture: str | None) -> dict[str, Any]:
     """Return the arguments of `load_models` for CLIP; without an architecture, none is named."""
-    return {"clip": clip} | ({"clip_architecture": architecture} if architecture else {})
+    return {"clip": clip} | ({} if architecture is None else {"clip_architecture": architecture})
 
 
 def models_of(

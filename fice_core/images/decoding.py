@@ -67,8 +67,9 @@ def decode(data: bytes) -> DecodedImage:
         if image.format not in ("JPEG", "MPO"):
             raise
         image, levels = _without_end(data)
-        coarse = ", though details may be" if image.info.get("progressive") else ""
-        notes.append(f"the end of the file is missing, but no pixel{coarse}")
+        coarse = image.info.get("progressive")
+        kept = "some details may be missing" if coarse else "all pixels are there"
+        notes.append(f"the end of the file is missing; {kept}")
     if _has_more(image):
         notes.append("it holds several images, of which the first is read")
     orientation, exif, dpi = 1, None, None

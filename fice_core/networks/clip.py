@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..ops.color import channel_statistics
 from ..ops.resize import resize
 from .tokenizer import BytePairTokenizer, StoredTokenizer, Tokenizer, WordTokenizer
 
@@ -112,8 +113,9 @@ class Clip(nn.Module):
             self.model.visual = TimmTower(timm_name, timm_kwargs)
         size = vision.get("image_size", 224)
         self.image_size: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        average, spread = channel_statistics(mean, std)
+        self.register_buffer("mean", average, persistent=False)
+        self.register_buffer("std", spread, persistent=False)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Image features (N, D), unit norm, differentiable.

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import FiceError
+from ..ops.color import channel_statistics
 from ..ops.resize import interpolate, resize
 from .regions import PersonSegmenter
 
@@ -77,8 +78,9 @@ class SegFormer(PersonSegmenter):
         library = _library()
         settings = library.SegformerConfig(**architecture, num_labels=len(labels))
         self.model = library.SegformerForSemanticSegmentation(settings)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        average, spread = channel_statistics(mean, std)
+        self.register_buffer("mean", average, persistent=False)
+        self.register_buffer("std", spread, persistent=False)
 
     def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) in [0, 1] -> logits (N, C, H, W) in the order of `channels`."""

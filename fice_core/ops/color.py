@@ -1,5 +1,7 @@
 """CIELAB colours, and colour differences of masked images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -9,6 +11,21 @@ def to_lab(colours: np.ndarray) -> np.ndarray:
     from skimage.color import rgb2lab  # imported here, because it takes long
 
     return np.asarray(rgb2lab(np.clip(colours, 0, 1)))
+
+
+def channel_statistics(
+    mean: Sequence[float], std: Sequence[float]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of red, green and blue, (3, 1, 1) each, by which images are normalised.
+
+    Raises:
+        ValueError: they are not three each, or a deviation is not above 0.
+    """
+    if len(mean) != 3 or len(std) != 3:
+        raise ValueError(f"mean and std have {len(mean)} and {len(std)} numbers, not 3 each")
+    if not all(value > 0 for value in std):
+        raise ValueError("std is not above 0 in every channel")
+    return torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
 
 
 def lab_difference(images: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -307,6 +307,16 @@ def test_a_named_architecture(tmp_path, catalogue):
         check(clip, model, HALF, HALF)  # as all published weights have
 
 
+def test_an_architecture_that_is_not_needed_is_told(tmp_path):
+    path = tmp_path / "own.safetensors"
+    checkpoints.save(Clip(**settings(), vocabulary=["a", "red"]), path)
+    with told("own.safetensors says itself what it is", "ViT-B-32 is not used"):
+        checkpoints.load_clip(path, "ViT-B-32")
+    for name in ("", "  "):
+        with pytest.raises(FiceError, match="architecture is empty"):
+            checkpoints.load_clip(path, name)
+
+
 def test_published_weights_of_a_local_file(tmp_path, catalogue):
     first = {"mean": HALF, "std": HALF, "quick_gelu": True}
     catalogue("tiny", settings(), a=first, b={"mean": OPENAI_MEAN, "std": OPENAI_STD})

@@ -649,6 +649,37 @@ def test_absurd_settings_stay_out_of_the_summary(tmp_path, kind, names, others, 
     assert len(summary) < 160
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "embed_dim is missing"),
+        ({"embed_dim": 2.5}, "embed_dim is 2.5, but a whole number was expected"),
+        ({"embed_dim": True}, "embed_dim is true, but a whole number was expected"),
+        ({"quick_gelu": "no"}, "quick_gelu is 'no', but true or false was expected"),
+        ({"vocabulary": 5}, "vocabulary is 5, but a list of texts or null was expected"),
+        ({"vocabulary": {"a": 1}}, "vocabulary is a mapping, but a list of texts or null was"),
+        ({"vocabulary": ["a", None]}, "vocabulary is a list of other things, but a list of texts"),
+        ({"mean": "dark"}, "mean is 'dark', but a list of numbers was expected"),
+        ({"std": [0.2, 0.2, float("inf")]}, "std is a list of other things, but a list of numbers"),
+        ({"std": [0.2, 0, 0.2]}, "std is not above 0 in every channel"),
+        ({"std": [0.2]}, "mean and std have 3 and 1 numbers, not 3 each"),
+        ({"text_cfg": None}, "text_cfg is null, but a mapping was expected"),
+        ({"colour": "red"}, "there is no setting colour"),
+    ],
+)
+def test_settings_of_another_type_are_named(tmp_path, settings, reason):
+    sound = {"embed_dim": 8, "vision_cfg": {"layers": 1, "width": 8, "head_width": 8}}
+    sound |= {"text_cfg": {"width": 8, "heads": 1, "layers": 1, "vocab_size": 49408}}
+    metadata = {
+        "fice.kind": "clip",
+        "fice.config": json.dumps(sound | settings if settings else {}),
+    }
+    (tmp_path / "x.safetensors").write_bytes(safetensors_bytes({"__metadata__": metadata}, b""))
+    with pytest.raises(FiceError, match="its settings do not describe a valid clip") as caught:
+        checkpoints.load(tmp_path / "x.safetensors")
+    assert reason in str(caught.value)
+
+
 def test_settings_nested_too_deeply(tmp_path):
     metadata = {"fice.kind": "clip", "fice.config": '{"a":' * 900 + "1" + "}" * 900}
     printed(tmp_path, safetensors_bytes({"__metadata__": metadata}, b""))

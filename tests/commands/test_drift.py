@@ -81,6 +81,7 @@ def test_mistakes(folders: Path) -> None:
         ((before, after, "--text", "a"), "needs a CLIP"),
         ((before, after, "--text", " ", "--models", "demo"), "is empty"),
         ((before, after, "--clip", "x.pt"), "--text"),
+        ((before, after, "--device", "privateuseone"), "unknown or not usable here"),
         ((before, after, "--heat", before), "overwrite an input"),
         ((before, after, "--heat", folders / "h.xyz"), ".png"),
         ((before, after, "--report", folders / "a", "--csv", folders / "a"), "also that of"),

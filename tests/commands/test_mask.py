@@ -35,6 +35,7 @@ def test_mistakes_take_one_line(photo: Path, tmp_path: Path) -> None:
     for line in (
         ("mask", grey, "-o", tmp_path / "o.png"),
         ("mask", photo, "-o", photo),
+        ("mask", photo, "-o", tmp_path / "o.json"),
         ("mask", photo, "-o", tmp_path / "o.png", "--grow", 3),
     ):
         result = fice(*line)
