@@ -216,7 +216,7 @@ class Edit(Node):
         chosen = _chosen(base, settings, weights, steps=steps, seed=seed, **widgets)
         within = None if mask is None else _within(mask, photos)
         recorder = recorder_of(cls.hidden, chosen.steps, frames)
-        early = [*mixed(loaded), *([] if within is None else mask_remarks(within))]
+        early = [*mixed(loaded), *_of_masks(within)]
         tell(cls.hidden.unique_id, early)
 
         def on_warning(line: str) -> None:
@@ -265,6 +265,12 @@ def _loaded(networks: dict[str, Loaded[Any]], models: ModelsValue | None) -> dic
 
 def _models(encoder: Encoder | None = None, **others: Any) -> Models:
     return Models(load_encoder=None if encoder is None else lambda: encoder, **others)
+
+
+def _of_masks(masks: torch.Tensor | None) -> list[str]:
+    """What is told of masks (N, 1, H, W), each line once."""
+    rows = () if masks is None else masks
+    return list(dict.fromkeys(line for mask in rows for line in mask_remarks(mask)))
 
 
 def _within(mask: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:

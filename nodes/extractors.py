@@ -358,9 +358,9 @@ class EncodeText(Node):
         with on_device(clip):
             features = prompts.encode(clip.network, lines, negative, negative_weight).cpu()
             if source.strip():
-                direction = features - prompts.encode(clip.network, [source]).cpu()
-        said = [*lines, *(other for other in (negative, source) if other.strip())]
-        tell(cls.hidden.unique_id, prompts.remarks(clip.network, said))
+                worn = prompts.encode(clip.network, [source], name=prompts.WORN)
+                direction = features - worn.cpu()
+        tell(cls.hidden.unique_id, prompts.remarks(clip.network, lines, negative, source))
         return io.NodeOutput(TextValue(features, clip, direction))
 
 

@@ -114,12 +114,13 @@ def check_prompts(jobs: Sequence[Job]) -> None:
     Raises:
         FiceError: `prompts.parse` refuses one.
     """
-    from ..extraction.prompts import parse
+    from ..extraction.prompts import NEGATIVE, WORN, parse
 
     for job in jobs:
         with at(job):
-            for text in filter(str.strip, (job.negative, job.worn)):
-                parse(text)
+            for text, name in ((job.negative, NEGATIVE), (job.worn, WORN)):
+                if text.strip():
+                    parse(text, name)
             parse(job.prompt)
 
 

@@ -3,10 +3,11 @@
 A group is committed in two phases. First its results are written to temporary files. When these are on the
 disk, a line with their names is added to the journal, and then the files are renamed. A group with a line is
 finished; renames that a kill prevented are done at the next start. A group without a line is not finished,
-and its temporary files are removed.
+and its temporary files are removed. If a group is made again, its last line counts.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -33,12 +34,14 @@ class Entry:
         parts: the temporary file of each result, by output.
         failed: the reason for each missing result, by output.
         warnings: one line each.
+        digests: SHA-256 of each result, by output; journals of earlier versions have none.
     """
 
     group: int
     parts: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 class Journal:
@@ -53,8 +56,10 @@ class Journal:
 
     Attributes:
         entries: the finished groups by number.
-        unplaced: why a result of a finished group could not get its name, by output. Its temporary file
-            stays, and the next run tries again.
+        unplaced: why a result of a finished group does not have its name, by output. If it could not get it,
+            its temporary file stays, and the next run tries again.
+        altered: results whose files have another content than this batch has given them. With `overwrite`
+            they are made again; without it they stay as they are, and `unplaced` says so.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Journal:
         self.folder, self.path = folder, folder / NAME
         self.entries: dict[int, Entry] = {}
         self.unplaced: dict[str, str] = {}
+        self.altered: list[str] = []
         self._identity, self._restart = dict(identity), restart
         self._outputs, self._overwrite = outputs, overwrite
         self._lock = FileLock(folder / _LOCK)
@@ -79,7 +85,9 @@ class Journal:
             FiceError: another process works in the folder; the journal is damaged or belongs to another
                 batch; the folder has files of others with the names of results; it cannot be written.
         """
+        lock = self.folder / _LOCK
         with self._named_errors():
+            fresh = not os.path.lexists(lock)
             try:
                 self._lock.acquire(blocking=False)
             except Timeout:
@@ -87,6 +95,9 @@ class Journal:
             try:
                 self._open()
             except BaseException:
+                if fresh and not os.path.lexists(self.path):
+                    with contextlib.suppress(OSError):  # Windows: it goes when it is released
+                        lock.unlink()
                 self._lock.release()
                 raise
         return self
@@ -98,8 +109,8 @@ class Journal:
         """Write the results of a group, all of them or none.
 
         Args:
-            entry: its `parts` are filled in here.
-            results: the bytes of each file, by output.
+            entry: its `parts` and `digests` are filled in here.
+            results: the bytes of each file, by output. One whose name an altered file keeps is not written.
 
         Raises:
             FiceError: they cannot be written, as on a full disk.
@@ -107,6 +118,9 @@ class Journal:
         with self._named_errors():
             for index, (name, data) in enumerate(results.items()):
                 entry.parts[name] = _PART.format(f"{entry.group}-{index}")
+                entry.digests[name] = hashlib.sha256(data).hexdigest()
+                if name in self.altered and name in self.unplaced:
+                    continue
                 with open(self.folder / entry.parts[name], "wb") as file:
                     file.write(data)
                     file.flush()
@@ -128,8 +142,14 @@ class Journal:
             replaced = self._check_foreign(self._names())
         if not head:
             self._append({"batch": self._identity, **({_REPLACED: replaced} if replaced else {})})
-        for entry in entries:
+        for entry in {entry.group: entry for entry in entries}.values():
+            for name, part in entry.parts.items():
+                if not self._is(
+                    part, entry.digests.get(name)
+                ):  # a kill cut it as it was made again
+                    (self.folder / part).unlink()
             self._place(entry)
+            self._compare_results(entry)
             if all(name in self.unplaced or self._has(name) for name in entry.parts):
                 self.entries[entry.group] = entry  # else a result was deleted: it is made again
         waiting = {
@@ -141,8 +161,31 @@ class Journal:
             if leftover.name not in waiting:
                 leftover.unlink()
 
+    def _compare_results(self, entry: Entry) -> None:
+        """Find the results of a finished group that are other files now."""
+        for name, digest in entry.digests.items():
+            if name in self.unplaced or self._is(name, digest):
+                continue
+            self.altered.append(name)
+            if not self._overwrite:
+                self.unplaced[name] = (
+                    f"{self.folder} has another file of this name than the batch has made: delete it, or "
+                    "replace it with --overwrite or --restart"
+                )
+
     def _has(self, name: str) -> bool:
-        return os.path.isfile(self.folder / name)
+        return os.path.isfile(self.folder / name) and (
+            name not in self.altered or name in self.unplaced
+        )
+
+    def _is(self, name: str, digest: str | None) -> bool:
+        """Whether a file has the content of a digest, as far as there are both."""
+        if digest is None or not os.path.isfile(self.folder / name):
+            return True
+        try:
+            return hashlib.sha256((self.folder / name).read_bytes()).hexdigest() == digest
+        except OSError:  # it was readable when it was made
+            return False
 
     def _names(self) -> set[str]:
         """All results that the journal speaks of, also one that is damaged."""

@@ -103,11 +103,11 @@ def command(
     from ..batch.groups import grouped, identity, look
     from ..batch.jobs import check, check_sizes
     from ..batch.journal import Journal, failures
-    from ..files import make_folder
+    from ..files import make_folder, some_of
     from ..models import load_models, model_files, resolve_device
     from ..reporting.edit_report import package_version
 
-    jobs = _jobs(listed, prompts, negative, worn)
+    jobs = _jobs(listed, output, prompts, negative, worn)
     settings = settings_of(source=source, **choices)
     if any(job.worn.strip() for job in jobs):
         settings = directed(settings)
@@ -138,18 +138,21 @@ def command(
     )
     outputs = [job.output for job in jobs]
     with Journal(make_folder(folder), known, restart, outputs, overwrite) as journal:
+        if journal.altered and overwrite:
+            names = some_of(journal.altered)
+            warn(f"made again, because {folder} has other files of these names now: {names}")
         if journal.entries:
-            say(f"{_made(groups, journal)} of {len(jobs)} edits have been made before")
+            say(f"{_made(journal)} of {len(jobs)} edits have been made before")
         with (
             _workers(address, workers, setup) as (hire, count),
             bar("editing", len(jobs), "edit") as progress,
         ):
-            progress.update(_made(groups, journal))
+            progress.update(_made(journal))
             try:
                 lost = run(groups, journal, hire, count, progress.update)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
-                    f"interrupted: {_made(groups, journal)} of {len(jobs)} edits are made, and the "
+                    f"interrupted: {_made(journal)} of {len(jobs)} edits are made, and the "
                     "same command continues from there"
                 ) from None
         entries = [journal.entries[number] for number in sorted(journal.entries)]
@@ -158,14 +161,16 @@ def command(
     _tell(jobs, {**failures(entries), **journal.unplaced, **lost}, folder)
 
 
-def _jobs(listed: str, prompts: tuple[str, ...], negative: str, worn: str) -> list[Job]:
+def _jobs(
+    listed: str, output: str, prompts: tuple[str, ...], negative: str, worn: str
+) -> list[Job]:
     from ..batch.jobs import all_pairs
     from ..batch.table import read_table
 
     if os.path.isdir(listed):
         if not prompts:
             raise FiceError(f"{listed} is a folder: give the garment with --prompt")
-        return all_pairs(expand([listed]), prompts, negative, worn)
+        return all_pairs(expand([listed], output), prompts, negative, worn)
     if prompts:
         raise FiceError(f"the prompts are in the table {listed}: leave --prompt out")
     return read_table(listed, negative, worn)
@@ -198,10 +203,10 @@ def _file(path: Path) -> str:
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
 
 
-def _made(groups: list[list[Job]], journal: Journal) -> int:
-    done = journal.entries.values()
-    made = sum(len(groups[entry.group]) - len(entry.failed) for entry in done)
-    return made - len(journal.unplaced)
+def _made(journal: Journal) -> int:
+    return sum(
+        name not in journal.unplaced for entry in journal.entries.values() for name in entry.parts
+    )
 
 
 def _tell(jobs: list[Job], failed: dict[str, str], folder: Path) -> None:
@@ -212,9 +217,16 @@ def _tell(jobs: list[Job], failed: dict[str, str], folder: Path) -> None:
     """
     for job in jobs:
         if job.output in failed:
-            warn(f"{job.place}: {job.output} was not made: {failed[job.output]}")
+            warn(f"{job.place}: {job.output} was not made: {_reason(failed[job.output], job)}")
     if failed:
-        raise FiceError(
-            f"{len(failed)} of {len(jobs)} edits failed, see above; the others are in {folder}"
-        )
+        rest = f"; the others are in {folder}" if len(failed) < len(jobs) else ""
+        raise FiceError(f"{len(failed)} of {len(jobs)} edits failed, see above{rest}")
     say(f"{folder}: {len(jobs)} edits")
+
+
+def _reason(reason: str, job: Job) -> str:
+    """Why a job failed, without the name of its photo at the beginning: its place tells the photo."""
+    for ending, instead in ((": ", ""), (" ", "the photo ")):
+        if reason.startswith(job.photo + ending):
+            return instead + reason[len(job.photo + ending) :]
+    return reason

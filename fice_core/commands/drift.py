@@ -158,7 +158,7 @@ def _networks(
                 if clip
                 else load_network(str(source), "clip", device)
             )
-            found |= {"clip": network, "text": encode(network, [text])}
+            found |= {"clip": network, "text": encode(network, [text], name="text")}
     return found
 
 

@@ -131,7 +131,7 @@ def command(
     )
     jobs = [
         replace(job, mask=mask, person=person, box=box, person_mask=person_mask)
-        for job in all_pairs(expand(inputs), prompts, negative, worn)
+        for job in all_pairs(expand(inputs, output), prompts, negative, worn)
     ]
     check_prompts(jobs)
     folder, jobs, told = _placed(

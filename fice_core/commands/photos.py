@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from ..images.photo import Photo
 
 
-def expand(inputs: Sequence[str]) -> list[str]:
+def expand(inputs: Sequence[str], output: str | None = None) -> list[str]:
     """Return all files: for a folder the images in it, sorted by name, without its subfolders.
 
-    Other files in a folder are told. Those whose names begin with a dot are hidden; macOS keeps no image
-    in its "._photo.jpg".
+    Subfolders and other files in a folder are told. Those whose names begin with a dot are hidden; macOS keeps
+    no image in its "._photo.jpg".
+
+    Args:
+        inputs: files and folders.
+        output: where the results go; a subfolder that it is in needs no word.
 
     Raises:
         FiceError: a folder has no image, or cannot be read.
@@ -39,20 +43,45 @@ def expand(inputs: Sequence[str]) -> list[str]:
             found = sorted(folder.iterdir())
         except OSError as error:
             raise FiceError(f"cannot read the folder {name}: {error.strerror or error}") from error
-        found = [path for path in found if not os.path.isdir(path) and path.name[:1] != "."]
+        found = [path for path in found if path.name[:1] != "."]
+        below = [path.name for path in found if os.path.isdir(path) and not _holds(path, output)]
+        found = [path for path in found if not os.path.isdir(path)]
         images = [path for path in found if is_image_file(path) and os.path.isfile(path)]
         others = [path.name for path in found if path not in set(images)]
         if not images:
-            raise FiceError(f"there is no image in the folder {name}{_among(others)}")
-        if others:
-            count = "1 file" if len(others) == 1 else f"{len(others)} files"
-            warn(f"left out {count} of {name} that FICE cannot read as an image: {some_of(others)}")
+            raise FiceError(f"there is no image in the folder {name}{_instead(others, below)}")
+        if others or below:
+            warn(_left_out(name, others, below))
         files += map(str, images)
     return list(dict.fromkeys(files))
 
 
-def _among(others: list[str]) -> str:
-    return f" that FICE reads, among {some_of(others)}" if others else ""
+def _holds(folder: Path, output: str | None) -> bool:
+    """Whether results go into a folder, or below it."""
+    if output is None:
+        return False
+    return Path(os.path.realpath(output)).is_relative_to(os.path.realpath(folder))
+
+
+def _instead(others: list[str], below: list[str]) -> str:
+    """What there is in a folder without images."""
+    among = f" that FICE reads, among {some_of(others)}" if others else ""
+    if not below:
+        return among
+    return f"{among}; its subfolders are not searched: {some_of(below)}"
+
+
+def _left_out(folder: str, others: list[str], below: list[str]) -> str:
+    """A line about what in a folder is not read."""
+    parts = []
+    if others:
+        count = "1 file" if len(others) == 1 else f"{len(others)} files"
+        parts.append(f"{count} of {folder} that FICE cannot read as an image: {some_of(others)}")
+    if below:
+        count = "1 subfolder" if len(below) == 1 else f"{len(below)} subfolders"
+        count += "" if others else f" of {folder}"
+        parts.append(f"{count}: {some_of(below)}")
+    return f"left out {'; and '.join(parts)}"
 
 
 def check_folder(inputs: Sequence[str], folder: str | os.PathLike[str]) -> None:

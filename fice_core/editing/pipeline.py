@@ -75,10 +75,9 @@ def edit(
         if on_step is not None:
             on_step(step)
 
-    said = [*prompts, *(text for text in (negative, source) if text.strip())]
     with without_grad():
         texts = PromptFeatures.of(models.clip, prompts, negative, source)
-        of_texts = remarks(models.clip, said)
+        of_texts = remarks(models.clip, prompts, negative, source)
         for line in of_texts:
             on_warning(line)
         preparation = prepare(

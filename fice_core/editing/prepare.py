@@ -10,7 +10,7 @@ from ..extraction.anatomy import BodyRegions, find_body_regions
 from ..extraction.background import generator_background, is_out_of_domain, replace_background
 from ..extraction.domain import seen_from_behind, unknown_images
 from ..extraction.extractors import encode_latent, extract_pose, segment_classes, synthesize
-from ..extraction.prompts import encode
+from ..extraction.prompts import WORN, encode
 from ..framing import Frame
 from ..inversion.code_search import CodeSearch
 from ..inversion.refinement import refine_latent
@@ -27,6 +27,7 @@ from ..persons.selection import choose_frame
 from ..settings import EditSettings
 
 _TOUCHED = 1 / 255  # of a mask, from which an edit shows
+_FAINTEST = 1e-6  # brightest level of a mask, below which it is black everywhere
 
 
 class PromptFeatures(NamedTuple):
@@ -41,7 +42,7 @@ class PromptFeatures(NamedTuple):
         features = encode(clip, prompts, negative)
         if not source.strip():
             return cls(features, None)
-        return cls(features, features - encode(clip, [source]))
+        return cls(features, features - encode(clip, [source], name=WORN))
 
 
 class Preparation(NamedTuple):
@@ -142,9 +143,10 @@ def prepare(
         warn(refined.warnings)
     keep = _keep_mask(regions, body, settings)
     if mask is not None:
-        possible = 1 - keep
-        keep = 1 - possible * _framed(mask, frames, models)
-        warn(_missed(possible, 1 - keep))
+        possible, within = 1 - keep, _framed(mask, frames, models)
+        keep = 1 - possible * within
+        brightest = mask.amax(dim=(1, 2, 3), keepdim=True).to(within.device)
+        warn(_missed(possible, possible * (within / brightest.clamp(min=_FAINTEST))))
 
     edits = torch.arange(count, device=models.device)
     photo, prompt = edits % len(photos), edits % len(texts.features)
@@ -296,7 +298,13 @@ def _frames(
 
 
 def _missed(possible: torch.Tensor, left: torch.Tensor) -> list[str]:
-    """A warning for every photo whose mask leaves nothing of where its garment may be."""
+    """A warning for every photo whose mask leaves nothing of where its garment may be.
+
+    Args:
+        possible: where the garments may be.
+        left: what the masks leave of it, as if the brightest place of each were white: how faint a mask is has
+            its own warning, see `images.mask.remarks`.
+    """
     most, rest = (area.flatten(1).amax(dim=1).tolist() for area in (possible, left))
     return [
         f"the mask of image {number} misses the garment of the person, so nothing will change: paint over "

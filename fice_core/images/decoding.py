@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from . import png16
-from .metadata import Metadata, is_turned, read_exif, read_metadata
+from .metadata import Metadata, read_exif, read_metadata
 
 #: Larger images are refused. It is more than any camera takes; a small file can declare billions.
 MAX_PIXELS = 100_000_000
@@ -81,7 +81,7 @@ def decode(data: bytes) -> DecodedImage:
         notes.append("its EXIF data is damaged and ignored; the image is not rotated")
     metadata = Metadata()
     try:
-        metadata, names = read_metadata(image, data, is_turned(image, orientation), dpi)
+        metadata, names = read_metadata(image, data, orientation, dpi)
         lost += [f"its {name} is left out" for name in names]
     except Exception:
         lost.append("its texts or its resolution are damaged and left out, but not its EXIF data")

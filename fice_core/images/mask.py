@@ -72,9 +72,7 @@ def decode_mask(
             mask = mask * alpha[0]
             notes.append("its transparent pixels count as black")
         elif bool((brightest - darkest > _NEAR).any()):
-            notes.append(
-                "the mask has colours, of which only the brightness counts: white is all of it"
-            )
+            notes.append("the mask is coloured: its brightness counts, and only white counts fully")
         notes += remarks(mask)
     if note is not None:
         for line in notes:

@@ -20,7 +20,7 @@ from . import iptc
 # EXIF tags, see ExifTags.Base.
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
 _EXIF, _GPS, _MAKER_NOTE, _XMP = 0x8769, 0x8825, 0x927C, 700
-_SIZES = ((0x0100, 0x0101), (0xA002, 0xA003), (_X_RESOLUTION, _Y_RESOLUTION))  # across, down
+_SIZES = ((0x0100, 0x0101), (0xA002, 0xA003))  # across, down
 # In a TIFF file the other tags describe how its pixels are stored: title, description, camera, page,
 # software, date, author, computer, rating, copyright, Windows' texts, and the two blocks.
 _OF_CONTENT = {269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 33432, _EXIF, _GPS}
@@ -35,12 +35,13 @@ _LONG_XMP_SEGMENT = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP_TEXT, _EXIF_TEXT, _COMMENT = "XML:com.adobe.xmp", "Raw profile type exif", "Comment"
 _APP1_TEXT = "Raw profile type APP1"
 _XMP_TURNED = {
-    b"exif:PixelXDimension": b"exif:PixelYDimension",
-    b"tiff:ImageWidth": b"tiff:ImageLength",
     b"tiff:XResolution": b"tiff:YResolution",
+    b"tiff:YResolution": b"tiff:XResolution",
 }
-_XMP_TURNED |= {second: first for first, second in _XMP_TURNED.items()}
-_XMP_SIZES = re.compile(b"|".join(_XMP_TURNED))
+_XMP_RESOLUTIONS = re.compile(b"|".join(_XMP_TURNED))
+# Names across and down. A value is an attribute or the text of an element.
+_XMP_SIZES = (rb"exif:PixelXDimension|tiff:ImageWidth", rb"exif:PixelYDimension|tiff:ImageLength")
+_XMP_VALUE = rb"((?:%s)\s*(?:=\s*[\"']|>\s*))%s"
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"cICP", b"sRGB")
 
 Chunks = tuple[tuple[bytes, bytes], ...]
@@ -89,35 +90,47 @@ def read_exif(image: Image.Image) -> tuple[int, bytes | None, tuple[float, float
         thumbnail = image.format != "TIFF" and _has_thumbnail(exif)
         if image.format == "TIFF":
             exif = _of_content(exif)
-        if is_turned(image, orientation):
-            for block in (exif, _block(exif, _EXIF)):
-                for across, down in _SIZES:
-                    if across in block and down in block:
-                        block[across], block[down] = block[down], block[across]
+        turned, size = _is_turned(image, orientation), _upright_size(image, orientation)
+        for block in (exif, _block(exif, _EXIF)):
+            if turned and _X_RESOLUTION in block and _Y_RESOLUTION in block:
+                across, down = block[_X_RESOLUTION], block[_Y_RESOLUTION]
+                block[_X_RESOLUTION], block[_Y_RESOLUTION] = down, across
+            for tags in _SIZES:
+                for tag, pixels in zip(tags, size, strict=True):
+                    if block.get(tag, pixels) != pixels:
+                        block[tag] = pixels
         return orientation, exif.tobytes() if exif else None, dpi, thumbnail
 
 
-def is_turned(image: Image.Image, orientation: int) -> bool:
+def _is_turned(image: Image.Image, orientation: int) -> bool:
     """Whether the upright image lies across the stored one. A TIFF file is turned as it is loaded."""
     stored = getattr(image, "tag_v2", {}).get(0x0100, image.width)
     return orientation >= 5 or bool(stored != image.width)
 
 
+def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+    """(W, H) of the upright image. A TIFF file is turned as it is loaded."""
+    return image.size[::-1] if orientation >= 5 else image.size
+
+
 def read_metadata(
-    image: ImageFile.ImageFile, data: bytes, turned: bool, exif_dpi: tuple[float, float] | None
+    image: ImageFile.ImageFile,
+    data: bytes,
+    orientation: int,
+    exif_dpi: tuple[float, float] | None,
 ) -> tuple[Metadata, list[str]]:
     """The metadata of a decoded image, and names of what no new file can hold.
 
     Args:
         image: the image; its pixels are loaded.
         data: the bytes of its file.
-        turned: whether the pixels are turned by a quarter.
-        exif_dpi: from `read_exif`.
+        orientation, exif_dpi: from `read_exif`.
 
     Raises:
         Exception: of any kind, if the data is damaged.
     """
     info, lost = image.info, []
+    turned = _is_turned(image, orientation)
     texts = dict(getattr(image, "text", None) or {}) if image.format == "PNG" else {}
     tags = getattr(image, "tag_v2", {})
     # Pillow before 11 does not look for that of a TIFF
@@ -148,7 +161,8 @@ def read_metadata(
     if dpi is not None and turned:
         dpi = dpi[::-1]
     colour = _colour_chunks(data) if image.format == "PNG" else ()
-    return Metadata(_upright(xmp, turned) if xmp else None, dpi, texts, colour, press), lost
+    packet = _upright(xmp, turned, _upright_size(image, orientation)) if xmp else None
+    return Metadata(packet, dpi, texts, colour, press), lost
 
 
 def save_options(
@@ -386,10 +400,12 @@ def _positive(across: float, down: float) -> tuple[float, float] | None:
     return (across, down) if sound else None
 
 
-def _upright(xmp: bytes, turned: bool) -> bytes:
-    """An XMP packet that says that the pixels are upright."""
-    xmp = re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))\d", rb"\g<1>1", xmp)
-    return _XMP_SIZES.sub(lambda match: _XMP_TURNED[match[0]], xmp) if turned else xmp
+def _upright(xmp: bytes, turned: bool, size: tuple[int, int]) -> bytes:
+    """An XMP packet that says that the pixels are upright, and that there are (W, H) of them."""
+    xmp = re.sub(_XMP_VALUE % (rb"tiff:Orientation", rb"\d"), rb"\g<1>1", xmp)
+    for names, pixels in zip(_XMP_SIZES, size, strict=True):
+        xmp = re.sub(_XMP_VALUE % (names, rb"\d+"), rb"\g<1>%d" % pixels, xmp)
+    return _XMP_RESOLUTIONS.sub(lambda match: _XMP_TURNED[match[0]], xmp) if turned else xmp
 
 
 def _decoded(text: bytes) -> str:

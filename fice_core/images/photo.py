@@ -179,10 +179,12 @@ def losses(path: str | os.PathLike[str], photo: Photo, name: str) -> list[str]:
     lines = []
     if suffix in _LOSSY:
         lines.append(
-            "JPEG alters every pixel a little: use .png to keep all but the garment exactly"
+            f"{name}: JPEG alters every pixel a little: use .png to keep all but the garment exactly"
         )
     if photo.bits == 16 and suffix != ".png":
-        lines.append("the image has 16 bits a channel, of which only .png keeps more than 8")
+        lines.append(
+            f"{name}: the image has 16 bits a channel, of which only .png keeps more than 8"
+        )
     _, left = save_options(_WRITABLE[suffix][0], photo.profile, photo.exif, photo.metadata)
     if left:
         lines.append(f"{name}: a {suffix} file has no room for its {some_of(left, 6)}, left out")

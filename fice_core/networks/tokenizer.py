@@ -186,7 +186,7 @@ def pad_rows(
             quote = " ".join(text.split())
             quote = quote if len(quote) <= 40 else quote[:37] + "..."
             raise FiceError(
-                f'the prompt "{quote}" has {len(row)} tokens, but this CLIP model reads at most '
+                f'the text "{quote}" has {len(row)} tokens, but this CLIP model reads at most '
                 f"{context_length} (two of them mark the ends); shorten it"
             )
         start = context_length - len(row) if left else 0

@@ -69,6 +69,24 @@ def test_names_in_a_table_are_checked(tmp_path: Path, column: str, name: str, wo
         check(read_table(str(path)), tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [("prompt", "prompt"), ("negative", "negative prompt"), ("from", "text of what is worn")],
+)
+def test_texts_in_a_table_are_checked(tmp_path: Path, column: str, name: str) -> None:
+    random_image(tmp_path / "a.png")
+    for text, words in (
+        ("red\0", "has a null character"),
+        ("r\x1bed", "has a control"),
+        ("a|", "is empty"),
+    ):
+        cells = {"photo": "a.png", "prompt": "red", "negative": "", "from": "", column: text}
+        path = table(tmp_path, ",".join(cells), ",".join(cells.values()))
+        with pytest.raises(FiceError, match=rf"row 2: the {name} .*{words}") as caught:
+            check(read_table(str(path)), tmp_path / "out")
+        assert "\n" not in str(caught.value)
+
+
 def test_the_format_must_hold_the_photo() -> None:
     job = Job("a.png", "red", "a.webp", place="row 2")
     check_sizes([job], {"a.png": (100, 16_383)})

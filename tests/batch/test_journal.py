@@ -1,5 +1,6 @@
 """The journal of a batch: what a kill at any moment leaves."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -173,7 +174,6 @@ def test_results_of_the_batch_before_may_be_replaced_also_after_a_kill(tmp_path:
 
 
 def test_an_ordinary_journal_is_as_ever(tmp_path: Path) -> None:
-    """Batches of earlier versions go on, and theirs would go on with this one's."""
     name = os.fsdecode(b"caf\xe9.png")
     with Journal(tmp_path, {"id": "x"}, outputs=["ü.png", name]) as journal:
         journal.commit(Entry(0, warnings=["Grün"]), {"ü.png": b"a"})
@@ -181,11 +181,89 @@ def test_an_ordinary_journal_is_as_ever(tmp_path: Path) -> None:
     first, second, third = (tmp_path / NAME).read_bytes().splitlines()
     assert first == b'{"batch": {"id": "x"}}'
     assert second.decode() == (
-        '{"group": 0, "parts": {"ü.png": ".batch-0-0.part"}, "failed": {}, "warnings": ["Grün"]}'
+        '{"group": 0, "parts": {"ü.png": ".batch-0-0.part"}, "failed": {}, "warnings": ["Grün"], '
+        f'"digests": {{"ü.png": "{hashlib.sha256(b"a").hexdigest()}"}}}}'
     )
     assert json.loads(third)["parts"] == {name: ".batch-1-0.part"}
     with Journal(tmp_path, {"id": "x"}) as journal:
         assert list(journal.entries) == [0, 1]
+
+
+def without_digests(path: Path) -> None:
+    """Make a journal one of an earlier version."""
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for line in lines:
+        line.pop("digests", None)
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def test_a_journal_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    with Journal(tmp_path, {"id": "x"}, outputs=RESULTS) as journal:
+        journal.commit(Entry(0), RESULTS)
+    without_digests(tmp_path / NAME)
+    (tmp_path / "a.png").write_bytes(b"other")  # nothing is known of its content
+    with Journal(tmp_path, {"id": "x"}, outputs=RESULTS) as journal:
+        assert list(journal.entries) == [0]
+        assert journal.altered == []
+        assert journal.unplaced == {}
+
+
+@pytest.mark.parametrize("content", [b"other", b"tsrif" * 9, b""])
+def test_a_result_that_is_another_file_now_is_told_and_kept(tmp_path: Path, content: bytes) -> None:
+    with Journal(tmp_path, {"id": "x"}, outputs=RESULTS) as journal:
+        journal.commit(Entry(0), RESULTS)
+    (tmp_path / "a.png").write_bytes(content)
+    for _ in range(2):
+        with Journal(tmp_path, {"id": "x"}, outputs=RESULTS) as journal:
+            assert list(journal.entries) == [0]
+            assert list(journal.unplaced) == ["a.png"]
+            assert "another file of this name" in journal.unplaced["a.png"]
+    # Where the rest of its group is made again, it stays, too, and is still told.
+    (tmp_path / "b.png").unlink()
+    with Journal(tmp_path, {"id": "x"}, outputs=RESULTS) as journal:
+        assert journal.entries == {}
+        journal.commit(Entry(0), RESULTS)
+        assert list(journal.unplaced) == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == content
+    assert (tmp_path / "b.png").read_bytes() == RESULTS["b.png"]
+    assert list(tmp_path.glob(".*.part")) == []
+    with Journal(tmp_path, {"id": "x"}, outputs=RESULTS) as journal:
+        assert list(journal.entries) == [0]
+        assert list(journal.unplaced) == ["a.png"]
+    with Journal(tmp_path, {"id": "x"}, outputs=RESULTS, overwrite=True) as journal:
+        assert journal.altered == ["a.png"]
+        assert journal.entries == {}
+        journal.commit(Entry(0), RESULTS)
+        assert journal.unplaced == {}
+    assert (tmp_path / "a.png").read_bytes() == RESULTS["a.png"]
+    with Journal(tmp_path, {"id": "x"}, outputs=RESULTS) as journal:
+        assert (list(journal.entries), journal.altered) == ([0], [])
+
+
+def test_a_part_that_a_kill_cut_as_it_was_made_again_is_not_placed(tmp_path: Path) -> None:
+    with Journal(tmp_path, {"id": "x"}) as journal:
+        journal.commit(Entry(0), RESULTS)
+    (tmp_path / "b.png").unlink()
+    (tmp_path / ".batch-0-0.part").write_bytes(b"fir")
+    with Journal(tmp_path, {"id": "x"}) as journal:
+        assert journal.entries == {}
+        assert (tmp_path / "a.png").read_bytes() == RESULTS["a.png"]
+        journal.commit(Entry(0), {"a.png": b"new", "b.png": b"new"})  # the last line counts
+    with Journal(tmp_path, {"id": "x"}) as journal:
+        assert (list(journal.entries), journal.altered) == ([0], [])
+
+
+def test_a_refused_batch_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"mine")
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(FiceError), Journal(tmp_path, {}, outputs=["a.png"]):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "kept"]
+    with Journal(tmp_path / "kept", {"id": "x"}):
+        pass
+    with pytest.raises(FiceError), Journal(tmp_path / "kept", {"id": "y"}):
+        pass
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [".batch.lock", NAME]
 
 
 def test_one_batch_at_a_time(tmp_path: Path) -> None:

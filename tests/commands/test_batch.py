@@ -174,6 +174,54 @@ def test_what_fails_is_told_at_the_end_and_the_others_are_made(
     assert len(Here.groups) == len(set(Here.groups))
 
 
+def test_a_batch_in_which_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "find_persons", lambda *_: [])
+    photo = random_image(tmp_path / "in" / "a.png")
+    cut = tmp_path / "in" / "b.png"
+    cut.write_bytes(photo.read_bytes()[:-200])
+    result = batch(tmp_path / "in", tmp_path / "out", "--prompt", "red", "--frame", "person")
+    assert result.exit_code == 2
+    first, second, last = result.stderr.splitlines()
+    assert first.startswith(f"fice: warning: the edit of {photo}: a.png was not made: no person")
+    assert f"the edit of {cut}: b.png was not made: the photo is damaged" in second
+    assert last == "fice: 2 of 2 edits failed, see above"
+
+
+def test_a_result_that_was_replaced_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in ("a.png", "b.png"):
+        random_image(tmp_path / name)
+    path = table(tmp_path, "photo,prompt", "a.png,red", "b.png,red")
+    assert batch(path, out).exit_code == 0
+    made = (out / "a.png").read_bytes()
+    (out / "a.png").write_bytes(b"mine")
+    for _ in range(2):
+        result = batch(path, out)
+        assert result.exit_code == 2
+        assert "1 of 2 edits have been made before" in result.stdout
+        line, last = result.stderr.splitlines()
+        assert f"row 2: a.png was not made: {out} has another file of this name" in line
+        assert last.endswith(f"1 of 2 edits failed, see above; the others are in {out}")
+        assert (out / "a.png").read_bytes() == b"mine"
+    assert Here.groups == [0]
+    result = batch(path, out, "--overwrite")
+    assert result.exit_code == 0
+    assert result.stderr.count("\n") == 1
+    assert f"{out} has other files of these names now: a.png" in result.stderr
+    assert (out / "a.png").read_bytes() == made
+    (out / "a.png").write_bytes(b"mine")
+    assert batch(path, out, "--restart").exit_code == 0
+    assert (out / "a.png").read_bytes() == made
+
+
+def test_a_refused_batch_leaves_no_lock(tmp_path: Path) -> None:
+    random_image(tmp_path / "in" / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_bytes(b"mine")
+    assert batch(tmp_path / "in", tmp_path / "out", "--prompt", "a shirt").exit_code == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
 def test_a_mask_limits_the_edit(tmp_path: Path) -> None:
     photo = random_image(tmp_path / "a.png")
     mask = Image.new("L", (40, 40))

@@ -182,7 +182,7 @@ def test_what_is_no_image_in_a_folder_is_told(here: None, toys: object, tmp_path
     (tmp_path / "in" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     (tmp_path / "in" / "gone.png").symlink_to(tmp_path / "nothing.png")
     (tmp_path / "in" / ".hidden").touch()
-    (tmp_path / "in" / "sub").mkdir()
+    (tmp_path / "in" / ".thumbnails").mkdir()
     words = f"left out 2 files of {tmp_path / 'in'} that FICE cannot read as an image"
     for result in (
         fice("edit", tmp_path / "in", "--prompt", "a", "-o", tmp_path / "o", "--steps", 1),
@@ -196,6 +196,35 @@ def test_what_is_no_image_in_a_folder_is_told(here: None, toys: object, tmp_path
     message = edit_mistake(tmp_path / "in", tmp_path / "o2")
     assert "no image in the folder" in message
     assert "IMG_1.HEIC" in message
+
+
+def test_subfolders_of_a_folder_are_told(here: None, toys: object, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    random_image(folder / "a.png")
+    for name in ("sub.png", "more", ".hidden", "results"):
+        (folder / name).mkdir()
+    for others, words in (
+        ((), f"left out 2 subfolders of {folder}: more, sub.png"),
+        (
+            ("b.HEIC",),
+            f"left out 1 file of {folder} that FICE cannot read as an image: b.HEIC; and 2 subfolders: "
+            "more, sub.png",
+        ),
+    ):
+        for name in others:
+            (folder / name).touch()
+        out = folder / "results" / f"o{len(others)}"
+        for result in (
+            fice("edit", folder, "--prompt", "a", "-o", f"{out}/", "--steps", 1),
+            batch(folder, folder / "results", "--prompt", "a", "--restart", "--overwrite"),
+        ):
+            assert result.exit_code == 0
+            assert result.stderr == f"fice: warning: {words}\n"
+    for name in ("a.png", "b.HEIC"):
+        (folder / name).unlink()
+    message = edit_mistake(folder, tmp_path / "o2")
+    assert message.startswith(f"there is no image in the folder {folder}; its subfolders")
+    assert message.endswith("are not searched: more, results, sub.png")
 
 
 def test_a_batch_warns_as_an_edit_does(here: None, tmp_path: Path) -> None:
@@ -215,8 +244,9 @@ def test_a_batch_warns_as_an_edit_does(here: None, tmp_path: Path) -> None:
         assert result.exit_code == 0
         said = result.stderr.splitlines()
         assert len(said) == 2
-        assert any("JPEG alters every pixel" in line for line in said)
-        assert any("only .png keeps more than 8" in line for line in said)
+        deep, plain = tmp_path / "deep.png", tmp_path / "a.png"
+        assert any(f"{deep}, {plain}: JPEG alters every pixel" in line for line in said)
+        assert any(f"{deep}: the image has 16 bits a channel" in line for line in said)
 
 
 def test_masks_with_transparency(here: None, toys: object, tmp_path: Path) -> None:

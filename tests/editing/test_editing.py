@@ -129,6 +129,17 @@ def test_a_mask_off_the_garment_warns_that_nothing_changed():
     assert after.startswith("image 1 is unchanged")
 
 
+@pytest.mark.parametrize("level", [1 / 255, 255 / 65535, 1e-4])
+def test_a_faint_mask_on_the_garment_does_not_miss_it(level):
+    faint = torch.full((1, 1, PHOTO, PHOTO), level)
+    result = edit(toy_models(), photos(), "a red shirt", FAST, mask=faint)
+    assert not [line for line in result.warnings if "misses" in line]
+    faint[..., 1:, :] = 0
+    faint[..., 1:] = 0
+    result = edit(toy_models(), photos(), "a red shirt", FAST, mask=faint)
+    assert [line for line in result.warnings if "misses" in line]
+
+
 def test_a_mask_off_the_garment_is_told_before_the_first_step():
     corner = torch.zeros(1, 1, PHOTO, PHOTO)
     corner[..., 0, 0] = 1

@@ -7,6 +7,7 @@ import torch
 from checkpoint_writers import tiny_clip, tiny_openai_clip
 from toys import toy_models
 
+from fice_core.editing.prepare import PromptFeatures
 from fice_core.errors import FiceError
 from fice_core.extraction.prompts import Phrase, encode, notation, parse, remarks, unknown_words
 
@@ -24,6 +25,9 @@ def clip():
         ("(a red shirt:1.5)|(stripes: .5)", [Phrase("a red shirt", 1.5), Phrase("stripes", 0.5)]),
         ("a shirt (blue)", [Phrase("a shirt (blue)", 1.0)]),
         ("open at 10:30", [Phrase("open at 10:30", 1.0)]),
+        ("a red\tand\r\nblue shirt", [Phrase("a red\tand\r\nblue shirt", 1.0)]),
+        ("a shirt 👩\u200d🦰", [Phrase("a shirt 👩\u200d🦰", 1.0)]),
+        ("(a shirt:1000)", [Phrase("a shirt", 1000.0)]),
     ],
 )
 def test_parse(line, phrases):
@@ -36,8 +40,14 @@ def test_parse(line, phrases):
         ("", "the prompt is empty"),
         ("a | ", "the prompt is empty"),
         ("(:2)", "the prompt is empty"),
-        ("(a:-1)", "must be a number >= 0"),
-        ("(a:1.2.3)", "must be a number >= 0"),
+        ("(a:-1)", "must be a number from 0 to 1000 in plain digits"),
+        ("(a:1.2.3)", "must be a number from 0 to 1000 in plain digits"),
+        ("(a:1001)", "must be a number from 0 to 1000 in plain digits"),
+        (f"(a:{'9' * 400})", "must be a number from 0 to 1000 in plain digits"),
+        ("a\0 shirt", r"the prompt 'a.x00 shirt' has a null character, '.x00': delete it"),
+        ("a | red\x1b[31m", r"has a control character, '.x1b'"),
+        ("a\x7f shirt", "has a control character"),
+        ("a \udce9 shirt", "has a control character"),
     ],
 )
 def test_invalid_prompts_are_refused(line, message):
@@ -104,9 +114,9 @@ def test_unknown_words_are_named_once_for_each_prompt():
         ("a [red) shirt", "do not match"),
         ("a {red shirt", "do not match"),
         ("<lora:shirt:0.8> red", "adds no network"),
-        ("(red:) shirt", "no number"),
-        ("(a red shirt:nan)", "no number"),
-        ("(a red shirt:1e400)", "no number"),
+        ("(red:) shirt", "must be a number from 0 to 1000 in plain digits"),
+        ("(a red shirt:nan)", "must be a number from 0 to 1000 in plain digits"),
+        ("(a red shirt:1e9)", "must be a number from 0 to 1000 in plain digits"),
         ("red::2 blue::1", "set nothing"),
         ("a red shirt --v 5", "set nothing"),
         ("embedding:style1", "no other text is put in"),
@@ -175,3 +185,23 @@ def test_remarks_are_of_notation_and_words():
     assert len(said) == 2
     assert "for some words" in said[0]
     assert "kimono" in said[1]
+
+
+def test_texts_are_called_what_they_are():
+    clip = tiny_clip()
+    with pytest.raises(FiceError, match="no word of the negative prompt 'kimono'"):
+        encode(clip, ["a red shirt"], negative="kimono")
+    with pytest.raises(FiceError, match="no word of the text of what is worn 'kimono'"):
+        PromptFeatures.of(clip, ["a red shirt"], "", "kimono")
+    with pytest.raises(FiceError, match="the text of what is worn is empty"):
+        PromptFeatures.of(clip, ["a red shirt"], "", "red |")
+    with pytest.raises(FiceError, match="the negative prompt is empty"):
+        PromptFeatures.of(clip, ["a red shirt"], "red |", "")
+    with pytest.raises(FiceError, match="parts of the text of what is worn '.*' cancel out"):
+        PromptFeatures.of(clip, ["a red shirt"], "", "(red:0)")
+    said = remarks(clip, ["[red]"], "[blue] shirt", "a (red shirt")
+    assert [line.partition(" brackets")[0] for line in said] == [
+        "in the prompt '[red]'",
+        "in the negative prompt '[blue] shirt'",
+        "in the text of what is worn 'a (red shirt' the",
+    ]

@@ -98,7 +98,9 @@ def test_colours_are_told(tmp_path: Path) -> None:
     mask, notes = read(tmp_path / "m.png", image)
     assert torch.allclose(mask, torch.from_numpy(INSIDE * (340 / 765)).float())
     assert len(notes) == 1
-    assert "has colours" in notes[0]
+    assert notes[0].endswith(
+        "the mask is coloured: its brightness counts, and only white counts fully"
+    )
     image.convert("L").save(tmp_path / "grey.jpg")
     assert read(tmp_path / "g.jpg", Image.open(tmp_path / "grey.jpg").convert("RGB"))[1] == []
 

@@ -204,7 +204,46 @@ def test_xmp_says_that_the_pixels_are_upright(tmp_path: Path, form: str) -> None
     write_photo(tmp_path / "b.png", found)
     image = opened(tmp_path / "b.png")
     assert ImageOps.exif_transpose(image).size == image.size == (4, 6)
-    assert "tiff:ImageLength='6' tiff:ImageWidth='4'" in image.text["XML:com.adobe.xmp"]
+    assert "tiff:ImageWidth='4' tiff:ImageLength='6'" in image.text["XML:com.adobe.xmp"]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_sizes_that_were_wrong_become_right(tmp_path: Path, orientation: int, kind: str) -> None:
+    """Programs that resize a photo often leave the sizes of the camera."""
+    blocks = {"x0100": 4000, "x0101": 3000, "x8769": {0xA002: 4000, 0xA003: 70_000}}
+    found, _ = photo(tmp_path / f"a.{kind}", exif=exif(x0112=orientation, **blocks))
+    write_photo(tmp_path / "b.jpg", found)
+    image = opened(tmp_path / "b.jpg")
+    assert image.size == ((4, 6) if orientation == 6 else (6, 4))
+    tags = image.getexif()
+    block = tags.get_ifd(0x8769)
+    assert (tags[0x0100], tags[0x0101]) == (block[0xA002], block[0xA003]) == image.size
+
+
+def test_one_size_alone_and_none_at_all(tmp_path: Path) -> None:
+    found, _ = photo(tmp_path / "a.jpg", exif=exif(x0112=6, x8769={0xA003: 99}))
+    write_photo(tmp_path / "b.jpg", found)
+    assert dict(opened(tmp_path / "b.jpg").getexif().get_ifd(0x8769)) == {0xA003: 6}
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_wrong_sizes_in_xmp_become_right(tmp_path: Path, orientation: int) -> None:
+    packet = (
+        "<rdf:Description tiff:ImageWidth='4000' tiff:ImageLength=\"3000\" tiff:XResolution='300'>"
+        "<exif:PixelXDimension>4000</exif:PixelXDimension>"
+        "<exif:PixelYDimension> 3000</exif:PixelYDimension></rdf:Description>"
+    )
+    tags = exif(x0112=orientation)
+    found, _ = photo(tmp_path / "a.png", pnginfo=texts(XMP=packet), exif=tags)
+    assert found.metadata.xmp is not None
+    height, width = found.pixels.shape[1:]
+    axis = "X" if orientation == 1 else "Y"
+    assert found.metadata.xmp.decode() == (
+        f"<rdf:Description tiff:ImageWidth='{width}' tiff:ImageLength=\"{height}\" "
+        f"tiff:{axis}Resolution='300'><exif:PixelXDimension>{width}</exif:PixelXDimension>"
+        f"<exif:PixelYDimension> {height}</exif:PixelYDimension></rdf:Description>"
+    )
 
 
 def test_texts_of_a_png(tmp_path: Path) -> None:
@@ -285,7 +324,7 @@ def test_a_profile_of_other_colours_is_told(tmp_path: Path) -> None:
 def test_losses_of_levels() -> None:
     plain, deep = Photo(torch.rand(3, 4, 4)), Photo(torch.rand(3, 4, 4), 16)
     assert losses("x.png", plain, "a") == losses("x.png", deep, "a") == []
-    assert [line[:4] for line in losses("x.jpg", deep, "a")] == ["JPEG", "the "]
+    assert [line[:7] for line in losses("x.jpg", deep, "a")] == ["a: JPEG", "a: the "]
     assert losses("x.tif", plain, "a") == []
     assert "only .png keeps more than 8" in losses("x.webp", deep, "a")[0]
 
