@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def expand(inputs: Sequence[str], output: str | None = None) -> list[str]:
     """Return all files: for a folder the images in it, sorted by name, without its subfolders.
 
-    Subfolders and other files in a folder are told. Those whose names begin with a dot are hidden; macOS keeps
-    no image in its "._photo.jpg".
+    Subfolders and other files in a folder are told. Those whose names begin with a dot are hidden; macOS
+    keeps no image in its "._photo.jpg".
 
     Args:
         inputs: files and folders.

@@ -302,8 +302,8 @@ def _missed(possible: torch.Tensor, left: torch.Tensor) -> list[str]:
 
     Args:
         possible: where the garments may be.
-        left: what the masks leave of it, as if the brightest place of each were white: how faint a mask is has
-            its own warning, see `images.mask.remarks`.
+        left: what the masks leave of it, as if the brightest place of each were white. That a mask is faint
+            has its own warning, see `images.mask.remarks`.
     """
     most, rest = (area.flatten(1).amax(dim=1).tolist() for area in (possible, left))
     return [

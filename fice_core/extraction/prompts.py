@@ -93,7 +93,7 @@ def _check_characters(line: str, name: str) -> None:
     for character in line:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
             what = "a null character" if character == "\0" else "a control character"
-            raise FiceError(f"the {name} {_quoted(line)} has {what}, {ascii(character)}: delete it")
+            raise FiceError(f"the {name} {_quoted(line)} has {what}, {character!a}: delete it")
 
 
 def encode(

@@ -197,7 +197,7 @@ def test_texts_are_called_what_they_are():
         PromptFeatures.of(clip, ["a red shirt"], "", "red |")
     with pytest.raises(FiceError, match="the negative prompt is empty"):
         PromptFeatures.of(clip, ["a red shirt"], "red |", "")
-    with pytest.raises(FiceError, match="parts of the text of what is worn '.*' cancel out"):
+    with pytest.raises(FiceError, match=r"parts of the text of what is worn '.*' cancel out"):
         PromptFeatures.of(clip, ["a red shirt"], "", "(red:0)")
     said = remarks(clip, ["[red]"], "[blue] shirt", "a (red shirt")
     assert [line.partition(" brackets")[0] for line in said] == [
