@@ -169,8 +169,8 @@ class Journal:
             self.altered.append(name)
             if not self._overwrite:
                 self.unplaced[name] = (
-                    f"{self.folder} has another file of this name than the batch has made: delete it, or "
-                    "replace it with --overwrite or --restart"
+                    f"{self.folder} has another file of this name than the one that was made: delete it, "
+                    "or make all again with --restart"
                 )
 
     def _has(self, name: str) -> bool:
