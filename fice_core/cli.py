@@ -6,7 +6,6 @@ torch, so `fice --help` is fast.
 """
 
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -27,8 +26,8 @@ from .commands import (
     restore,
     train,
 )
-from .commands.console import complain, safe_streams, say, warn
-from .errors import FiceError, FiceWarning
+from .commands.console import complain, safe_streams, say, show_own_warnings
+from .errors import FiceError
 
 _MISTAKE, _INTERRUPTED = 2, 130
 
@@ -38,10 +37,8 @@ class Program(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> NoReturn:
         """Run a command line and exit."""
-        if not sys.warnoptions:  # a user can do nothing about warnings of libraries
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("once", FiceWarning)
-            warnings.showwarning = _show
+        if not sys.warnoptions:
+            show_own_warnings()
         options["standalone_mode"] = False  # click prints several lines
         with safe_streams():
             code = self._run(args, *positional, **options)
@@ -75,12 +72,6 @@ class _Interrupted(Exception):
 def _complain(message: str, code: int) -> int:
     complain(message)
     return code
-
-
-def _show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """Print a warning of this project; those of libraries are ignored."""
-    if issubclass(category, FiceWarning):
-        warn(str(message))
 
 
 def _usage_hint(mistake: click.ClickException) -> str:

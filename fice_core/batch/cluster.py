@@ -1,11 +1,11 @@
 """Workers on a Ray cluster. Photos are sent to them and results back, so no disk is shared."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..errors import FiceError
+from ..ray_cluster import connected
 from .editor import Hiring, Outcome, Work, WorkerDied
 from .workers import Hire, accepted
 
@@ -48,35 +48,17 @@ def cluster(address: str, setup: Hiring) -> Iterator[tuple[Hire, int]]:
     CPU for each of its threads.
 
     Args:
-        address: HOST:PORT of the head; "auto" for the cluster of this machine; "local" for a cluster that
-            is started here and ends with the block.
+        address: see `connected`.
+        setup: what every worker is hired for.
 
     Raises:
         FiceError: Ray is not installed, there is no such cluster, or no worker fits.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise FiceError(
-            "Ray is not installed: install it with `pip install ray`, here and on the other machines"
-        ) from error
-    try:
-        _reach(address)
-        ray.init(
-            address=address,
-            log_to_driver=True,
-            logging_level="ERROR",
-            include_dashboard=False if address == "local" else None,
-        )
-    except Exception as error:  # Ray may raise anything where it cannot start or connect
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise FiceError(f"there is no Ray cluster at {address}: {reason}") from error
-    try:
-        total = ray.cluster_resources()
+    with connected(address) as found:
         kind, need = "CPU", setup.threads
-        if setup.device != "cpu" and total.get("GPU", 0) >= 1:
+        if setup.device != "cpu" and found.resources.get("GPU", 0) >= 1:
             kind, need = "GPU", 1
-        room = int(total.get(kind, 0)) // need
+        room = int(found.resources.get(kind, 0)) // need
         if room < 1:
             raise FiceError(
                 f"no machine of the cluster has room for a worker of {need} {kind}: lower --threads"
@@ -84,19 +66,6 @@ def cluster(address: str, setup: Hiring) -> Iterator[tuple[Hire, int]]:
         resources = {"num_gpus": 1} if kind == "GPU" else {"num_cpus": need, "num_gpus": 0}
 
         def hire(number: int) -> RayWorker:
-            return RayWorker(ray, setup, resources)
+            return RayWorker(found.ray, setup, resources)
 
         yield hire, room
-    finally:
-        ray.shutdown()
-
-
-def _reach(address: str) -> None:
-    """Check at once that the head answers; Ray tries for minutes.
-
-    Raises:
-        OSError: it does not.
-    """
-    host, _, port = address.rpartition(":")
-    if host and "/" not in address and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=10).close()

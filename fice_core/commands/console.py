@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ..errors import printable
+from ..errors import FiceWarning, printable
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -132,6 +133,18 @@ def say(text: str) -> None:
 def warn(line: str) -> None:
     """Print a warning, on stderr."""
     complain(f"warning: {line}")
+
+
+def show_own_warnings() -> None:
+    """Print warnings of this project as lines; a user can do nothing about those of libraries."""
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("once", FiceWarning)
+    warnings.showwarning = _show
+
+
+def _show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, FiceWarning):
+        warn(str(message))
 
 
 def complain(line: str) -> None:

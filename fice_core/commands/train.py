@@ -1,11 +1,16 @@
 """`fice train`: train networks. The commands for one's own networks are in `train_*.py`."""
 
+import copy
 import logging
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ..errors import FiceError
 from . import (
     train_clip,
     train_densepose,
@@ -14,13 +19,94 @@ from . import (
     train_segmenter,
     train_set,
 )
-from .names import FILE_NAME, Number
+from .console import complain, show_own_warnings
+from .names import FILE_NAME, PROCESSORS, Number
 from .options import device_option
 
+_FAILED = 1
+_ALONE = "demo"  # has no form for several processes
 
-@click.group("train")
-def command() -> None:
-    """Train networks."""
+
+class _Trainings(click.Group):
+    """A group whose commands run in processes of a Ray cluster if an address is given."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, or one with the same options that runs it on the cluster."""
+        name, chosen, rest = super().resolve_command(ctx, args)
+        address = ctx.params.get("address")
+        if name is None or chosen is None or address is None:
+            return name, chosen, rest
+        if name == _ALONE:
+            raise FiceError(f"`fice train {name}` runs in one process: leave --ray out")
+        there = copy.copy(chosen)
+        there.callback = partial(_launch, name, tuple(rest), address, ctx.params["workers"])
+        return name, there, rest
+
+
+def _launch(
+    name: str,
+    arguments: Sequence[str],
+    address: str,
+    workers: int | None,
+    *,
+    device: str,
+    **_: Any,  # options that only the workers need
+) -> None:
+    """Run a command in the processes of a Ray cluster."""
+    from ..training import cluster
+
+    try:
+        cluster.train(partial(_work, name, arguments), address, workers, use_gpus=device != "cpu")
+    except cluster.TrainingFailedError as failure:
+        complain(str(failure))
+        raise click.exceptions.Exit(_FAILED) from failure
+
+
+def _work(name: str, arguments: Sequence[str]) -> None:
+    """Run a command in one of these processes.
+
+    Raises:
+        FiceError: also in those that would stay silent under torchrun.
+    """
+    logging.getLogger().handlers.clear()  # with Ray's own, the log would stay on this machine
+    show_own_warnings()
+    chosen = command.commands[name]
+    try:
+        with chosen.make_context(f"fice train {name}", list(arguments)) as context:
+            chosen.invoke(context)
+    except click.ClickException as mistake:
+        raise FiceError(mistake.format_message()) from mistake
+    except click.exceptions.Exit as end:
+        if isinstance(end.__cause__, FiceError):
+            raise end.__cause__ from None
+        raise
+
+
+@click.group("train", cls=_Trainings)
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="Train on a Ray cluster: HOST:PORT, auto for that of this machine, or local.",
+)
+@click.option(
+    "--workers",
+    type=PROCESSORS,
+    help="With --ray, the number of processes.  [default: as many as the cluster has GPUs]",
+)
+def command(address: str | None, workers: int | None) -> None:
+    """Train networks.
+
+    On a Ray cluster, --ray and --workers come before the command: fice train --ray auto encoder ...
+    Files are then on a disk that all machines share.
+    """
+    if workers is not None and address is None:
+        raise FiceError(
+            "--workers counts processes of a Ray cluster: add --ray, or start them without Ray by "
+            "torchrun --nproc-per-node N -m fice_core train ..."
+        )
 
 
 @command.command("demo")

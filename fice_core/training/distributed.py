@@ -29,7 +29,8 @@ from ..errors import FiceError
 from ..models import resolve_device
 
 _BUCKET = 2**24  # numbers that are sent at once
-_PATIENCE = timedelta(hours=1)  # the others wait while the first process measures and saves
+#: How long a process waits for the others; they wait while the first one measures and saves.
+PATIENCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def together(device: str = "auto") -> Iterator[Processes]:
         yield Processes(device=torch.device(resolve_device(device)))
     else:
         own = _own_device(device)
-        dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=_PATIENCE)
+        dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=PATIENCE)
         try:
             yield Processes(dist.get_rank(), dist.get_world_size(), own)
         finally:
