@@ -58,6 +58,7 @@ from fice_core.training.demonstration.generator import (
     APPEARANCE_LAYER,
     WARDROBE,
     grown,
+    importance,
     jitter,
     reconstruction_loss,
     smaller,
@@ -342,13 +343,11 @@ def test_a_generator_whose_features_are_the_targets_has_no_cloth_loss(people: Pe
 def test_shares_of_the_body_by_hand(people: People) -> None:
     shown = people.batch(torch.tensor([0, 7]))
     shares = body_shares(shown)
-    assert shares.shape == (2, 25 + 10, 8, 8)
-    assert shares[:, :25].sum(1).allclose(torch.ones(2, 8, 8))
-    assert shares[:, 25:].sum(1).allclose(torch.ones(2, 8, 8))
-    # a cell holds four of the pixels that count
-    there = shown.parts[0, 8:12:2, 12:16:2]
+    assert shares.shape == (2, 25 + 10, 16, 16)
+    assert shares[:, :25].sum(1).equal(torch.ones(2, 16, 16))
+    assert shares[:, 25:].sum(1).equal(torch.ones(2, 16, 16))
     for part in (0, 2, 23):
-        assert shares[0, part, 2, 3] == (there == part).float().mean()
+        assert shares[0, part].equal((shown.parts[0, ::2, ::2] == part).float())
 
 
 def test_a_generator_whose_features_are_the_body_has_no_body_loss(people: People) -> None:
@@ -370,6 +369,28 @@ def test_a_generator_whose_features_are_the_body_has_no_body_loss(people: People
             reader.bias.zero_()
     assert float(loss(shown).detach()) < 1e-10
     loss.close()
+
+
+def test_large_blocks_tell_the_classes_alone(people: People) -> None:
+    config = {**generator_stage.CONFIG, "channel_base": 2048, "channel_max": 64}
+    network = Generator(resolution=(256, 256), **config)
+    counts = {name: len(reader.bias) for name, reader in BodyLoss(network).readers.items()}
+    assert counts == {"8": 35, "16": 35, "32": 35, "64": 35, "128": 10}
+
+
+def test_outlines_and_border_weigh_more_than_the_wall(people: People) -> None:
+    shown = people.batch(torch.tensor([0]))
+    flat = torch.full_like(shown.images, 0.5)
+    body = torch.zeros_like(shown.body)
+    body[..., 8:24, 8:24] = 1
+    plain = replace(shown, images=flat, body=body, head=0 * body, garment=0 * body)
+    weights = importance(plain)[0, 0]
+    assert weights[4, 4] == pytest.approx(0.4)  # the wall
+    assert weights[16, 16] == pytest.approx(1.2)  # the body
+    assert weights[0, 16] == weights[16, -1] == pytest.approx(0.4 + 1.2)  # the border
+    # half of the pixels around an outline are the body's: 4 * 1/3 * 2/3 of the most on either side
+    assert weights[7, 16] == pytest.approx(0.4 + 1.2 * 8 / 9)
+    assert weights[8, 16] == pytest.approx(1.2 + 1.2 * 8 / 9)
 
 
 def test_a_batch_names_the_same_person_in_other_clothes(people: People) -> None:
