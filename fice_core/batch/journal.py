@@ -144,9 +144,8 @@ class Journal:
             self._append({"batch": self._identity, **({_REPLACED: replaced} if replaced else {})})
         for entry in {entry.group: entry for entry in entries}.values():
             for name, part in entry.parts.items():
-                if not self._is(
-                    part, entry.digests.get(name)
-                ):  # a kill cut it as it was made again
+                # Another part than the line tells of: a kill cut it as the group was made again.
+                if not self._is(part, entry.digests.get(name)):
                     (self.folder / part).unlink()
             self._place(entry)
             self._compare_results(entry)

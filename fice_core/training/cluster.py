@@ -155,9 +155,8 @@ def _listen(
                     streams[name].flush()
                 else:
                     told.setdefault(name, text)
-    except (
-        Exception
-    ) as error:  # the queue is lost with its machine; then no process can print either
+    except Exception as error:
+        # The queue is lost with its machine; then no process can print either.
         told.setdefault(_FAILURE, _line(error))
 
 
