@@ -173,9 +173,7 @@ class Journal:
                 )
 
     def _has(self, name: str) -> bool:
-        return os.path.isfile(self.folder / name) and (
-            name not in self.altered or name in self.unplaced
-        )
+        return os.path.isfile(self.folder / name) and name not in self.altered
 
     def _is(self, name: str, digest: str | None) -> bool:
         """Whether a file has the content of a digest, as far as there are both."""

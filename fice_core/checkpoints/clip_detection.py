@@ -264,10 +264,7 @@ def describe(config: Mapping[str, Any]) -> str:
     """A CLIP model in a few words: tower, image size and number of features."""
     vision = config["vision_cfg"]
     timm = vision.get("timm_model_name")
-    tower = (
-        word(timm)
-        if timm
-        else ("residual" if isinstance(vision.get("layers"), list) else "transformer")
-    )
+    own = "residual" if isinstance(vision.get("layers"), list) else "transformer"
+    tower = word(timm) if timm else own
     size, features = vision.get("image_size", 224), config["embed_dim"]
     return f"{tower} tower, {word(size)} px, {word(features)} features"

@@ -138,8 +138,6 @@ def _networks(
     text: str | None, source: str | None, clip: str | None, architecture: str | None, device: str
 ) -> dict[str, Any]:
     """The networks that were asked for, as arguments of `measure_drift`."""
-    if not (source or clip) and device == "auto":
-        return {}
     from ..models import load_network, resolve_device
 
     target = resolve_device(device)

@@ -20,10 +20,10 @@ _HINT = "describe the garment, as in 'a red striped shirt'"
 # Known to the demonstration models, but no description.
 _FUNCTION_WORDS = {"a", "an", "and", "in", "is", "of", "on", "one", "the", "with", "without"}
 _FUNCTION_WORDS |= {"he", "she", "someone", "wearing", "wears"}
-# Notations of other programs, which are read as text here, and what is said of them.
 _MAX_WEIGHT = 1000
 _WEIGHT = f"a number from 0 to {_MAX_WEIGHT} in plain digits, as in '(a red shirt:1.5)'"
 _WEIGHTS = "a weight is for a whole prompt in brackets, as in '(a red shirt:1.5)'"
+# Notations of other programs, which are read as text here, and what is said of them.
 _FOREIGN = (
     (re.compile(r"\([^()]*:\s*[-+]?\d+,\d*\s*\)"), f"the weight has a comma: {_WEIGHTS}"),
     (re.compile(r"\([^()]*:\s*[-+]?[\d.]+\s*\)"), f"the weight is for some words: {_WEIGHTS}"),
