@@ -327,6 +327,7 @@ def fit(
     loss: Callable[[], tuple[Tensor, dict[str, Tensor]]],
     decay: float,
     warmup: int = 100,
+    helper: nn.Module | None = None,
 ) -> tuple[_Network, bool]:
     """Train one network to minimise `loss`, or resume training.
 
@@ -338,12 +339,15 @@ def fit(
         loss: returns the value to minimise, and figures to display.
         decay: of the moving average of the weights.
         warmup: steps of the warm-up of the learning rate.
+        helper: what `optimizer` trains besides for the sake of `loss`; kept in checkpoints alone.
 
     Returns:
         The averaged network, and whether all steps are done.
     """
     average = Average(network, decay)
     state = {"network": network, "average": average.network, "optimizer": optimizer}
+    if helper is not None:
+        state["helper"] = helper
     stage = Stage(name, folder, dict(state), generator)
     stage.resume()
     network.train()

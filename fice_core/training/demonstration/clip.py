@@ -1,21 +1,23 @@
 """Trains the demonstration CLIP on rendered and generated people.
 
 The contrastive loss knows which captions are true for which people of the batch. A caption may be true
-for several images. Pairs that are neither true nor false are ignored.
+for several images. Pairs that are neither true nor false are ignored. Half of the captions are of people
+who differ from one of the batch in a single fact: colour and pattern tell the people of a batch apart, so
+sleeves would not be learnt without them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...networks.clip import Clip
 from ...people import wording
@@ -45,8 +47,13 @@ VALUES: dict[str, Sequence[str | int]] = {
     "lower_colour": list(COLOURS),
     "gender": (0, 1),
 }
-#: largest adversarial change of a pixel in training, in units of [0, 1]
+#: how often each fact is the one that is changed in a person, see `changed`
+CHANGED = {"sleeve": 0.6, "pattern": 0.25, "colour": 0.15}
+#: garments that are named by their sleeves
+_BY_SLEEVE = {"sleeveless": "tank top", "short": "t-shirt", "long": "top"}
+#: largest adversarial change of a pixel in training, in units of [0, 1], and the share of the steps with any
 ATTACK = 6 / 255
+ATTACKED = 0.5
 
 
 def numbered(known: Sequence[Facts]) -> Tensor:
@@ -72,6 +79,44 @@ def truth(told: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     same = told[:, None] == known[None]
     undecided = known[None] < 0
     return (same | ~said).all(-1), (said & ~same & ~undecided).any(-1)
+
+
+class FactLoss(nn.Module):
+    """How badly the facts of people can be read from image features, by one linear layer for each fact.
+
+    Captions tell an image apart from the others of its batch; this asks for every fact of every image.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.readers = nn.ModuleDict(
+            {name: nn.Linear(width, len(values)) for name, values in VALUES.items()}
+        )
+
+    def forward(self, features: Tensor, known: Tensor) -> Tensor:
+        """Mean cross-entropy of the facts that are known.
+
+        Args:
+            features: (N, D), unit norm.
+            known: (N, 9) as `numbered` gives them.
+        """
+        scaled = features * features.shape[1] ** 0.5
+        losses = [
+            F.cross_entropy(reader(scaled), known[:, k], ignore_index=-1, reduction="sum")
+            for k, reader in enumerate(self.readers.values())
+        ]
+        return torch.stack(losses).sum() / (known >= 0).sum().clamp_min(1)
+
+
+def changed(known: Facts, rng: np.random.Generator) -> Facts:
+    """The facts of somebody who differs in one of `CHANGED` alone, and in a kind that follows from it."""
+    field = str(rng.choice(list(CHANGED), p=list(CHANGED.values())))
+    others = [value for value in VALUES[field] if value != getattr(known, field)]
+    value = others[int(rng.integers(len(others)))]
+    kind = known.kind
+    if field == "sleeve" and kind in _BY_SLEEVE.values():
+        kind = _BY_SLEEVE.get(str(value))
+    return replace(known, **{field: value, "kind": kind})
 
 
 def contrastive_loss(
@@ -168,19 +213,21 @@ def train(
 ) -> tuple[Clip, bool]:
     """Train, or resume training; returns the averaged network, and whether all steps are done.
 
-    Half of each batch is rendered, half generated. Every image is first changed slightly so that it
-    agrees less with its caption (fast gradient sign method, Goodfellow et al. 2015). The gradients of a
-    network that is robust to such changes point to visible changes of the garment, and an edit follows
-    these gradients.
+    Half of each batch is rendered, half generated. In half of the steps the images are first changed
+    slightly so that they agree less with their captions (fast gradient sign method, Goodfellow et al. 2015).
+    The gradients of a network that is robust to such changes point to visible changes of the garment, and an
+    edit follows these gradients.
     """
     generator = torch.Generator().manual_seed(seed + 20)
     with torch.random.fork_rng():
         torch.manual_seed(seed + 20)
         network = Clip(**CONFIG, vocabulary=vocabulary())
+        facts_loss = FactLoss(CONFIG["embed_dim"])
     if start is not None:
         network.load_state_dict(start)
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
+    trained = [*network.parameters(), *facts_loss.parameters()]
+    matrices = [p for p in trained if p.ndim > 1]
+    vectors = [p for p in trained if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}],
         lr=1.5e-3,
@@ -206,8 +253,10 @@ def train(
         images, known = draw()
         # of the one generator that a checkpoint contains
         rng = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
-        told_all = [told(one, rng) for one in known]
-        true, false = truth(numbered([said for _, said in told_all]), numbered(known))
+        others = [changed(one, rng) for one in known]
+        told_all = [told(one, rng) for one in known + others]
+        facts = numbered(known)
+        true, false = truth(numbered([said for _, said in told_all]), facts)
         scale = network.model.logit_scale.exp().clamp(max=60)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
             text = network.encode_text([text for text, _ in told_all]).float()
@@ -219,12 +268,21 @@ def train(
         def loss_of(image: Tensor) -> Tensor:
             return contrastive_loss(image, text.detach(), scale.detach(), true, false)
 
-        images = attack(images, lambda x: loss_of(image_features(x)), ATTACK, generator)
+        if float(torch.rand((), generator=generator)) < ATTACKED:
+            images = attack(images, lambda x: loss_of(image_features(x)), ATTACK, generator)
         image = image_features(images)
-        loss = contrastive_loss(image, text, scale, true, false)
+        read = facts_loss(image, facts)
+        loss = contrastive_loss(image, text, scale, true, false) + read
         with torch.no_grad():
             best = (text @ image.t()).masked_fill(~(true | false), -2).argmax(1)
-            hit = true[torch.arange(len(best)), best].float().mean()
-        return loss, {"loss": loss.detach(), "top1": hit, "scale": scale.detach()}
+            hit = true[torch.arange(len(best)), best][true.any(1)].float().mean()
+        return loss, {
+            "loss": loss.detach(),
+            "facts": read.detach(),
+            "top1": hit,
+            "scale": scale.detach(),
+        }
 
-    return fit("clip", folder, network, optimizer, generator, schedule, objective, decay=0.998)
+    return fit(
+        "clip", folder, network, optimizer, generator, schedule, objective, 0.998, helper=facts_loss
+    )

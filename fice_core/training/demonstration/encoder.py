@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...networks.e4e import Encoder
-from ...networks.stylegan2 import Generator
+from ...networks.stylegan2 import Generator, infer_config
 from ..loop import Schedule, Weights, fast_bf16, fit
 from .dataset import People
 from .fakes import Fakes
-from .generator import reconstruction_loss, taught
+from .generator import importance, reconstruction_loss, smaller, taught
 from .wardrobe import AttributeMapping, Crowd
 
 CONFIG: dict[str, Any] = {
@@ -26,8 +26,8 @@ CONFIG: dict[str, Any] = {
     "stages": ((16, 1), (48, 2), (96, 2), (144, 2)),
     "head_channels": 96,
 }
-#: share of the steps whose images are generated and compared; it is the larger part of a step's time
-COMPARED = 0.25
+#: share of the steps whose images are compared at full size, which takes three times as long as at half
+FULL_SIZE = 0.25
 
 
 def train(
@@ -62,10 +62,10 @@ def train(
     if start is not None:
         network.load_state_dict(start)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=2e-3, weight_decay=1e-4, betas=(0.9, 0.98)
+        network.parameters(), lr=1e-3, weight_decay=1e-4, betas=(0.9, 0.98)
     )
 
-    compared: dict[str, Tensor] = {}
+    half_size = without_last_block(target_network)
 
     def objective() -> tuple[Tensor, dict[str, Tensor]]:
         real = people.batch(torch.randint(len(people), (batch // 2,), generator=generator))
@@ -78,13 +78,28 @@ def train(
             w_plus = network(images).float()
         code = ((w_plus - known) / spread).square().mean()
         offset = ((w_plus[:, 1:] - w_plus[:, :1]) / spread).square().mean()
-        loss = 0.3 * code + 0.002 * offset
-        if float(torch.rand((), generator=generator)) < COMPARED:
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
-                drawn = target_network.synthesize(w_plus).float()
-            pixels = reconstruction_loss(drawn, images)
-            loss = loss + 2.0 / COMPARED * pixels
-            compared.update(pixels=pixels.detach(), l1=F.l1_loss(drawn, images).detach())
-        return loss, {"code": code.detach(), **compared}
+        full = float(torch.rand((), generator=generator)) < FULL_SIZE
+        painter = target_network if full else half_size
+        size = painter.resolution[0]
+        weights = importance(smaller(real, size))
+        weights = torch.cat([weights, torch.ones_like(weights)])
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16()):
+            drawn = painter.synthesize(w_plus[:, : painter.num_ws]).float()
+        target = F.interpolate(images, (size, size), mode="area")
+        pixels = reconstruction_loss(drawn, target, weights)
+        loss = 0.15 * code + 0.002 * offset + 3.0 * pixels
+        l1 = F.l1_loss(drawn, target)
+        told = {"code": code, "pixels": pixels, "l1": l1}
+        return loss, {name: value.detach() for name, value in told.items()}
 
     return fit("encoder", folder, network, optimizer, generator, schedule, objective, decay=0.998)
+
+
+def without_last_block(network: Generator) -> Generator:
+    """The generator of images of half the size, with the weights of `network`."""
+    state = network.state_dict()
+    config = infer_config(state)
+    height, width = config["resolution"]
+    half = Generator(**config | {"resolution": [height // 2, width // 2]}).to(network.w_avg.device)
+    half.load_state_dict({key: state[key] for key in half.state_dict()})
+    return half.eval().requires_grad_(False)

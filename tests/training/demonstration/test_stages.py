@@ -16,7 +16,7 @@ from fice_core import checkpoints
 from fice_core.errors import FiceError
 from fice_core.networks.stylegan2 import Generator
 from fice_core.people.attributes import PATTERNS
-from fice_core.people.captions import NOTHING, Facts, facts
+from fice_core.people.captions import NOTHING, Facts, facts, told
 from fice_core.people.code import CODE_DIM, slices
 from fice_core.people.compose import compose, mean_albedo, painted
 from fice_core.people.maths import linear
@@ -28,6 +28,7 @@ from fice_core.training.demonstration import adversarial, clip, encoder, percept
 from fice_core.training.demonstration import generator as generator_stage
 from fice_core.training.demonstration.clip import (
     attack,
+    changed,
     contrastive_loss,
     numbered,
     photographed,
@@ -97,6 +98,39 @@ def test_contrastive_loss_ignores_undecided_pairs() -> None:
     )
 
 
+def test_facts_loss_by_hand() -> None:
+    loss = clip.FactLoss(4)
+    with torch.no_grad():
+        for reader in loss.readers.values():
+            reader.weight.zero_()
+            reader.bias.zero_()
+        loss.readers["colour"].bias[3] = 2.0
+    unknown = [-1] * 9
+    known = torch.tensor([[3, *unknown[1:]], [-1, 0, *unknown[2:]], unknown])
+    colour = math.log(math.exp(2) + len(clip.VALUES["colour"]) - 1) - 2
+    pattern = math.log(len(PATTERNS))
+    value = loss(F.normalize(torch.ones(3, 4)), known).detach()
+    assert float(value) == pytest.approx((colour + pattern) / 2)
+    assert float(loss(torch.ones(1, 4), torch.tensor([unknown]))) == 0
+
+
+def test_changed_people_differ_in_one_fact_and_their_captions_are_false() -> None:
+    rng = np.random.default_rng(0)
+    known = replace(NOTHING, colour="red", pattern="stripes", sleeve="short", kind="t-shirt")
+    fields_changed = {"sleeve": 0, "pattern": 0, "colour": 0}
+    for _ in range(300):
+        other = changed(known, rng)
+        (field,) = (f for f in fields_changed if getattr(other, f) != getattr(known, f))
+        fields_changed[field] += 1
+        kinds = {"sleeveless": "tank top", "elbow": None, "long": "top"}
+        assert other.kind == (kinds[other.sleeve] if field == "sleeve" else "t-shirt")
+        said = told(other, rng)[1]
+        tells = getattr(said, field) is not None or (field == "sleeve" and said.kind is not None)
+        true, false = truth(numbered([said]), numbered([known]))
+        assert bool(false) == tells and bool(true) != tells
+    assert abs(fields_changed["sleeve"] / 300 - 0.6) < 0.1 and min(fields_changed.values()) > 20
+
+
 def test_image_loss_is_zero_only_for_the_same_image() -> None:
     a = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert float(reconstruction_loss(a, a)) == 0
@@ -139,6 +173,22 @@ def test_learning_rate_warms_up_and_falls() -> None:
     rates = [cosine(i, 1000, warmup=100, floor=0.1) for i in range(1000)]
     assert rates[0] == 0.01 and rates[99] == 1.0
     assert rates[549] == pytest.approx(0.55, abs=0.01) and rates[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_generator_without_its_last_block_shows_the_blocks_before() -> None:
+    network = generator_stage.begin(16, 0)
+    torch.nn.init.zeros_(network.synthesis.b16.torgb.weight)
+    torch.nn.init.zeros_(network.synthesis.b16.torgb.bias)
+    half = encoder.without_last_block(network)
+    w_plus = torch.randn(
+        2, network.num_ws, network.w_dim, generator=torch.Generator().manual_seed(0)
+    )
+    small = half.synthesize(w_plus[:, : half.num_ws])
+    assert small.shape == (2, 3, 8, 8) and small.std() > 0.01
+    # the last block adds nothing, so the large image is the small one, enlarged with the generator's filter
+    whole = F.avg_pool2d(network.synthesize(w_plus), 2)
+    assert (whole - small).abs().mean() < 0.2 * small.std()
+    assert not any(p.requires_grad for p in half.parameters())
 
 
 def test_average_follows_slowly() -> None:
