@@ -89,8 +89,8 @@ def train(
         pixels = reconstruction_loss(drawn, target, weights)
         loss = 0.15 * code + 0.002 * offset + 3.0 * pixels
         l1 = F.l1_loss(drawn, target)
-        told = {"code": code, "pixels": pixels, "l1": l1}
-        return loss, {name: value.detach() for name, value in told.items()}
+        figures = {"code": code, "pixels": pixels, "l1": l1}
+        return loss, {name: value.detach() for name, value in figures.items()}
 
     return fit("encoder", folder, network, optimizer, generator, schedule, objective, decay=0.998)
 
