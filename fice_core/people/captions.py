@@ -131,7 +131,7 @@ def _kind(person: Person, sleeve: str | None, gender: int | None) -> str | None:
     if knit:
         hood = _between(top.hood)
         return None if hood is None else "hoodie" if hood else "sweater"
-    return {"sleeveless": "tank top", "short": "t-shirt", "long": "top"}.get(sleeve or "")
+    return w.BY_SLEEVE.get(sleeve or "")
 
 
 class _Dice:
@@ -147,9 +147,7 @@ class _Dice:
 
 def _implied(kind: str, sleeve: str | None) -> bool:
     """Whether the kind's words already tell the sleeve."""
-    return kind in ("tank top", "t-shirt", "top") or (
-        kind in ("sweater", "hoodie") and sleeve == "long"
-    )
+    return kind in w.BY_SLEEVE.values() or (kind in ("sweater", "hoodie") and sleeve == "long")
 
 
 def _noun(known: Facts, dice: _Dice, said: dict[str, Any]) -> tuple[str, str | None]:
@@ -239,9 +237,8 @@ def captions(person: Person, rng: np.random.Generator, each: int = 1) -> list[st
 def prompt(colour: str, pattern: str, sleeve: str, dress: bool = False) -> str:
     """The plain prompt for a wish: "a red striped long sleeve top"; `sleeve` is one of `wording.SLEEVES`."""
     index = w.SLEEVES.index(sleeve)
-    name = {"sleeveless": "tank top", "short": "t-shirt", "long": "long sleeve top"}.get(
-        sleeve, f"{w.SLEEVE_BEFORE[index][0]} top"
-    )
+    kind = w.BY_SLEEVE.get(sleeve)
+    name = w.KINDS[kind][0] if kind else f"{w.SLEEVE_BEFORE[index][0]} top"
     noun = f"{w.SLEEVE_BEFORE[index][-1]} dress" if dress else name
     adjective = "plain" if pattern == "plain" else w.PATTERN_BEFORE[pattern][0]
     text = f"a {colour} {adjective} {noun}"

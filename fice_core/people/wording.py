@@ -58,6 +58,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "hoodie": ("hoodie", "hooded sweater", "hooded sweatshirt"),
     "dress": ("dress", "frock"),
 }
+#: the kind of a plain garment by its sleeves
+BY_SLEEVE = {"sleeveless": "tank top", "short": "t-shirt", "long": "top"}
 ANY_KIND = ("top", "garment", "shirt")
 #: words for a kind that are said of others as well, and the sleeve that they tell all the same
 LOOSE: dict[str, str] = {

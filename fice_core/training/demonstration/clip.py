@@ -49,8 +49,6 @@ VALUES: dict[str, Sequence[str | int]] = {
 }
 #: how often each fact is the one that is changed in a person, see `changed`
 CHANGED = {"sleeve": 0.6, "pattern": 0.25, "colour": 0.15}
-#: garments that are named by their sleeves
-_BY_SLEEVE = {"sleeveless": "tank top", "short": "t-shirt", "long": "top"}
 #: largest adversarial change of a pixel in training, in units of [0, 1], and the share of the steps with any
 ATTACK = 6 / 255
 ATTACKED = 0.5
@@ -116,8 +114,8 @@ def changed(known: Facts, rng: np.random.Generator) -> Facts:
     others = [value for value in VALUES[field] if value != getattr(known, field)]
     value = others[int(rng.integers(len(others)))]
     kind = known.kind
-    if field == "sleeve" and kind in _BY_SLEEVE.values():
-        kind = _BY_SLEEVE.get(str(value))
+    if field == "sleeve" and kind in wording.BY_SLEEVE.values():
+        kind = wording.BY_SLEEVE.get(str(value))
     new: dict[str, Any] = {field: value, "kind": kind}
     return replace(known, **new)
 

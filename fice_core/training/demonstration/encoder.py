@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...networks.e4e import Encoder
-from ...networks.stylegan2 import Generator, infer_config
+from ...networks.stylegan2 import Generator
 from ..loop import Schedule, Weights, fast_bf16, fit
 from .dataset import People
 from .fakes import Fakes
@@ -41,10 +41,11 @@ def train(
     start: Weights = None,
     batch: int = 8,
     seed: int = 0,
+    rate: float = 1e-3,
 ) -> tuple[Encoder, bool]:
     """Train, or resume training; returns the averaged encoder, and whether all steps are done.
 
-    Half of each batch is rendered, half generated.
+    Half of each batch is rendered, half generated. `rate` is the learning rate.
     """
     generator = torch.Generator().manual_seed(seed + 30)
     target_network = generator_network.eval().requires_grad_(False)
@@ -62,7 +63,7 @@ def train(
     if start is not None:
         network.load_state_dict(start)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=1e-3, weight_decay=1e-4, betas=(0.9, 0.98)
+        network.parameters(), lr=rate, weight_decay=1e-4, betas=(0.9, 0.98)
     )
 
     half_size = without_last_block(target_network)
@@ -97,9 +98,9 @@ def train(
 
 def without_last_block(network: Generator) -> Generator:
     """The generator of images of half the size, with the weights of `network`."""
+    height, width = network.resolution
+    config: dict[str, Any] = network.config | {"resolution": [height // 2, width // 2]}
+    half = Generator(**config).to(network.w_avg.device)
     state = network.state_dict()
-    config = infer_config(state)
-    height, width = config["resolution"]
-    half = Generator(**config | {"resolution": [height // 2, width // 2]}).to(network.w_avg.device)
     half.load_state_dict({key: state[key] for key in half.state_dict()})
     return half.eval().requires_grad_(False)

@@ -23,9 +23,8 @@ JOINTS_BATCH = 128
 SMALLEST_MARKS, SHORTEST_WAVE = 64, 2.1
 #: heights of features from which the body is read; DensePose's labels with the background
 SMALLEST_BODY, LARGEST_BODY, PARTS = 8, 64, 25
-LARGEST_CLASSES = (
-    128  # blocks up to this height tell the classes; the larger ones have too few channels
-)
+#: blocks up to this height tell the classes; larger ones have too few channels
+LARGEST_CLASSES = 128
 
 
 class JointLoss(nn.Module):

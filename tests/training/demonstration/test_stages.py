@@ -111,7 +111,7 @@ def test_facts_loss_by_hand() -> None:
     pattern = math.log(len(PATTERNS))
     value = loss(F.normalize(torch.ones(3, 4)), known).detach()
     assert float(value) == pytest.approx((colour + pattern) / 2)
-    assert float(loss(torch.ones(1, 4), torch.tensor([unknown]))) == 0
+    assert float(loss(torch.ones(1, 4), torch.tensor([unknown])).detach()) == 0
 
 
 def test_changed_people_differ_in_one_fact_and_their_captions_are_false() -> None:
@@ -742,13 +742,13 @@ def test_the_encoder_learns_the_codes_of_its_teacher(
     common = (network, wardrobe, people, everybody, fakes)
 
     def error(steps: int) -> float:
-        trained, _ = encoder.train(*common, tmp_path / str(steps), Schedule(steps), batch=8)
+        trained, _ = encoder.train(*common, tmp_path / str(steps), Schedule(steps), rate=2e-3)
         shown = people.batch(torch.arange(8))
         with torch.no_grad():
             known = taught(wardrobe, shown, network.num_ws)
             return float((trained(shown.images) - known).square().mean())
 
-    assert error(80) < 0.96 * error(1)
+    assert error(60) < 0.9 * error(1)
 
 
 def test_clip_learns_which_caption_belongs_to_whom(
